@@ -1,0 +1,109 @@
+"""pathgraph: the theory of ReLU networks through their *paths*, to compute, to test and to teach.
+
+A ReLU network is an explicit DAG. Its path-lifting holds, for every path, the product of the weights on it;
+neuron-wise rescalings that leave the function unchanged leave the path-lifting unchanged. Almost everything the theory
+asks of a network is a sum over its paths, and a sum over the paths of a DAG is one sweep over its edges, in some
+semiring.
+
+Examples
+--------
+>>> import pathgraph as pg
+>>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+>>> net([1, 1]), pg.count_paths(net), pg.path_norm(net)
+(array([9.]), 6, 12.0)
+>>> pg.path_norm(pg.rescale(net, {(1, 0): 0.25}))
+12.0
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from pathgraph.errors import (
+    BackendError,
+    FileFormatError,
+    GraphError,
+    ParameterError,
+    PathCountError,
+    PathgraphError,
+    PathNormOverflowError,
+    RescalingError,
+    UnsupportedOperatorError,
+)
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.conversion import from_networkx, from_weights, to_networkx
+from pathgraph.graph.network import Network
+from pathgraph.graph.storage import load, save
+from pathgraph.graph.subnetwork import subnetwork
+from pathgraph.lifting import PathLifting, path_activations, path_lifting
+from pathgraph.lipschitz import input_lipschitz
+from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
+from pathgraph.pathsum import semirings
+from pathgraph.pathsum.paths import heaviest_path, sample_paths
+from pathgraph.pathsum.semirings import Semiring
+from pathgraph.pathsum.sums import (
+    SignFlipMasses,
+    count_paths,
+    depth,
+    node_marginals,
+    path_marginals,
+    path_sum,
+    sign_flip_masses,
+)
+from pathgraph.symmetry import normalize, random_rescaling, rescale
+
+__all__ = [
+    "Architecture",
+    "BackendError",
+    "FileFormatError",
+    "GraphError",
+    "Network",
+    "ParameterError",
+    "PathCountError",
+    "PathLifting",
+    "PathNormOverflowError",
+    "PathgraphError",
+    "RescalingError",
+    "Semiring",
+    "SignFlipMasses",
+    "UnsupportedOperatorError",
+    "count_paths",
+    "depth",
+    "from_networkx",
+    "from_weights",
+    "heaviest_path",
+    "input_lipschitz",
+    "load",
+    "log_path_norm",
+    "node_marginals",
+    "normalize",
+    "operator_norm_product",
+    "path_activations",
+    "path_lifting",
+    "path_marginals",
+    "path_norm",
+    "path_sum",
+    "random_rescaling",
+    "rescale",
+    "sample_paths",
+    "save",
+    "semirings",
+    "sign_flip_masses",
+    "subnetwork",
+    "to_networkx",
+]
+
+__version__ = "0.1.0"
+
+_LAZY = {"gpu", "proofs_checks", "testing"}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        return importlib.import_module(f"pathgraph.{name}")
+    raise AttributeError(f"module 'pathgraph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,1 @@
+"""Networks as explicit DAGs: their structure, their values, and how they come in and go out."""

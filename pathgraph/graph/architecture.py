@@ -1,0 +1,374 @@
+"""The structure of a ReLU network, compiled once and never changed.
+
+An `Architecture` is the graph without the values: neurons in canonical order, edges in CSR form by target, roles,
+ties, inputs and outputs. The **canonical order** of the neurons is (level, insertion index), where the level is the
+longest distance from a source; antecedents are sorted in it, inputs and outputs keep their insertion order. It
+decides the order of the parameters, of the paths, and which candidate of a tied pool is selected.
+
+The values of a network are one flat array of **entries**: the weights of all edges by (target, antecedent), then the
+biases that are present, by neuron.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.errors import GraphError
+from pathgraph.graph.scalars import frozen
+from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
+from pathgraph.pathsum.level_numpy import LevelBlock
+
+if TYPE_CHECKING:
+    from pathgraph.graph.scalars import Array
+
+__all__ = ["ACTIVATIONS", "FROZEN", "PARAMETER", "ROLES", "STRUCTURAL", "Architecture", "EntryNames"]
+
+ACTIVATIONS = ("input", "identity", "relu", "pool")
+"""Names of the activations; the index is the code, as in `pathgraph.pathsum.blocks`."""
+
+PARAMETER, FROZEN, STRUCTURAL = 0, 1, 2
+ROLES = ("parameter", "frozen", "structural")
+"""Names of the roles; the index is the code."""
+
+
+class EntryNames(Sequence[Any]):
+    """The names of some entries, made when they are asked for.
+
+    (u, v) is the weight of the edge u -> v, v the bias of v, and a tied parameter has its own name.
+    """
+
+    def __init__(self, length: int, name: Callable[[int], Any]) -> None:
+        self._length = length
+        self._name = name
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int | slice) -> Any:
+        chosen = range(self._length)[index]
+        return self._name(chosen) if isinstance(chosen, int) else [self._name(i) for i in chosen]
+
+    def __iter__(self) -> Iterator[Any]:
+        return map(self._name, range(self._length))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and not isinstance(other, str) and list(self) == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(map(repr, self[:6]))
+        return f"[{shown}{', ...' if self._length > 6 else ''}] ({self._length})"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Architecture:
+    """The structure of a network: everything but the values.
+
+    Made by `from_networkx` and `from_weights`; the attributes are read-only arrays.
+
+    Attributes
+    ----------
+    nodes : tuple
+        Names of the neurons in canonical order. Arrays below speak of neurons by their index in it.
+    insertion : ndarray, shape (n_nodes,)
+        Place of each neuron in the order in which it was inserted.
+    activation, rank, level : ndarray, shape (n_nodes,)
+        Code of the activation (index in `ACTIVATIONS`), pool rank (1 where it is no pool), level.
+    start : ndarray, shape (n_nodes + 1,)
+        The edges into neuron v are ``start[v]:start[v + 1]``.
+    antecedent : ndarray, shape (n_edges,)
+        Source of each edge, increasing for each target.
+    biased : ndarray, shape (n_biases,)
+        The neurons with a bias.
+    role : ndarray, shape (n_entries,)
+        Role of each entry (index in `ROLES`): edges first, then biases.
+    output : ndarray, shape (n_outputs,)
+        The outputs, in insertion order.
+    ties : mapping
+        Name of the parameter of an entry that was given one; entries with one name are one parameter.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> architecture = pg.from_weights([[[1, 2]], [[3]]], [[4], None]).architecture
+    >>> architecture
+    Architecture(4 neurons: 2 inputs, 1 hidden, 1 output; 3 edges, 1 bias; 4 parameters)
+    >>> list(architecture.parameters)
+    [((0, 0), (1, 0)), ((0, 1), (1, 0)), (1, 0), ((1, 0), (2, 0))]
+    """
+
+    nodes: tuple[Hashable, ...]
+    insertion: Array
+    activation: Array
+    rank: Array
+    level: Array
+    start: Array
+    antecedent: Array
+    biased: Array
+    role: Array
+    output: Array
+    ties: Mapping[int, Hashable]
+
+    # -- sizes and names ------------------------------------------------------------------------------------------
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of neurons, inputs included."""
+        return len(self.nodes)
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return len(self.antecedent)
+
+    @property
+    def n_entries(self) -> int:
+        """Number of values: edges and present biases, tied ones counted at each place."""
+        return len(self.role)
+
+    @property
+    def n_parameters(self) -> int:
+        """Length of theta."""
+        return len(self.first_entry)
+
+    @cached_property
+    def inputs(self) -> tuple[Hashable, ...]:
+        """Names of the inputs, in insertion order."""
+        return tuple(self.nodes[i] for i in self.input)
+
+    @cached_property
+    def outputs(self) -> tuple[Hashable, ...]:
+        """Names of the outputs, in insertion order."""
+        return tuple(self.nodes[i] for i in self.output)
+
+    @cached_property
+    def hidden(self) -> tuple[Hashable, ...]:
+        """Names of the other neurons, in canonical order."""
+        outer = set(self.output.tolist()) | set(self.input.tolist())
+        return tuple(node for i, node in enumerate(self.nodes) if i not in outer)
+
+    @cached_property
+    def activations(self) -> tuple[str, ...]:
+        """Name of the activation of each neuron, in canonical order."""
+        return tuple(ACTIVATIONS[code] for code in self.activation)
+
+    @cached_property
+    def input(self) -> Array:
+        """Indices of the inputs, in insertion order."""
+        found = np.flatnonzero(self.activation == INPUT)
+        return frozen(found[np.argsort(self.insertion[found])])
+
+    @cached_property
+    def target(self) -> Array:
+        """The neuron each entry leads to, shape (n_entries,)."""
+        ends = np.repeat(np.arange(self.n_nodes), np.diff(self.start))
+        return frozen(np.concatenate([ends, self.biased]))
+
+    def index(self, node: Hashable) -> int:
+        """Place of a neuron in the canonical order.
+
+        Raises
+        ------
+        GraphError
+            If the network has no such neuron.
+        """
+        try:
+            return self._indices[node]
+        except (KeyError, TypeError):
+            raise GraphError(f"node: the network has no neuron {node!r}; see .nodes for their names") from None
+
+    def antecedents(self, node: Hashable) -> tuple[Hashable, ...]:
+        """Names of the antecedents of a neuron, in canonical order."""
+        v = self.index(node)
+        return tuple(self.nodes[u] for u in self.antecedent[self.start[v] : self.start[v + 1]])
+
+    def edge_entry(self, u: Hashable, v: Hashable) -> int:
+        """Index of the entry of the edge u -> v.
+
+        Raises
+        ------
+        GraphError
+            If the network has no such edge.
+        """
+        of, to = self.index(u), self.index(v)
+        lo, hi = self.start[to : to + 2]
+        place = lo + np.searchsorted(self.antecedent[lo:hi], of)
+        if place == hi or self.antecedent[place] != of:
+            raise GraphError(f"edge: the network has no edge {u!r} -> {v!r}")
+        return int(place)
+
+    def bias_entry(self, node: Hashable) -> int | None:
+        """Index of the entry of the bias of a neuron, or None if it has none."""
+        return self._bias_entry.get(self.index(node))
+
+    def entry_name(self, entry: int) -> Any:
+        """(u, v) for the entry of an edge, v for the one of a bias."""
+        v = self.nodes[self.target[entry]]
+        return (self.nodes[self.antecedent[entry]], v) if entry < self.n_edges else v
+
+    # -- parameters and fixed values ------------------------------------------------------------------------------
+
+    @cached_property
+    def theta_order(self) -> Array:
+        """The entries neuron by neuron: incoming weights in antecedent order, then the bias."""
+        return frozen(np.lexsort((np.arange(self.n_entries), self.target)))
+
+    @cached_property
+    def parameter(self) -> Array:
+        """Index in theta of each entry, or -1 where it is fixed: shape (n_entries,)."""
+        out = np.full(self.n_entries, -1, dtype=np.int64)
+        free = self.theta_order[self.role[self.theta_order] == PARAMETER]
+        if not self.ties:
+            out[free] = np.arange(len(free))
+            return frozen(out)
+        by_name: dict[Hashable, int] = {}
+        for entry in free.tolist():
+            name = self.ties.get(entry, _Untied(entry))
+            out[entry] = by_name.setdefault(name, len(by_name))
+        return frozen(out)
+
+    @cached_property
+    def first_entry(self) -> Array:
+        """For each parameter, its first entry in the order of theta: shape (n_parameters,)."""
+        owner = self.parameter[self.theta_order]
+        _, first = np.unique(owner, return_index=True)
+        first = first[1:] if len(owner) and owner.min(initial=0) < 0 else first
+        return frozen(self.theta_order[np.asarray(first, dtype=np.int64)])
+
+    @cached_property
+    def fixed_entry(self) -> Array:
+        """The frozen and structural entries, in the order of theta: shape (n_fixed,)."""
+        return frozen(self.theta_order[self.role[self.theta_order] != PARAMETER])
+
+    @property
+    def parameters(self) -> EntryNames:
+        """Names aligned with theta: (u, v) for a weight, v for a bias, its own name for a tied parameter."""
+
+        def name(i: int) -> Any:
+            entry = int(self.first_entry[i])
+            return self.ties[entry] if entry in self.ties else self.entry_name(entry)
+
+        return EntryNames(self.n_parameters, name)
+
+    @property
+    def fixed_names(self) -> EntryNames:
+        """Names of the frozen and structural entries, aligned with ``net.fixed``."""
+        return EntryNames(len(self.fixed_entry), lambda i: self.entry_name(int(self.fixed_entry[i])))
+
+    @cached_property
+    def is_tied(self) -> bool:
+        """Whether some parameter stands at two places."""
+        return self.n_parameters + len(self.fixed_entry) < self.n_entries
+
+    # -- blocks ---------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _compiled(self) -> tuple[BlockDag, tuple[slice, ...]]:
+        """The blocks of each level, and where the tensor of each block lies among the entries."""
+        nodes: list[Node] = []
+        tensors: list[slice] = []
+        ends = np.searchsorted(self.level, np.arange(self.level.max() + 2))
+        for level, (first, stop) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
+            blocks, biases = [], []
+            lo, hi = self.start[first], self.start[stop]
+            if level:
+                blocks.append(
+                    LevelBlock(
+                        slice(first + 1, stop + 1),
+                        self.start[first : stop + 1] - lo,
+                        self.antecedent[lo:hi] + 1,
+                        len(tensors),
+                    )
+                )
+                tensors.append(slice(int(lo), int(hi)))
+            lo, hi = np.searchsorted(self.biased, [first, stop])
+            if hi > lo:
+                one_each = np.arange(hi - lo + 1)
+                biases.append(LevelBlock(self.biased[lo:hi] + 1, one_each, np.zeros_like(one_each[1:]), len(tensors)))
+                tensors.append(slice(self.n_edges + int(lo), self.n_edges + int(hi)))
+            positions = np.arange(first + 1, stop + 1)[self.activation[first:stop] != INPUT]
+            if len(positions):
+                target = positions if level == 0 else slice(first + 1, stop + 1)
+                nodes.append(
+                    Node(target, self.activation[positions - 1], self.rank[positions - 1], tuple(blocks), tuple(biases))
+                )
+        return BlockDag(self.n_nodes + 1, self.input + 1, self.output + 1, tuple(nodes)), tuple(tensors)
+
+    @property
+    def dag(self) -> BlockDag:
+        """The blocks, one set per level."""
+        return self._compiled[0]
+
+    @property
+    def tensor_slices(self) -> tuple[slice, ...]:
+        """Where the tensor of each block lies among the entries."""
+        return self._compiled[1]
+
+    # -- identity -------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _indices(self) -> dict[Hashable, int]:
+        return {node: i for i, node in enumerate(self.nodes)}
+
+    @cached_property
+    def _bias_entry(self) -> dict[int, int]:
+        return {v: self.n_edges + k for k, v in enumerate(self.biased.tolist())}
+
+    def _arrays(self) -> tuple[Array, ...]:
+        return (
+            self.insertion,
+            self.activation,
+            self.rank,
+            self.start,
+            self.antecedent,
+            self.biased,
+            self.role,
+            self.output,
+        )
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Architecture):
+            return NotImplemented
+        return self is other or (
+            self.nodes == other.nodes
+            and dict(self.ties) == dict(other.ties)
+            and all(np.array_equal(a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self.nodes, self.n_edges, self.output.tobytes()))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__dataclass_fields__}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        for array in (*self._arrays(), self.level):
+            frozen(array)
+
+    def __repr__(self) -> str:
+        def count(n: int, noun: str) -> str:
+            plural = {"bias": "biases", "hidden": "hidden"}.get(noun, noun + "s")
+            return f"{n} {noun if n == 1 else plural}"
+
+        return (
+            f"Architecture({count(self.n_nodes, 'neuron')}: {count(len(self.input), 'input')}, "
+            f"{count(len(self.hidden), 'hidden')}, {count(len(self.output), 'output')}; "
+            f"{count(self.n_edges, 'edge')}, {count(len(self.biased), 'bias')}; "
+            f"{count(self.n_parameters, 'parameter')})"
+        )
+
+
+class _Untied:
+    """A key that equals no name a user could give."""
+
+    __slots__ = ("entry",)
+
+    def __init__(self, entry: int) -> None:
+        self.entry = entry

@@ -1,0 +1,317 @@
+"""A ReLU network: an `Architecture` and the values on it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from pathgraph.errors import GraphError, ParameterError, UnsupportedOperatorError
+from pathgraph.graph.architecture import Architecture, EntryNames
+from pathgraph.graph.scalars import ScalarKind, as_values, frozen, kind_of, object_array, to_fraction
+from pathgraph.pathsum.blocks import CONSTANT, BlockDag
+from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.sweep import sweep
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    from pathgraph.graph.scalars import Array
+
+__all__ = ["Network"]
+
+
+class Network:
+    """A ReLU network as an explicit DAG with values; immutable.
+
+    Build one with `from_networkx` or `from_weights`. Calling it evaluates it.
+
+    Parameters
+    ----------
+    architecture : Architecture
+    values : array_like, shape (n_entries,)
+        The weights of all edges by (target, antecedent), then the biases, as `Architecture` orders them. Fixed
+        values included; entries that share a parameter must be equal.
+
+    Raises
+    ------
+    ParameterError
+        On a wrong number of values, NaN or infinities, or floats beside Fractions.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 2], [-1, 1]], [[3, 1]]])
+    >>> net
+    Network(5 neurons: 2 inputs, 2 hidden, 1 output; 6 edges, 0 biases; 6 parameters; float64)
+    >>> net([1, 1]), net([[1, 1], [0, -1]])
+    (array([9.]), array([[9.],
+           [0.]]))
+    >>> net.to_exact()([1, 1])
+    array([Fraction(9, 1)], dtype=object)
+    """
+
+    def __init__(self, architecture: Architecture, values: Sequence[Any] | Array) -> None:
+        if len(values) != architecture.n_entries:
+            raise ParameterError(f"values: needed {architecture.n_entries} entries, got {len(values)}")
+        self._architecture = architecture
+        self._values = as_values(values, lambda i: f"values[{i}] ({_shown(architecture, i)})")
+        _check_ties(architecture, self._values)
+
+    # -- structure and values -------------------------------------------------------------------------------------
+
+    @property
+    def architecture(self) -> Architecture:
+        """The structure, without the values."""
+        return self._architecture
+
+    @property
+    def values(self) -> Array:
+        """Every entry, fixed ones included: edges by (target, antecedent), then biases. Read-only."""
+        return self._values
+
+    @property
+    def nodes(self) -> tuple[Hashable, ...]:
+        """Names of all neurons, in canonical order."""
+        return self._architecture.nodes
+
+    @property
+    def inputs(self) -> tuple[Hashable, ...]:
+        """Names of the inputs."""
+        return self._architecture.inputs
+
+    @property
+    def hidden(self) -> tuple[Hashable, ...]:
+        """Names of the hidden neurons."""
+        return self._architecture.hidden
+
+    @property
+    def outputs(self) -> tuple[Hashable, ...]:
+        """Names of the outputs."""
+        return self._architecture.outputs
+
+    @property
+    def parameters(self) -> EntryNames:
+        """Names aligned with `theta`: (u, v) for a weight, v for a bias, its own name for a tied parameter."""
+        return self._architecture.parameters
+
+    @cached_property
+    def theta(self) -> Array:
+        """The parameters: for each neuron its incoming weights, then its bias; a tied one once. Read-only."""
+        return frozen(self._values[self._architecture.first_entry])
+
+    @cached_property
+    def fixed(self) -> Array:
+        """The frozen and structural values, aligned with ``architecture.fixed_names``. Read-only."""
+        return frozen(self._values[self._architecture.fixed_entry])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64, or object for exact and symbolic networks."""
+        return self._values.dtype
+
+    @cached_property
+    def scalars(self) -> ScalarKind:
+        """What the values are: "float", "exact" (Fractions) or "symbolic" (SymPy expressions)."""
+        return kind_of(self._values)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the values are Fractions."""
+        return self.scalars == "exact"
+
+    def weight(self, u: Hashable, v: Hashable) -> Any:
+        """The weight of the edge u -> v."""
+        return self._values[self._architecture.edge_entry(u, v)]
+
+    def bias(self, v: Hashable) -> Any:
+        """The bias of a neuron, or None if it has none."""
+        entry = self._architecture.bias_entry(v)
+        return None if entry is None else self._values[entry]
+
+    # -- the same architecture with other values ------------------------------------------------------------------
+
+    def with_theta(self, theta: ArrayLike | Sequence[Any]) -> Network:
+        """The same network with other parameters; fixed values stay.
+
+        Parameters
+        ----------
+        theta : array_like, shape (n_parameters,)
+            Aligned with `parameters`. Its scalars decide those of the result: Fractions make it exact (the fixed
+            values are then converted), SymPy symbols make it symbolic.
+
+        Raises
+        ------
+        ParameterError
+            On a wrong shape, NaN or infinities, or floats beside Fractions.
+        """
+        architecture = self._architecture
+        given = np.asarray(theta) if isinstance(theta, np.ndarray) else np.asarray(theta, dtype=object)
+        if given.shape != (architecture.n_parameters,):
+            raise ParameterError(f"theta: needed shape ({architecture.n_parameters},), got {given.shape}")
+        has_floats = given.dtype.kind == "f" or any(isinstance(item, (float, np.floating)) for item in given.flat)
+        new = as_values(
+            given,
+            lambda i: f"theta[{i}] (parameter {architecture.parameters[i]!r})",
+            dtype=object if self.is_exact and not has_floats else None,
+        )
+        values = self._values if self.dtype != object or new.dtype == object else self.to_float().values
+        values = object_array(map(_exactly, values.tolist())) if new.dtype == object else values.astype(new.dtype)
+        free = architecture.parameter >= 0
+        values[free] = new[architecture.parameter[free]]
+        return Network(architecture, values)
+
+    def with_values(self, values: Sequence[Any] | Array) -> Network:
+        """The same architecture with other values, fixed ones included, in the order of `values`."""
+        return Network(self._architecture, values)
+
+    def map_values(self, f: Callable[[Array], Array]) -> Network:
+        """The same architecture with `f` applied to the array of all values, fixed ones included."""
+        return Network(self._architecture, f(self._values))
+
+    def to_exact(self) -> Network:
+        """The same network over the rationals: floats are dyadic rationals, so nothing is rounded."""
+        if self.scalars == "symbolic":
+            raise UnsupportedOperatorError("to_exact: the values are SymPy expressions; substitute numbers first")
+        return self if self.is_exact else Network(self._architecture, object_array(map(to_fraction, self._values)))
+
+    def to_float(self, dtype: DTypeLike = np.float64) -> Network:
+        """The same network in floats: each value rounded to nearest.
+
+        Raises
+        ------
+        ParameterError
+            If a value lies beyond the range of `dtype`, or `dtype` is neither float32 nor float64.
+        """
+        if self.scalars == "symbolic":
+            raise UnsupportedOperatorError("to_float: the values are SymPy expressions; substitute numbers first")
+        if np.dtype(dtype) not in (np.dtype("f4"), np.dtype("f8")):
+            raise ParameterError(f"dtype: needed float32 or float64, got {dtype!r}")
+        try:
+            values = np.array([float(v) for v in self._values]) if self.is_exact else self._values
+        except OverflowError:
+            raise ParameterError("to_float: a value lies beyond the range of float64; keep the network exact") from None
+        with np.errstate(over="ignore"):
+            return Network(self._architecture, values.astype(dtype))
+
+    # -- evaluation -----------------------------------------------------------------------------------------------
+
+    def __call__(self, x: ArrayLike) -> Array:
+        """Evaluate: (..., n_inputs) -> (..., n_outputs), in the dtype of the network.
+
+        Raises
+        ------
+        ParameterError
+            On a wrong last axis, NaN or infinities, or floats given to an exact network.
+        """
+        return self._evaluate(x)[..., self.dag.outputs]
+
+    def neuron_values(self, x: ArrayLike) -> Array:
+        """The value of every neuron: (..., n_inputs) -> (..., n_nodes), aligned with `nodes`."""
+        return self._evaluate(x)[..., CONSTANT + 1 :]
+
+    def _evaluate(self, x: ArrayLike) -> Array:
+        if self.scalars == "symbolic":
+            raise UnsupportedOperatorError(
+                "net(x): a network of SymPy expressions cannot be evaluated, since the sign of a symbol, hence its "
+                "ReLU, is unknown; use path_lifting or path_sum, or substitute numbers"
+            )
+        rows = self._as_inputs(x)
+        batch = rows.shape[:-1]
+        state = np.zeros((int(np.prod(batch)), self.dag.size), dtype=self.dtype)
+        state[:, CONSTANT] = 1
+        state[:, self.dag.inputs] = accelerated(rows).reshape(-1, len(self.inputs))
+        entries = [accelerated(tensor) for tensor in self.tensors]
+        sweep(self, [(entries, None)], state, pools="rank", relu=True)
+        return restored(state).reshape(*batch, self.dag.size)
+
+    def _as_inputs(self, x: ArrayLike) -> Array:
+        rows = np.asarray(x, dtype=object if self.is_exact else None)
+        if rows.ndim == 0 or rows.shape[-1] != len(self.inputs):
+            raise ParameterError(f"x: needed shape (..., {len(self.inputs)}), one value per input, got {rows.shape}")
+        if self.is_exact:
+            if any(isinstance(item, (float, np.floating)) for item in rows.flat):
+                raise ParameterError("x: the network is exact, so needed integers or Fractions, got floats")
+            return object_array(to_fraction(item, "x") for item in rows.flat).reshape(rows.shape)
+        if rows.dtype == object:
+            rows = np.array([float(to_fraction(item, "x")) for item in rows.flat]).reshape(rows.shape)
+        if rows.dtype.kind not in "fiu":
+            raise ParameterError(f"x: needed real numbers, got dtype {rows.dtype}")
+        with np.errstate(over="ignore"):
+            rows = rows.astype(self.dtype)
+        if not np.isfinite(rows).all():
+            raise ParameterError(f"x: needed finite numbers in {self.dtype}, got NaN or infinity")
+        return rows
+
+    # -- protocol of the sweeps -----------------------------------------------------------------------------------
+
+    @property
+    def dag(self) -> BlockDag:
+        """The blocks, as the sweeps see the network."""
+        return self._architecture.dag
+
+    @cached_property
+    def tensors(self) -> tuple[Array, ...]:
+        """The entries of each block: views of `values`."""
+        return tuple(self._values[part] for part in self._architecture.tensor_slices)
+
+    # -- identity -------------------------------------------------------------------------------------------------
+
+    @property
+    def graph(self) -> nx.DiGraph[Any]:
+        """The network as a frozen `networkx.DiGraph`; `to_networkx` gives one that may be changed."""
+        import networkx as nx
+
+        from pathgraph.graph.conversion import to_networkx
+
+        return nx.freeze(to_networkx(self))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Network):
+            return NotImplemented
+        return (
+            self.dtype == other.dtype
+            and self._architecture == other._architecture
+            and bool(np.array_equal(self._values, other._values))
+        )
+
+    def __hash__(self) -> int:
+        return hash((self._architecture, tuple(self._values[:8].tolist())))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_architecture": self._architecture, "_values": self._values}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        frozen(self._values)
+
+    def __repr__(self) -> str:
+        kind = self.dtype.name if self.scalars == "float" else self.scalars
+        return f"{repr(self._architecture)[:-1].replace('Architecture', 'Network', 1)}; {kind})"
+
+
+def _exactly(value: Any) -> Any:
+    return to_fraction(value) if isinstance(value, float) else value
+
+
+def _shown(architecture: Architecture, entry: int) -> str:
+    name = architecture.entry_name(entry)
+    return f"weight of {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"bias of {name!r}"
+
+
+def _check_ties(architecture: Architecture, values: Array) -> None:
+    if not architecture.is_tied:
+        return
+    shared = architecture.parameter >= 0
+    first = architecture.first_entry[architecture.parameter[shared]]
+    differs = np.flatnonzero(values[shared] != values[first])
+    if len(differs):
+        entry = int(np.flatnonzero(shared)[differs[0]])
+        other = int(first[differs[0]])
+        raise GraphError(
+            f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got {values[other]} "
+            f"({_shown(architecture, other)}) and {values[entry]} ({_shown(architecture, entry)})"
+        )

@@ -1,0 +1,421 @@
+r"""The path-lifting :math:`\Phi(\theta)` and the path-activations :math:`A(\theta, x)`, path by path.
+
+Both have one row per path, in one order: output by output, and for each neuron first the paths through its
+antecedents, in canonical order, then its bias. They are made by one recursion over the DAG,
+
+.. math:: \Phi^{\to v} = \big(\theta^{u \to v}\,\Phi^{\to u}\big)_{u \in ant(v)} \text{ followed by } b_v ,
+
+with other entries for the activations. The number of paths grows exponentially with the depth, so it is counted
+first, exactly, and refused beyond `max_paths`.
+
+Source: arXiv 2310.01225 and 2405.15006.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from functools import cached_property
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from pathgraph.errors import ParameterError, PathCountError
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array, frozen
+from pathgraph.pathsum.blocks import CONSTANT, POOL, RELU
+from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.semirings import COUNT
+from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+
+if TYPE_CHECKING:
+    import sympy
+
+__all__ = ["PathLifting", "Paths", "path_activations", "path_lifting"]
+
+Path = tuple[Hashable, ...]
+
+
+def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int = 100_000) -> PathLifting:
+    r"""The path-lifting :math:`\Phi(\theta)`: for every path, the product of the weights on it.
+
+    A path that starts at an input has the product of its weights; one that starts at another neuron stands for the
+    bias of that neuron, times the weights behind it.
+
+    Parameters
+    ----------
+    net : Network
+    node : node, optional
+        Lift the paths that end at this neuron, :math:`\Phi^{\to v}`, instead of those that end at the outputs.
+    max_paths : int
+        Refuse to list more paths than this.
+
+    Returns
+    -------
+    PathLifting
+        Lazy: values and paths are made when they are asked for.
+
+    Raises
+    ------
+    PathCountError
+        If there are more than `max_paths` paths; the message says how many.
+
+    Notes
+    -----
+    Time and memory grow with the number of paths. Sums over paths (norms, counts, scores) never need the lifting:
+    `path_sum` makes them in one sweep.
+
+    References
+    ----------
+    arXiv 2310.01225, definition of the path-lifting for DAG networks with pooling, biases and skips.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> lifting = pg.path_lifting(pg.from_weights([[[1, 2]], [[3]]], [[4], None]))
+    >>> lifting
+    PathLifting(3 paths of Network(4 neurons: 2 inputs, 1 hidden, 1 output; 3 edges, 1 bias; 4 parameters; float64))
+    >>> lifting.values
+    array([ 3.,  6., 12.])
+    >>> lifting.paths[2], list(lifting.paths)[0]
+    (((1, 0), (2, 0)), ((0, 0), (1, 0), (2, 0)))
+    """
+    paths = Paths(net, node)
+    _guard(paths, max_paths)
+    return PathLifting(net, paths)
+
+
+def _guard(paths: Paths, max_paths: int) -> None:
+    if isinstance(max_paths, bool) or not isinstance(max_paths, (int, np.integer)) or max_paths < 0:
+        raise ParameterError(f"max_paths: needed an integer >= 0, got {max_paths!r}")
+    if paths.total > max_paths:
+        raise PathCountError(
+            f"the network has {paths.total} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
+            "memory, or use path_sum, path_norm, count_paths, which need no list of paths"
+        )
+
+
+class Paths(Sequence[Path]):
+    """The paths of a network to its outputs (or to one neuron), listed lazily.
+
+    Any path is found by its index without listing those before it, and ``len`` is exact.
+    """
+
+    def __init__(self, net: Network, node: Hashable | None = None) -> None:
+        architecture = net.architecture
+        self._net = net
+        ends = net.dag.outputs if node is None else np.array([architecture.index(node) + 1])
+        self._ends: list[int] = ends.tolist()
+        x = buffer(net, COUNT)
+        x[0, CONSTANT] = 1
+        x[0, net.dag.inputs] = 1
+        self._counts: Array = sweep(net, [(edge_values(net, COUNT), None)], x, ring=COUNT)[0]
+        self._inputs = set(net.dag.inputs.tolist())
+
+    @property
+    def total(self) -> int:
+        """Their number, of any size."""
+        return int(sum(self._counts[end] for end in self._ends))
+
+    @property
+    def ends(self) -> list[int]:
+        """Buffer positions of the neurons at which they end."""
+        return self._ends
+
+    def __len__(self) -> int:
+        return self.total
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return [self[i] for i in range(self.total)[index]]
+        rank = range(self.total)[index]
+        choices, path = self._ends, []
+        while True:
+            for position in choices:
+                size = 1 if position == CONSTANT else self._counts[position]
+                if rank < size:
+                    break
+                rank -= size
+            if position == CONSTANT:
+                break
+            path.append(position)
+            if position in self._inputs:
+                break
+            choices = self._before(position)
+        return tuple(self._net.nodes[p - 1] for p in reversed(path))
+
+    def __iter__(self) -> Iterator[Path]:
+        nodes = self._net.nodes
+        stack: list[tuple[int, Path]] = [(end, ()) for end in reversed(self._ends)]
+        while stack:
+            position, suffix = stack.pop()
+            if position == CONSTANT:
+                yield suffix
+                continue
+            path = (nodes[position - 1], *suffix)
+            if position in self._inputs:
+                yield path
+            else:
+                stack.extend((p, path) for p in reversed(self._before(position)) if p == CONSTANT or self._counts[p])
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))  # noqa: B905
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        shown = ", ".join(repr(self[i]) for i in range(min(3, self.total)))
+        return f"[{shown}{', ...' if self.total > 3 else ''}] ({self.total})"
+
+    def _before(self, position: int) -> list[int]:
+        """Where a path may come from: the antecedents, then the constant if the neuron has a bias."""
+        architecture = self._net.architecture
+        lo, hi = architecture.start[position - 1], architecture.start[position]
+        before: list[int] = (architecture.antecedent[lo:hi] + 1).tolist()
+        has_bias = architecture.bias_entry(architecture.nodes[position - 1]) is not None
+        return [*before, CONSTANT] if has_bias else before
+
+
+class PathLifting:
+    r"""The path-lifting of a network; made by `path_lifting`.
+
+    Attributes
+    ----------
+    net : Network
+    paths : Paths
+        The paths, each a tuple of neurons; one that starts at a non-input stands for that neuron's bias.
+    values : ndarray, shape (n_paths,)
+        :math:`\Phi_p(\theta)`, in the scalars of the network.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> lifting = pg.path_lifting(pg.from_weights([[[1]], [[3]]], [[4], None]))
+    >>> dict(zip(lifting.paths, lifting.values.tolist()))
+    {((0, 0), (1, 0), (2, 0)): 3.0, ((1, 0), (2, 0)): 12.0}
+    """
+
+    def __init__(self, net: Network, paths: Paths) -> None:
+        self.net = net
+        self.paths = paths
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    @cached_property
+    def values(self) -> Array:
+        """The path products, in the scalars of the network. Read-only."""
+        lifted = _lift(self.net, self.paths, accelerated(self.net.values))
+        return frozen(restored(lifted) if self.net.is_exact else lifted)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, PathLifting):
+            return NotImplemented
+        return np.array_equal(self.values, other.values) and self.paths == other.paths
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __repr__(self) -> str:
+        return f"PathLifting({len(self)} path{'' if len(self) == 1 else 's'} of {self.net!r})"
+
+    def to_sympy(self) -> sympy.Matrix:
+        """The lifting as a column of monomials in symbols, one symbol per parameter and per fixed value.
+
+        Needs SymPy (extra ``symbolic``).
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.path_lifting(pg.from_weights([[[1, 2]], [[3]]])).to_sympy()
+        Matrix([
+        [w_(0, 0)_(1, 0)*w_(1, 0)_(2, 0)],
+        [w_(0, 1)_(1, 0)*w_(1, 0)_(2, 0)]])
+        """
+        import sympy
+
+        symbols = np.empty(self.net.architecture.n_entries, dtype=object)
+        symbols[:] = [sympy.Symbol(name) for name in map(self._symbol, range(len(symbols)))]
+        return sympy.Matrix(_lift(self.net, self.paths, symbols).tolist())
+
+    def _symbol(self, entry: int) -> str:
+        architecture = self.net.architecture
+        if entry in architecture.ties:
+            return str(architecture.ties[entry])
+        name = architecture.entry_name(entry)
+        return f"w_{name[0]}_{name[1]}" if entry < architecture.n_edges else f"b_{name}"
+
+    def to_latex(self, max_rows: int = 20) -> str:
+        r"""The lifting as a LaTeX column vector of products, for a lecture or a paper.
+
+        Parameters
+        ----------
+        max_rows : int
+            Longer liftings end with dots.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> print(pg.path_lifting(pg.from_weights([[[1]], [[3]]], [[4], None])).to_latex())
+        \Phi(\theta) = \begin{pmatrix}
+        \theta_{0,0 \to 1,0}\,\theta_{1,0 \to 2,0} \\
+        b_{1,0}\,\theta_{1,0 \to 2,0}
+        \end{pmatrix}
+        """
+        rows = [self._monomial(path) for path in self.paths[: max(1, max_rows)]]
+        if len(rows) < len(self):
+            rows.append(r"\vdots")
+        body = " \\\\\n".join(rows)
+        return f"\\Phi(\\theta) = \\begin{{pmatrix}}\n{body}\n\\end{{pmatrix}}"
+
+    def _monomial(self, path: Path) -> str:
+        architecture, ties = self.net.architecture, self.net.architecture.ties
+        factors = []
+        bias = architecture.bias_entry(path[0])
+        if path[0] not in architecture.inputs and bias is not None:
+            factors.append(_tie_latex(ties[bias]) if bias in ties else f"b_{{{_latex(path[0])}}}")
+        for u, v in pairwise(path):
+            entry = architecture.edge_entry(u, v)
+            factors.append(_tie_latex(ties[entry]) if entry in ties else rf"\theta_{{{_latex(u)} \to {_latex(v)}}}")
+        return r"\,".join(factors) or "1"
+
+
+def _latex(name: Hashable) -> str:
+    if isinstance(name, tuple):
+        return ",".join(map(_latex, name))
+    if isinstance(name, (int, float)):
+        return str(name)
+    escaped = str(name).replace("\\", r"\backslash ")
+    for character in "_{}%&#$":
+        escaped = escaped.replace(character, "\\" + character)
+    return rf"\mathrm{{{escaped}}}" if len(escaped) > 1 else escaped
+
+
+def _tie_latex(name: Hashable) -> str:
+    return rf"\theta_{{{_latex(name)}}}"
+
+
+def path_activations(
+    net: Network, x: ArrayLike, *, node: Hashable | None = None, max_paths: int = 100_000
+) -> csr_array:
+    r"""The path-activations :math:`A(\theta, x)`: which paths are active on the input x, and where they start.
+
+    A path is active if all its neurons are: a ReLU neuron when it is strictly positive, an edge into a k-max-pool
+    when its candidate is the selected one (the first in canonical order among equals), everything else always. The
+    network is then :math:`R_\theta(x) = \langle \Phi(\theta), A(\theta, x) (x, 1) \rangle`.
+
+    Parameters
+    ----------
+    net : Network
+    x : array_like, shape (n_inputs,)
+    node : node, optional
+        Rows for the paths that end at this neuron instead of the outputs.
+    max_paths : int
+        Refuse to list more paths than this.
+
+    Returns
+    -------
+    scipy.sparse.csr_array of int8, shape (n_paths, n_inputs + 1)
+        Row p has a one, if p is active, in the column of the input where it starts, or in the last column if it
+        starts at a bias. Rows in the order of ``path_lifting(net).paths``.
+
+    Raises
+    ------
+    PathCountError
+        If there are more than `max_paths` paths.
+    ParameterError
+        If `x` is not one finite input vector.
+
+    References
+    ----------
+    arXiv 2310.01225.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 2], [-1, -1]], [[3, 1]]], [[4, 0], [1]])
+    >>> A = pg.path_activations(net, [1, 1])
+    >>> A.toarray().tolist()
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1], [0, 0, 0], [0, 0, 0], [0, 0, 0], [0, 0, 1]]
+    >>> float(pg.path_lifting(net).values @ (A @ [1, 1, 1])), net([1, 1]).item()
+    (22.0, 22.0)
+    """
+    shape = np.shape(np.asarray(x, dtype=object))
+    if shape != (len(net.inputs),):
+        raise ParameterError(f"x: needed one input vector of shape ({len(net.inputs)},), got shape {shape}")
+    paths = Paths(net, node)
+    _guard(paths, max_paths)
+    active = _lift(net, paths, _entry_activations(net, x))
+    column = _starts(net, paths)
+    rows = np.flatnonzero(active)
+    ones = np.ones(len(rows), dtype=np.int8)
+    return csr_array((ones, (rows, column[rows])), shape=(paths.total, len(net.inputs) + 1))
+
+
+def _entry_activations(net: Network, x: ArrayLike) -> Array:
+    """For each entry, 1 if its edge (or, for a bias, its neuron) is active on x, else 0."""
+    architecture = net.architecture
+    value = net.neuron_values(x)
+    alive = np.ones(architecture.n_nodes, dtype=np.int8)
+    is_relu = architecture.activation == RELU
+    alive[is_relu] = (value[is_relu] > 0).astype(np.int8)
+    active: Array = alive[architecture.target]
+    for v in np.flatnonzero(architecture.activation == POOL).tolist():
+        edges = slice(architecture.start[v], architecture.start[v + 1])
+        candidates = net.values[edges] * value[architecture.antecedent[edges]]
+        selected = np.sort(candidates)[-architecture.rank[v]]
+        active[edges] = 0
+        active[edges.start + int(np.argmax(candidates == selected))] = 1
+    return active
+
+
+def _lift(net: Network, paths: Paths, entries: Array) -> Array:
+    """Products of `entries` along each path, in the order of `paths`."""
+    return _recursion(net, paths, entries.dtype, lambda i: 1, lambda e: entries[e], lambda part, e: part * entries[e])
+
+
+def _starts(net: Network, paths: Paths) -> Array:
+    """The column of the start of each path: its input, or n_inputs for a bias."""
+    return _recursion(net, paths, np.dtype(np.int64), lambda i: i, lambda e: len(net.inputs), lambda part, e: part)
+
+
+def _recursion(
+    net: Network,
+    paths: Paths,
+    dtype: np.dtype[Any],
+    start: Callable[[int], Any],
+    bias: Callable[[int], Any],
+    extend: Callable[[Array, int], Array],
+) -> Array:
+    """One value per path, made from the path without its last edge: ``extend(values of the antecedent, edge)``."""
+    architecture = net.architecture
+    ends = [end - 1 for end in paths.ends]
+    needed, uses = set(ends), np.zeros(architecture.n_nodes, dtype=np.int64)
+    for v in range(max(ends), -1, -1):
+        if v in needed:
+            before = architecture.antecedent[architecture.start[v] : architecture.start[v + 1]]
+            needed.update(before.tolist())
+            uses[before] += 1
+    column = {int(v): i for i, v in enumerate(architecture.input)}
+    known: dict[int, Array] = {}
+    for v in sorted(needed):
+        edges = range(architecture.start[v], architecture.start[v + 1])
+        parts = [_single(start(column[v]), dtype)] if v in column else []
+        for edge in edges:
+            u = int(architecture.antecedent[edge])
+            parts.append(extend(known[u], edge))
+            uses[u] -= 1
+            if not uses[u] and u not in ends:
+                del known[u]
+        entry = architecture.bias_entry(architecture.nodes[v])
+        if entry is not None:
+            parts.append(_single(bias(entry), dtype))
+        known[v] = np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
+    return np.concatenate([known[end] for end in ends])
+
+
+def _single(value: Any, dtype: np.dtype[Any]) -> Array:
+    out = np.empty(1, dtype=dtype)
+    out[0] = value
+    return out

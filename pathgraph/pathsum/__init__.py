@@ -1,0 +1,1 @@
+"""Sums over paths: the block protocol, semirings, and the sweeps that run them."""

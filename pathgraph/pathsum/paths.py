@@ -1,0 +1,146 @@
+"""Single paths: the heaviest one, and random ones, found by walking back through a sweep."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from typing import Any
+
+import numpy as np
+
+from pathgraph.errors import ParameterError, PathCountError, PathNormOverflowError
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.semirings import MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_product
+from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+
+__all__ = ["heaviest_path", "sample_paths"]
+
+Path = tuple[Hashable, ...]
+
+
+def heaviest_path(net: Network) -> tuple[Path, Any]:
+    r"""The path with the largest :math:`|\Phi_p|`, and that value: the q = infinity path-norm with its arg-max.
+
+    Among equally heavy paths the one whose last neurons come first in canonical order wins. On floats the walk
+    compares rounded products; on exact networks it decides exactly.
+
+    Raises
+    ------
+    PathCountError
+        If the network has no path.
+    PathNormOverflowError
+        If a float product leaves the range of floats; use ``net.to_exact()``.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -4], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pg.heaviest_path(net)
+    (((1, 1), (2, 0)), 5.0)
+    """
+    weight, x = _forward(net, MAX_TIMES)
+    _, longest = _forward(net, MAX_PLUS)
+    exists = longest != -np.inf
+    ends = [v for v in net.dag.outputs.tolist() if exists[v]]
+    if not ends:
+        raise PathCountError("heaviest_path: the network has no path: no output is reached from an input or a bias")
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise PathNormOverflowError("heaviest_path: a path product leaves the range of float64; use net.to_exact()")
+    v = max(ends, key=lambda end: x[end])
+    value = x[v]
+    path = [v]
+    while True:
+        sources, entries = _candidates(net, v)
+        choice = next(
+            (u for u, e in zip(sources, entries, strict=True) if exists[u] and weight[e] * x[u] == x[v]), None
+        )
+        if choice is None or choice == CONSTANT:
+            break
+        path.append(choice)
+        v = choice
+    names = tuple(net.nodes[position - 1] for position in reversed(path))
+    return names, value.item() if isinstance(value, np.generic) else value
+
+
+def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[Path]:
+    r"""Draw `n` independent paths, path p with probability proportional to :math:`|\Phi_p|`.
+
+    A sweep gives the mass that reaches each neuron; each path is then drawn from its end to its start. Nothing
+    overflows, at any depth.
+
+    Parameters
+    ----------
+    net : Network
+    n : int
+    rng : numpy.random.Generator or int
+        The generator, or its seed.
+
+    Raises
+    ------
+    ParameterError
+        If `n` is negative, or every path product is zero.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 0], [0, 1]], [[1, 3]]])
+    >>> paths = pg.sample_paths(net, 1000, rng=0)
+    >>> sorted(set(paths))
+    [((0, 0), (1, 0), (2, 0)), ((0, 1), (1, 1), (2, 0))]
+    >>> 0.7 < sum(path[0] == (0, 1) for path in paths) / 1000 < 0.8
+    True
+    """
+    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
+        raise ParameterError(f"n: needed a number of paths, an integer >= 0, got {n!r}")
+    random = np.random.default_rng(rng)
+    weight, mass = (scaled(row) for row in _forward(net.map_values(abs), REAL if net.is_exact else SCALED))
+    inputs, outputs = set(net.dag.inputs.tolist()), net.dag.outputs.tolist()
+    if not mass["mantissa"][outputs].any():
+        raise ParameterError("net: every path product is zero, so there is no distribution to draw paths from")
+    last = outputs, _cumulative(mass[outputs])
+    before: dict[int, tuple[list[int], Array]] = {}
+
+    def draw(sources: list[int], cumulative: Array) -> int:
+        return sources[int(np.searchsorted(cumulative, random.random() * cumulative[-1], side="right"))]
+
+    paths = []
+    for _ in range(n):
+        path = [draw(*last)]
+        while (v := path[-1]) not in inputs and v != CONSTANT:
+            if v not in before:
+                sources, entries = _candidates(net, v)
+                before[v] = sources, _cumulative(scaled_product(weight[entries], mass[sources]))
+            path.append(draw(*before[v]))
+        paths.append(tuple(net.nodes[position - 1] for position in reversed(path) if position != CONSTANT))
+    return paths
+
+
+def _forward(net: Network, ring: Semiring) -> tuple[Array, Array]:
+    """The elements of all entries, in entry order, and the row of sums up to each position."""
+    values = edge_values(net, ring)
+    x = buffer(net, ring)
+    x[0, CONSTANT] = ring.one
+    x[0, net.dag.inputs] = ring.one
+    sweep(net, [(values, None)], x, ring=ring)
+    flat = np.empty(net.architecture.n_entries, dtype=x.dtype)
+    for part, tensor in zip(net.architecture.tensor_slices, values, strict=True):
+        flat[part] = tensor
+    return flat, x[0]
+
+
+def _candidates(net: Network, position: int) -> tuple[list[int], list[int]]:
+    """The positions a path may come from, antecedents first, then the constant; and the entries between."""
+    architecture = net.architecture
+    v = position - 1
+    edges = range(architecture.start[v], architecture.start[v + 1])
+    sources = [int(architecture.antecedent[e]) + 1 for e in edges]
+    bias = architecture.bias_entry(architecture.nodes[v])
+    return (sources, list(edges)) if bias is None else ([*sources, CONSTANT], [*edges, bias])
+
+
+def _cumulative(masses: Array) -> Array:
+    """Running sums of scaled numbers, relative to the largest of them."""
+    exponent = np.where(masses["mantissa"] == 0, np.iinfo(np.int64).min // 2, masses["exponent"])
+    shift = np.maximum(exponent - exponent.max(), -1100).astype(np.int32)
+    return np.cumsum(np.ldexp(masses["mantissa"], shift))

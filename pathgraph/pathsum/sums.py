@@ -1,0 +1,359 @@
+"""Sums over the paths of a network, and over the paths through each parameter or neuron.
+
+A path follows edges and ends at an output; it starts at an input, or at a neuron with a bias, for which it then
+stands. Pool neurons are summed like the others: this is the path-lifting's point of view, in which a path goes
+through a pool whatever the pool selects.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from functools import reduce
+from numbers import Number
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pathgraph.errors import ParameterError, PathNormOverflowError
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array, object_array
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
+from pathgraph.pathsum.sweep import Backend, back, buffer, check_backend, edge_values, entries, marginals, sweep
+
+if TYPE_CHECKING:
+    from pathgraph.pathsum.sweep import Term
+
+__all__ = [
+    "SignFlipMasses",
+    "count_paths",
+    "depth",
+    "node_marginals",
+    "path_marginals",
+    "path_sum",
+    "per_input",
+    "sign_flip_masses",
+]
+
+
+def path_sum(
+    net: Network,
+    semiring: Semiring = REAL,
+    *,
+    inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
+    biases: bool = True,
+    per_output: bool = False,
+    source: Hashable | None = None,
+    target: Hashable | None = None,
+    backend: str | None = None,
+) -> Any:
+    """Sum over the paths of a network, in any semiring, by one sweep.
+
+    Parameters
+    ----------
+    net : Network
+    semiring : Semiring
+        The algebra; see `pathgraph.semirings`. REAL sums the signed path products, in the network's scalars.
+    inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
+        The element with which paths start at each input; the semiring's one by default.
+    biases : bool
+        Whether paths that start at a bias count.
+    per_output : bool
+        Return one sum per output, as an array, instead of their total.
+    source, target : node, optional
+        Only paths from `source` (not counting its bias or what lies before it) and up to `target`. Both may be any
+        neuron; the path of length 0 from a neuron to itself has the value one.
+    backend : {"reference", "numpy"}, optional
+
+    Returns
+    -------
+    element of the semiring, or ndarray of shape (n_outputs,)
+
+    Raises
+    ------
+    PathNormOverflowError
+        If a float sum leaves the range of floats: use `semirings.SCALED`, `semirings.LOG`, or exact values.
+    ParameterError
+        On inputs of a wrong shape.
+
+    Notes
+    -----
+    One addition and one multiplication per edge. The sum is distributed over the DAG: the sum over the paths to v is
+    the bias of v plus, for each antecedent u, the weight of u -> v times the sum over the paths to u.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pg.path_sum(net), pg.path_sum(net, pg.semirings.COUNT), pg.path_sum(net, pg.semirings.MAX_TIMES)
+    (8.0, 6, 5.0)
+    >>> pg.path_sum(net, pg.semirings.LENGTHS)
+    (0.0, 5.0, 7.0)
+    >>> pg.path_sum(net, source=(0, 0), target=(1, 1))
+    3.0
+    """
+    chosen = check_backend(backend)
+    x = _start(net, semiring, inputs, biases, source, chosen)
+    x = sweep(net, [(_values(net, semiring, chosen), None)], x, ring=semiring, backend=chosen)
+    ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
+    sums = _public(x[0, ends], net, semiring)
+    if sums.dtype.kind == "f" and semiring is REAL and not np.isfinite(x).all():
+        raise PathNormOverflowError(
+            "path_sum: the sum leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()"
+        )
+    if per_output and target is None:
+        return sums
+    return _scalar(reduce(semiring.add, (_scalar(s) for s in sums)))
+
+
+def path_marginals(
+    net: Network,
+    semiring: Semiring = REAL,
+    *,
+    inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
+    biases: bool = True,
+    backend: str | None = None,
+) -> Array:
+    """For each parameter, the sum over the paths through it: one forward and one backward sweep.
+
+    A parameter tied at several places gets the sum over its places; a path that meets it twice counts twice. The
+    semiring's `mul` must commute.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+        Aligned with ``net.theta``.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pg.path_marginals(net, pg.semirings.COUNT).tolist()
+    [1, 1, 1, 1, 1, 1, 3, 3]
+    """
+    chosen = check_backend(backend)
+    values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
+    through = marginals(net, (values, None), x, y, ring=semiring, backend=chosen)
+    architecture = net.architecture
+    flat = np.empty(architecture.n_entries, dtype=through[0].dtype if through else x.dtype)
+    for part, tensor in zip(architecture.tensor_slices, through, strict=True):
+        flat[part] = tensor
+    flat = _public(flat, net, semiring)
+    out = flat[architecture.first_entry]
+    if architecture.is_tied:
+        later = np.setdiff1d(np.flatnonzero(architecture.parameter >= 0), architecture.first_entry)
+        for entry in later.tolist():
+            parameter = architecture.parameter[entry]
+            out[parameter] = semiring.add(_scalar(out[parameter]), _scalar(flat[entry]))
+    return out
+
+
+def node_marginals(
+    net: Network,
+    semiring: Semiring = REAL,
+    *,
+    inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
+    biases: bool = True,
+    backend: str | None = None,
+) -> Array:
+    """For each neuron, the sum over the paths through it (or starting or ending there).
+
+    Returns
+    -------
+    ndarray, shape (n_nodes,)
+        Aligned with ``net.nodes``.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]])
+    >>> pg.node_marginals(net, pg.semirings.COUNT).tolist()
+    [2, 2, 2, 2, 4]
+    """
+    chosen = check_backend(backend)
+    _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
+    arrays = semiring.arrays
+    mul = arrays.mul if arrays is not None and chosen == "numpy" else np.frompyfunc(semiring.mul, 2, 1)
+    return _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
+
+
+def count_paths(net: Network, *, backend: str | None = None) -> int:
+    """The exact number of paths: zero weights and present zero biases count, absent biases do not.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> pg.count_paths(pg.from_weights([np.ones((100, 100))] * 30)) == 100**31
+    True
+    """
+    return int(path_sum(net, COUNT, backend=backend))
+
+
+def depth(net: Network, *, backend: str | None = None) -> int:
+    """The depth D: the largest number of edges on a path; 0 if there is no path with an edge.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.depth(pg.from_weights([[[1]], [[1]], [[1]]]))
+    3
+    """
+    return int(max(0, path_sum(net, MAX_PLUS, backend=backend)))
+
+
+class SignFlipMasses(NamedTuple):
+    """Mass of the paths by the number of parameters whose signs differ between two networks.
+
+    Attributes
+    ----------
+    none, odd, even : scalar
+        No flip, an odd number of flips, an even number of at least two.
+    """
+
+    none: Any
+    odd: Any
+    even: Any
+
+
+def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None) -> SignFlipMasses:
+    r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
+
+    A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
+    if every path on which both products are non-zero has no flip or an odd number of them.
+
+    Parameters
+    ----------
+    net, other : Network
+        Of one architecture.
+
+    Raises
+    ------
+    ParameterError
+        If the architectures differ.
+
+    References
+    ----------
+    Derived here; the sign hypothesis it decides is the one of arXiv 2405.15006.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net, other = pg.from_weights([[[1]], [[2]]]), pg.from_weights([[[-1]], [[-3]]])
+    >>> pg.sign_flip_masses(net, other)
+    SignFlipMasses(none=0.0, odd=0.0, even=6.0)
+    """
+    if net.architecture != other.architecture:
+        raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
+    chosen = check_backend(backend)
+
+    def kept(a: Array, b: Array) -> Array:
+        return np.where(a * b < 0, 0, abs(a * b))
+
+    def flipped(a: Array, b: Array) -> Array:
+        return np.where(a * b < 0, abs(a * b), 0)
+
+    flip = np.array([[0, 1, 0], [0, 0, 1], [0, 1, 0]], dtype=bool)
+    terms: list[Term] = [(entries(kept, net, other), None), (entries(flipped, net, other), flip)]
+    x = buffer(net if net.dtype == object else other, REAL, states=3, backend=chosen)
+    x[0, CONSTANT] = x[0, net.dag.inputs] = 1
+    x = sweep(net, terms, x, backend=chosen)
+    if x.dtype.kind == "f" and not np.isfinite(x).all():
+        raise PathNormOverflowError("sign_flip_masses: the masses leave the range of float64; use exact networks")
+    masses = x[:, net.dag.outputs]
+    return SignFlipMasses(*(_scalar(sum(row)) for row in (restored(masses) if net.is_exact else masses)))
+
+
+# -- shared by the functions above --------------------------------------------------------------------------------
+
+
+def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]:
+    """The entries as elements; labelled semirings are told which edge they are on."""
+    if ring.edge_value is not None:
+        architecture = net.architecture
+        return tuple(
+            object_array(
+                ring.edge_value(_scalar(net.values[e]), architecture.entry_name(e))
+                for e in range(part.start, part.stop)
+            )
+            for part in architecture.tensor_slices
+        )
+    values = edge_values(net, ring, backend)
+    if _keeps_scalars(ring) and backend == "numpy":
+        widened = np.float64 if net.scalars == "float" else object
+        return tuple(accelerated(value).astype(widened, copy=False) for value in values)
+    return values
+
+
+def _keeps_scalars(ring: Semiring) -> bool:
+    """Whether elements are scalars of the network, so that rationals may be accelerated."""
+    return ring.arrays is not None and ring.arrays.dtype is None
+
+
+def _start(net: Network, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend) -> Array:
+    x = buffer(net, ring, backend=backend)
+    if source is not None:
+        if inputs is not None:
+            raise ParameterError("inputs: with source= the paths start at that neuron, so inputs= must be left out")
+        x[0, net.architecture.index(source) + 1] = ring.one
+        return x
+    if biases:
+        x[0, CONSTANT] = ring.one
+    for position, element in zip(net.dag.inputs.tolist(), _elements(net, ring, inputs, backend), strict=True):
+        x[0, position] = element
+    return x
+
+
+def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
+    listed = per_input(net, inputs, ring.one)
+    if net.is_exact and _keeps_scalars(ring) and backend == "numpy":
+        return list(accelerated(object_array(listed)))
+    return listed
+
+
+def per_input(net: Network, inputs: Any, default: Any) -> list[Any]:
+    """What the caller gave for the inputs, one object each: from a scalar, a sequence or a mapping.
+
+    Raises
+    ------
+    ParameterError
+        On unknown inputs or a wrong length.
+    """
+    size = len(net.inputs)
+    if inputs is None or isinstance(inputs, (Number, np.generic)):
+        return [default if inputs is None else inputs] * size
+    if isinstance(inputs, Mapping):
+        known = set(net.inputs)
+        for node in inputs:
+            if node not in known:
+                raise ParameterError(f"inputs: {node!r} is no input of the network; see .inputs for their names")
+        return [inputs.get(node, default) for node in net.inputs]
+    try:
+        listed = list(inputs)
+    except TypeError:
+        raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {inputs!r}") from None
+    if len(listed) != size:
+        raise ParameterError(f"inputs: needed {size} values, one per input, got {len(listed)}")
+    return listed
+
+
+def _both_ways(
+    net: Network, ring: Semiring, inputs: Any, biases: bool, backend: Backend
+) -> tuple[tuple[Array, ...], Array, Array]:
+    values = _values(net, ring, backend)
+    x = _start(net, ring, inputs, biases, None, backend)
+    x = sweep(net, [(values, None)], x, ring=ring, backend=backend)
+    y = buffer(net, ring, backend=backend)
+    for position in net.dag.outputs.tolist():
+        y[0, position] = ring.one
+    return values, x, back(net, [(values, None)], y, ring=ring, backend=backend)
+
+
+def _public(sums: Array, net: Network, ring: Semiring) -> Array:
+    """Fractions where the inside may have used another kind of rationals."""
+    return restored(sums) if net.is_exact and _keeps_scalars(ring) else sums
+
+
+def _scalar(element: Any) -> Any:
+    """A Python scalar instead of a NumPy one."""
+    return element.item() if isinstance(element, (np.generic, np.ndarray)) else element

@@ -1,0 +1,255 @@
+"""The forward sweep, the backward sweep and the marginals, in any semiring and at any resolution.
+
+With ``terms = [(values, T), ...]`` the forward sweep computes, node by node, ::
+
+    x_v  =  x_v  +  sum_k T_k^t  sum_{u -> v} values_k[u -> v] x_u
+
+where x starts from what the caller put in the buffer (1 on the constant and on the inputs, usually), and T_k is a
+0/1 matrix of shape (S, S) that says to which of the S states of an automaton each state leads (None: to itself).
+The backward sweep is its transpose. One sweep costs one multiplication and one addition per edge, term and state.
+
+Pool neurons are *summed*, as in the path-lifting; `sweep` can instead take the largest candidate (``pools="max"``)
+or the one of the neuron's rank (``pools="rank"``), each candidate summed over the terms, the bias added once.
+
+The reference back end calls the defaults of `~pathgraph.pathsum.blocks.Block` on Python scalars; the numpy back end
+calls the blocks' own methods. Nothing else differs between them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+
+import numpy as np
+
+from pathgraph.errors import BackendError, ParameterError
+from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
+from pathgraph.pathsum.semirings import REAL, Semiring
+
+if TYPE_CHECKING:
+    from pathgraph.graph.scalars import Array
+
+__all__ = [
+    "Backend",
+    "Pools",
+    "Term",
+    "back",
+    "buffer",
+    "check_backend",
+    "edge_values",
+    "entries",
+    "marginals",
+    "sweep",
+]
+
+Term: TypeAlias = "tuple[Sequence[Array], Array | None]"
+Pools: TypeAlias = Literal["sum", "max", "rank"]
+Backend: TypeAlias = Literal["reference", "numpy"]
+
+
+def check_backend(backend: str | None) -> Backend:
+    """The back end that will run; None chooses NumPy."""
+    if backend in (None, "numpy"):
+        return "numpy"
+    if backend == "reference":
+        return "reference"
+    raise BackendError(f"backend: needed one of 'reference', 'numpy' or None, got {backend!r}")
+
+
+def entries(f: Callable[..., Array], net: BlockNetwork, *others: BlockNetwork) -> tuple[Array, ...]:
+    """Apply `f` to the entries of networks of one architecture: ``f(w)``, ``f(w, w')``, ..., tensor by tensor.
+
+    Structural entries (skips, pooling weights) are mapped like the others: a norm raises them to its power, too.
+    """
+    tensors = zip(net.tensors, *(other.tensors for other in others), strict=True)
+    return tuple(f(*group) for group in tensors)
+
+
+def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -> tuple[Array, ...]:
+    """The entries of `net` as elements of a semiring."""
+    biases = {block.tensor for block in net.dag.blocks() if block.is_bias}
+    if ring.arrays is not None and backend == "numpy":
+        if ring.bias_value is None:
+            return entries(ring.arrays.value, net)
+        dtype = ring.arrays.dtype
+        return tuple(
+            np.array([ring.bias_value(b) for b in tensor.tolist()], dtype=dtype)
+            if index in biases
+            else ring.arrays.value(tensor)
+            for index, tensor in enumerate(net.tensors)
+        )
+    out = []
+    for index, tensor in enumerate(net.tensors):
+        value = ring.bias_value if index in biases and ring.bias_value is not None else ring.value
+        elements = ring.full(tensor.shape)
+        for position, weight in np.ndenumerate(tensor):
+            elements[position] = value(weight.item() if isinstance(weight, np.generic) else weight)
+        out.append(elements)
+    return tuple(out)
+
+
+def buffer(net: BlockNetwork, ring: Semiring, states: int = 1, backend: Backend = "numpy") -> Array:
+    """A buffer of zeros of the semiring, of shape (states, N), with the dtype that the back end wants."""
+    dtype: Any = object
+    if ring.arrays is not None and backend == "numpy":
+        dtype = ring.arrays.dtype or (np.float64 if net.scalars == "float" else object)
+    if np.dtype(dtype) == object:
+        return ring.full((states, net.dag.size))
+    out = np.empty((states, net.dag.size), dtype=dtype)
+    out[...] = ring.zero
+    return out
+
+
+def sweep(
+    net: BlockNetwork,
+    terms: Sequence[Term],
+    x: Array,
+    *,
+    ring: Semiring = REAL,
+    pools: Pools = "sum",
+    relu: bool = False,
+    backend: Backend = "numpy",
+) -> Array:
+    """Sweep forward through the DAG; fills `x` in place and returns it.
+
+    Parameters
+    ----------
+    net : network
+        At either resolution.
+    terms : sequence of (values, T)
+        `values`: one array of elements per tensor; `T`: bool ndarray of shape (S, S), or None for the identity.
+    x : ndarray, shape (S, N)
+        The buffer, with its start values set.
+    ring : Semiring
+    pools : {"sum", "max", "rank"}
+        What a pool neuron does with its candidates; other than "sum" needs the ring REAL.
+    relu : bool
+        Whether ReLU neurons clip at zero: with ``pools="rank"`` the sweep is then the evaluation of the network.
+    backend : {"numpy", "reference"}
+    """
+    apply = _operation("apply", backend)
+    add = _adder(x, ring)
+    for node in net.dag.nodes:
+        for block in node.blocks:
+            _accumulate(x, block, terms, apply, ring, add)
+        if pools != "sum":
+            for pool in node.pools:
+                x[:, pool.target] = _pooled(x, pool, terms, 1 if pools == "max" else pool.rank)
+        for block in node.biases:
+            _accumulate(x, block, terms, apply, ring, add)
+        if relu:
+            _clip(x, node)
+    return x
+
+
+def back(
+    net: BlockNetwork, terms: Sequence[Term], y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
+) -> Array:
+    """Sweep backward: the transpose of `sweep`, from what the caller put in `y` (1 on the outputs, usually).
+
+    In place; afterwards ``y[s, v]`` is the sum over the paths from v in state s to the outputs.
+    """
+    apply = _operation("apply_transpose", backend)
+    add = _adder(y, ring)
+    for node in reversed(net.dag.nodes):
+        for block in (*node.blocks, *node.biases):
+            for values, transition in terms:
+                part = apply(block, y[:, block.target], values[block.tensor], ring)
+                routed = _route(part, transition, add, to_source=True, zero=ring.zero)
+                y[:, block.source] = add(y[:, block.source], routed)
+    return y
+
+
+def marginals(
+    net: BlockNetwork, term: Term, x: Array, y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
+) -> tuple[Array, ...]:
+    """The sums over the paths through each entry, from the buffers of a forward and a backward sweep.
+
+    One array per tensor: ``values * entry_gradient(T^t x, y)``.
+    """
+    values, transition = term
+    gradient = _operation("entry_gradient", backend)
+    mul = ring.arrays.mul if ring.arrays is not None and backend == "numpy" else np.frompyfunc(ring.mul, 2, 1)
+    routed = _route(x, transition, _adder(x, ring), to_source=False, zero=ring.zero)
+    out: list[Array] = list(values)
+    for block in net.dag.blocks():
+        w = values[block.tensor]
+        out[block.tensor] = mul(w, gradient(block, routed[:, block.source], y[:, block.target], w.size, ring))
+    return tuple(out)
+
+
+def _operation(name: str, backend: Backend) -> Callable[..., Array]:
+    if backend == "reference":
+        method: Callable[..., Array] = getattr(Block, name)
+        return method
+    return lambda block, *args: getattr(block, name)(*args)
+
+
+def _adder(x: Array, ring: Semiring) -> Callable[[Array, Array], Array]:
+    if ring.arrays is not None and (x.dtype != object or ring.arrays.dtype is None):
+        return ring.arrays.add
+    add: Callable[[Array, Array], Array] = np.frompyfunc(ring.add, 2, 1)
+    return add
+
+
+def _accumulate(
+    x: Array,
+    block: Block,
+    terms: Sequence[Term],
+    apply: Callable[..., Array],
+    ring: Semiring,
+    add: Callable[[Array, Array], Array],
+) -> None:
+    for values, transition in terms:
+        part = apply(block, x[:, block.source], values[block.tensor], ring)
+        routed = _route(part, transition, add, to_source=False, zero=ring.zero)
+        x[:, block.target] = add(x[:, block.target], routed)
+
+
+def _route(
+    part: Array, transition: Array | None, add: Callable[[Array, Array], Array], *, to_source: bool, zero: Any
+) -> Array:
+    """T^t part (forward), or T part (backward: `to_source`)."""
+    if transition is None:
+        return part
+    matrix = np.asarray(transition, dtype=bool)
+    if matrix.shape != (len(part), len(part)):
+        raise ParameterError(f"terms: needed transitions of shape {(len(part),) * 2}, got {matrix.shape}")
+    out = np.empty_like(part)
+    for row in range(len(part)):
+        chosen = np.flatnonzero(matrix[row] if to_source else matrix[:, row])
+        if len(chosen) == 0:
+            out[row] = zero
+            continue
+        total = part[chosen[0]]
+        for other in chosen[1:]:
+            total = add(total, part[other])
+        out[row] = total
+    return out
+
+
+def _pooled(x: Array, pool: Pool, terms: Sequence[Term], rank: int) -> Array:
+    """The rank-th largest candidate of each pool neuron, without its bias."""
+    candidates = sum(
+        _route(_gather(values, pool) * x[:, pool.source], transition, np.add, to_source=False, zero=0)
+        for values, transition in terms
+    )
+    if rank == 1:
+        return np.asarray(np.max(candidates, axis=-1))
+    return np.asarray(np.sort(candidates, axis=-1)[..., -rank])
+
+
+def _gather(values: Sequence[Array], pool: Pool) -> Array:
+    tensors = np.unique(pool.tensor)
+    if len(tensors) == 1:
+        return np.asarray(values[tensors[0]].ravel()[pool.entry])
+    out = np.empty(pool.entry.shape, dtype=values[tensors[0]].dtype)
+    for tensor in tensors:
+        chosen = pool.tensor == tensor
+        out[chosen] = values[tensor].ravel()[pool.entry[chosen]]
+    return out
+
+
+def _clip(x: Array, node: Node) -> None:
+    if len(node.relus):
+        x[:, node.relus] = np.maximum(x[:, node.relus], 0)

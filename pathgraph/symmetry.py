@@ -1,0 +1,380 @@
+r"""Rescaling: the symmetry of ReLU networks that leaves the function and the path-lifting unchanged.
+
+For factors :math:`\lambda_v > 0` on the hidden neurons, and 1 on inputs and outputs,
+
+.. math:: (\lambda \diamond \theta)^{u \to v} = \frac{\lambda_v}{\lambda_u} \theta^{u \to v},
+   \qquad (\lambda \diamond \theta)_v = \lambda_v b_v .
+
+Identity, ReLU and pool neurons may all be rescaled. Structural entries never change, so the factors must agree along
+every non-zero structural edge (and be 1 where a structural bias is non-zero); the entries of a tied parameter must
+all be multiplied by one number. Frozen entries are rescaled like parameters. A *negative* factor leaves the
+path-lifting unchanged always, but the function only on identity neurons.
+
+Source: arXiv 2310.01225; the restrictions by fixed and tied entries are derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pathgraph.errors import ParameterError, RescalingError, UnsupportedOperatorError
+from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array, object_array, to_fraction
+from pathgraph.norms import norm_of
+from pathgraph.pathsum.blocks import IDENTITY
+
+__all__ = ["normalize", "random_rescaling", "rescale"]
+
+
+def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
+    r"""Rescale a network neuron by neuron: same function, same path-lifting, other parameters.
+
+    Parameters
+    ----------
+    net : Network
+    factors : mapping
+        From neurons to factors :math:`\lambda_v`, positive (non-zero on identity neurons); 1 where absent. Numbers for
+        a float network, integers and Fractions for an exact one.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    RescalingError
+        On factors of inputs or outputs other than 1, zero, negative factors on ReLU or pool neurons, and factors that
+        would change a structural entry or treat the places of a tied parameter differently.
+    ParameterError
+        If a factor is no finite number, or a rescaled value overflows.
+    GraphError
+        If the network has no such neuron.
+
+    Notes
+    -----
+    With powers of two and no underflow nothing is rounded, and evaluation gives the same bits. Otherwise each
+    value is rounded at most twice, so that path products keep a relative accuracy of 4 units of round-off per edge.
+
+    References
+    ----------
+    arXiv 2310.01225.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]])
+    >>> other = pg.rescale(net, {(1, 0): 4, (1, 1): 0.5})
+    >>> other.theta
+    array([ 4.  , -8.  ,  1.5 ,  0.5 ,  0.25,  2.  ])
+    >>> other([1, 3]) == net([1, 3]), pg.path_norm(other) == pg.path_norm(net)
+    (array([ True]), True)
+    """
+    architecture = net.architecture
+    lam = _factors(net, factors)
+    ratio = _entry_factors(architecture, lam)
+    _refuse_forbidden(net, ratio)
+    with np.errstate(over="ignore", under="ignore"):
+        values = net.values * ratio
+    if net.scalars == "float":
+        lost = np.flatnonzero(~np.isfinite(values) | ((values == 0) & (net.values != 0)))
+        if len(lost):
+            raise ParameterError(
+                f"factors: {_describe(architecture, int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
+                f"leaves the range of {net.dtype}; use smaller factors, or net.to_exact()"
+            )
+        values = values.astype(net.dtype)
+    if architecture.is_tied:
+        free = architecture.parameter >= 0
+        values[free] = values[architecture.first_entry][architecture.parameter[free]]
+    return net.with_values(values)
+
+
+def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_exponent: int = 8) -> dict[Hashable, Any]:
+    """Random factors for `rescale`: powers of two, so that rescaling rounds nothing.
+
+    The factors are drawn from the whole group that acts on the network: one exponent for each neuron that is free,
+    one for each set of neurons that structural entries hold together, and a random integer combination of the
+    remaining directions where parameters are tied.
+
+    Parameters
+    ----------
+    net : Network
+    rng : numpy.random.Generator or int
+        The generator, or its seed.
+    max_exponent : int
+        Free exponents are drawn uniformly from -max_exponent ... max_exponent.
+
+    Returns
+    -------
+    dict
+        A factor for every hidden neuron: floats for a float network, Fractions for an exact one.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]])
+    >>> factors = pg.random_rescaling(net, rng=0)
+    >>> factors
+    {(1, 0): 64.0, (1, 1): 4.0}
+    >>> pg.path_lifting(pg.rescale(net, factors)) == pg.path_lifting(net)
+    True
+    """
+    if isinstance(max_exponent, bool) or not isinstance(max_exponent, (int, np.integer)) or max_exponent < 0:
+        raise ParameterError(f"max_exponent: needed an integer >= 0, got {max_exponent!r}")
+    random = np.random.default_rng(rng)
+    two: Any = Fraction(2) if net.dtype == object else 2.0
+    exponents = dict.fromkeys(net.hidden, 0)
+    for direction in _directions(net):
+        step = int(random.integers(-max_exponent, max_exponent + 1))
+        for node, multiple in direction.items():
+            exponents[net.nodes[node]] += step * multiple
+    return {node: two**exponent for node, exponent in exponents.items()}
+
+
+def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
+    r"""The q-normal form: every hidden neuron's incoming weights and bias get q-norm 1 (or 0).
+
+    In topological order, each hidden neuron v with :math:`\lambda_v = \|(\theta^{\to v}, b_v)\|_q > 0` is divided by
+    it, and its outgoing weights multiplied; where :math:`\lambda_v = 0` the neuron is dead and its outgoing
+    weights are set to 0. Function and path-lifting stay, and afterwards
+
+    .. math:: \|\Phi\|_{q,r} = \big\| \big( \|(\theta^{\to v}, b_v)\|_q \big)_{v \in N_{out}} \big\|_r .
+
+    Parameters
+    ----------
+    net : Network
+    q : number in (0, inf]
+        Exact networks need 1 or infinity: other norms are irrational.
+    unfreeze : bool
+        Allow structural and tied entries to change: the ones that must are made ordinary parameters, and ties are cut.
+
+    Returns
+    -------
+    Network
+
+    Raises
+    ------
+    RescalingError
+        If a structural or tied entry would change and `unfreeze` is False.
+    ParameterError
+        On q out of range, or a value that leaves the range of floats.
+    UnsupportedOperatorError
+        On an exact network with another q, or a symbolic one.
+
+    References
+    ----------
+    arXiv 2310.01225, Algorithm 1.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.normalize(pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)).theta
+    array([Fraction(1, 3), Fraction(-2, 3), Fraction(3, 4), Fraction(1, 4),
+           Fraction(3, 1), Fraction(4, 1)], dtype=object)
+    """
+    if isinstance(q, bool) or not q > 0:
+        raise ParameterError(f"q: needed a number in (0, inf], got {q!r}")
+    if net.scalars == "symbolic" or (net.is_exact and q not in (1, math.inf)):
+        raise UnsupportedOperatorError(
+            f"normalize: q={q} needs a float network, got a {net.scalars} one; q=1 and inf are exact"
+        )
+    architecture = net.architecture
+    values = net.values.copy() if net.dtype != np.float32 else net.values.astype(np.float64)
+    hidden = np.ones(architecture.n_nodes, dtype=bool)
+    hidden[architecture.input] = hidden[architecture.output] = False
+    lam = [Fraction(1) if net.is_exact else 1.0] * architecture.n_nodes
+    for v in range(architecture.n_nodes):
+        edges = range(architecture.start[v], architecture.start[v + 1])
+        for e in edges:
+            values[e] = values[e] * lam[architecture.antecedent[e]]
+        if not hidden[v]:
+            continue
+        bias = architecture.bias_entry(architecture.nodes[v])
+        incoming = [*edges] if bias is None else [*edges, bias]
+        lam[v] = norm_of([values[e] for e in incoming], q) if incoming else 0
+        for e in incoming:
+            values[e] = values[e] / lam[v] if lam[v] else values[e]
+    changed = np.flatnonzero((architecture.role == STRUCTURAL) & (values != net.values))
+    is_cut = _cut_ties(architecture, values)
+    if not unfreeze and (len(changed) or is_cut):
+        what = _describe(architecture, int(changed[0])) + " is structural" if len(changed) else "parameters are tied"
+        raise RescalingError(f"normalize: {what} and would change; pass unfreeze=True to make it an ordinary parameter")
+    values = values.astype(net.dtype, copy=False)
+    return Network(_unfrozen(architecture, changed, is_cut) if len(changed) or is_cut else architecture, values)
+
+
+# -- factors ------------------------------------------------------------------------------------------------------
+
+
+def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
+    """The factor of every neuron, in canonical order, checked."""
+    if net.scalars == "symbolic":
+        raise UnsupportedOperatorError("rescale: the signs of SymPy expressions are unknown; substitute numbers first")
+    if not isinstance(factors, Mapping):
+        raise ParameterError(f"factors: needed a mapping from neurons to numbers, got {type(factors).__name__}")
+    architecture = net.architecture
+    lam = [Fraction(1)] * architecture.n_nodes
+    outer = set(architecture.input.tolist()) | set(architecture.output.tolist())
+    for node, factor in factors.items():
+        v = architecture.index(node)
+        if net.is_exact and isinstance(factor, (float, np.floating)):
+            raise ParameterError(
+                f"factors: the network is exact, so needed an integer or a Fraction for {node!r}, got a float"
+            )
+        lam[v] = to_fraction(factor, f"factors[{node!r}]")
+        if v in outer and lam[v] != 1:
+            raise RescalingError(f"factors: {node!r} is an input or an output, whose factor must be 1, got {factor}")
+        if lam[v] == 0 or (lam[v] < 0 and architecture.activation[v] != IDENTITY):
+            raise RescalingError(
+                f"factors: {node!r} is {architecture.activations[v]}, so its factor must be "
+                f"{'non-zero' if architecture.activation[v] == IDENTITY else 'positive'}, got {factor}"
+            )
+    return object_array(lam) if net.is_exact else np.array([float(factor) for factor in lam])
+
+
+def _entry_factors(architecture: Architecture, lam: Array) -> Array:
+    """What each entry is multiplied by: lam[target] / lam[source] on edges, lam[target] on biases."""
+    ratio = lam[architecture.target]
+    with np.errstate(over="ignore", under="ignore"):
+        ratio[: architecture.n_edges] = ratio[: architecture.n_edges] / lam[architecture.antecedent]
+    return ratio
+
+
+def _refuse_forbidden(net: Network, ratio: Array) -> None:
+    architecture = net.architecture
+    changed = np.flatnonzero((architecture.role == STRUCTURAL) & (net.values != 0) & (ratio != 1))
+    if len(changed):
+        entry = int(changed[0])
+        raise RescalingError(
+            f"factors: {_describe(architecture, entry)} is structural and cannot change, got the factor "
+            f"{ratio[entry]}; give both its ends one factor (1 for a bias, or beside an input or output)"
+        )
+    slack = 0 if net.is_exact else 4 * float(np.finfo(np.float64).eps)  # each ratio is rounded once
+    first: dict[int, int] = {}
+    for entry in _tied_entries(net):
+        other = first.setdefault(int(architecture.parameter[entry]), entry)
+        if abs(ratio[entry] - ratio[other]) > slack * abs(ratio[other]):
+            raise RescalingError(
+                f"factors: the places of the tied parameter {architecture.ties[entry]!r} need one factor, got "
+                f"{ratio[other]} ({_describe(architecture, other)}) and "
+                f"{ratio[entry]} ({_describe(architecture, entry)})"
+            )
+
+
+def _tied_entries(net: Network) -> list[int]:
+    """The non-zero entries of parameters, if any of these is tied."""
+    architecture = net.architecture
+    if not architecture.is_tied:
+        return []
+    found: list[int] = np.flatnonzero((architecture.parameter >= 0) & (net.values != 0)).tolist()
+    return found
+
+
+def _describe(architecture: Architecture, entry: int) -> str:
+    name = architecture.entry_name(entry)
+    return f"the weight of {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"the bias of {name!r}"
+
+
+# -- the group ----------------------------------------------------------------------------------------------------
+
+
+def _directions(net: Network) -> list[dict[int, int]]:
+    """A basis of the exponents of the rescaling group: each direction maps neurons to integers."""
+    component = _components(net)
+    members: dict[int, list[int]] = {}
+    for v, root in enumerate(component.tolist()):
+        if root >= 0:
+            members.setdefault(root, []).append(v)
+    solved = _solve(_tie_equations(net, component))
+    out = []
+    for root in members:
+        if root in solved:
+            continue
+        multiples = {root: Fraction(1)} | {p: terms[root] for p, terms in solved.items() if root in terms}
+        scale = math.lcm(*(multiple.denominator for multiple in multiples.values()))
+        out.append({v: int(multiple * scale) for p, multiple in multiples.items() for v in members[p]})
+    return out
+
+
+def _components(net: Network) -> Array:
+    """For each neuron a representative of those that must have the same factor; -1 where the factor must be 1."""
+    architecture = net.architecture
+    ground = architecture.n_nodes
+    parent = list(range(ground + 1))
+
+    def find(v: int) -> int:
+        while parent[v] != v:
+            parent[v] = parent[parent[v]]
+            v = parent[v]
+        return v
+
+    for v in [*architecture.input.tolist(), *architecture.output.tolist()]:
+        parent[find(v)] = find(ground)
+    for entry in np.flatnonzero((architecture.role == STRUCTURAL) & (net.values != 0)).tolist():
+        source = architecture.antecedent[entry] if entry < architecture.n_edges else ground
+        parent[find(int(source))] = find(int(architecture.target[entry]))
+    fixed = find(ground)
+    return np.array([-1 if find(v) == fixed else find(v) for v in range(ground)])
+
+
+def _tie_equations(net: Network, component: Array) -> list[dict[int, Fraction]]:
+    """For each further place of a tied parameter: the combination of exponents that must vanish."""
+    architecture = net.architecture
+    equations: list[dict[int, Fraction]] = []
+    first: dict[int, dict[int, Fraction]] = {}
+    for entry in _tied_entries(net):
+        exponent: dict[int, Fraction] = {}
+        ends = [(int(component[architecture.target[entry]]), 1)]
+        if entry < architecture.n_edges:
+            ends.append((int(component[architecture.antecedent[entry]]), -1))
+        for root, sign in ends:
+            if root >= 0:
+                exponent[root] = exponent.get(root, Fraction(0)) + sign
+        reference = first.setdefault(int(architecture.parameter[entry]), exponent)
+        if reference is not exponent:
+            zero = Fraction(0)
+            equations.append({p: exponent.get(p, zero) - reference.get(p, zero) for p in {*exponent, *reference}})
+    return equations
+
+
+def _solve(equations: list[dict[int, Fraction]]) -> dict[int, dict[int, Fraction]]:
+    """Gaussian elimination: each pivot unknown as a combination of the free ones."""
+    solved: dict[int, dict[int, Fraction]] = {}
+    for equation in equations:
+        left: dict[int, Fraction] = {}
+        for unknown, coefficient in equation.items():
+            for free, multiple in solved.get(unknown, {unknown: Fraction(1)}).items():
+                left[free] = left.get(free, Fraction(0)) + coefficient * multiple
+        left = {free: coefficient for free, coefficient in sorted(left.items()) if coefficient}
+        if not left:
+            continue
+        pivot, coefficient = left.popitem()
+        new = {free: -multiple / coefficient for free, multiple in left.items()}
+        for other in [p for p, terms in solved.items() if pivot in terms]:
+            share = solved[other].pop(pivot)
+            for free, multiple in new.items():
+                solved[other][free] = solved[other].get(free, Fraction(0)) + share * multiple
+            solved[other] = {free: multiple for free, multiple in solved[other].items() if multiple}
+        solved[pivot] = new
+    return solved
+
+
+def _cut_ties(architecture: Architecture, values: Array) -> bool:
+    """Whether entries of one parameter have come to differ."""
+    free = architecture.parameter >= 0
+    first = architecture.first_entry[architecture.parameter[free]]
+    return architecture.is_tied and bool((values[free] != values[first]).any())
+
+
+def _unfrozen(architecture: Architecture, changed: Array, is_cut: bool) -> Architecture:
+    role = architecture.role.copy()
+    role[changed] = PARAMETER
+    role.flags.writeable = False
+    return replace(architecture, role=role, ties={} if is_cut else architecture.ties)

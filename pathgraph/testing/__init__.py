@@ -1,0 +1,20 @@
+"""The test kit: Hypothesis strategies for networks and everything that goes with them.
+
+Import it yourself (``import pathgraph.testing``, or touch ``pg.testing``); it needs the extra ``pathgraph[testing]``.
+Every value is a small integer over a power of two, held as a `fractions.Fraction`, so tests need no tolerance, and a
+network converted by ``to_float()`` has the same values. What tests usually miss is drawn on purpose: pool ties of
+every width, zeros, cancelling and repeated weights, dead and constant neurons, neurons that reach no output, frozen,
+structural and tied parameters.
+"""
+
+try:
+    import hypothesis  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        "pathgraph.testing needs Hypothesis, which is not installed; pip install 'pathgraph[testing]'"
+    ) from error
+
+from pathgraph.testing.networks import mlps, relu_dags
+from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
+
+__all__ = ["dyadics", "inputs", "mlps", "parameters", "relu_dags", "rescalings"]
