@@ -28,6 +28,7 @@ from pathgraph.errors import (
     PathCountError,
     PathgraphError,
     PathNormOverflowError,
+    RangeError,
     RescalingError,
     UnsupportedOperatorError,
 )
@@ -64,6 +65,7 @@ __all__ = [
     "PathLifting",
     "PathNormOverflowError",
     "PathgraphError",
+    "RangeError",
     "RescalingError",
     "Semiring",
     "SignFlipMasses",

@@ -14,6 +14,7 @@ __all__ = [
     "PathCountError",
     "PathNormOverflowError",
     "PathgraphError",
+    "RangeError",
     "RescalingError",
     "UnsupportedOperatorError",
 ]
@@ -78,7 +79,20 @@ class UnsupportedOperatorError(PathgraphError, NotImplementedError):
     """
 
 
-class PathNormOverflowError(PathgraphError, OverflowError):
+class RangeError(PathgraphError, OverflowError):
+    """A float result leaves the range of its type; exact networks and the SCALED and LOG semirings have no range.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.from_weights([[[1e200]], [[1e200]]])([1.0])
+    Traceback (most recent call last):
+    ...
+    pathgraph.errors.RangeError: net(x): a value leaves the range of float64; ...
+    """
+
+
+class PathNormOverflowError(RangeError):
     """A path-norm lies outside the range of floats; `log_path_norm` has no such limit.
 
     Examples

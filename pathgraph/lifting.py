@@ -13,7 +13,7 @@ Source: arXiv 2310.01225 and 2405.15006.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -22,20 +22,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from pathgraph.errors import ParameterError, PathCountError
+from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network
 from pathgraph.graph.scalars import Array, frozen
-from pathgraph.pathsum.blocks import CONSTANT, POOL, RELU
+from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import COUNT
-from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+from pathgraph.pathsum.listing import Path, Paths
 
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["PathLifting", "Paths", "path_activations", "path_lifting"]
-
-Path = tuple[Hashable, ...]
+__all__ = ["PathLifting", "path_activations", "path_lifting"]
 
 
 def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int = 100_000) -> PathLifting:
@@ -97,87 +94,6 @@ def _guard(paths: Paths, max_paths: int) -> None:
         )
 
 
-class Paths(Sequence[Path]):
-    """The paths of a network to its outputs (or to one neuron), listed lazily.
-
-    Any path is found by its index without listing those before it, and ``len`` is exact.
-    """
-
-    def __init__(self, net: Network, node: Hashable | None = None) -> None:
-        architecture = net.architecture
-        self._net = net
-        ends = net.dag.outputs if node is None else np.array([architecture.index(node) + 1])
-        self._ends: list[int] = ends.tolist()
-        x = buffer(net, COUNT)
-        x[0, CONSTANT] = 1
-        x[0, net.dag.inputs] = 1
-        self._counts: Array = sweep(net, [(edge_values(net, COUNT), None)], x, ring=COUNT)[0]
-        self._inputs = set(net.dag.inputs.tolist())
-
-    @property
-    def total(self) -> int:
-        """Their number, of any size."""
-        return int(sum(self._counts[end] for end in self._ends))
-
-    @property
-    def ends(self) -> list[int]:
-        """Buffer positions of the neurons at which they end."""
-        return self._ends
-
-    def __len__(self) -> int:
-        return self.total
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(self.total)[index]]
-        rank = range(self.total)[index]
-        choices, path = self._ends, []
-        while True:
-            for position in choices:
-                size = 1 if position == CONSTANT else self._counts[position]
-                if rank < size:
-                    break
-                rank -= size
-            if position == CONSTANT:
-                break
-            path.append(position)
-            if position in self._inputs:
-                break
-            choices = self._before(position)
-        return tuple(self._net.nodes[p - 1] for p in reversed(path))
-
-    def __iter__(self) -> Iterator[Path]:
-        nodes = self._net.nodes
-        stack: list[tuple[int, Path]] = [(end, ()) for end in reversed(self._ends)]
-        while stack:
-            position, suffix = stack.pop()
-            if position == CONSTANT:
-                yield suffix
-                continue
-            path = (nodes[position - 1], *suffix)
-            if position in self._inputs:
-                yield path
-            else:
-                stack.extend((p, path) for p in reversed(self._before(position)) if p == CONSTANT or self._counts[p])
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))  # noqa: B905
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = ", ".join(repr(self[i]) for i in range(min(3, self.total)))
-        return f"[{shown}{', ...' if self.total > 3 else ''}] ({self.total})"
-
-    def _before(self, position: int) -> list[int]:
-        """Where a path may come from: the antecedents, then the constant if the neuron has a bias."""
-        architecture = self._net.architecture
-        lo, hi = architecture.start[position - 1], architecture.start[position]
-        before: list[int] = (architecture.antecedent[lo:hi] + 1).tolist()
-        has_bias = architecture.bias_entry(architecture.nodes[position - 1]) is not None
-        return [*before, CONSTANT] if has_bias else before
-
-
 class PathLifting:
     r"""The path-lifting of a network; made by `path_lifting`.
 
@@ -207,7 +123,10 @@ class PathLifting:
     @cached_property
     def values(self) -> Array:
         """The path products, in the scalars of the network. Read-only."""
-        lifted = _lift(self.net, self.paths, accelerated(self.net.values))
+        with np.errstate(over="ignore", under="ignore"):
+            lifted = _lift(self.net, self.paths, accelerated(self.net.values))
+        if lifted.dtype.kind == "f" and not np.isfinite(lifted).all():
+            raise RangeError(f"path_lifting: a product leaves the range of {self.net.dtype}; use net.to_exact()")
         return frozen(restored(lifted) if self.net.is_exact else lifted)
 
     def __eq__(self, other: object) -> bool:

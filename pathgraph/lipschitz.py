@@ -16,8 +16,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, PathNormOverflowError, UnsupportedOperatorError
-from pathgraph.graph.network import Network
+from pathgraph.errors import ParameterError, RangeError
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array
 from pathgraph.norms import Inputs, half_widths, norm_of
 from pathgraph.pathsum.blocks import CONSTANT
@@ -70,7 +70,7 @@ def input_lipschitz(
     ------
     ParameterError
         On an unknown method, norms below 1, or negative widths.
-    PathNormOverflowError
+    RangeError
         If the bound leaves the range of floats.
 
     Notes
@@ -100,10 +100,7 @@ def input_lipschitz(
     for name, value in (("r", r), ("input_norm", input_norm)):
         if isinstance(value, bool) or not isinstance(value, Real) or not value >= 1:
             raise ParameterError(f"{name}: needed a number in [1, inf], got {value!r}")
-    if net.scalars == "symbolic":
-        raise UnsupportedOperatorError(
-            "input_lipschitz: absolute values of symbols are unknown; substitute numbers first"
-        )
+    require_numbers(net, "input_lipschitz")
     if input_norm != math.inf:
         if method != "input-paths" or inputs is not None:
             raise ParameterError(
@@ -128,11 +125,10 @@ def _swept(net: Network, start: Array, pools: Pools, *, constant: int) -> Array:
     x = buffer(net, REAL, states=len(rows))
     x[:, CONSTANT] = constant
     x[:, net.dag.inputs] = accelerated(rows)
-    with np.errstate(over="ignore", invalid="ignore"):
-        values = [abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors]
-        x = sweep(net, [(values, None)], x, pools=pools)
+    values = [abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors]
+    x = sweep(net, [(values, None)], x, pools=pools)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise PathNormOverflowError("input_lipschitz: the bound leaves the range of float64; use net.to_exact()")
+        raise RangeError("input_lipschitz: the bound leaves the range of float64; use net.to_exact()")
     out = restored(x[:, net.dag.outputs]) if net.is_exact else x[:, net.dag.outputs]
     return out if start.ndim == 2 else out[0]
 

@@ -21,14 +21,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pathgraph.errors import GraphError, ParameterError, PathNormOverflowError, UnsupportedOperatorError
-from pathgraph.graph.network import Network
+from pathgraph.errors import GraphError, ParameterError, PathNormOverflowError, RangeError
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_argmax, scaled_total
 from pathgraph.pathsum.sums import per_input
-from pathgraph.pathsum.sweep import Backend, buffer, check_backend, sweep
+from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
 
 LARGEST_EXPONENT = 2**20
 
@@ -155,10 +155,7 @@ def power_sums(
         Floats, or scaled numbers where floats would leave their range; Fractions for exact networks and integer or
         infinite q; Python integers for q = 0.
     """
-    if net.scalars == "symbolic":
-        raise UnsupportedOperatorError(
-            "path_norm: absolute values of symbols are unknown; use path_sum for signed sums, or substitute numbers"
-        )
+    require_numbers(net, "path_norm")
     chosen = check_backend(backend)
     widths = half_widths(net, inputs)
     if q == 0:
@@ -171,15 +168,15 @@ def power_sums(
         x = _swept(net, values, abs(quick(widths)) ** power, ring, biases, chosen)
         return restored(x[net.dag.outputs])
     if not net.is_exact:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             powers = [np.abs(w.astype(dtype)) ** power for w in net.tensors]
             start = np.abs(widths.astype(dtype)) ** power
-            x = _swept(net, powers, start, ring, biases, chosen)
-        if _is_comfortable([*powers, start], x, np.finfo(dtype)):
-            return x[net.dag.outputs]
+        x = _swept(net, powers, start, ring, biases, chosen)
+        if is_safe([*powers, start], x.astype(dtype)):
+            return x[net.dag.outputs].astype(dtype)
     if ring is MAX_TIMES:
-        exact = net.to_exact()
-        return power_sums(exact, q, inputs=object_array(map(to_fraction, widths)), biases=biases, backend=backend)
+        widths = object_array(map(to_fraction, widths))
+        return scaled(power_sums(net.to_exact(), q, inputs=widths, biases=biases, backend=backend))
     powers = [scaled(abs(w), power) for w in net.tensors]
     return _swept(net, powers, scaled(abs(widths), power), SCALED, biases, "numpy")[net.dag.outputs]
 
@@ -198,21 +195,6 @@ def _swept(
 
 def _same(values: Array) -> Array:
     return values
-
-
-def _is_comfortable(powers: list[Array], x: Array, info: Any) -> bool:
-    """Whether no product of the sweep can have left the range of normal floats.
-
-    Every non-zero power is at least 2**(m/9) and every non-zero sum at least 2**(8m/9), 2**m being the smallest normal
-    number, so every product of a power and a sum is normal; and no sum is near the largest number.
-    """
-    x = np.asarray(x, dtype=info.dtype)
-    smallest_power, smallest_sum = 2.0 ** (info.minexp // 9), 2.0 ** (info.minexp // 9 * 8)
-    if not (x <= info.max / 4).all():
-        return False
-    return bool(((x == 0) | (x >= smallest_sum)).all()) and all(
-        bool(((p == 0) | (p >= smallest_power)).all()) for p in powers
-    )
 
 
 def half_widths(net: Network, inputs: Inputs | None) -> Array:
@@ -314,7 +296,7 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
     ------
     GraphError
         If the network is not layered.
-    PathNormOverflowError
+    RangeError
         If the product leaves the range of floats.
 
     Notes
@@ -340,6 +322,7 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
     q, r = _exponents(q, r)
     if q == 0:
         raise ParameterError("q: needed a number in (0, inf], got 0; the product bound has no meaning for counts")
+    require_numbers(net, "operator_norm_product")
     layers = _layers(net)
     product: Any = 1
     with np.errstate(over="ignore"):
@@ -349,7 +332,7 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
             biased_later = any(has_bias for later in layers[level:] for _, has_bias in later)
             product = product * (max(1, norm) if biased_later else norm)
     if isinstance(product, float) and math.isinf(product):
-        raise PathNormOverflowError("operator_norm_product: beyond the range of float64; use an exact network")
+        raise RangeError("operator_norm_product: beyond the range of float64; use net.to_exact()")
     return product
 
 

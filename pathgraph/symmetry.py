@@ -23,9 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, RescalingError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array, to_fraction
 from pathgraph.norms import norm_of
 from pathgraph.pathsum.blocks import IDENTITY
@@ -53,7 +53,9 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
         On factors of inputs or outputs other than 1, zero, negative factors on ReLU or pool neurons, and factors that
         would change a structural entry or treat the places of a tied parameter differently.
     ParameterError
-        If a factor is no finite number, or a rescaled value overflows.
+        If a factor is no finite number.
+    RangeError
+        If a rescaled value overflows or vanishes.
     GraphError
         If the network has no such neuron.
 
@@ -85,7 +87,7 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     if net.scalars == "float":
         lost = np.flatnonzero(~np.isfinite(values) | ((values == 0) & (net.values != 0)))
         if len(lost):
-            raise ParameterError(
+            raise RangeError(
                 f"factors: {_describe(architecture, int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
                 f"leaves the range of {net.dtype}; use smaller factors, or net.to_exact()"
             )
@@ -164,7 +166,9 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     RescalingError
         If a structural or tied entry would change and `unfreeze` is False.
     ParameterError
-        On q out of range, or a value that leaves the range of floats.
+        On q out of range.
+    RangeError
+        If a value leaves the range of floats.
     UnsupportedOperatorError
         On an exact network with another q, or a symbolic one.
 
@@ -186,27 +190,34 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
             f"normalize: q={q} needs a float network, got a {net.scalars} one; q=1 and inf are exact"
         )
     architecture = net.architecture
-    values = net.values.copy() if net.dtype != np.float32 else net.values.astype(np.float64)
+    values = net.values.astype(object)
+    if net.scalars == "float":
+        values = object_array(values.tolist())  # Python floats: they become infinite without a warning
     hidden = np.ones(architecture.n_nodes, dtype=bool)
     hidden[architecture.input] = hidden[architecture.output] = False
     lam = [Fraction(1) if net.is_exact else 1.0] * architecture.n_nodes
     for v in range(architecture.n_nodes):
-        edges = range(architecture.start[v], architecture.start[v + 1])
-        for e in edges:
-            values[e] = values[e] * lam[architecture.antecedent[e]]
+        incoming = [*range(architecture.start[v], architecture.start[v + 1])]
+        for e in incoming:
+            values[e] *= lam[architecture.antecedent[e]]
         if not hidden[v]:
             continue
         bias = architecture.bias_entry(architecture.nodes[v])
-        incoming = [*edges] if bias is None else [*edges, bias]
+        if bias is not None:
+            incoming.append(bias)
         lam[v] = norm_of([values[e] for e in incoming], q) if incoming else 0
-        for e in incoming:
-            values[e] = values[e] / lam[v] if lam[v] else values[e]
+        if lam[v]:
+            for e in incoming:
+                values[e] /= lam[v]
     changed = np.flatnonzero((architecture.role == STRUCTURAL) & (values != net.values))
     is_cut = _cut_ties(architecture, values)
     if not unfreeze and (len(changed) or is_cut):
         what = _describe(architecture, int(changed[0])) + " is structural" if len(changed) else "parameters are tied"
         raise RescalingError(f"normalize: {what} and would change; pass unfreeze=True to make it an ordinary parameter")
-    values = values.astype(net.dtype, copy=False)
+    with np.errstate(over="ignore", under="ignore"):
+        values = values.astype(net.dtype, copy=False)
+    if net.scalars == "float" and not np.isfinite(values).all():
+        raise RangeError(f"normalize: a value leaves the range of {net.dtype}; use net.to_exact() with q=1")
     return Network(_unfrozen(architecture, changed, is_cut) if len(changed) or is_cut else architecture, values)
 
 
@@ -215,8 +226,7 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
 
 def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
     """The factor of every neuron, in canonical order, checked."""
-    if net.scalars == "symbolic":
-        raise UnsupportedOperatorError("rescale: the signs of SymPy expressions are unknown; substitute numbers first")
+    require_numbers(net, "rescale")
     if not isinstance(factors, Mapping):
         raise ParameterError(f"factors: needed a mapping from neurons to numbers, got {type(factors).__name__}")
     architecture = net.architecture

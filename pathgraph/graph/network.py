@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pathgraph.errors import GraphError, ParameterError, UnsupportedOperatorError
+from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
 from pathgraph.graph.scalars import ScalarKind, as_values, frozen, kind_of, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from pathgraph.graph.scalars import Array
 
-__all__ = ["Network"]
+__all__ = ["Network", "require_numbers"]
 
 
 class Network:
@@ -174,8 +174,7 @@ class Network:
 
     def to_exact(self) -> Network:
         """The same network over the rationals: floats are dyadic rationals, so nothing is rounded."""
-        if self.scalars == "symbolic":
-            raise UnsupportedOperatorError("to_exact: the values are SymPy expressions; substitute numbers first")
+        require_numbers(self, "to_exact")
         return self if self.is_exact else Network(self._architecture, object_array(map(to_fraction, self._values)))
 
     def to_float(self, dtype: DTypeLike = np.float64) -> Network:
@@ -186,8 +185,7 @@ class Network:
         ParameterError
             If a value lies beyond the range of `dtype`, or `dtype` is neither float32 nor float64.
         """
-        if self.scalars == "symbolic":
-            raise UnsupportedOperatorError("to_float: the values are SymPy expressions; substitute numbers first")
+        require_numbers(self, "to_float")
         if np.dtype(dtype) not in (np.dtype("f4"), np.dtype("f8")):
             raise ParameterError(f"dtype: needed float32 or float64, got {dtype!r}")
         try:
@@ -206,6 +204,10 @@ class Network:
         ------
         ParameterError
             On a wrong last axis, NaN or infinities, or floats given to an exact network.
+        RangeError
+            If a value overflows.
+        UnsupportedOperatorError
+            On a symbolic network.
         """
         return self._evaluate(x)[..., self.dag.outputs]
 
@@ -214,11 +216,7 @@ class Network:
         return self._evaluate(x)[..., CONSTANT + 1 :]
 
     def _evaluate(self, x: ArrayLike) -> Array:
-        if self.scalars == "symbolic":
-            raise UnsupportedOperatorError(
-                "net(x): a network of SymPy expressions cannot be evaluated, since the sign of a symbol, hence its "
-                "ReLU, is unknown; use path_lifting or path_sum, or substitute numbers"
-            )
+        require_numbers(self, "net(x)")
         rows = self._as_inputs(x)
         batch = rows.shape[:-1]
         state = np.zeros((int(np.prod(batch)), self.dag.size), dtype=self.dtype)
@@ -226,6 +224,8 @@ class Network:
         state[:, self.dag.inputs] = accelerated(rows).reshape(-1, len(self.inputs))
         entries = [accelerated(tensor) for tensor in self.tensors]
         sweep(self, [(entries, None)], state, pools="rank", relu=True)
+        if self.scalars == "float" and not np.isfinite(state).all():
+            raise RangeError(f"net(x): a value leaves the range of {self.dtype}; use a wider type, or net.to_exact()")
         return restored(state).reshape(*batch, self.dag.size)
 
     def _as_inputs(self, x: ArrayLike) -> Array:
@@ -291,6 +291,20 @@ class Network:
     def __repr__(self) -> str:
         kind = self.dtype.name if self.scalars == "float" else self.scalars
         return f"{repr(self._architecture)[:-1].replace('Architecture', 'Network', 1)}; {kind})"
+
+
+def require_numbers(net: Network, function: str) -> None:
+    """Refuse symbolic networks, for functions that need signs or absolute values.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+    """
+    if net.scalars == "symbolic":
+        raise UnsupportedOperatorError(
+            f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "
+            "unknown; use path_sum or path_lifting, or substitute numbers"
+        )
 
 
 def _exactly(value: Any) -> Any:

@@ -77,6 +77,8 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
         native = values.dtype if values.dtype in (np.float32, np.float64) else np.dtype(np.float64)
         exact_wanted = dtype is not None and np.dtype(dtype) == object
         return _floats(values, describe, np.float64 if exact_wanted else dtype or native, exact_wanted)
+    if dtype is None and isinstance(values, np.ndarray) and values.dtype == object and not len(values):
+        return frozen(values.copy())  # an exact network without values stays exact
     items = list(values)
     types = set(map(type, items))
     if any(issubclass(t, Real) and not issubclass(t, (Integral, float, np.floating)) for t in types) or (

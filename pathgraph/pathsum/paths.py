@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
 from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, PathCountError, PathNormOverflowError
-from pathgraph.graph.network import Network
+from pathgraph.errors import ParameterError, PathCountError, RangeError
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.listing import Path
 from pathgraph.pathsum.semirings import MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_product
 from pathgraph.pathsum.sweep import buffer, edge_values, sweep
 
 __all__ = ["heaviest_path", "sample_paths"]
-
-Path = tuple[Hashable, ...]
 
 
 def heaviest_path(net: Network) -> tuple[Path, Any]:
@@ -29,7 +27,7 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     ------
     PathCountError
         If the network has no path.
-    PathNormOverflowError
+    RangeError
         If a float product leaves the range of floats; use ``net.to_exact()``.
 
     Examples
@@ -39,6 +37,7 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     >>> pg.heaviest_path(net)
     (((1, 1), (2, 0)), 5.0)
     """
+    require_numbers(net, "heaviest_path")
     weight, x = _forward(net, MAX_TIMES)
     _, longest = _forward(net, MAX_PLUS)
     exists = longest != -np.inf
@@ -46,7 +45,7 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     if not ends:
         raise PathCountError("heaviest_path: the network has no path: no output is reached from an input or a bias")
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise PathNormOverflowError("heaviest_path: a path product leaves the range of float64; use net.to_exact()")
+        raise RangeError("heaviest_path: a path product leaves the range of float64; use net.to_exact()")
     v = max(ends, key=lambda end: x[end])
     value = x[v]
     path = [v]
@@ -93,6 +92,7 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
     """
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise ParameterError(f"n: needed a number of paths, an integer >= 0, got {n!r}")
+    require_numbers(net, "sample_paths")
     random = np.random.default_rng(rng)
     weight, mass = (scaled(row) for row in _forward(net.map_values(abs), REAL if net.is_exact else SCALED))
     inputs, outputs = set(net.dag.inputs.tolist()), net.dag.outputs.tolist()

@@ -302,12 +302,15 @@ def scaled(values: Array, power: float = 1.0) -> Array:
     fraction, exponent = _frexp(values)
     if power == 1:
         return _normalized(fraction, exponent)
-    is_zero = fraction == 0
-    bits = power * np.log2(np.where(is_zero, 1.0, np.abs(fraction)))
     shift = power * exponent
-    whole = np.floor(bits) + np.floor(shift)
-    rest = (bits - np.floor(bits)) + (shift - np.floor(shift))
-    return _normalized(np.where(is_zero, 0.0, np.exp2(rest)), whole.astype(np.int64))
+    whole, fraction = np.floor(shift), np.abs(fraction)
+    if power <= 512:
+        mantissa = fraction**power
+    else:  # the power of a mantissa could vanish, so its exponent is split off, too
+        bits = power * np.log2(np.where(fraction == 0, 1.0, fraction))
+        whole = whole + np.floor(bits)
+        mantissa = np.where(fraction == 0, 0.0, np.exp2(bits - np.floor(bits)))
+    return _normalized(mantissa * np.exp2(shift - np.floor(shift)), whole.astype(np.int64))
 
 
 def _frexp(values: Array) -> tuple[Array, Array]:

@@ -14,13 +14,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, PathNormOverflowError
-from pathgraph.graph.network import Network
+from pathgraph.errors import ParameterError, RangeError
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
-from pathgraph.pathsum.sweep import Backend, back, buffer, check_backend, edge_values, entries, marginals, sweep
+from pathgraph.pathsum.semirings import COUNT, INTERVAL, LOG, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled
+from pathgraph.pathsum.sweep import (
+    Backend,
+    back,
+    buffer,
+    check_backend,
+    edge_values,
+    entries,
+    is_safe,
+    marginals,
+    sweep,
+)
 
 if TYPE_CHECKING:
     from pathgraph.pathsum.sweep import Term
@@ -72,7 +82,7 @@ def path_sum(
 
     Raises
     ------
-    PathNormOverflowError
+    RangeError
         If a float sum leaves the range of floats: use `semirings.SCALED`, `semirings.LOG`, or exact values.
     ParameterError
         On inputs of a wrong shape.
@@ -94,14 +104,14 @@ def path_sum(
     3.0
     """
     chosen = check_backend(backend)
-    x = _start(net, semiring, inputs, biases, source, chosen)
-    x = sweep(net, [(_values(net, semiring, chosen), None)], x, ring=semiring, backend=chosen)
+    start = _start(net, semiring, inputs, biases, source, chosen)
+    values = _values(net, semiring, chosen)
+    x = sweep(net, [(values, None)], start.copy(), ring=semiring, backend=chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
-    sums = _public(x[0, ends], net, semiring)
-    if sums.dtype.kind == "f" and semiring is REAL and not np.isfinite(x).all():
-        raise PathNormOverflowError(
-            "path_sum: the sum leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()"
-        )
+    if semiring is REAL and x.dtype.kind == "f" and not is_safe(values, x):
+        sums = _floats(sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)[0, ends])
+    else:
+        sums = _public(x[0, ends], net, semiring)
     if per_output and target is None:
         return sums
     return _scalar(reduce(semiring.add, (_scalar(s) for s in sums)))
@@ -245,6 +255,8 @@ def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None
     """
     if net.architecture != other.architecture:
         raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
+    require_numbers(net, "sign_flip_masses")
+    require_numbers(other, "sign_flip_masses")
     chosen = check_backend(backend)
 
     def kept(a: Array, b: Array) -> Array:
@@ -259,7 +271,7 @@ def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None
     x[0, CONSTANT] = x[0, net.dag.inputs] = 1
     x = sweep(net, terms, x, backend=chosen)
     if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise PathNormOverflowError("sign_flip_masses: the masses leave the range of float64; use exact networks")
+        raise RangeError("sign_flip_masses: the masses leave the range of float64; use exact networks")
     masses = x[:, net.dag.outputs]
     return SignFlipMasses(*(_scalar(sum(row)) for row in (restored(masses) if net.is_exact else masses)))
 
@@ -269,6 +281,8 @@ def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None
 
 def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]:
     """The entries as elements; labelled semirings are told which edge they are on."""
+    if ring in (SCALED, LOG, MAX_TIMES, INTERVAL):
+        require_numbers(net, f"path sum in {ring!r}")
     if ring.edge_value is not None:
         architecture = net.architecture
         return tuple(
@@ -283,6 +297,15 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
         widened = np.float64 if net.scalars == "float" else object
         return tuple(accelerated(value).astype(widened, copy=False) for value in values)
     return values
+
+
+def _floats(sums: Array) -> Array:
+    """Scaled numbers as floats."""
+    if (sums["exponent"] > 1024).any():
+        raise RangeError(
+            "path_sum: the sum leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()"
+        )
+    return np.asarray(np.ldexp(sums["mantissa"], np.maximum(sums["exponent"], -2000).astype(np.int32)))
 
 
 def _keeps_scalars(ring: Semiring) -> bool:
@@ -346,7 +369,10 @@ def _both_ways(
     y = buffer(net, ring, backend=backend)
     for position in net.dag.outputs.tolist():
         y[0, position] = ring.one
-    return values, x, back(net, [(values, None)], y, ring=ring, backend=backend)
+    y = back(net, [(values, None)], y, ring=ring, backend=backend)
+    if ring is REAL and x.dtype.kind == "f" and not (np.isfinite(x).all() and np.isfinite(y).all()):
+        raise RangeError("marginals: a sum leaves the range of float64; use semirings.SCALED, or net.to_exact()")
+    return values, x, y
 
 
 def _public(sums: Array, net: Network, ring: Semiring) -> Array:

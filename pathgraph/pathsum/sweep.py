@@ -38,6 +38,7 @@ __all__ = [
     "check_backend",
     "edge_values",
     "entries",
+    "is_safe",
     "marginals",
     "sweep",
 ]
@@ -100,6 +101,7 @@ def buffer(net: BlockNetwork, ring: Semiring, states: int = 1, backend: Backend 
     return out
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def sweep(
     net: BlockNetwork,
     terms: Sequence[Term],
@@ -126,6 +128,10 @@ def sweep(
     relu : bool
         Whether ReLU neurons clip at zero: with ``pools="rank"`` the sweep is then the evaluation of the network.
     backend : {"numpy", "reference"}
+
+    Notes
+    -----
+    Floats may leave their range; it is for the caller to look at the result (see `is_safe`).
     """
     apply = _operation("apply", backend)
     add = _adder(x, ring)
@@ -142,6 +148,7 @@ def sweep(
     return x
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def back(
     net: BlockNetwork, terms: Sequence[Term], y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
 ) -> Array:
@@ -160,6 +167,7 @@ def back(
     return y
 
 
+@np.errstate(over="ignore", under="ignore", invalid="ignore")
 def marginals(
     net: BlockNetwork, term: Term, x: Array, y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
 ) -> tuple[Array, ...]:
@@ -176,6 +184,22 @@ def marginals(
         w = values[block.tensor]
         out[block.tensor] = mul(w, gradient(block, routed[:, block.source], y[:, block.target], w.size, ring))
     return tuple(out)
+
+
+def is_safe(values: Sequence[Array], x: Array) -> bool:
+    """Whether a float sweep of `values` that ended in the buffer `x` stayed clear of the ends of the float range.
+
+    With 2**m the smallest normal number: every non-zero value is at least 2**(m/9) and every non-zero sum at least
+    2**(8m/9), so each of their products is normal and nothing vanished; and no sum is near the largest number.
+    """
+    info: Any = np.finfo(x.dtype)
+    smallest_value, smallest_sum = 2.0 ** (info.minexp // 9), 2.0 ** (info.minexp // 9 * 8)
+
+    def clear(array: Array, smallest: float) -> bool:
+        size = np.abs(array)
+        return bool(((size == 0) | (size >= smallest)).all() and (size <= info.max / 4).all())
+
+    return clear(x, smallest_sum) and all(clear(value, smallest_value) for value in values)
 
 
 def _operation(name: str, backend: Backend) -> Callable[..., Array]:
