@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import GraphError, ParameterError, PathNormOverflowError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array, to_fraction
+from pathgraph.graph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_argmax, scaled_total
@@ -206,13 +206,16 @@ def half_widths(net: Network, inputs: Inputs | None) -> Array:
         On negative, NaN or infinite widths, on floats for an exact network, on unknown inputs or a wrong shape.
     """
     listed = per_input(net, inputs, 1)
-    exact = [to_fraction(width, "inputs") for width in listed]
-    if net.is_exact and any(isinstance(width, (float, np.floating)) for width in listed):
-        raise ParameterError("inputs: the network is exact, so needed integers or Fractions, got floats")
-    for node, width in zip(net.inputs, exact, strict=True):
-        if width < 0:
-            raise ParameterError(f"inputs: needed widths >= 0, got {width} for {node!r}")
-    return object_array(exact) if net.is_exact else np.array([float(width) for width in exact])
+
+    def describe(i: int) -> str:
+        return f"inputs: width of {net.inputs[i]!r}"
+
+    if net.is_exact:
+        refuse_floats(listed, describe)
+    widths = as_values(listed, describe, object if net.is_exact else np.float64)
+    for i in np.flatnonzero(widths < 0)[:1].tolist():
+        raise ParameterError(f"{describe(i)}: needed a number >= 0, got {widths[i]}")
+    return widths
 
 
 def _exponents(q: Any, r: Any) -> tuple[Any, Any]:

@@ -26,7 +26,7 @@ import numpy as np
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array, to_fraction
+from pathgraph.graph.scalars import Array, object_array, refuse_floats, to_fraction
 from pathgraph.norms import norm_of
 from pathgraph.pathsum.blocks import IDENTITY
 
@@ -229,15 +229,14 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
     require_numbers(net, "rescale")
     if not isinstance(factors, Mapping):
         raise ParameterError(f"factors: needed a mapping from neurons to numbers, got {type(factors).__name__}")
+    if net.is_exact:
+        names = list(factors)
+        refuse_floats(factors.values(), lambda i: f"factors[{names[i]!r}]")
     architecture = net.architecture
     lam = [Fraction(1)] * architecture.n_nodes
     outer = set(architecture.input.tolist()) | set(architecture.output.tolist())
     for node, factor in factors.items():
         v = architecture.index(node)
-        if net.is_exact and isinstance(factor, (float, np.floating)):
-            raise ParameterError(
-                f"factors: the network is exact, so needed an integer or a Fraction for {node!r}, got a float"
-            )
         lam[v] = to_fraction(factor, f"factors[{node!r}]")
         if v in outer and lam[v] != 1:
             raise RescalingError(f"factors: {node!r} is an input or an output, whose factor must be 1, got {factor}")

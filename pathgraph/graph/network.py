@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
-from pathgraph.graph.scalars import ScalarKind, as_values, frozen, kind_of, object_array, to_fraction
+from pathgraph.graph.scalars import ScalarKind, as_values, frozen, kind_of, object_array, refuse_floats, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.sweep import sweep
@@ -229,22 +229,19 @@ class Network:
         return restored(state).reshape(*batch, self.dag.size)
 
     def _as_inputs(self, x: ArrayLike) -> Array:
-        rows = np.asarray(x, dtype=object if self.is_exact else None)
+        try:
+            rows = np.asarray(x, dtype=object if self.is_exact else None)
+        except ValueError:
+            raise ParameterError(f"x: needed a rectangular array of shape (..., {len(self.inputs)})") from None
         if rows.ndim == 0 or rows.shape[-1] != len(self.inputs):
             raise ParameterError(f"x: needed shape (..., {len(self.inputs)}), one value per input, got {rows.shape}")
+
+        def describe(i: int) -> str:
+            return f"x[{', '.join(map(str, np.unravel_index(i, rows.shape)))}]"
+
         if self.is_exact:
-            if any(isinstance(item, (float, np.floating)) for item in rows.flat):
-                raise ParameterError("x: the network is exact, so needed integers or Fractions, got floats")
-            return object_array(to_fraction(item, "x") for item in rows.flat).reshape(rows.shape)
-        if rows.dtype == object:
-            rows = np.array([float(to_fraction(item, "x")) for item in rows.flat]).reshape(rows.shape)
-        if rows.dtype.kind not in "fiu":
-            raise ParameterError(f"x: needed real numbers, got dtype {rows.dtype}")
-        with np.errstate(over="ignore"):
-            rows = rows.astype(self.dtype)
-        if not np.isfinite(rows).all():
-            raise ParameterError(f"x: needed finite numbers in {self.dtype}, got NaN or infinity")
-        return rows
+            refuse_floats(rows.flat, describe)
+        return as_values(rows.ravel(), describe, self.dtype).reshape(rows.shape)
 
     # -- protocol of the sweeps -----------------------------------------------------------------------------------
 

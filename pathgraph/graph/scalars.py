@@ -21,10 +21,21 @@ from numpy.typing import DTypeLike, NDArray
 
 from pathgraph.errors import ParameterError
 
-__all__ = ["Array", "ScalarKind", "as_values", "frozen", "is_symbol", "kind_of", "object_array", "to_fraction"]
+__all__ = [
+    "Array",
+    "ScalarKind",
+    "as_values",
+    "frozen",
+    "is_symbol",
+    "kind_of",
+    "object_array",
+    "refuse_floats",
+    "to_fraction",
+]
 
 Array = NDArray[Any]
 ScalarKind = Literal["float", "exact", "symbolic"]
+FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def is_symbol(value: object) -> bool:
@@ -71,74 +82,69 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
     ParameterError
         On NaN, infinities, values that are no real numbers, and floats beside Fractions.
     """
-    if dtype is not None and np.dtype(dtype) not in (np.dtype("f4"), np.dtype("f8"), np.dtype("O")):
+    if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype) != object:
         raise ParameterError(f"dtype: needed float32, float64 or object (exact rationals), got {dtype!r}")
-    if isinstance(values, np.ndarray) and values.dtype.kind in "fiu":
-        native = values.dtype if values.dtype in (np.float32, np.float64) else np.dtype(np.float64)
-        exact_wanted = dtype is not None and np.dtype(dtype) == object
-        return _floats(values, describe, np.float64 if exact_wanted else dtype or native, exact_wanted)
-    if dtype is None and isinstance(values, np.ndarray) and values.dtype == object and not len(values):
-        return frozen(values.copy())  # an exact network without values stays exact
-    items = list(values)
-    types = set(map(type, items))
-    if any(issubclass(t, Real) and not issubclass(t, (Integral, float, np.floating)) for t in types) or (
-        any(map(is_symbol, items))
-    ):
-        return _objects(items, describe, dtype)
-    for index, item in enumerate(items):
-        if isinstance(item, (bool, np.bool_)) or not isinstance(item, Real):
-            raise ParameterError(_not_a_number(describe(index), item))
-    if dtype is not None and np.dtype(dtype) == object:
+    is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
+    items: Any = values if is_plain else list(values)
+    kind = "float" if is_plain else _kind(items, isinstance(values, np.ndarray))
+    if kind == "symbolic":
+        if dtype is not None and np.dtype(dtype) != object:
+            raise ParameterError(f"dtype: SymPy expressions have no {np.dtype(dtype)} value; leave dtype out")
+        return frozen(object_array(map(sys.modules["sympy"].sympify, items)))
+    if kind == "exact" and dtype is None:
+        refuse_floats(items, describe)
+    if dtype is None and kind == "float":
+        dtype = _float_type(items)
+    if dtype is None or np.dtype(dtype) == object:
         return frozen(object_array(to_fraction(item, describe(i)) for i, item in enumerate(items)))
-    native = np.dtype(np.float32 if types and types <= {np.float32} else np.float64)
+    return _floats(items, describe, dtype, is_plain)
+
+
+def _kind(items: list[Any], is_array: bool) -> ScalarKind:
+    """What some objects are together; an empty array of objects comes from an exact network."""
+    if any(map(is_symbol, items)):
+        return "symbolic"
+    is_exact = any(isinstance(item, Rational) and not isinstance(item, Integral) for item in items)
+    return "exact" if is_exact or (is_array and not items) else "float"
+
+
+def _float_type(items: Array | list[Any]) -> np.dtype[Any]:
+    if isinstance(items, np.ndarray):
+        return items.dtype if items.dtype in FLOATS else FLOATS[1]
+    return FLOATS[0] if items and all(type(item) is np.float32 for item in items) else FLOATS[1]
+
+
+def _floats(items: Any, describe: Callable[[int], str], dtype: DTypeLike, is_plain: bool) -> Array:
+    if not is_plain:
+        for index, item in enumerate(items):
+            if isinstance(item, (bool, np.bool_)) or not isinstance(item, Real):
+                raise ParameterError(_not_a_number(describe(index), item))
     try:
-        return _floats(np.array(items, dtype=native), describe, dtype or native, False)
+        with np.errstate(over="ignore"):
+            stored = np.array(items, dtype=dtype)
     except OverflowError:
         index = next(i for i, item in enumerate(items) if abs(item) > sys.float_info.max)
         raise ParameterError(
-            f"{describe(index)}: an integer beyond the range of floats came; make the network exact (Fraction)"
+            f"{describe(index)}: a number beyond the range of floats came; make the network exact (dtype=object)"
         ) from None
-
-
-def _floats(values: Array, describe: Callable[[int], str], dtype: DTypeLike, exact: bool) -> Array:
-    with np.errstate(over="ignore"):
-        stored = np.array(values, dtype=dtype).ravel()
-    if not np.isfinite(stored).all():
-        index = int(np.flatnonzero(~np.isfinite(stored))[0])
-        raise ParameterError(
-            f"{describe(index)}: needed a finite number, got {values.ravel()[index]} as {stored.dtype}"
-        )
-    if exact:
-        return frozen(object_array(map(Fraction, stored.tolist())))
+    for index in np.flatnonzero(~np.isfinite(stored))[:1].tolist():
+        raise ParameterError(f"{describe(index)}: needed a finite number, got {items[index]} as {stored.dtype}")
     return frozen(stored)
 
 
-def _objects(items: list[Any], describe: Callable[[int], str], dtype: DTypeLike | None) -> Array:
-    if any(map(is_symbol, items)):
-        if dtype is not None and np.dtype(dtype) != object:
-            raise ParameterError(f"dtype: SymPy expressions have no {np.dtype(dtype)} value; leave dtype out")
-        sympify = sys.modules["sympy"].sympify
-        return frozen(object_array(map(sympify, items)))
-    if dtype is not None and np.dtype(dtype) != object:
-        return _floats(np.array([float(item) for item in items]), describe, dtype, False)
-    return frozen(
-        object_array(
-            to_fraction(item, describe(i)) if _is_rational(item) else _refuse_float(describe(i), item)
-            for i, item in enumerate(items)
-        )
-    )
+def refuse_floats(items: Iterable[Any], describe: Callable[[int], str]) -> None:
+    """Refuse floats where exact rationals are needed.
 
-
-def _is_rational(item: object) -> bool:
-    return isinstance(item, Rational) and not isinstance(item, (bool, np.bool_))
-
-
-def _refuse_float(what: str, item: object) -> Fraction:
-    if isinstance(item, (float, np.floating)):
-        raise ParameterError(
-            f"{what}: {item!r} is a float beside exact rationals; write Fraction({item!r}) if its exact value is meant"
-        )
-    raise ParameterError(_not_a_number(what, item))
+    Raises
+    ------
+    ParameterError
+    """
+    for index, item in enumerate(items):
+        if isinstance(item, (float, np.floating)):
+            raise ParameterError(
+                f"{describe(index)}: needed an exact number, got the float {item!r}; write Fraction({item!r}) if its "
+                "exact value is meant"
+            )
 
 
 def _not_a_number(what: str, item: object) -> str:

@@ -19,7 +19,19 @@ from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import COUNT, INTERVAL, LOG, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled
+from pathgraph.pathsum.semirings import (
+    COUNT,
+    INTERVAL,
+    LOG,
+    MAX_PLUS,
+    MAX_TIMES,
+    REAL,
+    SCALED,
+    Semiring,
+    scaled,
+    scaled_product,
+    scaled_total,
+)
 from pathgraph.pathsum.sweep import (
     Backend,
     back,
@@ -33,7 +45,7 @@ from pathgraph.pathsum.sweep import (
 )
 
 if TYPE_CHECKING:
-    from pathgraph.pathsum.sweep import Term
+    pass
 
 __all__ = [
     "SignFlipMasses",
@@ -226,7 +238,7 @@ class SignFlipMasses(NamedTuple):
     even: Any
 
 
-def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None) -> SignFlipMasses:
+def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
     r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
 
     A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
@@ -240,7 +252,9 @@ def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None
     Raises
     ------
     ParameterError
-        If the architectures differ.
+        If the architectures or the kinds of scalars differ.
+    RangeError
+        If a mass leaves the range of floats.
 
     References
     ----------
@@ -256,24 +270,26 @@ def sign_flip_masses(net: Network, other: Network, *, backend: str | None = None
     if net.architecture != other.architecture:
         raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
     require_numbers(net, "sign_flip_masses")
-    require_numbers(other, "sign_flip_masses")
-    chosen = check_backend(backend)
+    if net.scalars != other.scalars:
+        raise ParameterError(f"other: needed a network of the same scalars, {net.scalars}, got {other.scalars}")
+    ring, lift = (REAL, accelerated) if net.is_exact else (SCALED, scaled)
+    mul: Any = np.multiply if net.is_exact else scaled_product
 
-    def kept(a: Array, b: Array) -> Array:
-        return np.where(a * b < 0, 0, abs(a * b))
+    def product(a: Array, b: Array, flips: bool) -> Array:
+        mass = mul(lift(abs(a)), lift(abs(b)))
+        is_flip = ((a < 0) & (b > 0)) | ((a > 0) & (b < 0))
+        mass[is_flip != flips] = ring.zero
+        return np.asarray(mass)
 
-    def flipped(a: Array, b: Array) -> Array:
-        return np.where(a * b < 0, abs(a * b), 0)
-
+    kept = entries(lambda a, b: product(a, b, False), net, other)
+    flipped = entries(lambda a, b: product(a, b, True), net, other)
     flip = np.array([[0, 1, 0], [0, 0, 1], [0, 1, 0]], dtype=bool)
-    terms: list[Term] = [(entries(kept, net, other), None), (entries(flipped, net, other), flip)]
-    x = buffer(net if net.dtype == object else other, REAL, states=3, backend=chosen)
-    x[0, CONSTANT] = x[0, net.dag.inputs] = 1
-    x = sweep(net, terms, x, backend=chosen)
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise RangeError("sign_flip_masses: the masses leave the range of float64; use exact networks")
+    x = buffer(net, ring, states=3)
+    x[0, CONSTANT] = x[0, net.dag.inputs] = ring.one
+    x = sweep(net, [(kept, None), (flipped, flip)], x, ring=ring)
     masses = x[:, net.dag.outputs]
-    return SignFlipMasses(*(_scalar(sum(row)) for row in (restored(masses) if net.is_exact else masses)))
+    sums = restored(masses.sum(axis=1)) if net.is_exact else [_floats(scaled_total(row))[0] for row in masses]
+    return SignFlipMasses(*map(_scalar, sums))
 
 
 # -- shared by the functions above --------------------------------------------------------------------------------
@@ -302,9 +318,7 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
 def _floats(sums: Array) -> Array:
     """Scaled numbers as floats."""
     if (sums["exponent"] > 1024).any():
-        raise RangeError(
-            "path_sum: the sum leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()"
-        )
+        raise RangeError("a sum over paths leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()")
     return np.asarray(np.ldexp(sums["mantissa"], np.maximum(sums["exponent"], -2000).astype(np.int32)))
 
 
