@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 
 from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array, frozen
+from pathgraph.graph.scalars import Array, frozen, object_array
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.listing import Path, Paths
@@ -137,7 +137,7 @@ class PathLifting:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"PathLifting({len(self)} path{'' if len(self) == 1 else 's'} of {self.net!r})"
+        return f"PathLifting({self.paths.total} path{'' if self.paths.total == 1 else 's'} of {self.net!r})"
 
     def to_sympy(self) -> sympy.Matrix:
         """The lifting as a column of monomials in symbols, one symbol per parameter and per fixed value.
@@ -154,9 +154,16 @@ class PathLifting:
         """
         import sympy
 
-        symbols = np.empty(self.net.architecture.n_entries, dtype=object)
-        symbols[:] = [sympy.Symbol(name) for name in map(self._symbol, range(len(symbols)))]
-        return sympy.Matrix(_lift(self.net, self.paths, symbols).tolist())
+        owner = self.net.architecture.parameter.tolist()
+        symbols: dict[Any, Any] = {}
+        taken: set[str] = set()
+        for entry, parameter in enumerate(owner):
+            key, name = (parameter, entry)[parameter < 0], self._symbol(entry)
+            if (parameter < 0, key) not in symbols:
+                symbols[parameter < 0, key] = sympy.Dummy(name) if name in taken else sympy.Symbol(name)
+                taken.add(name)
+        entries = object_array(symbols[p < 0, (p, e)[p < 0]] for e, p in enumerate(owner))
+        return sympy.Matrix(_lift(self.net, self.paths, entries).tolist())
 
     def _symbol(self, entry: int) -> str:
         architecture = self.net.architecture
@@ -183,7 +190,7 @@ class PathLifting:
         \end{pmatrix}
         """
         rows = [self._monomial(path) for path in self.paths[: max(1, max_rows)]]
-        if len(rows) < len(self):
+        if len(rows) < self.paths.total:
             rows.append(r"\vdots")
         body = " \\\\\n".join(rows)
         return f"\\Phi(\\theta) = \\begin{{pmatrix}}\n{body}\n\\end{{pmatrix}}"

@@ -11,19 +11,18 @@ Source: arXiv 2310.01225 for the path-norm bound; the others are derived here.
 from __future__ import annotations
 
 import math
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 
+from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array
-from pathgraph.norms import Inputs, half_widths, norm_of
-from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.graph.scalars import Array, object_array, to_fraction
+from pathgraph.norms import joined, norm, power_sums, product
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import REAL
-from pathgraph.pathsum.sweep import Pools, buffer, sweep
+from pathgraph.pathsum.semirings import REAL, scaled, scaled_to_float
+from pathgraph.pathsum.sweep import Pools, buffer, is_safe, sweep
 
 __all__ = ["input_lipschitz"]
 
@@ -97,9 +96,7 @@ def input_lipschitz(
     """
     if method not in ("max-pass", "input-paths", "path-norm"):
         raise ParameterError(f"method: needed 'max-pass', 'input-paths' or 'path-norm', got {method!r}")
-    for name, value in (("r", r), ("input_norm", input_norm)):
-        if isinstance(value, bool) or not isinstance(value, Real) or not value >= 1:
-            raise ParameterError(f"{name}: needed a number in [1, inf], got {value!r}")
+    r, input_norm = exponent(r, "r", least=1), exponent(input_norm, "input_norm", least=1)
     require_numbers(net, "input_lipschitz")
     if input_norm != math.inf:
         if method != "input-paths" or inputs is not None:
@@ -108,29 +105,39 @@ def input_lipschitz(
                 f"method={method!r}" + ("" if inputs is None else " and inputs=")
             )
         dual = math.inf if input_norm == 1 else 1 / (1 - 1 / input_norm)
-        bounds = [norm_of(column, dual) for column in _swept(net, _unit_vectors(net), "sum", constant=0).T.tolist()]
+        from_each = _swept(net, _unit_vectors(net), "sum")
+        bounds = joined([norm(column, dual) for column in from_each.T])
+    elif method == "max-pass" and any(node.pools for node in net.dag.nodes):
+        bounds = _swept(net, half_widths(net, inputs)[None], "max")[0]
     elif method == "path-norm":
-        reach = max(half_widths(net, inputs).tolist())
-        bounds = [reach * norm for norm in _swept(net, half_widths(net, None), "sum", constant=1).tolist()]
+        reach = half_widths(net, inputs).max(keepdims=True)
+        bounds = product(power_sums(net, 1), reach)
     else:
-        bounds = _swept(net, half_widths(net, inputs), "max" if method == "max-pass" else "sum", constant=0).tolist()
+        bounds = power_sums(net, 1, inputs=inputs, biases=False)
     if not per_output:
-        return norm_of(bounds, r)
-    return object_array(bounds) if net.is_exact else np.array(bounds)
+        bounds = norm(bounds, r)
+    if bounds.dtype != object:
+        bounds = scaled_to_float(scaled(bounds))
+        if np.isinf(bounds).any():
+            raise RangeError("input_lipschitz: the bound leaves the range of float64; use net.to_exact()")
+    return bounds if per_output else bounds.tolist()[0]
 
 
-def _swept(net: Network, start: Array, pools: Pools, *, constant: int) -> Array:
-    """The sweep on absolute values, up to each output: shape (n_outputs,), or (n_starts, n_outputs) for many starts."""
-    rows = np.atleast_2d(start)
+def _swept(net: Network, rows: Array, pools: Pools) -> Array:
+    """The sweep on absolute values without biases, from each row of weights of the inputs up to each output.
+
+    Floats that come near the ends of their range are swept exactly instead: a bound must not vanish.
+    """
     x = buffer(net, REAL, states=len(rows))
-    x[:, CONSTANT] = constant
     x[:, net.dag.inputs] = accelerated(rows)
     values = [abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors]
     x = sweep(net, [(values, None)], x, pools=pools)
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise RangeError("input_lipschitz: the bound leaves the range of float64; use net.to_exact()")
-    out = restored(x[:, net.dag.outputs]) if net.is_exact else x[:, net.dag.outputs]
-    return out if start.ndim == 2 else out[0]
+    if net.is_exact:
+        return restored(x[:, net.dag.outputs])
+    if is_safe([*values, rows], x):
+        return x[:, net.dag.outputs]
+    exact = object_array(map(to_fraction, rows.flat)).reshape(rows.shape)
+    return scaled(_swept(net.to_exact(), exact, pools))
 
 
 def _unit_vectors(net: Network) -> Array:

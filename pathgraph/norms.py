@@ -14,27 +14,35 @@ Source: arXiv 2310.01225, Theorem A.1; q = infinity, q = 0, weights on the input
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import DTypeLike
 
-from pathgraph.errors import GraphError, ParameterError, PathNormOverflowError, RangeError
+from pathgraph.arguments import Inputs, exponent, half_widths
+from pathgraph.errors import GraphError, PathNormOverflowError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
+from pathgraph.graph.scalars import Array, float_type, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_argmax, scaled_total
-from pathgraph.pathsum.sums import per_input
+from pathgraph.pathsum.semirings import (
+    COUNT,
+    MAX_TIMES,
+    REAL,
+    SCALED,
+    Semiring,
+    scaled,
+    scaled_argmax,
+    scaled_log,
+    scaled_product,
+    scaled_to_float,
+    scaled_total,
+)
 from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
 
-LARGEST_EXPONENT = 2**20
-
-__all__ = ["half_widths", "log_path_norm", "norm_of", "operator_norm_product", "path_norm", "power_sums"]
-
-Inputs = ArrayLike | Mapping[Hashable, Any]
+__all__ = ["joined", "log_path_norm", "norm", "operator_norm_product", "path_norm", "power_sums", "product"]
 
 
 def path_norm(
@@ -99,8 +107,7 @@ def path_norm(
     (5, Fraction(13, 1))
     """
     q, r = _exponents(q, r)
-    if np.dtype(dtype) not in (np.dtype("f4"), np.dtype("f8")):
-        raise ParameterError(f"dtype: needed float32 or float64, got {dtype!r}")
+    dtype = float_type(dtype)
     sums = power_sums(net, q, inputs=inputs, dtype=dtype, backend=backend)
     totals, degree = (sums, _base(q)) if per_output else _over_outputs(sums, q, r)
     norms = _rooted(totals, degree if root else 1, dtype)
@@ -134,7 +141,7 @@ def log_path_norm(
     q, r = _exponents(q, r)
     sums = power_sums(net, q, inputs=inputs, backend=backend)
     totals, degree = (sums, _base(q)) if per_output else _over_outputs(sums, q, r)
-    logs = _logarithm(totals) / degree
+    logs = scaled_log(scaled(totals)) / degree
     return logs if per_output else float(logs[0])
 
 
@@ -161,7 +168,7 @@ def power_sums(
     if q == 0:
         ones = [np.where(w != 0, 1, 0).astype(object) for w in net.tensors]
         return _swept(net, ones, np.where(widths != 0, 1, 0).astype(object), COUNT, biases, chosen)[net.dag.outputs]
-    ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, _simplest(q))
+    ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
     if net.is_exact and isinstance(power, int):
         quick = accelerated if chosen == "numpy" else _same
         values = [abs(quick(w)) ** power for w in net.tensors]
@@ -197,42 +204,9 @@ def _same(values: Array) -> Array:
     return values
 
 
-def half_widths(net: Network, inputs: Inputs | None) -> Array:
-    """The weights of the inputs, checked: shape (n_inputs,), in the scalars of the network, ones by default.
-
-    Raises
-    ------
-    ParameterError
-        On negative, NaN or infinite widths, on floats for an exact network, on unknown inputs or a wrong shape.
-    """
-    listed = per_input(net, inputs, 1)
-
-    def describe(i: int) -> str:
-        return f"inputs: width of {net.inputs[i]!r}"
-
-    if net.is_exact:
-        refuse_floats(listed, describe)
-    widths = as_values(listed, describe, object if net.is_exact else np.float64)
-    for i in np.flatnonzero(widths < 0)[:1].tolist():
-        raise ParameterError(f"{describe(i)}: needed a number >= 0, got {widths[i]}")
-    return widths
-
-
 def _exponents(q: Any, r: Any) -> tuple[Any, Any]:
-    """Q and r, checked: Python integers where they are integers, floats else."""
-    if isinstance(q, bool) or not isinstance(q, (int, float, Fraction, np.number)) or not q >= 0:
-        raise ParameterError(f"q: needed a number in [0, inf], got {q!r}")
-    r = (q or 1) if r is None else r
-    if isinstance(r, bool) or not isinstance(r, (int, float, Fraction, np.number)) or not r > 0:
-        raise ParameterError(f"r: needed a number in (0, inf], got {r!r}")
-    for name, value in (("q", q), ("r", r)):
-        if LARGEST_EXPONENT < value < math.inf:
-            raise ParameterError(f"{name}: needed at most {LARGEST_EXPONENT}, or infinity, got {value}")
-    return _simplest(q), _simplest(r)
-
-
-def _simplest(number: Any) -> Any:
-    return int(number) if number != math.inf and number == int(number) else float(number)
+    q = exponent(q, "q", zero=True)
+    return q, exponent((q or 1) if r is None else r, "r")
 
 
 def _base(q: Any) -> Any:
@@ -245,10 +219,10 @@ def _over_outputs(sums: Array, q: Any, r: Any) -> tuple[Array, Any]:
     if r == math.inf:
         largest = int(np.argmax(sums)) if sums.dtype == object else scaled_argmax(scaled(sums))
         return sums[largest : largest + 1], _base(q)
-    ratio = _simplest(Fraction(r) / Fraction(_base(q)))
-    if sums.dtype == object and isinstance(ratio, int):
-        return object_array([sum(s**ratio for s in sums)]), r
-    return scaled_total(scaled(sums, ratio)), r
+    ratio = Fraction(r) / Fraction(_base(q))
+    if sums.dtype == object and ratio.denominator == 1:
+        return object_array([sum(s**ratio.numerator for s in sums)]), r
+    return scaled_total(scaled(sums, float(ratio))), r
 
 
 def _rooted(values: Array, degree: Any, dtype: DTypeLike) -> Array:
@@ -256,22 +230,13 @@ def _rooted(values: Array, degree: Any, dtype: DTypeLike) -> Array:
     if values.dtype == object and degree == 1:
         return values
     roots = scaled(values, 1 / degree)
-    if (roots["exponent"] > np.finfo(dtype).maxexp).any():
+    floats = scaled_to_float(roots, dtype)
+    if np.isinf(floats).any():
         raise PathNormOverflowError(
-            f"the path-norm is exp({_logarithm(roots).max():.6g}), beyond the range of {np.dtype(dtype)}; "
+            f"the path-norm is exp({scaled_log(roots).max():.6g}), beyond the range of {np.dtype(dtype)}; "
             "use log_path_norm, or root=False on an exact network"
         )
-    with np.errstate(under="ignore"):
-        return np.asarray(np.ldexp(roots["mantissa"], np.maximum(roots["exponent"], -2000).astype(np.int32)), dtype)
-
-
-def _logarithm(values: Array) -> Array:
-    """Natural logarithms of floats, rationals or scaled numbers; minus infinity for zero."""
-    numbers = scaled(values)
-    mantissa, exponent = numbers["mantissa"], numbers["exponent"]
-    near = np.where(np.abs(exponent) < 1000, exponent, 0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(np.ldexp(mantissa, near.astype(np.int32))) + (exponent - near) * math.log(2))
+    return floats
 
 
 def operator_norm_product(net: Network, q: float = 1, r: float | None = None) -> Any:
@@ -322,54 +287,71 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
     >>> pg.operator_norm_product(pg.normalize(net))
     7.0
     """
-    q, r = _exponents(q, r)
-    if q == 0:
-        raise ParameterError("q: needed a number in (0, inf], got 0; the product bound has no meaning for counts")
+    q = exponent(q, "q")
+    r = exponent(q if r is None else r, "r")
     require_numbers(net, "operator_norm_product")
     layers = _layers(net)
-    product: Any = 1
-    with np.errstate(over="ignore"):
-        for level, rows in enumerate(layers, start=1):
-            is_last = level == len(layers)
-            norm = norm_of([norm_of(row, q) for row, _ in rows], r if is_last else math.inf)
-            biased_later = any(has_bias for later in layers[level:] for _, has_bias in later)
-            product = product * (max(1, norm) if biased_later else norm)
-    if isinstance(product, float) and math.isinf(product):
-        raise RangeError("operator_norm_product: beyond the range of float64; use net.to_exact()")
-    return product
+    total = object_array([Fraction(1)]) if net.is_exact else scaled(np.ones(1))
+    for level, rows in enumerate(layers, start=1):
+        norms = [norm(row, q) for row, _ in rows]
+        factor = norm(joined(norms), r if level == len(layers) else math.inf)
+        if any(has_bias for later in layers[level:] for _, has_bias in later):
+            factor = norm(joined([factor, object_array([Fraction(1)])]), math.inf)
+        total = product(total, factor)
+    if total.dtype == object:
+        return total[0]
+    value = float(scaled_to_float(total)[0])
+    if math.isinf(value):
+        raise RangeError(
+            "operator_norm_product: beyond the range of float64; use net.to_exact() with q and r in {1, inf}"
+        )
+    return value
 
 
-def _layers(net: Network) -> list[list[tuple[list[Any], bool]]]:
+def _layers(net: Network) -> list[list[tuple[Array, bool]]]:
     """For each level from the first, for each neuron: its row of entries with the bias, and whether it has one."""
     architecture = net.architecture
     level, last = architecture.level, int(architecture.level.max())
     target = architecture.target[: architecture.n_edges]
-    skips = np.flatnonzero(level[target] != level[architecture.antecedent] + 1)
-    if len(skips):
-        u, v = architecture.entry_name(int(skips[0]))
+    for edge in np.flatnonzero(level[target] != level[architecture.antecedent] + 1)[:1].tolist():
+        u, v = architecture.entry_name(edge)
         raise GraphError(f"net: needed a layered network, got the edge {u!r} -> {v!r} that skips a level")
     early = [v for v in architecture.output.tolist() if level[v] != last]
     sources = np.flatnonzero((level == 0) & (architecture.activation != INPUT)).tolist()
     for v, what in [(v, "an output before the last level") for v in early] + [(v, "a constant") for v in sources]:
         raise GraphError(f"net: needed a layered network, got {what}, {architecture.nodes[v]!r}")
-    values = net.values.tolist()
-    layers: list[list[tuple[list[Any], bool]]] = [[] for _ in range(last)]
+    layers: list[list[tuple[Array, bool]]] = [[] for _ in range(last)]
     outputs = set(architecture.output.tolist())
     for v in np.flatnonzero(level > 0).tolist():
         if level[v] == last and v not in outputs:
             continue
-        row = values[architecture.start[v] : architecture.start[v + 1]]
+        row = net.values[architecture.start[v] : architecture.start[v + 1]]
         entry = architecture.bias_entry(architecture.nodes[v])
-        layers[level[v] - 1].append((row if entry is None else [*row, values[entry]], entry is not None))
+        bias = net.values[entry : entry + 1] if entry is not None else net.values[:0]
+        layers[level[v] - 1].append((np.concatenate([row, bias]), entry is not None))
     return layers
 
 
-def norm_of(numbers: list[Any], q: Any) -> Any:
-    """The q-norm of some numbers, exact for q in {1, inf}, without overflow on the way."""
-    absolute = [abs(number) for number in numbers]
+def norm(numbers: Array, q: Any) -> Array:
+    """The q-norm of some numbers, shape (1,): rational for rationals and q in {1, inf}, scaled else."""
+    if numbers.dtype == object and q in (1, math.inf):
+        absolute = [abs(number) for number in numbers]
+        return object_array([sum(absolute) if q == 1 else max(absolute)])
     if q == math.inf:
-        return max(absolute)
-    if q == 1:
-        return sum(absolute)
-    largest = float(max(absolute))
-    return largest * sum((float(a) / largest) ** q for a in absolute) ** (1 / q) if largest else 0.0
+        sizes = scaled(numbers, 1)
+        sizes["mantissa"] = np.abs(sizes["mantissa"])
+        largest = scaled_argmax(sizes)
+        return sizes[largest : largest + 1]
+    powers = scaled(numbers, q)
+    powers["mantissa"] = np.abs(powers["mantissa"])
+    return scaled(scaled_total(powers), 1 / q)
+
+
+def joined(parts: list[Array]) -> Array:
+    """Some numbers as one array: of rationals if all are, of scaled numbers else."""
+    return np.concatenate(parts if all(part.dtype == object for part in parts) else [scaled(part) for part in parts])
+
+
+def product(a: Array, b: Array) -> Array:
+    """The products of two arrays: rational if both are, scaled else."""
+    return np.asarray(a * b) if a.dtype == b.dtype == object else scaled_product(scaled(a), scaled(b))

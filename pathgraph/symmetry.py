@@ -23,12 +23,17 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.arguments import exponent, generator
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array, refuse_floats, to_fraction
-from pathgraph.norms import norm_of
+from pathgraph.graph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
+from pathgraph.norms import norm
 from pathgraph.pathsum.blocks import IDENTITY
+from pathgraph.pathsum.semirings import scaled_to_float
+from pathgraph.rescaling_group import directions, tied_entries
+
+LARGEST_POWER = 1000
 
 __all__ = ["normalize", "random_rescaling", "rescale"]
 
@@ -83,7 +88,7 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     ratio = _entry_factors(architecture, lam)
     _refuse_forbidden(net, ratio)
     with np.errstate(over="ignore", under="ignore"):
-        values = net.values * ratio
+        values = (net.values * ratio).astype(net.dtype)
     if net.scalars == "float":
         lost = np.flatnonzero(~np.isfinite(values) | ((values == 0) & (net.values != 0)))
         if len(lost):
@@ -91,7 +96,6 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
                 f"factors: {_describe(architecture, int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
                 f"leaves the range of {net.dtype}; use smaller factors, or net.to_exact()"
             )
-        values = values.astype(net.dtype)
     if architecture.is_tied:
         free = architecture.parameter >= 0
         values[free] = values[architecture.first_entry][architecture.parameter[free]]
@@ -130,14 +134,19 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     """
     if isinstance(max_exponent, bool) or not isinstance(max_exponent, (int, np.integer)) or max_exponent < 0:
         raise ParameterError(f"max_exponent: needed an integer >= 0, got {max_exponent!r}")
-    random = np.random.default_rng(rng)
-    two: Any = Fraction(2) if net.dtype == object else 2.0
+    random = generator(rng)
     exponents = dict.fromkeys(net.hidden, 0)
-    for direction in _directions(net):
+    for direction in directions(net):
         step = int(random.integers(-max_exponent, max_exponent + 1))
         for node, multiple in direction.items():
             exponents[net.nodes[node]] += step * multiple
-    return {node: two**exponent for node, exponent in exponents.items()}
+    if net.dtype == object:
+        return {node: Fraction(2) ** power for node, power in exponents.items()}
+    if any(abs(power) > LARGEST_POWER for power in exponents.values()):
+        raise ParameterError(
+            f"max_exponent: the factors leave the range of floats, got {max_exponent}; take a smaller one"
+        )
+    return {node: 2.0**power for node, power in exponents.items()}
 
 
 def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
@@ -183,8 +192,7 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     array([Fraction(1, 3), Fraction(-2, 3), Fraction(3, 4), Fraction(1, 4),
            Fraction(3, 1), Fraction(4, 1)], dtype=object)
     """
-    if isinstance(q, bool) or not q > 0:
-        raise ParameterError(f"q: needed a number in (0, inf], got {q!r}")
+    q = exponent(q, "q")
     if net.scalars == "symbolic" or (net.is_exact and q not in (1, math.inf)):
         raise UnsupportedOperatorError(
             f"normalize: q={q} needs a float network, got a {net.scalars} one; q=1 and inf are exact"
@@ -205,7 +213,7 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
         bias = architecture.bias_entry(architecture.nodes[v])
         if bias is not None:
             incoming.append(bias)
-        lam[v] = norm_of([values[e] for e in incoming], q) if incoming else 0
+        lam[v] = _length(values[incoming], q) if incoming else 0
         if lam[v]:
             for e in incoming:
                 values[e] /= lam[v]
@@ -219,6 +227,12 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     if net.scalars == "float" and not np.isfinite(values).all():
         raise RangeError(f"normalize: a value leaves the range of {net.dtype}; use net.to_exact() with q=1")
     return Network(_unfrozen(architecture, changed, is_cut) if len(changed) or is_cut else architecture, values)
+
+
+def _length(values: Array, q: Any) -> Any:
+    """The q-norm of some numbers, as a Fraction or as a float."""
+    length = norm(values, q) if isinstance(values[0], Fraction) else scaled_to_float(norm(values.astype(float), q))
+    return length.tolist()[0]
 
 
 # -- factors ------------------------------------------------------------------------------------------------------
@@ -245,7 +259,12 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
                 f"factors: {node!r} is {architecture.activations[v]}, so its factor must be "
                 f"{'non-zero' if architecture.activation[v] == IDENTITY else 'positive'}, got {factor}"
             )
-    return object_array(lam) if net.is_exact else np.array([float(factor) for factor in lam])
+    if net.is_exact:
+        return object_array(lam)
+    floats = as_values(lam, lambda i: f"factors[{architecture.nodes[i]!r}]", np.float64)
+    for v in np.flatnonzero(floats == 0)[:1].tolist():
+        raise ParameterError(f"factors: {architecture.nodes[v]!r} vanishes as a float, got {lam[v]}")
+    return floats
 
 
 def _entry_factors(architecture: Architecture, lam: Array) -> Array:
@@ -267,7 +286,7 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
         )
     slack = 0 if net.is_exact else 4 * float(np.finfo(np.float64).eps)  # each ratio is rounded once
     first: dict[int, int] = {}
-    for entry in _tied_entries(net):
+    for entry in tied_entries(net):
         other = first.setdefault(int(architecture.parameter[entry]), entry)
         if abs(ratio[entry] - ratio[other]) > slack * abs(ratio[other]):
             raise RescalingError(
@@ -277,102 +296,9 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
             )
 
 
-def _tied_entries(net: Network) -> list[int]:
-    """The non-zero entries of parameters, if any of these is tied."""
-    architecture = net.architecture
-    if not architecture.is_tied:
-        return []
-    found: list[int] = np.flatnonzero((architecture.parameter >= 0) & (net.values != 0)).tolist()
-    return found
-
-
 def _describe(architecture: Architecture, entry: int) -> str:
     name = architecture.entry_name(entry)
     return f"the weight of {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"the bias of {name!r}"
-
-
-# -- the group ----------------------------------------------------------------------------------------------------
-
-
-def _directions(net: Network) -> list[dict[int, int]]:
-    """A basis of the exponents of the rescaling group: each direction maps neurons to integers."""
-    component = _components(net)
-    members: dict[int, list[int]] = {}
-    for v, root in enumerate(component.tolist()):
-        if root >= 0:
-            members.setdefault(root, []).append(v)
-    solved = _solve(_tie_equations(net, component))
-    out = []
-    for root in members:
-        if root in solved:
-            continue
-        multiples = {root: Fraction(1)} | {p: terms[root] for p, terms in solved.items() if root in terms}
-        scale = math.lcm(*(multiple.denominator for multiple in multiples.values()))
-        out.append({v: int(multiple * scale) for p, multiple in multiples.items() for v in members[p]})
-    return out
-
-
-def _components(net: Network) -> Array:
-    """For each neuron a representative of those that must have the same factor; -1 where the factor must be 1."""
-    architecture = net.architecture
-    ground = architecture.n_nodes
-    parent = list(range(ground + 1))
-
-    def find(v: int) -> int:
-        while parent[v] != v:
-            parent[v] = parent[parent[v]]
-            v = parent[v]
-        return v
-
-    for v in [*architecture.input.tolist(), *architecture.output.tolist()]:
-        parent[find(v)] = find(ground)
-    for entry in np.flatnonzero((architecture.role == STRUCTURAL) & (net.values != 0)).tolist():
-        source = architecture.antecedent[entry] if entry < architecture.n_edges else ground
-        parent[find(int(source))] = find(int(architecture.target[entry]))
-    fixed = find(ground)
-    return np.array([-1 if find(v) == fixed else find(v) for v in range(ground)])
-
-
-def _tie_equations(net: Network, component: Array) -> list[dict[int, Fraction]]:
-    """For each further place of a tied parameter: the combination of exponents that must vanish."""
-    architecture = net.architecture
-    equations: list[dict[int, Fraction]] = []
-    first: dict[int, dict[int, Fraction]] = {}
-    for entry in _tied_entries(net):
-        exponent: dict[int, Fraction] = {}
-        ends = [(int(component[architecture.target[entry]]), 1)]
-        if entry < architecture.n_edges:
-            ends.append((int(component[architecture.antecedent[entry]]), -1))
-        for root, sign in ends:
-            if root >= 0:
-                exponent[root] = exponent.get(root, Fraction(0)) + sign
-        reference = first.setdefault(int(architecture.parameter[entry]), exponent)
-        if reference is not exponent:
-            zero = Fraction(0)
-            equations.append({p: exponent.get(p, zero) - reference.get(p, zero) for p in {*exponent, *reference}})
-    return equations
-
-
-def _solve(equations: list[dict[int, Fraction]]) -> dict[int, dict[int, Fraction]]:
-    """Gaussian elimination: each pivot unknown as a combination of the free ones."""
-    solved: dict[int, dict[int, Fraction]] = {}
-    for equation in equations:
-        left: dict[int, Fraction] = {}
-        for unknown, coefficient in equation.items():
-            for free, multiple in solved.get(unknown, {unknown: Fraction(1)}).items():
-                left[free] = left.get(free, Fraction(0)) + coefficient * multiple
-        left = {free: coefficient for free, coefficient in sorted(left.items()) if coefficient}
-        if not left:
-            continue
-        pivot, coefficient = left.popitem()
-        new = {free: -multiple / coefficient for free, multiple in left.items()}
-        for other in [p for p, terms in solved.items() if pivot in terms]:
-            share = solved[other].pop(pivot)
-            for free, multiple in new.items():
-                solved[other][free] = solved[other].get(free, Fraction(0)) + share * multiple
-            solved[other] = {free: multiple for free, multiple in solved[other].items() if multiple}
-        solved[pivot] = new
-    return solved
 
 
 def _cut_ties(architecture: Architecture, values: Array) -> bool:

@@ -11,7 +11,7 @@ biases that are present, by neuron.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -42,19 +42,19 @@ class EntryNames(Sequence[Any]):
     (u, v) is the weight of the edge u -> v, v the bias of v, and a tied parameter has its own name.
     """
 
-    def __init__(self, length: int, name: Callable[[int], Any]) -> None:
-        self._length = length
-        self._name = name
+    def __init__(self, architecture: Architecture, entries: Array) -> None:
+        self._architecture = architecture
+        self._entries = entries
 
     def __len__(self) -> int:
-        return self._length
+        return len(self._entries)
 
     def __getitem__(self, index: int | slice) -> Any:
-        chosen = range(self._length)[index]
-        return self._name(chosen) if isinstance(chosen, int) else [self._name(i) for i in chosen]
-
-    def __iter__(self) -> Iterator[Any]:
-        return map(self._name, range(self._length))
+        if isinstance(index, slice):
+            return [self[i] for i in range(len(self))[index]]
+        entry = int(self._entries[index])
+        ties = self._architecture.ties
+        return ties[entry] if entry in ties else self._architecture.entry_name(entry)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and not isinstance(other, str) and list(self) == list(other)
@@ -63,7 +63,7 @@ class EntryNames(Sequence[Any]):
 
     def __repr__(self) -> str:
         shown = ", ".join(map(repr, self[:6]))
-        return f"[{shown}{', ...' if self._length > 6 else ''}] ({self._length})"
+        return f"[{shown}{', ...' if len(self) > 6 else ''}] ({len(self)})"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -249,17 +249,12 @@ class Architecture:
     @property
     def parameters(self) -> EntryNames:
         """Names aligned with theta: (u, v) for a weight, v for a bias, its own name for a tied parameter."""
-
-        def name(i: int) -> Any:
-            entry = int(self.first_entry[i])
-            return self.ties[entry] if entry in self.ties else self.entry_name(entry)
-
-        return EntryNames(self.n_parameters, name)
+        return EntryNames(self, self.first_entry)
 
     @property
     def fixed_names(self) -> EntryNames:
         """Names of the frozen and structural entries, aligned with ``net.fixed``."""
-        return EntryNames(len(self.fixed_entry), lambda i: self.entry_name(int(self.fixed_entry[i])))
+        return EntryNames(self, self.fixed_entry)
 
     @cached_property
     def is_tied(self) -> bool:

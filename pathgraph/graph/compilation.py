@@ -20,7 +20,7 @@ from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
 if TYPE_CHECKING:
     from pathgraph.graph.scalars import Array
 
-__all__ = ["compile_architecture"]
+__all__ = ["compile_architecture", "longest_distances"]
 
 
 def compile_architecture(
@@ -102,6 +102,33 @@ def compile_architecture(
     return architecture, order
 
 
+def longest_distances(n_nodes: int, source: Array, target: Array) -> Array:
+    """The level of each node: its longest distance from a source, by peeling off one level at a time.
+
+    Raises
+    ------
+    GraphError
+        If the graph has a cycle.
+    """
+    by_source = np.argsort(source, kind="stable")
+    first = np.searchsorted(source[by_source], np.arange(n_nodes + 1))
+    waiting = np.bincount(target, minlength=n_nodes)
+    level = np.full(n_nodes, -1, dtype=np.int64)
+    frontier = np.flatnonzero(waiting == 0)
+    depth = 0
+    while len(frontier):
+        level[frontier] = depth
+        counts = first[frontier + 1] - first[frontier]
+        offset = np.repeat(first[frontier] - (np.cumsum(counts) - counts), counts)
+        reached = target[by_source[np.arange(counts.sum()) + offset]]
+        np.subtract.at(waiting, reached, 1)
+        frontier = np.unique(reached[waiting[reached] == 0])
+        depth += 1
+    if (level < 0).any():
+        raise GraphError(f"graph: needed an acyclic graph, got a cycle through node number {np.argmin(level)}")
+    return level
+
+
 def _refuse_duplicates(architecture: Architecture, ends: Array) -> None:
     same = (np.diff(architecture.antecedent) == 0) & (np.diff(ends) == 0)
     if same.any():
@@ -143,6 +170,8 @@ def _check_outputs(architecture: Architecture) -> None:
         raise GraphError(
             "graph: a network needs an output; give an identity neuron without successors the attribute output=True"
         )
+    if len(set(architecture.output.tolist())) < len(architecture.output):
+        raise GraphError("graph: an output came twice")
     has_successor = np.zeros(architecture.n_nodes, dtype=bool)
     has_successor[architecture.antecedent] = True
     for v in architecture.output.tolist():

@@ -270,7 +270,7 @@ def from_weights(
     >>> net([1, 1])
     array([Fraction(1, 1)], dtype=object)
     """
-    matrices = [_matrix(weight, f"weights[{i}]") for i, weight in enumerate(weights)]
+    matrices = [_matrix(weight, f"weights[{i}]") for i, weight in enumerate(_listed(weights, "weights"))]
     if not matrices:
         raise ParameterError("weights: needed at least one matrix, got an empty sequence")
     for i in range(1, len(matrices)):
@@ -280,7 +280,7 @@ def from_weights(
                 f"weights[{i}]: needed {needed} columns, the rows of weights[{i - 1}], got shape {matrices[i].shape}; "
                 "rows are outputs: transpose it if it was stored the other way"
             )
-    given = [None] * len(matrices) if biases is None else list(biases)
+    given = [None] * len(matrices) if biases is None else _listed(biases, "biases")
     if len(given) != len(matrices):
         raise ParameterError(f"biases: needed {len(matrices)} entries, one per layer (None for none), got {len(given)}")
     vectors = [None if b is None else _vector(b, len(matrices[i]), f"biases[{i}]") for i, b in enumerate(given)]
@@ -320,6 +320,13 @@ def from_weights(
     return Network(architecture, as_values(together, describe, dtype)[order])
 
 
+def _listed(layers: Any, what: str) -> list[Any]:
+    try:
+        return list(layers)
+    except TypeError:
+        raise ParameterError(f"{what}: needed a sequence with one entry per layer, got {layers!r}") from None
+
+
 def _matrix(weight: Matrix, what: str) -> Array:
     array = _as_array(weight, what)
     if array.ndim != 2 or 0 in array.shape:
@@ -340,7 +347,6 @@ def _as_array(values: Matrix, what: str) -> Array:
     if isinstance(values, np.ndarray):
         return values
     try:
-        floats = np.asarray(values)
+        return np.asarray(values, dtype=object)
     except (ValueError, TypeError):
         raise ParameterError(f"{what}: needed a rectangular array of numbers, got {values!r}") from None
-    return floats if floats.dtype.kind in "fiu" else np.asarray(values, dtype=object)

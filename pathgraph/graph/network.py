@@ -11,7 +11,16 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
-from pathgraph.graph.scalars import ScalarKind, as_values, frozen, kind_of, object_array, refuse_floats, to_fraction
+from pathgraph.graph.scalars import (
+    ScalarKind,
+    as_values,
+    float_type,
+    frozen,
+    kind_of,
+    object_array,
+    refuse_floats,
+    to_fraction,
+)
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.sweep import sweep
@@ -55,8 +64,9 @@ class Network:
     """
 
     def __init__(self, architecture: Architecture, values: Sequence[Any] | Array) -> None:
-        if len(values) != architecture.n_entries:
-            raise ParameterError(f"values: needed {architecture.n_entries} entries, got {len(values)}")
+        shape = np.shape(values) if isinstance(values, np.ndarray) else np.shape(np.asarray(values, dtype=object))
+        if shape != (architecture.n_entries,):
+            raise ParameterError(f"values: needed shape ({architecture.n_entries},), one per entry, got {shape}")
         self._architecture = architecture
         self._values = as_values(values, lambda i: f"values[{i}] ({_shown(architecture, i)})")
         _check_ties(architecture, self._values)
@@ -186,14 +196,8 @@ class Network:
             If a value lies beyond the range of `dtype`, or `dtype` is neither float32 nor float64.
         """
         require_numbers(self, "to_float")
-        if np.dtype(dtype) not in (np.dtype("f4"), np.dtype("f8")):
-            raise ParameterError(f"dtype: needed float32 or float64, got {dtype!r}")
-        try:
-            values = np.array([float(v) for v in self._values]) if self.is_exact else self._values
-        except OverflowError:
-            raise ParameterError("to_float: a value lies beyond the range of float64; keep the network exact") from None
-        with np.errstate(over="ignore"):
-            return Network(self._architecture, values.astype(dtype))
+        values = as_values(self._values, lambda i: _shown(self._architecture, i), float_type(dtype))
+        return Network(self._architecture, values)
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 

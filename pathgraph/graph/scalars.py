@@ -25,6 +25,7 @@ __all__ = [
     "Array",
     "ScalarKind",
     "as_values",
+    "float_type",
     "frozen",
     "is_symbol",
     "kind_of",
@@ -82,15 +83,15 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
     ParameterError
         On NaN, infinities, values that are no real numbers, and floats beside Fractions.
     """
-    if dtype is not None and np.dtype(dtype) not in FLOATS and np.dtype(dtype) != object:
-        raise ParameterError(f"dtype: needed float32, float64 or object (exact rationals), got {dtype!r}")
+    if dtype is not None and dtype is not object and dtype != np.dtype(object):
+        dtype = float_type(dtype, " or object (exact rationals)")
     is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     items: Any = values if is_plain else list(values)
     kind = "float" if is_plain else _kind(items, isinstance(values, np.ndarray))
     if kind == "symbolic":
         if dtype is not None and np.dtype(dtype) != object:
             raise ParameterError(f"dtype: SymPy expressions have no {np.dtype(dtype)} value; leave dtype out")
-        return frozen(object_array(map(sys.modules["sympy"].sympify, items)))
+        return frozen(object_array(_expression(item, describe(i)) for i, item in enumerate(items)))
     if kind == "exact" and dtype is None:
         refuse_floats(items, describe)
     if dtype is None and kind == "float":
@@ -98,6 +99,32 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
     if dtype is None or np.dtype(dtype) == object:
         return frozen(object_array(to_fraction(item, describe(i)) for i, item in enumerate(items)))
     return _floats(items, describe, dtype, is_plain)
+
+
+def float_type(dtype: DTypeLike, more: str = "") -> np.dtype[Any]:
+    """A dtype that is float32 or float64.
+
+    Raises
+    ------
+    ParameterError
+        If it is another one, or none at all.
+    """
+    try:
+        chosen = np.dtype(dtype)
+    except TypeError:
+        chosen = np.dtype(object)
+    if chosen not in FLOATS:
+        raise ParameterError(f"dtype: needed float32 or float64{more}, got {dtype!r}")
+    return chosen
+
+
+def _expression(item: Any, what: str) -> Any:
+    """A number or a SymPy expression that may stand for one, as a SymPy expression."""
+    if not is_symbol(item):
+        return sys.modules["sympy"].sympify(to_fraction(item, what) if not isinstance(item, float) else float(item))
+    if item.is_finite is False or item.is_extended_real is False or (item.is_number and not item.is_comparable):
+        raise ParameterError(_not_a_number(what, item))
+    return item
 
 
 def _kind(items: list[Any], is_array: bool) -> ScalarKind:

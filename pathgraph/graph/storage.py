@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import zipfile
+import zlib
 from collections.abc import Hashable
 from fractions import Fraction
 from pathlib import Path
@@ -16,15 +17,16 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import FileFormatError, GraphError, ParameterError
-from pathgraph.graph.compilation import compile_architecture
+from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
+from pathgraph.graph.architecture import ACTIVATIONS, ROLES
+from pathgraph.graph.compilation import compile_architecture, longest_distances
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import object_array
+from pathgraph.graph.scalars import Array, object_array
 
 __all__ = ["load", "save"]
 
 FORMAT = "pathgraph network, version 1"
-ARRAYS = ("activation", "rank", "level", "start", "antecedent", "biased", "role", "output", "insertion")
+ARRAYS = ("activation", "rank", "source", "target", "biased", "role", "output", "values")
 
 
 def save(net: Network, path: str | os.PathLike[str]) -> None:
@@ -49,18 +51,29 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     if net.scalars == "symbolic":
         raise ParameterError("net: a network of SymPy expressions cannot be saved; substitute numbers first")
     architecture = net.architecture
+    insertion = architecture.insertion
+    in_order = np.argsort(insertion)
     header = {
         "format": FORMAT,
-        "nodes": [_encode(node) for node in architecture.nodes],
+        "nodes": [_encode(architecture.nodes[i]) for i in in_order.tolist()],
         "ties": [[entry, _encode(name)] for entry, name in sorted(architecture.ties.items())],
     }
-    values = np.array([str(v) for v in net.values]) if net.is_exact else net.values
-    arrays = {name: getattr(architecture, name) for name in ARRAYS}
+    arrays: dict[str, Any] = {
+        "header": np.array(json.dumps(header)),
+        "activation": architecture.activation[in_order],
+        "rank": architecture.rank[in_order],
+        "source": insertion[architecture.antecedent],
+        "target": insertion[architecture.target[: architecture.n_edges]],
+        "biased": insertion[architecture.biased],
+        "role": architecture.role,
+        "output": insertion[architecture.output],
+        "values": np.array([str(v) for v in net.values], dtype=str) if net.is_exact else net.values,
+    }
     destination = Path(path)
     partial = destination.with_name(destination.name + ".partial")
     try:
         with partial.open("wb") as file:
-            np.savez_compressed(file, header=np.array(json.dumps(header)), values=values, **arrays)
+            np.savez_compressed(file, **arrays)
         partial.replace(destination)
     finally:
         partial.unlink(missing_ok=True)
@@ -83,25 +96,22 @@ def load(path: str | os.PathLike[str]) -> Network:
             header = json.loads(str(file["header"]))
             if header.get("format") != FORMAT:
                 raise FileFormatError(f"{path}: needed the format {FORMAT!r}, got {header.get('format')!r}")
-            return _rebuild(header, {name: file[name] for name in (*ARRAYS, "values")})
+            return _rebuild(header, {name: file[name] for name in ARRAYS})
     except (FileNotFoundError, IsADirectoryError, PermissionError, FileFormatError):
         raise
     except (
-        GraphError,
-        ParameterError,
-        zipfile.BadZipFile,
-        OSError,
-        EOFError,
-        ValueError,
-        KeyError,
-        IndexError,
-        TypeError,
+        PathgraphError,
+        zlib.error,
+        ArithmeticError,
         AttributeError,
+        EOFError,
+        LookupError,
         MemoryError,
-        ZeroDivisionError,
-        OverflowError,
+        OSError,
         RecursionError,
-        zipfile.error,
+        TypeError,
+        ValueError,
+        zipfile.BadZipFile,
     ) as error:
         raise FileFormatError(f"{path}: not a network that pathgraph.save wrote, or damaged ({error})") from error
 
@@ -110,32 +120,33 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
     nodes = [_decode(node) for node in header["nodes"]]
     if len(set(nodes)) != len(nodes):
         raise ValueError("two neurons have one name")
-    insertion, start = arrays["insertion"], arrays["start"]
-    n_edges = len(arrays["antecedent"])
-    in_order = np.argsort(insertion)
-    if not np.array_equal(insertion[in_order], np.arange(len(nodes))):
-        raise ValueError("the insertion order is no permutation")
-    target = np.repeat(np.arange(len(nodes)), np.diff(start))
-    level = arrays["level"]
-    if np.any(level[arrays["antecedent"]] >= level[target]):
-        raise ValueError("an edge does not lead to a higher level")
+    source, target, biased, output = (
+        _indices(arrays[name], len(nodes)) for name in ("source", "target", "biased", "output")
+    )
+    role = _indices(arrays["role"], len(ROLES))
     architecture, order = compile_architecture(
-        [nodes[i] for i in in_order.tolist()],
-        arrays["activation"][in_order],
-        arrays["rank"][in_order],
-        level[in_order],
-        insertion[arrays["antecedent"]],
-        insertion[target],
-        arrays["role"][:n_edges],
-        insertion[arrays["biased"]],
-        arrays["role"][n_edges:],
-        insertion[arrays["output"]],
+        nodes,
+        _indices(arrays["activation"], len(ACTIVATIONS)),
+        arrays["rank"].astype(np.int64, casting="safe"),
+        longest_distances(len(nodes), source, target),
+        source,
+        target,
+        role[: len(source)],
+        biased,
+        role[len(source) :],
+        output,
         {int(entry): _decode(name) for entry, name in header["ties"]},
     )
     values = arrays["values"]
     if values.dtype.kind == "U":
         values = object_array(Fraction(text) for text in values.tolist())
     return Network(architecture, values[order])
+
+
+def _indices(array: Array, size: int) -> Array:
+    if array.ndim != 1 or array.dtype.kind not in "iu" or (len(array) and not 0 <= array.min() <= array.max() < size):
+        raise ValueError("an array of indices is out of range")
+    return array.astype(np.int64)
 
 
 def _encode(name: Hashable) -> Any:

@@ -51,17 +51,17 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
     between = (nx.descendants(graph, source) | {source}) & (nx.ancestors(graph, target) | {target})
     if source == target or target not in between:
         raise GraphError(f"target: needed a neuron behind {source!r}, got {target!r}; no path leads there")
-    part = graph.subgraph(between).copy()
-    part.remove_edges_from([*part.in_edges(source), *part.out_edges(target)])
-    for node, data in part.nodes(data=True):
+    graph.remove_nodes_from([node for node in graph if node not in between])
+    graph.remove_edges_from([*graph.in_edges(source), *graph.out_edges(target)])
+    for node, data in graph.nodes(data=True):
         for name in (BIAS, BIAS_NAME, BIAS_ROLE, OUTPUT):
             data.pop(name, None)
         if RANK in data:
-            data[RANK] = min(data[RANK], max(1, part.in_degree(node)))
-    part.nodes[source].clear()
-    part.nodes[source][ACTIVATION] = "input"
-    if part.nodes[target][ACTIVATION] != "identity":
+            data[RANK] = min(data[RANK], max(1, graph.in_degree(node)))
+    graph.nodes[source].clear()
+    graph.nodes[source][ACTIVATION] = "input"
+    if graph.nodes[target][ACTIVATION] != "identity":
         copy = (target, "output")
-        part.add_node(copy, **{ACTIVATION: "identity"})
-        part.add_edge(target, copy, **{WEIGHT: 1, ROLE: "structural"})
-    return from_networkx(part, dtype=net.dtype if net.scalars == "float" else None)
+        graph.add_node(copy, **{ACTIVATION: "identity"})
+        graph.add_edge(target, copy, **{WEIGHT: 1, ROLE: "structural"})
+    return from_networkx(graph, dtype=net.dtype if net.scalars == "float" else None)

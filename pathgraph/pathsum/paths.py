@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.arguments import generator
 from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array
@@ -93,7 +94,7 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise ParameterError(f"n: needed a number of paths, an integer >= 0, got {n!r}")
     require_numbers(net, "sample_paths")
-    random = np.random.default_rng(rng)
+    random = generator(rng)
     weight, mass = (scaled(row) for row in _forward(net.map_values(abs), REAL if net.is_exact else SCALED))
     inputs, outputs = set(net.dag.inputs.tolist()), net.dag.outputs.tolist()
     if not mass["mantissa"][outputs].any():

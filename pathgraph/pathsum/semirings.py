@@ -25,6 +25,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
 
@@ -50,7 +51,9 @@ __all__ = [
     "Semiring",
     "scaled",
     "scaled_argmax",
+    "scaled_log",
     "scaled_product",
+    "scaled_to_float",
     "scaled_total",
 ]
 
@@ -81,6 +84,8 @@ class ArrayOperations:
 @dataclass(frozen=True)
 class Semiring:
     """An algebra (add, mul) in which sums over paths are computed.
+
+    Elements may be any Python objects but NumPy arrays (use tuples).
 
     Parameters
     ----------
@@ -136,23 +141,25 @@ class Semiring:
     def __repr__(self) -> str:
         return f"Semiring({self.name})"
 
+    def __reduce__(self) -> Any:
+        for name in __all__:
+            if globals()[name] is self:
+                return name
+        return super().__reduce__()
+
 
 def _ufuncs(
     add: np.ufunc, mul: np.ufunc, value: Callable[[Array], Array], dtype: DTypeLike | None = None
 ) -> ArrayOperations:
-    def segments(array: Array, start: Array) -> Array:
-        return np.asarray(add.reduceat(array, start, axis=-1))
-
-    return ArrayOperations(add, mul, segments, value, dtype)
+    return ArrayOperations(add, mul, partial(add.reduceat, axis=-1), value, dtype)
 
 
 def _same(w: Any) -> Any:
     return w
 
 
-def _log_abs(w: Any) -> Any:
-    with np.errstate(divide="ignore"):
-        return np.log(np.abs(np.asarray(w, dtype=np.float64)))[()]
+def _log_abs(w: Array) -> Array:
+    return scaled_log(scaled(w))
 
 
 def _ones(w: Array) -> Array:
@@ -169,7 +176,7 @@ LOG = Semiring(
     0.0,
     lambda a, b: float(np.logaddexp(a, b)),
     operator.add,
-    value=lambda w: float(_log_abs(w)),
+    value=lambda w: float(_log_abs(_array(w))[0]),
     name="log (logaddexp, +)",
     arrays=_ufuncs(np.logaddexp, np.add, _log_abs, np.float64),
 )
@@ -328,6 +335,28 @@ def _frexp(values: Array) -> tuple[Array, Array]:
     return fractions.reshape(values.shape), exponents.reshape(values.shape)
 
 
+def scaled_log(values: Array) -> Array:
+    """Natural logarithms of the absolute values of scaled numbers; minus infinity for zero."""
+    mantissa, exponent = np.abs(values["mantissa"]), values["exponent"]
+    near = np.where(np.abs(exponent) < 1000, exponent, 0)
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.log(np.ldexp(mantissa, near.astype(np.int32))) + (exponent - near) * np.log(2.0))
+
+
+def scaled_to_float(values: Array, dtype: DTypeLike = np.float64) -> Array:
+    """Scaled numbers as floats; infinite beyond the range, and zero or subnormal below it."""
+    with np.errstate(over="ignore", under="ignore"):
+        shift = np.clip(values["exponent"], -2000, 2000).astype(np.int32)
+        return np.asarray(np.ldexp(values["mantissa"], shift).astype(dtype))
+
+
+def _array(w: Any) -> Array:
+    """One number as an array: float, or object for exact ones."""
+    out = np.empty(1, dtype=object if hasattr(w, "numerator") else np.float64)
+    out[0] = w
+    return out
+
+
 def _as_tuple(element: Array) -> tuple[float, int]:
     mantissa, exponent = element.item()
     return mantissa, exponent
@@ -342,7 +371,7 @@ SCALED = Semiring(
     (0.5, 1),
     lambda a, b: _as_tuple(_scaled_add(_pair(a), _pair(b))),
     lambda a, b: _as_tuple(scaled_product(_pair(a), _pair(b))),
-    value=lambda w: _as_tuple(scaled(np.asarray(w))),
+    value=lambda w: _as_tuple(scaled(_array(w))[0]),
     name="scaled (+, x)",
     arrays=ArrayOperations(_scaled_add, scaled_product, _scaled_segments, scaled, SCALED_DTYPE),
 )

@@ -7,6 +7,7 @@ through a pool whatever the pool selects.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
 from numbers import Number
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, object_array
@@ -22,6 +24,7 @@ from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import (
     COUNT,
     INTERVAL,
+    LENGTHS,
     LOG,
     MAX_PLUS,
     MAX_TIMES,
@@ -30,6 +33,7 @@ from pathgraph.pathsum.semirings import (
     Semiring,
     scaled,
     scaled_product,
+    scaled_to_float,
     scaled_total,
 )
 from pathgraph.pathsum.sweep import (
@@ -54,7 +58,6 @@ __all__ = [
     "node_marginals",
     "path_marginals",
     "path_sum",
-    "per_input",
     "sign_flip_masses",
 ]
 
@@ -115,15 +118,19 @@ def path_sum(
     >>> pg.path_sum(net, source=(0, 0), target=(1, 1))
     3.0
     """
+    if not isinstance(semiring, Semiring):
+        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {semiring!r}; see pathgraph.semirings")
     chosen = check_backend(backend)
     start = _start(net, semiring, inputs, biases, source, chosen)
     values = _values(net, semiring, chosen)
     x = sweep(net, [(values, None)], start.copy(), ring=semiring, backend=chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
     if semiring is REAL and x.dtype.kind == "f" and not is_safe(values, x):
-        sums = _floats(sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)[0, ends])
+        x = sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)
+        sums = scaled_to_float(x[0, ends])
     else:
         sums = _public(x[0, ends], net, semiring)
+    _check_range(sums, semiring)
     if per_output and target is None:
         return sums
     return _scalar(reduce(semiring.add, (_scalar(s) for s in sums)))
@@ -162,6 +169,7 @@ def path_marginals(
     for part, tensor in zip(architecture.tensor_slices, through, strict=True):
         flat[part] = tensor
     flat = _public(flat, net, semiring)
+    _check_range(flat, semiring)
     out = flat[architecture.first_entry]
     if architecture.is_tied:
         later = np.setdiff1d(np.flatnonzero(architecture.parameter >= 0), architecture.first_entry)
@@ -197,7 +205,9 @@ def node_marginals(
     _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     arrays = semiring.arrays
     mul = arrays.mul if arrays is not None and chosen == "numpy" else np.frompyfunc(semiring.mul, 2, 1)
-    return _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
+    sums = _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
+    _check_range(sums, semiring)
+    return sums
 
 
 def count_paths(net: Network, *, backend: str | None = None) -> int:
@@ -288,7 +298,11 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
     x[0, CONSTANT] = x[0, net.dag.inputs] = ring.one
     x = sweep(net, [(kept, None), (flipped, flip)], x, ring=ring)
     masses = x[:, net.dag.outputs]
-    sums = restored(masses.sum(axis=1)) if net.is_exact else [_floats(scaled_total(row))[0] for row in masses]
+    if net.is_exact:
+        sums = restored(masses.sum(axis=1))
+    else:
+        sums = np.concatenate([scaled_to_float(scaled_total(row)) for row in masses])
+    _check_range(sums, REAL)
     return SignFlipMasses(*map(_scalar, sums))
 
 
@@ -315,11 +329,13 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
     return values
 
 
-def _floats(sums: Array) -> Array:
-    """Scaled numbers as floats."""
-    if (sums["exponent"] > 1024).any():
+def _check_range(sums: Array, ring: Semiring) -> None:
+    """Refuse infinities and NaN among floats, or inside tuples of floats."""
+    if ring not in (REAL, MAX_TIMES, LENGTHS):
+        return
+    items = [part for s in sums.tolist() for part in (s if isinstance(s, tuple) else (s,))]
+    if not all(math.isfinite(item) for item in items if isinstance(item, float)):
         raise RangeError("a sum over paths leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()")
-    return np.asarray(np.ldexp(sums["mantissa"], np.maximum(sums["exponent"], -2000).astype(np.int32)))
 
 
 def _keeps_scalars(ring: Semiring) -> bool:
@@ -342,36 +358,10 @@ def _start(net: Network, ring: Semiring, inputs: Any, biases: bool, source: Hash
 
 
 def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
-    listed = per_input(net, inputs, ring.one)
-    if net.is_exact and _keeps_scalars(ring) and backend == "numpy":
-        return list(accelerated(object_array(listed)))
-    return listed
-
-
-def per_input(net: Network, inputs: Any, default: Any) -> list[Any]:
-    """What the caller gave for the inputs, one object each: from a scalar, a sequence or a mapping.
-
-    Raises
-    ------
-    ParameterError
-        On unknown inputs or a wrong length.
-    """
-    size = len(net.inputs)
-    if inputs is None or isinstance(inputs, (Number, np.generic)):
-        return [default if inputs is None else inputs] * size
-    if isinstance(inputs, Mapping):
-        known = set(net.inputs)
-        for node in inputs:
-            if node not in known:
-                raise ParameterError(f"inputs: {node!r} is no input of the network; see .inputs for their names")
-        return [inputs.get(node, default) for node in net.inputs]
-    try:
-        listed = list(inputs)
-    except TypeError:
-        raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {inputs!r}") from None
-    if len(listed) != size:
-        raise ParameterError(f"inputs: needed {size} values, one per input, got {len(listed)}")
-    return listed
+    if not _keeps_scalars(ring) or net.scalars == "symbolic":
+        return per_input(net, inputs, ring.one)
+    numbers = numbers_per_input(net, inputs)
+    return list(accelerated(numbers) if backend == "numpy" else numbers.tolist())
 
 
 def _both_ways(
@@ -383,10 +373,7 @@ def _both_ways(
     y = buffer(net, ring, backend=backend)
     for position in net.dag.outputs.tolist():
         y[0, position] = ring.one
-    y = back(net, [(values, None)], y, ring=ring, backend=backend)
-    if ring is REAL and x.dtype.kind == "f" and not (np.isfinite(x).all() and np.isfinite(y).all()):
-        raise RangeError("marginals: a sum leaves the range of float64; use semirings.SCALED, or net.to_exact()")
-    return values, x, y
+    return values, x, back(net, [(values, None)], y, ring=ring, backend=backend)
 
 
 def _public(sums: Array, net: Network, ring: Semiring) -> Array:

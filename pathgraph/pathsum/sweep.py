@@ -162,7 +162,7 @@ def back(
         for block in (*node.blocks, *node.biases):
             for values, transition in terms:
                 part = apply(block, y[:, block.target], values[block.tensor], ring)
-                routed = _route(part, transition, add, to_source=True, zero=ring.zero)
+                routed = _route(part, transition, ring, to_source=True)
                 y[:, block.source] = add(y[:, block.source], routed)
     return y
 
@@ -178,7 +178,7 @@ def marginals(
     values, transition = term
     gradient = _operation("entry_gradient", backend)
     mul = ring.arrays.mul if ring.arrays is not None and backend == "numpy" else np.frompyfunc(ring.mul, 2, 1)
-    routed = _route(x, transition, _adder(x, ring), to_source=False, zero=ring.zero)
+    routed = _route(x, transition, ring, to_source=False)
     out: list[Array] = list(values)
     for block in net.dag.blocks():
         w = values[block.tensor]
@@ -226,24 +226,23 @@ def _accumulate(
 ) -> None:
     for values, transition in terms:
         part = apply(block, x[:, block.source], values[block.tensor], ring)
-        routed = _route(part, transition, add, to_source=False, zero=ring.zero)
+        routed = _route(part, transition, ring, to_source=False)
         x[:, block.target] = add(x[:, block.target], routed)
 
 
-def _route(
-    part: Array, transition: Array | None, add: Callable[[Array, Array], Array], *, to_source: bool, zero: Any
-) -> Array:
+def _route(part: Array, transition: Array | None, ring: Semiring, *, to_source: bool) -> Array:
     """T^t part (forward), or T part (backward: `to_source`)."""
     if transition is None:
         return part
     matrix = np.asarray(transition, dtype=bool)
     if matrix.shape != (len(part), len(part)):
         raise ParameterError(f"terms: needed transitions of shape {(len(part),) * 2}, got {matrix.shape}")
+    add = _adder(part, ring)
     out = np.empty_like(part)
     for row in range(len(part)):
         chosen = np.flatnonzero(matrix[row] if to_source else matrix[:, row])
         if len(chosen) == 0:
-            out[row] = zero
+            out[row] = ring.zero if out.dtype != object else ring.full(out[row].shape)
             continue
         total = part[chosen[0]]
         for other in chosen[1:]:
@@ -255,7 +254,7 @@ def _route(
 def _pooled(x: Array, pool: Pool, terms: Sequence[Term], rank: int) -> Array:
     """The rank-th largest candidate of each pool neuron, without its bias."""
     candidates = sum(
-        _route(_gather(values, pool) * x[:, pool.source], transition, np.add, to_source=False, zero=0)
+        _route(_gather(values, pool) * x[:, pool.source], transition, REAL, to_source=False)
         for values, transition in terms
     )
     if rank == 1:

@@ -1,0 +1,123 @@
+"""Arguments that several functions take, checked in one place: exponents, dtypes, generators, weights of inputs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from fractions import Fraction
+from numbers import Number
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pathgraph.errors import ParameterError
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array, as_values, refuse_floats
+
+__all__ = ["Inputs", "exponent", "generator", "half_widths", "per_input"]
+
+Inputs: TypeAlias = "ArrayLike | Mapping[Hashable, Any]"
+
+LARGEST_EXPONENT = 2**20
+
+
+def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> Any:
+    """The exponent of a norm: a Python integer where it is one, else a float; infinity is welcome.
+
+    Parameters
+    ----------
+    value : number
+    name : str
+        For the message.
+    zero : bool
+        Whether 0 is welcome, too.
+    least : number
+        The smallest one, 0 being excluded.
+
+    Raises
+    ------
+    ParameterError
+    """
+    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
+    if is_number and value == 0 and zero:
+        return 0
+    if not is_number or not value > 0 or value < least:
+        start = f"[{least}" if least else "[0" if zero else "(0"
+        raise ParameterError(f"{name}: needed a number in {start}, inf], got {value!r}")
+    if value == math.inf:
+        return math.inf
+    if not 1 / LARGEST_EXPONENT <= value <= LARGEST_EXPONENT:
+        raise ParameterError(f"{name}: needed 0, infinity, or a number from 2**-20 to 2**20, got {value!r}")
+    return int(value) if value == int(value) else float(value)
+
+
+def generator(rng: np.random.Generator | int) -> np.random.Generator:
+    """A generator, from itself or from a seed.
+
+    Raises
+    ------
+    ParameterError
+    """
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise ParameterError(f"rng: needed a numpy.random.Generator or a seed (an integer >= 0), got {rng!r}") from None
+
+
+def per_input(net: Network, inputs: Any, default: Any) -> list[Any]:
+    """What the caller gave for the inputs, one object each: from a scalar, a sequence or a mapping.
+
+    Raises
+    ------
+    ParameterError
+        On unknown inputs or a wrong length.
+    """
+    size = len(net.inputs)
+    if inputs is None or isinstance(inputs, (Number, np.generic)):
+        return [default if inputs is None else inputs] * size
+    if isinstance(inputs, Mapping):
+        known = set(net.inputs)
+        for node in inputs:
+            if node not in known:
+                raise ParameterError(f"inputs: {node!r} is no input of the network; see .inputs for their names")
+        return [inputs.get(node, default) for node in net.inputs]
+    try:
+        listed = list(inputs)
+    except TypeError:
+        raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {inputs!r}") from None
+    if len(listed) != size:
+        raise ParameterError(f"inputs: needed {size} values, one per input, got {len(listed)}")
+    return listed
+
+
+def numbers_per_input(net: Network, inputs: Any) -> Array:
+    """Numbers for the inputs, ones by default, in the scalars of the network (float64 for all floats).
+
+    Raises
+    ------
+    ParameterError
+        On NaN, infinities, what is no number, and floats for an exact network.
+    """
+    listed = per_input(net, inputs, 1)
+
+    def describe(i: int) -> str:
+        return f"inputs: the value of {net.inputs[i]!r}"
+
+    if net.is_exact:
+        refuse_floats(listed, describe)
+    return as_values(listed, describe, np.float64 if net.scalars == "float" else object)
+
+
+def half_widths(net: Network, inputs: Any) -> Array:
+    """Non-negative numbers for the inputs, ones by default: the half-widths of a box.
+
+    Raises
+    ------
+    ParameterError
+        As `numbers_per_input`, and on negative numbers.
+    """
+    widths = numbers_per_input(net, inputs)
+    for i in np.flatnonzero(widths < 0)[:1].tolist():
+        raise ParameterError(f"inputs: the width of {net.inputs[i]!r} must be >= 0, got {widths[i]}")
+    return widths
