@@ -2,7 +2,8 @@ r"""Which rescalings act on a network: the group of factors that its fixed and t
 
 With :math:`\lambda_v = 2^{z_v}` the conditions on the factors are linear in the exponents z: equal at both ends of a
 non-zero structural edge, zero at inputs, outputs and non-zero structural biases, and for the places of a tied
-parameter equal differences. The integer solutions are spanned by the directions found here, exactly.
+parameter equal differences. Over the rationals the directions found here, exactly, are a basis of the solutions; they
+have integer entries, so that powers of two rescale without rounding.
 
 Derived here.
 """

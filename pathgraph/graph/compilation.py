@@ -155,6 +155,8 @@ def _check_neurons(architecture: Architecture, degree: Array) -> None:
     for v in architecture.biased[activation[architecture.biased] == INPUT][:1]:
         raise GraphError(f"node {nodes[v]!r}: an input has no bias; put the bias on an identity neuron behind it")
     is_pool = activation == POOL
+    for v in np.flatnonzero(~is_pool & (rank != 1))[:1]:
+        raise GraphError(f"node {nodes[v]!r}: only a pool has a rank, got rank={rank[v]}")
     for v in np.flatnonzero(is_pool & (degree == 0))[:1]:
         raise GraphError(f"node {nodes[v]!r}: a pool needs predecessors, got none; connect it or make it identity")
     for v in np.flatnonzero(is_pool & ((rank > degree) | (rank < 1)))[:1]:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import zipfile
-import zlib
 from collections.abc import Hashable
 from fractions import Fraction
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
+from pathgraph.errors import FileFormatError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.graph.compilation import compile_architecture, longest_distances
 from pathgraph.graph.network import Network
@@ -91,35 +89,22 @@ def load(path: str | os.PathLike[str]) -> Network:
     FileNotFoundError
         If there is no such file.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            header = json.loads(str(file["header"]))
-            if header.get("format") != FORMAT:
-                raise FileFormatError(f"{path}: needed the format {FORMAT!r}, got {header.get('format')!r}")
-            return _rebuild(header, {name: file[name] for name in ARRAYS})
-    except (FileNotFoundError, IsADirectoryError, PermissionError, FileFormatError):
-        raise
-    except (
-        PathgraphError,
-        zlib.error,
-        ArithmeticError,
-        AttributeError,
-        EOFError,
-        LookupError,
-        MemoryError,
-        OSError,
-        RecursionError,
-        TypeError,
-        ValueError,
-        zipfile.BadZipFile,
-    ) as error:
-        raise FileFormatError(f"{path}: not a network that pathgraph.save wrote, or damaged ({error})") from error
+    with open(path, "rb") as handle:
+        try:
+            with np.load(handle, allow_pickle=False) as file:
+                header = json.loads(str(file["header"]))
+                arrays = {name: file[name] for name in ARRAYS}
+            if header["format"] != FORMAT:
+                raise FileFormatError(f"needed the format {FORMAT!r}, got {header['format']!r}")
+            return _rebuild(header, arrays)
+        except Exception as error:  # a damaged archive raises nearly anything, from zipfile, zlib, tokenize and NumPy
+            raise FileFormatError(f"{path}: not a network that pathgraph.save wrote, or damaged: {error}") from error
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
     nodes = [_decode(node) for node in header["nodes"]]
-    if len(set(nodes)) != len(nodes):
-        raise ValueError("two neurons have one name")
+    if len(set(nodes)) != len(nodes) or None in nodes:
+        raise ValueError("two neurons have one name, or one has none")
     source, target, biased, output = (
         _indices(arrays[name], len(nodes)) for name in ("source", "target", "biased", "output")
     )
@@ -127,7 +112,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
     architecture, order = compile_architecture(
         nodes,
         _indices(arrays["activation"], len(ACTIVATIONS)),
-        arrays["rank"].astype(np.int64, casting="safe"),
+        _indices(arrays["rank"], len(source) + 2),
         longest_distances(len(nodes), source, target),
         source,
         target,
@@ -138,6 +123,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
         {int(entry): _decode(name) for entry, name in header["ties"]},
     )
     values = arrays["values"]
+    if values.ndim != 1 or values.dtype.kind not in "fU":
+        raise ValueError(f"the values have shape {values.shape} and dtype {values.dtype}")
     if values.dtype.kind == "U":
         values = object_array(Fraction(text) for text in values.tolist())
     return Network(architecture, values[order])
