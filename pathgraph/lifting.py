@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from pathgraph.errors import ParameterError, PathCountError, RangeError
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, frozen, object_array
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
@@ -267,6 +267,7 @@ def path_activations(
     >>> float(pg.path_lifting(net).values @ (A @ [1, 1, 1])), net([1, 1]).item()
     (22.0, 22.0)
     """
+    require_numbers(net, "path_activations")
     shape = np.shape(np.asarray(x, dtype=object))
     if shape != (len(net.inputs),):
         raise ParameterError(f"x: needed one input vector of shape ({len(net.inputs)},), got shape {shape}")

@@ -162,7 +162,7 @@ def power_sums(
         Floats, or scaled numbers where floats would leave their range; Fractions for exact networks and integer or
         infinite q; Python integers for q = 0.
     """
-    require_numbers(net, "path_norm")
+    require_numbers(net, "path-norm")
     chosen = check_backend(backend)
     widths = half_widths(net, inputs)
     if q == 0:
@@ -179,7 +179,9 @@ def power_sums(
             powers = [np.abs(w.astype(dtype)) ** power for w in net.tensors]
             start = np.abs(widths.astype(dtype)) ** power
         x = _swept(net, powers, start, ring, biases, chosen)
-        if is_safe([*powers, start], x.astype(dtype)):
+        pairs = zip([*powers, start], [*net.tensors, widths], strict=True)
+        vanished = any(((p == 0) & (w != 0)).any() for p, w in pairs)
+        if not vanished and is_safe([*powers, start], x.astype(dtype)):
             return x[net.dag.outputs].astype(dtype)
     if ring is MAX_TIMES:
         widths = object_array(map(to_fraction, widths))

@@ -115,6 +115,10 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     role = _roles([data.get(ROLE) for data in edges], lambda i: describe(i))
     bias_role = _roles([attributes[i].get(BIAS_ROLE) for i in biased], lambda i: describe(len(edges) + i))
     names = [data.get(NAME) for data in edges] + [attributes[i].get(BIAS_NAME) for i in biased]
+    ties = {entry: name for entry, name in enumerate(names) if name is not None}
+    for entry, name in ties.items():
+        if not isinstance(name, Hashable):
+            raise GraphError(f"{describe(entry)}: a parameter's name must be hashable, got {name!r}; use a string")
     architecture, order = compile_architecture(
         nodes,
         activation,
@@ -126,7 +130,7 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         np.array(biased, dtype=np.int64),
         bias_role,
         _outputs(graph, nodes, attributes, activation),
-        {entry: name for entry, name in enumerate(names) if name is not None},
+        ties,
     )
     return Network(architecture, values[order])
 

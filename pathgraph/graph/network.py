@@ -169,7 +169,8 @@ class Network:
             dtype=object if self.is_exact and not has_floats else None,
         )
         values = self._values if self.dtype != object or new.dtype == object else self.to_float().values
-        values = object_array(map(_exactly, values.tolist())) if new.dtype == object else values.astype(new.dtype)
+        with np.errstate(over="ignore", under="ignore"):
+            values = object_array(map(_exactly, values.tolist())) if new.dtype == object else values.astype(new.dtype)
         free = architecture.parameter >= 0
         values[free] = new[architecture.parameter[free]]
         return Network(architecture, values)

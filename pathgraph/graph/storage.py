@@ -88,6 +88,15 @@ def load(path: str | os.PathLike[str]) -> Network:
         If the file is damaged or holds something else.
     FileNotFoundError
         If there is no such file.
+
+    Examples
+    --------
+    >>> import tempfile, pathlib, pathgraph as pg
+    >>> with tempfile.TemporaryDirectory() as folder:
+    ...     path = pathlib.Path(folder, "net.npz")
+    ...     pg.save(pg.from_weights([[[1, 2]], [[3]]]), path)
+    ...     pg.load(path)
+    Network(4 neurons: 2 inputs, 1 hidden, 1 output; 3 edges, 0 biases; 3 parameters; float64)
     """
     with open(path, "rb") as handle:
         try:
@@ -109,6 +118,9 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
         _indices(arrays[name], len(nodes)) for name in ("source", "target", "biased", "output")
     )
     role = _indices(arrays["role"], len(ROLES))
+    ties = {int(entry): _decode(name) for entry, name in header["ties"]}
+    if not all(0 <= entry < len(role) for entry in ties):
+        raise ValueError("a name belongs to no entry")
     architecture, order = compile_architecture(
         nodes,
         _indices(arrays["activation"], len(ACTIVATIONS)),
@@ -120,7 +132,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
         biased,
         role[len(source) :],
         output,
-        {int(entry): _decode(name) for entry, name in header["ties"]},
+        ties,
     )
     values = arrays["values"]
     if values.ndim != 1 or values.dtype.kind not in "fU":

@@ -133,7 +133,9 @@ def path_sum(
     _check_range(sums, semiring)
     if per_output and target is None:
         return sums
-    return _scalar(reduce(semiring.add, (_scalar(s) for s in sums)))
+    total = reduce(semiring.add, (_scalar(s) for s in sums))
+    _check_range(object_array([total]), semiring)
+    return total
 
 
 def path_marginals(
@@ -205,7 +207,8 @@ def node_marginals(
     _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     arrays = semiring.arrays
     mul = arrays.mul if arrays is not None and chosen == "numpy" else np.frompyfunc(semiring.mul, 2, 1)
-    sums = _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        sums = _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
     _check_range(sums, semiring)
     return sums
 
@@ -241,6 +244,13 @@ class SignFlipMasses(NamedTuple):
     ----------
     none, odd, even : scalar
         No flip, an odd number of flips, an even number of at least two.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 2]], [[3]]], dtype=object)
+    >>> pg.sign_flip_masses(net, net.with_theta([-1, 2, 3])).odd
+    Fraction(9, 1)
     """
 
     none: Any
