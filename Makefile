@@ -1,0 +1,105 @@
+# Commands of the project. Each target creates the virtual environment it needs, says what it does, and stops at the
+# first error. Needs: Python >= 3.11 with the venv module, make, and a C++ compiler for platforms without wheels.
+#
+#   make PYTHON=python3.12 VENV=/somewhere/else test     chooses the interpreter and the place of the environment
+
+PYTHON ?= python3
+VENV ?= .venv
+PYTEST_ARGS ?=
+VERIFY_ARGS ?=
+
+PY = $(VENV)/bin/python
+SOURCES = pathgraph gpu/pathgraph_gpu proofs_checks/pathgraph_proofs_checks
+EXTRAS = exact,symbolic,sklearn,plot,testing,checks
+SAY = @printf '\n== %s\n'
+
+.DEFAULT_GOAL := help
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.PHONY: help verify test lint format types doctest docs wheel-check clean
+
+help:
+	@printf '%s\n' \
+	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
+	  'make test         run the tests' \
+	  'make lint         check style and formatting rules (ruff)' \
+	  'make types        check the types (mypy, strict)' \
+	  'make doctest      run the examples of the docstrings' \
+	  'make docs         build the documentation into docs/_build/html, warnings are errors' \
+	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
+	  'make clean        remove the environment and everything that was built'
+
+# ---- environment: a stamp per set of requirements, renewed when pyproject.toml changes --------------------------------
+
+$(VENV)/.stamp-pip:
+	$(SAY) 'environment: creating $(VENV)'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pathgraph needs Python >= 3.11, this is " + sys.version)'
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --upgrade 'pip>=25.1'
+	@touch $@
+
+$(VENV)/.stamp-verify: pyproject.toml $(VENV)/.stamp-pip
+	$(SAY) 'environment: installing pathgraph and what the theorem checks need'
+	$(PY) -m pip install --editable '.[checks]'
+	@touch $@
+
+$(VENV)/.stamp-test: pyproject.toml $(VENV)/.stamp-pip
+	$(SAY) 'environment: installing pathgraph, every optional dependency and the test tools'
+	$(PY) -m pip install --editable '.[$(EXTRAS)]' --group test
+	@touch $@ $(VENV)/.stamp-verify
+
+$(VENV)/.stamp-dev: pyproject.toml $(VENV)/.stamp-pip
+	$(SAY) 'environment: installing pathgraph and the tools for style, types and documentation'
+	$(PY) -m pip install --editable '.[$(EXTRAS)]' --group dev
+	@touch $@ $(VENV)/.stamp-test $(VENV)/.stamp-verify
+
+# ---- the two commands for everybody -----------------------------------------------------------------------------------
+
+verify: $(VENV)/.stamp-verify
+	$(SAY) 'verify: a network trained on digits, and every theorem check on it and on random networks'
+	$(PY) -m pathgraph.proofs_checks $(VERIFY_ARGS)
+
+test: $(VENV)/.stamp-test
+	$(SAY) 'test: the test suite'
+	$(PY) -m pytest --durations=10 $(PYTEST_ARGS)
+
+# ---- quality ----------------------------------------------------------------------------------------------------------
+
+lint: $(VENV)/.stamp-dev
+	$(SAY) 'lint: ruff rules'
+	$(PY) -m ruff check .
+	$(SAY) 'lint: ruff format'
+	$(PY) -m ruff format --check .
+
+format: $(VENV)/.stamp-dev
+	$(SAY) 'format: applying the automatic corrections of ruff'
+	$(PY) -m ruff check --fix .
+	$(PY) -m ruff format .
+
+types: $(VENV)/.stamp-dev
+	$(SAY) 'types: mypy, strict, on the three packages'
+	$(PY) -m mypy
+
+doctest: $(VENV)/.stamp-test
+	$(SAY) 'doctest: the examples of the docstrings'
+	$(PY) -m pytest --doctest-modules $(SOURCES) $(PYTEST_ARGS)
+
+docs: $(VENV)/.stamp-dev
+	$(SAY) 'docs: building docs/_build/html, warnings are errors'
+	$(PY) -m ipykernel install --sys-prefix --name python3
+	@rm -rf docs/_build/html
+	$(PY) -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	$(PY) docs/check_build.py docs/_build/html
+
+wheel-check: $(VENV)/.stamp-pip
+	$(SAY) 'wheel-check: building the wheel'
+	@rm -rf build/wheel && mkdir -p build/wheel
+	$(PY) -m pip wheel --no-deps --wheel-dir build/wheel .
+	$(SAY) 'wheel-check: installing it in a fresh environment and using it in an empty directory'
+	PYTHON=$(PYTHON) sh .ci/use_wheel build/wheel/pathgraph-*.whl
+
+clean:
+	$(SAY) 'clean: removing the environment, caches and build results'
+	rm -rf $(VENV) build dist docs/_build docs/api/generated docs/theorems/generated
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find $(SOURCES) tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

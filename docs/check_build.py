@@ -1,0 +1,74 @@
+"""Check a built site: ``python docs/check_build.py docs/_build/html``.
+
+* every text notebook has code cells, and all of them were executed: a MyST page with an incomplete header is
+  read as a notebook without code, and builds without a warning;
+* the theorem index has one page for every registered check;
+* no page loads anything from another host.
+"""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from pathgraph_proofs_checks.registry import all_checks
+
+DOCS = Path(__file__).parent
+CELL = re.compile(r"^```\{code-cell\}", re.MULTILINE)
+LOADED = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=["']((?:https?:)?//[^"']+)""")
+
+
+def check_notebooks(site):
+    """Compare the code cells of the sources with those that were executed; return how many ran."""
+    executed = 0
+    for page in sorted(DOCS.rglob("*.md")):
+        if "_build" in page.parts:
+            continue
+        cells = len(CELL.findall(page.read_text(encoding="utf-8")))
+        if not cells:
+            continue
+        name = page.relative_to(DOCS).with_suffix(".ipynb")
+        notebook = site.parent / "jupyter_execute" / name
+        if not notebook.exists():
+            raise SystemExit(f"{page}: it has {cells} code cells and was not executed; is its header complete?")
+        ran = [
+            cell
+            for cell in json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+            if cell["cell_type"] == "code" and cell["execution_count"] is not None
+        ]
+        if len(ran) != cells:
+            raise SystemExit(f"{page}: {cells} code cells in the source, {len(ran)} executed")
+        if not any(cell["outputs"] for cell in ran):
+            raise SystemExit(f"{page}: no cell has an output")
+        executed += cells
+    if not executed:
+        raise SystemExit("no code cell was executed: the site has no notebook")
+    return executed
+
+
+def check_theorems(site):
+    names = {check.name for check in all_checks()}
+    pages = {page.stem for page in (site / "theorems" / "generated").glob("*.html")}
+    if pages != names or not names:
+        raise SystemExit(f"theorem index: missing {sorted(names - pages)}, unexpected {sorted(pages - names)}")
+    return len(names)
+
+
+def check_hosts(site):
+    pages = sorted(site.rglob("*.html"))
+    for page in pages:
+        found = LOADED.findall(page.read_text(encoding="utf-8"))
+        if found:
+            raise SystemExit(f"{page}: loads {found[0]}")
+    return len(pages)
+
+
+def main():
+    site = Path(sys.argv[1])
+    print(f"{check_notebooks(site)} code cells executed")
+    print(f"{check_theorems(site)} checks in the theorem index")
+    print(f"{check_hosts(site)} pages, none loads anything from another host")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+"""The README, the pages of the site and the metadata say what is true.
+
+Every ``pycon`` block of a page runs as a doctest, in one namespace per page, and the README's program prints
+what the README shows.
+"""
+
+import contextlib
+import doctest
+import io
+import re
+import tomllib
+from numbers import Rational
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+
+ROOT = Path(__file__).parents[1]
+PAGES = sorted(
+    page
+    for page in (ROOT / "docs").rglob("*.md")
+    if "_build" not in page.parts and "```pycon" in page.read_text(encoding="utf-8")
+)
+FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(path):
+    """The fenced blocks of a page: (language, content, number of the first line of the content)."""
+    text = path.read_text(encoding="utf-8")
+    return [(m[1], m[2], text.count("\n", 0, m.start(2))) for m in FENCE.finditer(text)]
+
+
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+
+def test_pages_with_examples_are_found():
+    assert len(PAGES) >= 5
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_of_a_page(page):
+    flags = doctest.NORMALIZE_WHITESPACE | doctest.ELLIPSIS
+    parser, runner = doctest.DocTestParser(), doctest.DocTestRunner(optionflags=flags, verbose=False)
+    namespace = {}
+    report = io.StringIO()
+    for language, content, line in blocks(page):
+        if language == "pycon":
+            test = parser.get_doctest(content, namespace, page.name, str(page), line)
+            runner.run(test, out=report.write, clear_globs=False)
+            namespace = test.globs
+    assert runner.tries > 0
+    assert runner.failures == 0, report.getvalue()
+
+
+def test_readme_program_prints_what_the_readme_shows():
+    found = blocks(ROOT / "README.md")
+    programs = [index for index, (language, _, _) in enumerate(found) if language == "python"]
+    assert programs
+    for index in programs:
+        language, shown, _ = found[index + 1]
+        assert language == "text", "a program in the README is followed by its output"
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(compile(found[index][1], "README.md", "exec"), {})
+        assert printed.getvalue() == shown
+
+
+def test_readme_links_to_files_that_exist():
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    for target in re.findall(r"\]\(([^)#]+)\)", text):
+        assert (ROOT / target).exists(), target
+
+
+def test_readme_names_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in re.findall(r"`make ([\w-]+)`", (ROOT / "README.md").read_text(encoding="utf-8")):
+        assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
+
+
+def test_extras_are_those_of_pyproject():
+    extras = set(project()["optional-dependencies"])
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    listed = re.search(r"are extras \(([^)]*)\)", readme)[1]
+    assert set(re.findall(r"`(\w+)`", listed)) == extras
+    quickstart = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", quickstart, re.MULTILINE)) == extras
+
+
+def test_versions_agree():
+    version = project()["version"]
+    citation = (ROOT / "CITATION.cff").read_text(encoding="utf-8")
+    assert re.search(r"^version: (.*)$", citation, re.MULTILINE)[1] == version
+    changelog = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert re.findall(r"^## \[(\d[^\]]*)\]", changelog, re.MULTILINE)[0] == version
+    assert pg.__version__ == version
+
+
+@pytest.mark.parametrize("name", sorted(pg.__all__))
+def test_public_names_are_documented(name):
+    public = getattr(pg, name)
+    reference = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    if name.startswith("__"):
+        return
+    assert re.search(rf"^\s+{name}$|automodule:: pathgraph\.(?:\w+\.)*{name}$", reference, re.MULTILINE)
+    docstring = public.__doc__
+    assert docstring
+    if callable(public):
+        assert re.search(r"^\s*Examples\n\s*-{8}\n", docstring, re.MULTILINE)
+        assert doctest.DocTestParser().get_examples(docstring)
+
+
+@pytest.mark.parametrize("page", ["docs/guide/path_sums.md", "docs/api/semirings.rst"])
+def test_predefined_semirings_are_listed(page):
+    predefined = {name for name, value in vars(pg.semirings).items() if isinstance(value, pg.Semiring)}
+    text = (ROOT / page).read_text(encoding="utf-8")
+    assert set(re.findall(r"^(?:\| `|\.\. autodata:: )([A-Z_]+)", text, re.MULTILINE)) == predefined
+
+
+def test_options_of_the_checks_are_listed(capsys):
+    from pathgraph.proofs_checks import main
+
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    options = set(re.findall(r"^  (--[a-z-]+)", capsys.readouterr().out, re.MULTILINE))
+    page = (ROOT / "docs" / "theorems" / "index.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE)) == options
+
+
+def capabilities():
+    """The rows of the table of scalars: (expression, kind of the network, what comes out)."""
+    text = (ROOT / "docs" / "guide" / "capabilities.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| `(.*?)` \| (\w+) \| (\w+) \| (\w+) \|$", text, re.MULTILINE):
+        for kind, outcome in zip(["float", "exact", "symbolic"], row[1:], strict=True):
+            yield row[0], kind, outcome
+
+
+def kinds_of(result):
+    """Which kinds of numbers a result holds."""
+    if hasattr(result, "toarray"):
+        result = result.toarray()
+    kinds = set()
+    for value in np.asarray(result, dtype=object).flat:
+        kinds.add(
+            "exact"
+            if isinstance(value, (Rational, np.integer))
+            else "float"
+            if isinstance(value, float)
+            else "symbolic"
+        )
+    return kinds
+
+
+@pytest.mark.parametrize(("expression", "kind", "outcome"), list(capabilities()))
+def test_capabilities(expression, kind, outcome):
+    sympy = pytest.importorskip("sympy")
+    a, b, c, d = sympy.symbols("a b c d")
+    net = {
+        "float": pg.from_weights([[[1.0], [2.0]], [[3.0, 4.0]]]),
+        "exact": pg.from_weights([[[1], [2]], [[3, 4]]], dtype=object),
+        "symbolic": pg.from_weights([[[a], [b]], [[c, d]]]),
+    }[kind]
+    if outcome == "refused":
+        with pytest.raises(pg.PathgraphError):
+            eval(expression, {"pg": pg, "net": net})
+    else:
+        assert outcome in kinds_of(eval(expression, {"pg": pg, "net": net}))
+
+
+def test_reference_has_no_stale_name():
+    reference = (ROOT / "docs" / "api" / "index.rst").read_text(encoding="utf-8")
+    for table in re.findall(r":toctree: generated\n\n((?:   \S+\n)+)", reference):
+        for name in table.split():
+            public = pg
+            for part in name.split("."):
+                public = getattr(public, part)
+            assert name in pg.__all__ or "." in name
