@@ -11,6 +11,7 @@ from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.listing import Path
 from pathgraph.pathsum.semirings import MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_product
 from pathgraph.pathsum.sweep import buffer, edge_values, sweep
@@ -127,7 +128,7 @@ def _forward(net: Network, ring: Semiring) -> tuple[Array, Array]:
     flat = np.empty(net.architecture.n_entries, dtype=x.dtype)
     for part, tensor in zip(net.architecture.tensor_slices, values, strict=True):
         flat[part] = tensor
-    return flat, x[0]
+    return flat, restored(x[0]) if net.is_exact and ring is not MAX_PLUS else x[0]
 
 
 def _candidates(net: Network, position: int) -> tuple[list[int], list[int]]:
