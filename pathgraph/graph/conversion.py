@@ -119,6 +119,12 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     for entry, name in ties.items():
         if not isinstance(name, Hashable):
             raise GraphError(f"{describe(entry)}: a parameter's name must be hashable, got {name!r}; use a string")
+        is_edge = isinstance(name, tuple) and len(name) == 2 and graph.has_edge(*name)
+        if is_edge or (name in index and attributes[index[name]].get(BIAS) is not None):
+            raise GraphError(
+                f"{describe(entry)}: the parameter's name {name!r} is also the name of "
+                f"{'an edge' if is_edge else 'a neuron with a bias'}; choose another"
+            )
     architecture, order = compile_architecture(
         nodes,
         activation,
@@ -142,8 +148,11 @@ def _levels(graph: nx.DiGraph[Any], index: dict[Hashable, int]) -> Array:
             for node in generation:
                 level[index[node]] = depth
     except nx.NetworkXUnfeasible:
-        cycle = " -> ".join(repr(u) for u, _ in nx.find_cycle(graph))
-        raise GraphError(f"graph: needed an acyclic graph, got the cycle {cycle} -> ...; unroll it") from None
+        cycle = [u for u, _ in nx.find_cycle(graph)]
+        shown = " -> ".join(map(repr, cycle[:6]))
+        raise GraphError(
+            f"graph: needed an acyclic graph, got the cycle {shown} -> ... ({len(cycle)} long); unroll it"
+        ) from None
     return level
 
 
@@ -348,8 +357,10 @@ def _vector(bias: Matrix, size: int, what: str) -> Array:
 
 
 def _as_array(values: Matrix, what: str) -> Array:
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError(f"{what}: needed an array without a mask, got a masked one; fill its gaps")
     if isinstance(values, np.ndarray):
-        return values
+        return np.asarray(values)
     try:
         return np.asarray(values, dtype=object)
     except (ValueError, TypeError):

@@ -16,6 +16,7 @@ from pathgraph.graph.scalars import (
     as_values,
     float_type,
     frozen,
+    is_symbol,
     kind_of,
     object_array,
     refuse_floats,
@@ -168,11 +169,20 @@ class Network:
             lambda i: f"theta[{i}] (parameter {architecture.parameters[i]!r})",
             dtype=object if self.is_exact and not has_floats else None,
         )
-        values = self._values if self.dtype != object or new.dtype == object else self.to_float().values
-        with np.errstate(over="ignore", under="ignore"):
-            values = object_array(map(_exactly, values.tolist())) if new.dtype == object else values.astype(new.dtype)
         free = architecture.parameter >= 0
+        values = np.empty(architecture.n_entries, dtype=new.dtype)
         values[free] = new[architecture.parameter[free]]
+        fixed = self._values[~free].tolist()
+        exact = new.dtype == object
+        values[~free] = (
+            object_array(map(_exactly, fixed))
+            if exact
+            else as_values(
+                [float(value) if is_symbol(value) and value.is_number else value for value in fixed],
+                lambda i: _shown(architecture, int(np.flatnonzero(~free)[i])),
+                new.dtype,
+            )
+        )
         return Network(architecture, values)
 
     def with_values(self, values: Sequence[Any] | Array) -> Network:

@@ -22,8 +22,8 @@ __all__ = ["heaviest_path", "sample_paths"]
 def heaviest_path(net: Network) -> tuple[Path, Any]:
     r"""The path with the largest :math:`|\Phi_p|`, and that value: the q = infinity path-norm with its arg-max.
 
-    Among equally heavy paths the one whose last neurons come first in canonical order wins. On floats the walk
-    compares rounded products; on exact networks it decides exactly.
+    Among equally heavy paths of non-zero value the one whose last neurons come first in canonical order wins. On floats
+    the walk compares rounded products; on exact networks it decides exactly.
 
     Raises
     ------

@@ -24,31 +24,23 @@ __all__ = ["mlps", "relu_dags"]
 
 ACTIVATIONS = ("identity", "relu", "pool")
 ROLES = ("parameter", "frozen", "structural")
-TWISTS = ("plain", "equal", "wide", "constant", "cancel", "zero", "twin", "plain")
-"""What is done on purpose to a neuron: nothing; its weights made equal; the same, from as many neurons as it may
-have antecedents; its edges removed; its weights made opposite in turn; all made zero, with no bias; weights and bias
-made those of the neuron before, which then has the same pre-activation."""
-
-
-class _Value(NamedTuple):
-    weight: Fraction
-    mark: str  # a role, or the name of a tie
-
-    def attributes(self, prefix: str, ties: dict[str, Fraction]) -> dict[str, str | Fraction]:
-        """Node (prefix "bias") or edge attributes; the first value drawn for a tie is the value of the tie."""
-        name, weight = ("weight", "") if not prefix else ("bias", "bias_")
-        if self.mark in ROLES:
-            role = {} if self.mark == "parameter" else {weight + "role": self.mark}
-            return {name: self.weight, **role}
-        return {name: ties.setdefault(self.mark, self.weight), weight + "parameter": self.mark}
+TWISTS = ("plain", "equal", "wide", "constant", "cancel", "zero", "twin", "wide")
+"""What is done on purpose to a neuron: nothing; its weights made equal; the same, from the first neurons, as many as
+it may have antecedents; its edges removed; its weights made opposite in turn; zero weights from the first neurons, and
+no bias; weights and bias of the neuron before, which then has the same pre-activation."""
 
 
 class _Neuron(NamedTuple):
-    activation: str
+    kind: tuple[str, int]  # activation; rank, modulo the number of candidates: 0 is the largest, -1 the smallest
     twist: str
-    rank: int  # 0 for the largest candidate, -1 for the smallest, modulo their number
-    bias: _Value | None
-    edges: list[tuple[int, _Value]]  # distance back to the antecedent, weight
+    bias: Fraction | None
+    edges: list[tuple[int, Fraction]]  # distance back to the antecedent, weight
+
+
+class _Mark(NamedTuple):
+    place: int  # of a weight or bias, modulo their number
+    other: int
+    what: str  # a role, or "tied": to the value at the other place
 
 
 def relu_dags(
@@ -96,95 +88,101 @@ def relu_dags(
     >>> import pathgraph as pg
     >>> from hypothesis import find
     >>> from pathgraph.testing import relu_dags
-    >>> net = find(relu_dags(), lambda net: pg.count_paths(net) > 1)
-    >>> net.architecture.n_edges + len(net.hidden)
-    1
+    >>> net = find(relu_dags(), lambda net: pg.depth(net) == 2)
+    >>> net.is_exact, net.inputs[0], net.outputs[0]
+    (True, 'x0', 'y0')
     """
     at_least(1, max_inputs=max_inputs, max_outputs=max_outputs, max_fan_in=max_fan_in)
     at_least(0, max_hidden=max_hidden)
     subset(ACTIVATIONS, activations=activations)
     subset(ROLES, roles=roles)
-    kinds = ["identity", *(kind for kind in ACTIVATIONS[1:] if kind in activations)]
-    marks = ["parameter"] * 8 + [role for role in ROLES[1:] if role in roles] + ["a", "b"] * ties
-    values = st.builds(_Value, dyadics(), st.sampled_from(marks))
+    kinds = [("identity", 0), ("relu", 0), ("pool", 0), ("pool", 1), ("relu", 0), ("pool", -1), ("pool", 2)]
+    chosen = [kind for kind in kinds if kind[0] in {"identity", *activations}]
     back = st.integers(0, max_inputs + max_hidden - 1)
-    edges = st.lists(st.tuples(back, values), min_size=1, max_size=max_fan_in, unique_by=lambda edge: edge[0])
+    edges = st.lists(st.tuples(back, dyadics()), min_size=1, max_size=max_fan_in)
 
-    def neurons(kinds: list[str]) -> SearchStrategy[_Neuron]:
-        return st.builds(
-            _Neuron,
-            st.sampled_from(kinds),
-            st.sampled_from(TWISTS),
-            st.integers(-1, max_fan_in - 2),
-            st.none() | values if biases else st.none(),
-            edges,
-        )
+    def neurons(kinds: list[tuple[str, int]]) -> SearchStrategy[_Neuron]:
+        shifts = st.none() | dyadics() if biases else st.none()
+        return st.builds(_Neuron, st.sampled_from(kinds), st.sampled_from(TWISTS), shifts, edges)
 
+    whats = [*(role for role in ROLES[1:] if role in roles), *["tied"] * ties]
+    place = st.integers(0, (max_hidden + max_outputs) * max_fan_in)
+    marks = st.lists(st.builds(_Mark, place, place, st.sampled_from(whats)), max_size=3) if whats else st.just([])
     return st.builds(
         _decode,
-        st.integers(1, max_inputs),
-        st.lists(neurons(kinds), max_size=max_hidden),
-        st.lists(neurons(["identity"]), min_size=1, max_size=max_outputs),
+        st.sampled_from([*range(1, max_inputs + 1), max_inputs]),
+        st.lists(neurons(chosen), max_size=max_hidden),
+        st.lists(neurons(kinds[:1]), min_size=1, max_size=max_outputs),
+        marks,
         st.just(max_fan_in),
     )
 
 
-def _decode(n_inputs: int, hidden: list[_Neuron], outputs: list[_Neuron], max_fan_in: int) -> Network:
-    graph = nx.DiGraph()
-    names = [f"x{i}" for i in range(n_inputs)]
-    graph.add_nodes_from(names, activation="input")
-    ties: dict[str, Fraction] = {}
-    previous = hidden[0] if hidden else outputs[0]
+def _decode(
+    n_inputs: int, hidden: list[_Neuron], outputs: list[_Neuron], marks: list[_Mark], max_fan_in: int
+) -> Network:
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from((f"x{i}" for i in range(n_inputs)), activation="input")
+    previous = (hidden or outputs)[0]
     for prefix, neurons in (("h", hidden), ("y", outputs)):
-        antecedents = tuple(names)
+        antecedents = list(graph)
         for index, drawn in enumerate(neurons):
-            neuron = _twisted(drawn, previous, max_fan_in)
-            name = f"{prefix}{index}"
-            _add(graph, name, neuron, names if prefix == "h" else antecedents, ties)
-            names.append(name)
-            previous = neuron
+            previous = _twisted(drawn, previous, max_fan_in)
+            _add(graph, f"{prefix}{index}", previous, list(graph) if prefix == "h" else antecedents)
     for index in range(len(outputs)):
         graph.nodes[f"y{index}"]["output"] = True
+    _mark(graph, marks)
     return from_networkx(graph, dtype=object)
 
 
 def _twisted(neuron: _Neuron, previous: _Neuron, max_fan_in: int) -> _Neuron:
-    edges = neuron.edges
-    if neuron.twist == "constant":
-        return neuron._replace(edges=[])
-    if neuron.twist == "wide":
-        return neuron._replace(edges=[(back, edges[0][1]) for back in range(max_fan_in)])
-    if neuron.twist == "twin":
-        # One step further back, since the twin itself has been added to the list of neurons.
-        return neuron._replace(edges=[(back + 1, value) for back, value in previous.edges], bias=previous.bias)
-    if neuron.twist == "zero":
-        dead = [(back, value._replace(weight=Fraction(0))) for back, value in edges]
-        return neuron._replace(edges=dead, bias=None)
-    if neuron.twist in ("equal", "cancel"):
-        first, ratio = edges[0][1].weight, 1 if neuron.twist == "equal" else -1
-        return neuron._replace(
-            edges=[(back, value._replace(weight=first * ratio**i)) for i, (back, value) in enumerate(edges)]
-        )
+    backs, weights = zip(*neuron.edges, strict=True)
+    first = [-1 - i for i in range(max_fan_in)]  # counted back from the last neuron, around to the first
+    match neuron.twist:
+        case "constant":
+            return neuron._replace(edges=[])
+        case "zero":
+            return neuron._replace(edges=[(back, Fraction(0)) for back in first], bias=None)
+        case "equal":
+            return neuron._replace(edges=[(back, weights[0]) for back in backs])
+        case "wide":
+            return neuron._replace(edges=[(back, weights[0]) for back in first])
+        case "cancel":
+            return neuron._replace(edges=[(back, weights[0] * (-1) ** i) for i, back in enumerate(backs)])
+        case "twin":  # one step further back, since its twin has joined the neurons
+            edges = [(back + (back >= 0), weight) for back, weight in previous.edges]
+            return neuron._replace(edges=edges, bias=previous.bias)
     return neuron
 
 
-def _add(
-    graph: nx.DiGraph, name: str, neuron: _Neuron, antecedents: list[str] | tuple[str, ...], ties: dict[str, Fraction]
-) -> None:
-    chosen: dict[str, _Value] = {}
-    for back, value in neuron.edges:
-        chosen.setdefault(antecedents[-1 - back % len(antecedents)], value)
-    kind = "identity" if neuron.activation == "pool" and not chosen else neuron.activation
-    rank = {"rank": 1 + neuron.rank % len(chosen)} if kind == "pool" else {}
-    bias = neuron.bias.attributes("bias", ties) if neuron.bias else {}
-    graph.add_node(name, activation=kind, **rank, **bias)
-    for antecedent, value in chosen.items():
-        graph.add_edge(antecedent, name, **value.attributes("", ties))
+def _add(graph: nx.DiGraph[str], name: str, neuron: _Neuron, antecedents: list[str]) -> None:
+    edges: dict[str, Fraction] = {}
+    for back, weight in neuron.edges:
+        edges.setdefault(antecedents[-1 - back % len(antecedents)], weight)
+    activation, rank = neuron.kind if edges else ("identity", 0)
+    graph.add_node(name, activation=activation)
+    if activation == "pool":
+        graph.nodes[name]["rank"] = 1 + rank % len(edges)
+    if neuron.bias is not None:
+        graph.nodes[name]["bias"] = neuron.bias
+    graph.add_edges_from((antecedent, name, {"weight": weight}) for antecedent, weight in edges.items())
 
 
-def mlps(
-    *, max_layers: int = 3, max_width: int = 3, biases: bool = True
-) -> SearchStrategy[Network]:
+def _mark(graph: nx.DiGraph[str], marks: list[_Mark]) -> None:
+    """Give roles to values, and tie others; a value has either a role or a tie."""
+    values = [(data, "weight", "role", "parameter") for _, _, data in graph.edges(data=True)]
+    values += [(data, "bias", "bias_role", "bias_parameter") for _, data in graph.nodes(data=True) if "bias" in data]
+    for number, mark in enumerate(marks if values else []):
+        data, value, role, name = values[mark.place % len(values)]
+        other, other_value, other_role, other_name = values[mark.other % len(values)]
+        if mark.what != "tied" and name not in data:
+            data[role] = mark.what
+        elif mark.what == "tied" and not {role, other_role, other_name} & {*data, *other}:
+            data.setdefault(name, f"t{number}")
+            other.update({other_value: data[value], other_name: data[name]})
+
+
+def mlps(*, max_layers: int = 3, max_width: int = 3, biases: bool = True) -> SearchStrategy[Network]:
     """Exact multi-layer ReLU perceptrons, with repeated, opposite and zero weights.
 
     Parameters
@@ -207,8 +205,8 @@ def mlps(
     --------
     >>> from hypothesis import find
     >>> from pathgraph.testing import mlps
-    >>> find(mlps(), lambda net: len(net.hidden) == 2).architecture.n_edges
-    4
+    >>> find(mlps(), lambda net: len(net.hidden) == 1).architecture
+    Architecture(3 neurons: 1 input, 1 hidden, 1 output; 2 edges, 2 biases; 4 parameters)
     """
     at_least(1, max_layers=max_layers, max_width=max_width)
 

@@ -5,10 +5,10 @@ They draw small integers and never `hypothesis.strategies.fractions`, whose exam
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Hashable, Sequence
 from fractions import Fraction
 from itertools import cycle, islice
-from math import lcm
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,7 @@ from hypothesis.strategies import SearchStrategy
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
+from pathgraph.rescaling_group import directions
 
 __all__ = ["dyadics", "inputs", "parameters", "rescalings"]
 
@@ -63,8 +64,8 @@ def dyadics(*, max_numerator: int = 4, max_exponent: int = 2) -> SearchStrategy[
     --------
     >>> from hypothesis import find
     >>> from pathgraph.testing import dyadics
-    >>> find(dyadics(), lambda w: 0 < w < 1)
-    Fraction(1, 2)
+    >>> find(dyadics(), lambda w: w < 0)
+    Fraction(-1, 1)
     """
     at_least(1, max_numerator=max_numerator)
     at_least(0, max_exponent=max_exponent)
@@ -100,8 +101,9 @@ def parameters(
     >>> from hypothesis import find
     >>> from pathgraph.testing import parameters
     >>> net = pg.from_weights([[[1, 1]]]).to_exact()
-    >>> find(parameters(net), lambda theta: sum(theta) == 0).tolist()
-    [Fraction(1, 1), Fraction(-1, 1)]
+    >>> theta = find(parameters(net), lambda theta: theta[0] == -1)
+    >>> net.with_theta(theta)([1, 0])
+    array([Fraction(-1, 1)], dtype=object)
     """
     structure = architecture.architecture if isinstance(architecture, Network) else architecture
     values = dyadics(max_numerator=max_numerator, max_exponent=max_exponent)
@@ -132,8 +134,8 @@ def inputs(
     >>> import pathgraph as pg
     >>> from hypothesis import find
     >>> from pathgraph.testing import inputs
-    >>> find(inputs(pg.from_weights([[[1.0, 1.0]]])), lambda x: x[0] > x[1])
-    (1.0, 0.0)
+    >>> find(inputs(pg.from_weights([[[1.0, 1.0]]])), lambda x: x[0] == -x[1])
+    (1.0, -1.0)
     """
     size = len(net.inputs)
     values = dyadics(max_numerator=max_numerator, max_exponent=max_exponent)
@@ -147,7 +149,7 @@ def inputs(
 
 def rescalings(
     net: Network, *, max_exponent: int = 3, negative: Collection[str] = ()
-) -> SearchStrategy[dict[Any, Fraction | float]]:
+) -> SearchStrategy[dict[Hashable, Fraction | float]]:
     """Elements of the rescaling group of a network, as mappings from hidden neurons to factors.
 
     Factors are powers of two, so that floats rescale without rounding. Structural weights and ties restrict the
@@ -179,77 +181,19 @@ def rescalings(
     """
     at_least(0, max_exponent=max_exponent)
     subset(("identity", "relu", "pool"), negative=negative)
-    hidden = net.hidden
-    equations = _group_equations(net)
-    generators = _kernel(equations, len(hidden))
-    coefficients = st.lists(
-        st.integers(-max_exponent, max_exponent), min_size=len(generators), max_size=len(generators)
-    )
-    kinds = dict(zip(net.nodes, net.architecture.activations, strict=True))
-    bound = {column for row in equations for column, entry in enumerate(row) if entry}
-    signs = st.tuples(
-        *(
-            st.sampled_from((1, -1)) if kinds[v] in negative and column not in bound else st.just(1)
-            for column, v in enumerate(hidden)
-        )
-    )
+    generators = directions(net)
+    shared = Counter(v for generator in generators for v in generator)
+    alone = {v for generator in generators if len(generator) == 1 for v in generator if shared[v] == 1}
+    kinds = net.architecture.activations
+    signs = {v: st.sampled_from((1, -1)) if kinds[v] in negative else st.just(1) for v in sorted(alone)}
     scalar = Fraction if net.is_exact else float
 
-    def factors(chosen: list[int], sign: tuple[int, ...]) -> dict[Any, Fraction | float]:
-        exponents = [
-            sum(c * g[column] for c, g in zip(chosen, generators, strict=True) if c) for column in range(len(hidden))
-        ]
-        return {v: scalar(s * Fraction(2) ** z) for v, s, z in zip(hidden, sign, exponents, strict=True)}
+    def factors(multiples: list[int], sign: dict[int, int]) -> dict[Hashable, Fraction | float]:
+        exponents: Counter[int] = Counter()
+        for multiple, generator in zip(multiples, generators, strict=True):
+            exponents.update({v: multiple * step for v, step in generator.items()})
+        powers = {net.nodes[v]: sign.get(v, 1) * Fraction(2) ** z for v, z in exponents.items()}
+        return {v: scalar(powers.get(v, 1)) for v in net.hidden}
 
-    return st.builds(factors, coefficients, signs)
-
-
-def _group_equations(net: Network) -> list[list[int]]:
-    """The linear equations that log-factors of the hidden neurons obey: one row per structural or tied value.
-
-    The factor of an edge u -> v has logarithm z_v - z_u, that of a bias of v has z_v. It must be 0 where a non-zero
-    value is structural, and the same wherever a non-zero parameter occurs.
-    """
-    graph = net.graph
-    column = {v: i for i, v in enumerate(net.hidden)}
-
-    def logarithm(v: Any, u: Any = None) -> list[int]:
-        row = [0] * len(column)
-        for node, sign in ((v, 1), (u, -1)):
-            if node in column:
-                row[column[node]] += sign
-        return row
-
-    values = [(data["weight"], data, "", logarithm(v, u)) for u, v, data in graph.edges(data=True)]
-    values += [(data["bias"], data, "bias_", logarithm(v)) for v, data in graph.nodes(data=True) if "bias" in data]
-    equations, first = [], {}
-    for value, data, prefix, row in values:
-        if value == 0:
-            continue
-        if data.get(prefix + "role", "parameter") == "structural":
-            equations.append(row)
-        elif (name := data.get(prefix + "parameter")) is not None:
-            other = first.setdefault(name, row)
-            equations.append([a - b for a, b in zip(row, other, strict=True)])
-    return [row for row in equations if any(row)]
-
-
-def _kernel(equations: list[list[int]], n_unknowns: int) -> list[list[int]]:
-    """An integer basis, one vector per free unknown, of the solutions of a homogeneous linear system."""
-    rows = [[Fraction(entry) for entry in row] for row in equations]
-    pivots: dict[int, list[Fraction]] = {}
-    for column in range(n_unknowns):
-        pivot = next((row for row in rows if row[column]), None)
-        if pivot is None:
-            continue
-        pivot = [entry / pivot[column] for entry in pivot]
-        reduced = [[a - row[column] * b for a, b in zip(row, pivot, strict=True)] for row in (*rows, *pivots.values())]
-        rows = [row for row in reduced[: len(rows)] if any(row)]
-        pivots = dict(zip(pivots, reduced[len(reduced) - len(pivots) :], strict=True))
-        pivots[column] = pivot
-    basis = []
-    for free in (column for column in range(n_unknowns) if column not in pivots):
-        vector = [-pivots[c][free] if c in pivots else Fraction(c == free) for c in range(n_unknowns)]
-        scale = lcm(*(entry.denominator for entry in vector))
-        basis.append([int(entry * scale) for entry in vector])
-    return basis
+    steps = st.lists(st.integers(-max_exponent, max_exponent), min_size=len(generators), max_size=len(generators))
+    return st.builds(factors, steps, st.fixed_dictionaries(signs))
