@@ -1,0 +1,26 @@
+"""The theorems of pathgraph as executable checks, each with the wrong versions that it must refute."""
+
+from pathgraph_proofs_checks.cli import main
+from pathgraph_proofs_checks.codec import decode, encode, network_from_text, network_to_text, summary
+from pathgraph_proofs_checks.outcome import Equality, Inequality
+from pathgraph_proofs_checks.registry import Check, Mutant, all_checks
+from pathgraph_proofs_checks.runner import Profile, Report, examine, refute, replay
+
+__all__ = [
+    "Check",
+    "Equality",
+    "Inequality",
+    "Mutant",
+    "Profile",
+    "Report",
+    "all_checks",
+    "decode",
+    "encode",
+    "examine",
+    "main",
+    "network_from_text",
+    "network_to_text",
+    "refute",
+    "replay",
+    "summary",
+]

@@ -1,0 +1,181 @@
+"""The command ``python -m pathgraph.proofs_checks``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from time import perf_counter
+
+from rich.console import Console
+
+from pathgraph_proofs_checks.analysis import Analysis, analyse
+from pathgraph_proofs_checks.codec import encode
+from pathgraph_proofs_checks.digits import train
+from pathgraph_proofs_checks.picture import save_picture
+from pathgraph_proofs_checks.registry import Check, all_checks
+from pathgraph_proofs_checks.report import (
+    as_json,
+    check_list,
+    facts_table,
+    failure_text,
+    identities_table,
+    mutants_text,
+    print_lines,
+    reports_table,
+    side_text,
+    worst_table,
+)
+from pathgraph_proofs_checks.runner import Profile, Report, examine, refute, replay
+
+__all__ = ["main"]
+
+WIDTH = 120
+"""Of the tables, where the output is no terminal."""
+
+PICTURE = Path("build", "digits.png")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the checks; see ``--help``.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        The arguments; those of the process by default.
+
+    Returns
+    -------
+    int
+        0 if everything holds and every mutant is refuted, else 1. Wrong arguments exit with 2.
+
+    Examples
+    --------
+    >>> from pathgraph.proofs_checks import main
+    >>> main(["--list"])  # doctest: +ELLIPSIS
+    batch-norm-folding ...
+    0
+    """
+    parser = _parser()
+    options = parser.parse_args(argv)
+    if options.no_digits and options.picture is not None:
+        parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
+    checks = _chosen(options.only)
+    console = Console()
+    if not console.is_terminal:
+        console.width = WIDTH
+    if options.list:
+        print_lines(console, check_list(checks))
+        return 0
+    profile = Profile(seed=options.seed, thorough=options.thorough)
+    if options.refute:
+        return _search_mutants(console, checks, profile)
+    return _run(console, checks, profile, options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m pathgraph.proofs_checks",
+        description="Train a ReLU network on handwritten digits, analyse it, and run every theorem check on it and on "
+        "random networks, exactly. Exit code 0 if all hold and all their mutants are refuted, 1 if not.",
+    )
+    parser.add_argument("--list", action="store_true", help="list the checks and stop")
+    parser.add_argument("--only", action="append", metavar="NAME", help="run this check alone (can be repeated)")
+    parser.add_argument(
+        "--refute", action="store_true", help="search and shrink a counterexample of every mutant again"
+    )
+    parser.add_argument("--thorough", action="store_true", help="ten times as many examples, others at every run")
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples")
+    parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
+    parser.add_argument("--picture", type=_writable, metavar="FILE", help=f"where to draw it (default: {PICTURE})")
+    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
+    return parser
+
+
+def _writable(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise argparse.ArgumentTypeError(f"needed a file in a folder that exists, got {text!r}")
+    return path
+
+
+def _chosen(names: Sequence[str] | None) -> list[Check]:
+    known = {check.name: check for check in all_checks()}
+    for name in names or []:
+        if name not in known:
+            close = get_close_matches(name, known, 3, 0.4)
+            hint = f"did you mean {', '.join(close)}?" if close else "--list shows the names"
+            _parser().error(f"--only: there is no check {name!r}; {hint}")
+    return [known[name] for name in names] if names else list(known.values())
+
+
+def _run(console: Console, checks: Sequence[Check], profile: Profile, options: argparse.Namespace) -> int:
+    started = perf_counter()
+    analysis, net = None, None
+    if not options.no_digits:
+        console.print("training a ReLU network, 64 -> 32 -> 32 -> 10, on scikit-learn's digits ...")
+        digits = train()
+        console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
+        analysis, net = analyse(digits), digits.net.to_exact()
+        _show(console, analysis, options.picture or PICTURE)
+    reports = []
+    console.print(f"\nrunning {len(checks)} checks ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
+    for number, check in enumerate(checks, 1):
+        report = examine(check, profile, net)
+        reports.append(report)
+        console.print(f"[dim][{number:2}/{len(checks)}][/dim] {check.name} [dim]{report.seconds:.1f} s[/dim]")
+    console.print(reports_table(reports))
+    if any(report.worst for report in reports):
+        console.print(worst_table(reports))
+        console.print()
+    passed = _conclude(console, reports, analysis, perf_counter() - started)
+    if options.json is not None:
+        options.json.write_text(json.dumps(as_json(reports, analysis), indent=2) + "\n", encoding="utf-8")
+    return 0 if passed else 1
+
+
+def _show(console: Console, analysis: Analysis, picture: Path) -> None:
+    for title, facts in analysis.facts.items():
+        console.print()
+        console.print(facts_table(title, facts))
+    console.print()
+    console.print(identities_table(analysis))
+    save_picture(analysis, picture)
+    console.print(f"\npicture: {picture}", markup=False)
+
+
+def _conclude(console: Console, reports: Sequence[Report], analysis: Analysis | None, seconds: float) -> bool:
+    wrong = [identity for identity in (analysis.identities if analysis else []) if not identity.outcome]
+    for identity in wrong:
+        left, right = side_text(identity.outcome.left), side_text(identity.outcome.right)
+        print_lines(console, [f"on the trained network, {identity.name}", f"left   {left}", f"right  {right}", ""])
+    for report in reports:
+        if report.failure is not None:
+            print_lines(console, [failure_text(report.check.name, report.failure), ""])
+        print_lines(console, mutants_text(report))
+    failed = sum(not report.passed for report in reports) + len(wrong)
+    mutants = [verdict.refuted for report in reports for verdict in report.verdicts]
+    console.print(
+        f"{len(reports)} checks, {sum(report.instances + (report.on_network or 0) for report in reports):,} instances, "
+        f"{sum(mutants)}/{len(mutants)} mutants refuted, {seconds:.0f} s: "
+        + ("[green]everything holds[/green]" if not failed else f"[bold red]{failed} failed[/bold red]")
+    )
+    return not failed
+
+
+def _search_mutants(console: Console, checks: Sequence[Check], profile: Profile) -> int:
+    refuted = True
+    for check in checks:
+        for mutant in check.mutants:
+            started = perf_counter()
+            failure = refute(check, mutant, profile)
+            stored = replay(check, mutant)
+            refuted = refuted and stored.refuted
+            seconds = perf_counter() - started
+            found = "none found again" if failure is None else repr(encode(failure.instance))
+            lines = [f"{check.name}: {mutant.name} ({seconds:.1f} s)", f"    found   {found}"]
+            lines.append(f"    stored  {mutant.counterexample!r}{'' if stored.refuted else ' NOT A COUNTEREXAMPLE'}")
+            print_lines(console, lines)
+    return 0 if refuted else 1

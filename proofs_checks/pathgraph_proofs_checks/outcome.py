@@ -1,0 +1,100 @@
+"""What a check returns: the two sides of an equality or of an inequality, as exact numbers.
+
+Sides may be numbers, or nested tuples, lists and arrays of numbers and node names. Floats are refused: a check that
+meets one would compare round-off, so float results must be converted to the Fractions that they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from typing import Any
+
+import numpy as np
+
+__all__ = ["Equality", "Inequality", "Outcome"]
+
+
+def _exact(side: Any) -> Any:
+    """`side` with arrays and lists turned into tuples, so that ``==`` means equality of everything inside."""
+    if isinstance(side, np.ndarray):
+        side = side.tolist()
+    if isinstance(side, (tuple, list)):
+        return tuple(map(_exact, side))
+    if isinstance(side, np.integer):
+        return int(side)
+    if isinstance(side, (Rational, str)):
+        return side
+    raise TypeError(f"a check compares exact numbers, got {side!r} of type {type(side).__name__}")
+
+
+def _numbers(side: Any) -> Iterator[Fraction]:
+    if isinstance(side, tuple):
+        for item in side:
+            yield from _numbers(item)
+    else:
+        yield Fraction(side)
+
+
+@dataclass(frozen=True)
+class Equality:
+    """The statement ``left == right``; true or false as a bool.
+
+    Parameters
+    ----------
+    left, right : number, str, or nested sequence or ndarray of them
+
+    Raises
+    ------
+    TypeError
+        If a side holds a float.
+
+    Examples
+    --------
+    >>> from pathgraph.proofs_checks import Equality
+    >>> bool(Equality([1, 2], (1, 2)))
+    True
+    """
+
+    left: Any
+    right: Any
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "left", _exact(self.left))
+        object.__setattr__(self, "right", _exact(self.right))
+
+    def __bool__(self) -> bool:
+        return bool(self.left == self.right)
+
+
+@dataclass(frozen=True)
+class Inequality(Equality):
+    """The statement ``left <= right``, entry by entry.
+
+    Parameters
+    ----------
+    left, right : number, or nested sequence or ndarray of numbers
+        Both with the same number of entries.
+
+    Examples
+    --------
+    >>> from pathgraph.proofs_checks import Inequality
+    >>> claim = Inequality([1, 1], [2, 3])
+    >>> bool(claim), claim.ratio
+    (True, Fraction(1, 2))
+    """
+
+    def __bool__(self) -> bool:
+        return all(a <= b for a, b in zip(_numbers(self.left), _numbers(self.right), strict=True))
+
+    @property
+    def ratio(self) -> Fraction | None:
+        """The largest left / right among the entries whose right side is positive; None if there is none."""
+        pairs = zip(_numbers(self.left), _numbers(self.right), strict=True)
+        return max([a / b for a, b in pairs if b > 0], default=None)
+
+
+Outcome = Equality
+"""Every outcome is an equality or its subclass `Inequality`."""

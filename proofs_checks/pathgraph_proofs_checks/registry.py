@@ -1,0 +1,195 @@
+"""What a check is, and the registry of all of them.
+
+A **check** states a theorem, draws instances of it, and evaluates both sides exactly. It is parametrised by a strategy
+for networks, so the same check runs on random networks and on one given network. Its **mutants** are wrong versions
+of the theorem (a hypothesis dropped, a bias lost, a pool kept, ...): the *same* function, with one ingredient or the
+strategy replaced. A check that cannot refute its mutants proves nothing; so each mutant stores its smallest known
+counterexample, which every run replays.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from pathgraph import Network
+from pathgraph.testing import relu_dags
+from pathgraph_proofs_checks.codec import decode
+from pathgraph_proofs_checks.outcome import Outcome
+
+__all__ = ["DERIVED", "METRIC", "TOOLKIT", "Check", "Instances", "Mutant", "all_checks", "drawn", "theorem"]
+
+Networks = SearchStrategy[Network]
+Instances = Callable[[Networks], SearchStrategy[tuple[Any, ...]]]
+
+TOOLKIT = "Gonon, Brisebarre, Riccietti, Gribonval, A path-norm toolkit for modern networks, arXiv:2310.01225"
+METRIC = "Gonon, Brisebarre, Riccietti, Gribonval, A rescaling-invariant Lipschitz bound, arXiv:2405.15006"
+DERIVED = "derived here"
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """A wrong version of a theorem.
+
+    Attributes
+    ----------
+    name : str
+        What is wrong.
+    counterexample : tuple
+        The smallest known one, as a literal of `pathgraph_proofs_checks.codec`.
+    ingredients : mapping
+        Keyword arguments of the check's function that replace its right ingredients.
+    instances, networks : callable or None, strategy or None
+        Where counterexamples are searched, if a hypothesis on instances is dropped; None: where the check looks.
+    """
+
+    name: str
+    counterexample: tuple[Any, ...]
+    ingredients: Mapping[str, Any]
+    instances: Instances | None
+    networks: Networks | None
+
+    @cached_property
+    def instance(self) -> tuple[Any, ...]:
+        """The stored counterexample, decoded."""
+        instance = decode(self.counterexample)
+        assert isinstance(instance, tuple)
+        return instance
+
+    @property
+    def drops_hypothesis(self) -> bool:
+        """Whether the instance may lie outside the theorem's hypotheses."""
+        return self.instances is not None or self.networks is not None
+
+
+@dataclass(frozen=True)
+class Check:
+    """A theorem, as a function that evaluates both of its sides exactly on one instance.
+
+    Attributes
+    ----------
+    name : str
+    statement, latex, hypotheses, source : str
+        `statement` is plain text; `source` is a paper, or "derived here".
+    evaluate : callable
+        ``evaluate(*instance, **ingredients)`` returns an `Equality` or an `Inequality`.
+    instances : callable
+        From a strategy for networks to one for instances.
+    networks : strategy
+        The random networks.
+    on_network : int
+        How many instances are drawn on a given network; 0 if the theorem speaks of no network.
+    enumerates : bool
+        Whether it lists all paths, so that it runs on parts of a large network.
+    constant : Fraction or None
+        For an inequality: the factor proved, with which the worst ratio found is compared.
+    mutants : list of Mutant
+    """
+
+    name: str
+    statement: str
+    latex: str
+    hypotheses: str
+    source: str
+    evaluate: Callable[..., Outcome]
+    instances: Instances
+    networks: Networks
+    on_network: int
+    enumerates: bool
+    constant: Fraction | None
+    mutants: list[Mutant] = field(default_factory=list)
+
+    def __call__(self, *instance: Any, **ingredients: Any) -> Outcome:
+        """Evaluate both sides on an instance, perhaps with wrong ingredients."""
+        return self.evaluate(*instance, **ingredients)
+
+    def mutant(
+        self,
+        name: str,
+        counterexample: tuple[Any, ...],
+        *,
+        instances: Instances | None = None,
+        networks: Networks | None = None,
+        **ingredients: Any,
+    ) -> None:
+        """Add a wrong version of the theorem."""
+        self.mutants.append(Mutant(name, counterexample, ingredients, instances, networks))
+
+
+_REGISTERED: dict[str, Check] = {}
+
+
+def all_checks() -> tuple[Check, ...]:
+    """Every check, by name: the modules of `pathgraph_proofs_checks.theorems` are imported and register them.
+
+    Examples
+    --------
+    >>> from pathgraph.proofs_checks import all_checks
+    >>> "factorisation" in [check.name for check in all_checks()]
+    True
+    """
+    theorems = importlib.import_module("pathgraph_proofs_checks.theorems")
+    for module in pkgutil.iter_modules(theorems.__path__, f"{theorems.__name__}."):
+        importlib.import_module(module.name)
+    return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
+
+
+def theorem(
+    *,
+    statement: str,
+    latex: str,
+    hypotheses: str,
+    source: str,
+    instances: Instances,
+    networks: Networks | None = None,
+    on_network: int = 3,
+    enumerates: bool = False,
+    constant: int | None = None,
+) -> Callable[[Callable[..., Outcome]], Check]:
+    """Decorate the function of a check and register it, under its name with hyphens.
+
+    The parameters are the attributes of `Check`.
+    """
+
+    def register(evaluate: Callable[..., Outcome]) -> Check:
+        name = evaluate.__name__.replace("_", "-")
+        bound = None if constant is None else Fraction(constant)
+        drawn_from = relu_dags() if networks is None else networks
+        check = Check(
+            name,
+            statement,
+            latex,
+            hypotheses,
+            source,
+            evaluate,
+            instances,
+            drawn_from,
+            on_network,
+            enumerates,
+            bound,
+        )
+        _REGISTERED[name] = check
+        return check
+
+    return register
+
+
+def drawn(*parts: SearchStrategy[Any] | Callable[[Network], SearchStrategy[Any]]) -> Instances:
+    """Instances ``(net, ...)`` whose further parts come from strategies, or from functions of the network to them."""
+
+    def instances(networks: Networks) -> SearchStrategy[tuple[Any, ...]]:
+        return networks.flatmap(
+            lambda net: st.tuples(
+                st.just(net), *(part if isinstance(part, SearchStrategy) else part(net) for part in parts)
+            )
+        )
+
+    return instances

@@ -1,0 +1,168 @@
+"""What a run says: tables, counterexamples drawn as text, and the same as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from pathgraph_proofs_checks.analysis import Analysis, Fact
+from pathgraph_proofs_checks.codec import encode, shorten, summary
+from pathgraph_proofs_checks.registry import Check
+from pathgraph_proofs_checks.runner import Failure, Report
+
+__all__ = [
+    "as_json",
+    "check_list",
+    "facts_table",
+    "failure_text",
+    "identities_table",
+    "mutants_text",
+    "reports_table",
+    "worst_table",
+]
+
+
+def check_list(checks: Sequence[Check]) -> list[str]:
+    """One line per check."""
+    width = max(len(check.name) for check in checks)
+    return [f"{check.name:{width}}  {len(check.mutants)} mutants  {check.statement}" for check in checks]
+
+
+def facts_table(title: str, facts: Sequence[Fact]) -> Table:
+    """Numbers about a network."""
+    table = Table(title=title, title_justify="left", title_style="bold", box=None, show_header=False)
+    table.add_column(min_width=34)
+    table.add_column(justify="right", overflow="fold")
+    table.add_column(style="dim")
+    for fact in facts:
+        table.add_row(fact.name, fact.value, fact.note)
+    return table
+
+
+def identities_table(analysis: Analysis) -> Table:
+    """Statements that were evaluated exactly on the network."""
+    table = Table(
+        title="exact over the rationals", title_justify="left", title_style="bold", box=None, show_header=False
+    )
+    for identity in analysis.identities:
+        table.add_row(identity.name, _verdict(bool(identity.outcome)), Text(identity.note, style="dim"))
+    return table
+
+
+def reports_table(reports: Sequence[Report]) -> Table:
+    """One row per check."""
+    table = Table(box=SIMPLE_HEAD, title="theorem checks", title_justify="left", title_style="bold")
+    table.add_column("check", no_wrap=True)
+    table.add_column("verdict")
+    for name in ("random", "digits", "mutants", "worst ratio", "seconds"):
+        table.add_column(name, justify="right")
+    for report in reports:
+        refuted = sum(verdict.refuted for verdict in report.verdicts)
+        every = refuted == len(report.verdicts)
+        table.add_row(
+            report.check.name,
+            _verdict(report.failure is None),
+            f"{report.instances}",
+            on_network(report),
+            Text(f"{refuted}/{len(report.verdicts)}", style="" if every else "bold red"),
+            tightness(report),
+            f"{report.seconds:.1f}",
+        )
+    return table
+
+
+def worst_table(reports: Sequence[Report]) -> Table:
+    """For every inequality, the instance with the largest ratio of its sides."""
+    table = Table(title="where inequalities are tightest", title_justify="left", title_style="bold", box=None)
+    for name in ("check", "left / right", "on"):
+        table.add_column(name, style="dim" if name == "on" else "")
+    for report in reports:
+        if report.worst is not None:
+            instance = summary(report.worst).replace("\n", "; ")
+            table.add_row(report.check.name, tightness(report), Text(shorten(instance, 150)))
+    return table
+
+
+def on_network(report: Report) -> str:
+    """How many instances were drawn on the given network, or why there were none."""
+    if not report.check.on_network:
+        return "no network"
+    if report.on_network is None:
+        return "-"
+    return f"{report.on_network} parts" if report.check.enumerates else str(report.on_network)
+
+
+def tightness(report: Report) -> str:
+    """The worst ratio of an inequality, and whether it is the constant that was proved."""
+    if report.check.constant is None or report.ratio is None:
+        return ""
+    return f"{float(report.ratio):.4g} {report.tightness}"
+
+
+def _verdict(holds: bool) -> Text:
+    return Text("holds", style="green") if holds else Text("REFUTED", style="bold red")
+
+
+def failure_text(name: str, failure: Failure) -> str:
+    """A counterexample: the network neuron by neuron, the rest of the instance, both sides."""
+    lines = [f"{name} does not hold on", "", summary(failure.instance), ""]
+    if failure.outcome is None:
+        lines.append(f"it raised {type(failure.error).__name__}: {failure.error}")
+    else:
+        lines += [f"left   {side_text(failure.outcome.left)}", f"right  {side_text(failure.outcome.right)}"]
+    return "\n".join(lines)
+
+
+def side_text(side: Any) -> str:
+    """One side of an outcome, short."""
+    return shorten(str(encode(side)))
+
+
+def mutants_text(report: Report) -> list[str]:
+    """What is wrong with the mutants that were not refuted."""
+    return [
+        f"mutant not refuted: {report.check.name}, {verdict.mutant.name}: {verdict.reason}"
+        for verdict in report.verdicts
+        if not verdict.refuted
+    ]
+
+
+def as_json(reports: Sequence[Report], analysis: Analysis | None) -> dict[str, Any]:
+    """Everything, as plain objects."""
+    document: dict[str, Any] = {"passed": all(report.passed for report in reports), "checks": list(map(_row, reports))}
+    if analysis is not None:
+        document["network"] = {
+            title: {fact.name: fact.value for fact in facts} for title, facts in analysis.facts.items()
+        }
+        document["identities"] = {identity.name: bool(identity.outcome) for identity in analysis.identities}
+        document["passed"] = document["passed"] and all(document["identities"].values())
+    return document
+
+
+def _row(report: Report) -> dict[str, Any]:
+    return {
+        "name": report.check.name,
+        "statement": report.check.statement,
+        "source": report.check.source,
+        "instances": report.instances,
+        "on_network": report.on_network,
+        "passed": report.passed,
+        "counterexample": None if report.failure is None else failure_text(report.check.name, report.failure),
+        "mutants": {verdict.mutant.name: verdict.reason or "refuted" for verdict in report.verdicts},
+        "constant": None if report.check.constant is None else str(report.check.constant),
+        "worst_ratio": None if report.ratio is None else str(report.ratio),
+        "tightness": report.tightness or None,
+        "worst_instance": None if report.worst is None else summary(report.worst),
+        "seconds": round(report.seconds, 3),
+    }
+
+
+def print_lines(console: Console, lines: Sequence[str]) -> None:
+    """Print plain lines, without markup or wrapping."""
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)

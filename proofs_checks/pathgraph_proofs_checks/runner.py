@@ -1,0 +1,273 @@
+"""How checks are run: examples are drawn and shrunk by Hypothesis, verdicts are decided by exact arithmetic.
+
+A **profile** says how many examples are drawn and with which randomness: deterministic by default, so that a failure
+is a fact about the code and not about luck. Neither profile keeps a database or has a deadline per example.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from time import perf_counter
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, given, seed, settings, target
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from pathgraph import Network
+from pathgraph_proofs_checks.codec import summary
+from pathgraph_proofs_checks.outcome import Inequality, Outcome
+from pathgraph_proofs_checks.parts import parts_of
+from pathgraph_proofs_checks.registry import Check, Mutant
+
+__all__ = ["Failure", "Profile", "Report", "Verdict", "examine", "refute", "replay"]
+
+_CLAMP = 2
+"""Ratios are clamped here before they guide the search, which refuses infinities; a valid bound stays below 1."""
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is drawn, and with which randomness.
+
+    Attributes
+    ----------
+    max_examples : int
+        Random instances of a check; searches for a counterexample of a mutant draw ten times as many.
+    seed : int or None
+        Of the random examples; None: deterministic, or random if `thorough`.
+    thorough : bool
+        Ten times as many examples, different ones at every run.
+    """
+
+    max_examples: int = 120
+    seed: int | None = None
+    thorough: bool = False
+
+    def apply(self, test: Callable[[], None], examples: int, *, shrink: bool = True) -> Callable[[], None]:
+        """`test` with the settings of this profile."""
+        phases = [Phase.generate, Phase.target, *([Phase.shrink] if shrink else [])]
+        configured = settings(
+            max_examples=examples * (10 if self.thorough else 1),
+            derandomize=not self.thorough and self.seed is None,
+            phases=phases,
+            database=None,
+            deadline=None,
+            report_multiple_bugs=False,
+            suppress_health_check=list(HealthCheck),
+        )(test)
+        return configured if self.seed is None else seed(self.seed)(configured)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An instance on which a check does not hold.
+
+    Attributes
+    ----------
+    instance : tuple
+    outcome : Equality, Inequality or None
+        Both sides; None if the check raised.
+    error : Exception or None
+    """
+
+    instance: tuple[Any, ...]
+    outcome: Outcome | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What replaying a mutant's stored counterexample gave.
+
+    Attributes
+    ----------
+    mutant : Mutant
+    refuted : bool
+        Whether the check, on that instance, told the mutant from the theorem.
+    reason : str
+        Why not; empty if refuted.
+    """
+
+    mutant: Mutant
+    refuted: bool
+    reason: str = ""
+
+
+@dataclass
+class Report:
+    """Everything that one check gave.
+
+    Attributes
+    ----------
+    check : Check
+    instances, on_network : int
+        How many instances were evaluated, on random networks and on the given one (None: there was none).
+    verdicts : tuple of Verdict
+        One per mutant.
+    failure : Failure or None
+        The smallest counterexample found, if any.
+    ratio : Fraction or None
+        Of an inequality: the largest left side / right side.
+    worst : tuple or None
+        The instance with that ratio.
+    seconds : float
+    """
+
+    check: Check
+    instances: int = 0
+    on_network: int | None = None
+    verdicts: tuple[Verdict, ...] = ()
+    failure: Failure | None = None
+    ratio: Fraction | None = None
+    worst: tuple[Any, ...] | None = None
+    seconds: float = 0.0
+
+    @property
+    def passed(self) -> bool:
+        """Whether the theorem held on every instance and every mutant was refuted."""
+        return self.failure is None and all(verdict.refuted for verdict in self.verdicts)
+
+    @property
+    def tightness(self) -> str:
+        """Of an inequality: "attained" if the worst ratio is the constant, else "gap open"; empty for an equality."""
+        if self.check.constant is None:
+            return ""
+        return "attained" if self.ratio == self.check.constant else "gap open"
+
+
+def search(
+    instances: SearchStrategy[tuple[Any, ...]],
+    evaluate: Callable[..., Outcome],
+    configure: Callable[[Callable[[], None]], Callable[[], None]],
+    watch: Callable[[tuple[Any, ...], Outcome], None] = lambda instance, outcome: None,
+    *,
+    raising_is_failure: bool = True,
+) -> Failure | None:
+    """Look for an instance on which `evaluate` gives a false outcome, and shrink it.
+
+    Parameters
+    ----------
+    instances : strategy
+    evaluate : callable
+    configure : callable
+        Gives the settings to the test.
+    watch : callable
+        Called with every instance and its outcome.
+    raising_is_failure : bool
+        Whether an instance on which `evaluate` raises is a failure too, or is passed over.
+    """
+    found: Failure | None = None
+
+    @given(instances)
+    def holds(instance: tuple[Any, ...]) -> None:
+        nonlocal found
+        try:
+            outcome = evaluate(*instance)
+        except Exception as error:
+            if raising_is_failure:
+                found = Failure(instance, error=error)
+                raise
+            return
+        watch(instance, outcome)
+        if not outcome:
+            found = Failure(instance, outcome)
+            raise _Refuted
+
+    try:
+        configure(holds)()
+    except Exception:
+        # Hypothesis ends with the smallest failing instance, so `found` is that one.
+        if found is None:
+            raise
+    return found
+
+
+class _Refuted(Exception):
+    """A false outcome, as Hypothesis wants it."""
+
+
+def examine(check: Check, profile: Profile, net: Network | None = None) -> Report:
+    """Run a check: on random networks, on a given one, and on the stored counterexample of every mutant.
+
+    Parameters
+    ----------
+    check : Check
+    profile : Profile
+    net : Network, optional
+        An exact network.
+
+    Returns
+    -------
+    Report
+    """
+    report = Report(check)
+    started = perf_counter()
+
+    def watch(instance: tuple[Any, ...], outcome: Outcome) -> None:
+        report.instances += 1
+        _keep_worst(report, instance, outcome)
+
+    report.failure = search(
+        check.instances(check.networks), check, lambda test: profile.apply(test, profile.max_examples), watch
+    )
+    if net is not None and check.on_network and report.failure is None:
+        report.on_network = 0
+
+        def watch_network(instance: tuple[Any, ...], outcome: Outcome) -> None:
+            report.on_network = (report.on_network or 0) + 1
+            _keep_worst(report, instance, outcome)
+
+        report.failure = search(
+            check.instances(parts_of(net) if check.enumerates else st.just(net)),
+            check,
+            lambda test: replace(profile, thorough=False).apply(test, check.on_network, shrink=False),
+            watch_network,
+        )
+    report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
+    report.seconds = perf_counter() - started
+    return report
+
+
+def _keep_worst(report: Report, instance: tuple[Any, ...], outcome: Outcome) -> None:
+    if not isinstance(outcome, Inequality) or (ratio := outcome.ratio) is None:
+        return
+    target(float(min(ratio, Fraction(_CLAMP))))
+    best = report.ratio
+    shorter = ratio == best and report.worst is not None and len(summary(instance)) < len(summary(report.worst))
+    if best is None or ratio > best or shorter:
+        report.ratio, report.worst = ratio, instance
+
+
+def replay(check: Check, mutant: Mutant) -> Verdict:
+    """Evaluate a mutant on its stored counterexample.
+
+    A mutant that raises is not refuted. Nor is one whose instance, though within the hypotheses, refutes the theorem.
+    """
+    try:
+        outcome = check(*mutant.instance, **mutant.ingredients)
+        theorem_holds = mutant.drops_hypothesis or bool(check(*mutant.instance))
+    except Exception as error:
+        return Verdict(mutant, False, f"raised {type(error).__name__}: {error}")
+    if outcome:
+        return Verdict(mutant, False, "holds on its stored counterexample")
+    if not theorem_holds:
+        return Verdict(mutant, False, "its stored counterexample refutes the theorem, too")
+    return Verdict(mutant, True)
+
+
+def refute(check: Check, mutant: Mutant, profile: Profile) -> Failure | None:
+    """Search for a counterexample of a mutant again, and shrink it; None if none was found."""
+    draw = mutant.instances or check.instances
+
+    def evaluate(*instance: Any) -> Outcome:
+        return check(*instance, **mutant.ingredients)
+
+    return search(
+        draw(check.networks if mutant.networks is None else mutant.networks),
+        evaluate,
+        lambda test: profile.apply(test, 10 * profile.max_examples),
+        raising_is_failure=False,
+    )

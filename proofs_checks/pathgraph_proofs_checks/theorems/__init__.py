@@ -1,0 +1,1 @@
+"""The theorems, one module each; `pathgraph_proofs_checks.registry.all_checks` finds them."""

@@ -1,0 +1,128 @@
+"""Trained networks: MLPs on the digits of scikit-learn, by enumeration of all their paths and by one sweep."""
+
+import time
+import warnings
+from fractions import Fraction
+from functools import cache
+from math import prod
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+
+sklearn = pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
+
+
+@cache
+def trained(hidden):
+    """The network of a briefly trained classifier, and the test images."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import train_test_split
+    from sklearn.neural_network import MLPClassifier
+
+    images, labels = load_digits(return_X_y=True)
+    train, test, train_labels, test_labels = train_test_split(images / 16, labels, random_state=0)
+    model = MLPClassifier(hidden, max_iter=60, random_state=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged, and need not
+        model.fit(train, train_labels)
+    assert model.score(test, test_labels) > 0.9
+    return pg.from_weights([w.T for w in model.coefs_], model.intercepts_), test
+
+
+def integers(matrix):
+    """Floats as integers over a power of two."""
+    exact = [[Fraction(float(w)) for w in row] for row in np.atleast_2d(matrix)]
+    denominator = max(w.denominator for row in exact for w in row)
+    return [[abs(int(w * denominator)) for w in row] for row in exact], denominator
+
+
+def enumerated(net):
+    """The sum of all absolute path products, path by path, in integers; and the number of paths."""
+    layers = 1 + max(layer for layer, _ in net.outputs)
+    sizes = [sum(layer == k for layer, _ in net.nodes) for k in range(layers)]
+    matrices = [
+        integers([[net.weight((k - 1, j), (k, i)) for j in range(sizes[k - 1])] for i in range(sizes[k])])
+        for k in range(1, layers)
+    ]
+    biases = [integers([net.bias((k, i)) for i in range(sizes[k])]) for k in range(1, layers)]
+
+    def behind(k, i):
+        """For every path from neuron i of layer k to an output, its product."""
+        if k == layers - 1:
+            yield 1
+        else:
+            for row, after in zip(matrices[k][0], range(sizes[k + 1]), strict=True):
+                for rest in behind(k + 1, after):
+                    yield row[i] * rest
+
+    total, paths = Fraction(0), 0
+    for k in range(layers):
+        masses, count = 0, 0
+        for i in range(sizes[k]):
+            first = 1 if k == 0 else biases[k - 1][0][0][i]
+            for rest in behind(k, i):
+                masses += first * rest
+                count += 1
+        scale = prod(denominator for _, denominator in matrices[k:]) * (1 if k == 0 else biases[k - 1][1])
+        total, paths = total + Fraction(masses, scale), paths + count
+    return total, paths
+
+
+@pytest.mark.parametrize(("hidden", "edges", "paths"), [((32,), 2_368, 20_810), ((32, 32), 3_392, 665_930)])
+def test_enumeration_is_one_sweep(hidden, edges, paths, record_property):
+    net, _ = trained(hidden)
+    assert net.architecture.n_edges == edges
+    assert pg.count_paths(net) == paths
+    start = time.perf_counter()
+    total, count = enumerated(net)
+    seconds = time.perf_counter() - start
+    start = time.perf_counter()
+    norm = pg.path_norm(net.to_exact())
+    sweep = time.perf_counter() - start
+    assert (norm, paths) == (total, count)
+    start = time.perf_counter()
+    low = pg.path_norm(net)
+    record_property("seconds", {"enumeration": seconds, "exact": sweep, "float": time.perf_counter() - start})
+    fan_ins = [64, *hidden]
+    u = Fraction(1, 2**53)
+    assert abs(Fraction(low) - norm) <= norm * ((1 - u) ** -(sum(fan_ins) + 2 * len(fan_ins) + 10) - 1)
+
+
+def test_the_lifting_of_665_930_paths():
+    net, images = trained((32, 32))
+    with pytest.raises(pg.PathCountError, match="665930"):
+        pg.path_lifting(net)
+    lifting = pg.path_lifting(net, max_paths=665_930)
+    assert lifting.values.shape == (665_930,)
+    norm = pg.path_norm(net)
+    assert abs(np.abs(lifting.values).sum() - norm) <= norm * 2.0**-52 * (665_930 + 200)
+    for x in images[:3]:
+        active = pg.path_activations(net, x, max_paths=665_930)
+        products = lifting.values @ active
+        slack = 2.0**-52 * (665_930 + 200) * (np.abs(lifting.values) @ active @ np.append(x, 1))
+        assert abs(products @ np.append(x, 1) - net(x).sum()) <= slack + 2.0**-52 * 200 * pg.path_norm(net, inputs=x)
+
+
+def test_factorisation_on_images_is_an_equality_of_rationals():
+    net, images = trained((32,))
+    exact = net.to_exact()
+    for x in images[:5]:
+        x = [Fraction(value) for value in x]
+        outputs = exact(x)
+        for v, value in zip(net.outputs, outputs, strict=True):
+            lifting, active = pg.path_lifting(exact, node=v), pg.path_activations(exact, x, node=v)
+            starts = np.array([*x, 1])[active.indices]
+            assert lifting.values[active.tocoo().row] @ starts == value
+
+
+def test_rescaled_copies_are_the_same_classifier():
+    net, images = trained((32, 32))
+    for seed in range(3):
+        other = pg.rescale(net, pg.random_rescaling(net, seed))
+        assert other != net
+        assert other(images).tobytes() == net(images).tobytes()
+        assert pg.path_norm(other) == pg.path_norm(net)
+    normal = pg.normalize(net.to_exact())
+    assert pg.path_norm(normal) == pg.path_norm(net.to_exact()) == pg.operator_norm_product(normal)
