@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from fractions import Fraction
 from numbers import Number
 from typing import Any, TypeAlias
@@ -17,7 +17,7 @@ from pathgraph.graph.scalars import Array, as_values, refuse_floats
 
 __all__ = ["Inputs", "exponent", "generator", "half_widths", "per_input"]
 
-Inputs: TypeAlias = "ArrayLike | Mapping[Hashable, Any]"
+Inputs: TypeAlias = "ArrayLike | Sequence[Any] | Mapping[Hashable, Any]"
 
 LARGEST_EXPONENT = 2**20
 

@@ -13,7 +13,7 @@ Source: arXiv 2310.01225 and 2405.15006.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,8 @@ from pathgraph.graph.scalars import Array, frozen, object_array
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.listing import Path, Paths
+from pathgraph.pathsum.semirings import SCALED, SCALED_DTYPE, scaled, scaled_product, scaled_to_float
+from pathgraph.pathsum.sums import depth
 
 if TYPE_CHECKING:
     import sympy
@@ -123,11 +125,17 @@ class PathLifting:
     @cached_property
     def values(self) -> Array:
         """The path products, in the scalars of the network. Read-only."""
-        with np.errstate(over="ignore", under="ignore"):
-            lifted = _lift(self.net, self.paths, accelerated(self.net.values))
-        if lifted.dtype.kind == "f" and not np.isfinite(lifted).all():
-            raise RangeError(f"path_lifting: a product leaves the range of {self.net.dtype}; use net.to_exact()")
-        return frozen(restored(lifted) if self.net.is_exact else lifted)
+        net = self.net
+        if net.scalars != "float":
+            lifted = _lift(net, self.paths, accelerated(net.values))
+            return frozen(restored(lifted) if net.is_exact else lifted)
+        size = np.abs(net.values[net.values != 0].astype(np.float64))
+        if depth(net) * np.abs(np.log2(size)).max(initial=0) < -np.finfo(net.dtype).minexp:
+            return frozen(_lift(net, self.paths, net.values))
+        lifted = scaled_to_float(_lift(net, self.paths, scaled(net.values)), net.dtype)  # products may leave the range
+        if np.isinf(lifted).any():
+            raise RangeError(f"path_lifting: a product leaves the range of {net.dtype}; use net.to_exact()")
+        return frozen(lifted)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, PathLifting):
@@ -223,7 +231,7 @@ def _tie_latex(name: Hashable) -> str:
 
 
 def path_activations(
-    net: Network, x: ArrayLike, *, node: Hashable | None = None, max_paths: int = 100_000
+    net: Network, x: ArrayLike | Sequence[Any], *, node: Hashable | None = None, max_paths: int = 100_000
 ) -> csr_array:
     r"""The path-activations :math:`A(\theta, x)`: which paths are active on the input x, and where they start.
 
@@ -280,7 +288,7 @@ def path_activations(
     return csr_array((ones, (rows, column[rows])), shape=(paths.total, len(net.inputs) + 1))
 
 
-def _entry_activations(net: Network, x: ArrayLike) -> Array:
+def _entry_activations(net: Network, x: ArrayLike | Sequence[Any]) -> Array:
     """For each entry, 1 if its edge (or, for a bias, its neuron) is active on x, else 0."""
     architecture = net.architecture
     value = net.neuron_values(x)
@@ -299,7 +307,10 @@ def _entry_activations(net: Network, x: ArrayLike) -> Array:
 
 def _lift(net: Network, paths: Paths, entries: Array) -> Array:
     """Products of `entries` along each path, in the order of `paths`."""
-    return _recursion(net, paths, entries.dtype, lambda i: 1, lambda e: entries[e], lambda part, e: part * entries[e])
+    one, mul = (SCALED.one, scaled_product) if entries.dtype == SCALED_DTYPE else (1, np.multiply)
+    return _recursion(
+        net, paths, entries.dtype, lambda i: one, lambda e: entries[e], lambda part, e: mul(part, entries[e])
+    )
 
 
 def _starts(net: Network, paths: Paths) -> Array:

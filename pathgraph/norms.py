@@ -37,12 +37,13 @@ from pathgraph.pathsum.semirings import (
     scaled_argmax,
     scaled_log,
     scaled_product,
+    scaled_quotient,
     scaled_to_float,
     scaled_total,
 )
 from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
 
-__all__ = ["joined", "log_path_norm", "norm", "operator_norm_product", "path_norm", "power_sums", "product"]
+__all__ = ["joined", "log_path_norm", "norm", "operator_norm_product", "path_norm", "power_sums", "product", "quotient"]
 
 
 def path_norm(
@@ -357,3 +358,8 @@ def joined(parts: list[Array]) -> Array:
 def product(a: Array, b: Array) -> Array:
     """The products of two arrays: rational if both are, scaled else."""
     return np.asarray(a * b) if a.dtype == b.dtype == object else scaled_product(scaled(a), scaled(b))
+
+
+def quotient(a: Array, b: Array) -> Array:
+    """The quotients of two arrays: rational if both are, scaled else."""
+    return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))

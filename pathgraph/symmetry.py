@@ -28,9 +28,9 @@ from pathgraph.errors import ParameterError, RangeError, RescalingError, Unsuppo
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
-from pathgraph.norms import norm
+from pathgraph.norms import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
-from pathgraph.pathsum.semirings import scaled_to_float
+from pathgraph.pathsum.semirings import scaled, scaled_to_float
 from pathgraph.rescaling_group import directions, tied_entries
 
 LARGEST_POWER = 1000
@@ -198,41 +198,30 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
             f"normalize: q={q} needs a float network, got a {net.scalars} one; q=1 and inf are exact"
         )
     architecture = net.architecture
-    values = net.values.astype(object)
-    if net.scalars == "float":
-        values = object_array(values.tolist())  # Python floats: they become infinite without a warning
-    hidden = np.ones(architecture.n_nodes, dtype=bool)
-    hidden[architecture.input] = hidden[architecture.output] = False
-    lam = [Fraction(1) if net.is_exact else 1.0] * architecture.n_nodes
-    for v in range(architecture.n_nodes):
-        incoming = [*range(architecture.start[v], architecture.start[v + 1])]
-        for e in incoming:
-            values[e] *= lam[architecture.antecedent[e]]
-        if not hidden[v]:
+    numbers = net.values.copy() if net.is_exact else scaled(net.values)
+    lam = object_array([Fraction(1)] * architecture.n_nodes) if net.is_exact else scaled(np.ones(architecture.n_nodes))
+    zero = object_array([Fraction(0)]) if net.is_exact else scaled(np.zeros(1))
+    outer = {*architecture.input.tolist(), *architecture.output.tolist()}
+    for v, node in enumerate(architecture.nodes):
+        edges = np.arange(architecture.start[v], architecture.start[v + 1])
+        numbers[edges] = product(numbers[edges], lam[architecture.antecedent[edges]])
+        if v in outer:
             continue
-        bias = architecture.bias_entry(architecture.nodes[v])
-        if bias is not None:
-            incoming.append(bias)
-        lam[v] = _length(values[incoming], q) if incoming else 0
-        if lam[v]:
-            for e in incoming:
-                values[e] /= lam[v]
+        bias = architecture.bias_entry(node)
+        incoming = edges if bias is None else np.append(edges, bias)
+        length = norm(numbers[incoming], q) if len(incoming) else zero
+        if length[0] != zero[0]:
+            numbers[incoming] = quotient(numbers[incoming], length)
+        lam[v] = length[0]
+    values = numbers if net.is_exact else scaled_to_float(numbers, net.dtype)
+    if not net.is_exact and (np.isinf(values) | ((values == 0) & (numbers["mantissa"] != 0))).any():
+        raise RangeError(f"normalize: a value leaves the range of {net.dtype}; use net.to_exact() with q=1")
     changed = np.flatnonzero((architecture.role == STRUCTURAL) & (values != net.values))
     is_cut = _cut_ties(architecture, values)
     if not unfreeze and (len(changed) or is_cut):
         what = _describe(architecture, int(changed[0])) + " is structural" if len(changed) else "parameters are tied"
         raise RescalingError(f"normalize: {what} and would change; pass unfreeze=True to make it an ordinary parameter")
-    with np.errstate(over="ignore", under="ignore"):
-        values = values.astype(net.dtype, copy=False)
-    if net.scalars == "float" and not np.isfinite(values).all():
-        raise RangeError(f"normalize: a value leaves the range of {net.dtype}; use net.to_exact() with q=1")
     return Network(_unfrozen(architecture, changed, is_cut) if len(changed) or is_cut else architecture, values)
-
-
-def _length(values: Array, q: Any) -> Any:
-    """The q-norm of some numbers, as a Fraction or as a float."""
-    length = norm(values, q) if isinstance(values[0], Fraction) else scaled_to_float(norm(values.astype(float), q))
-    return length.tolist()[0]
 
 
 # -- factors ------------------------------------------------------------------------------------------------------

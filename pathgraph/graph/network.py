@@ -212,7 +212,7 @@ class Network:
 
     # -- evaluation -----------------------------------------------------------------------------------------------
 
-    def __call__(self, x: ArrayLike) -> Array:
+    def __call__(self, x: ArrayLike | Sequence[Any]) -> Array:
         """Evaluate: (..., n_inputs) -> (..., n_outputs), in the dtype of the network.
 
         Raises
@@ -226,11 +226,11 @@ class Network:
         """
         return self._evaluate(x)[..., self.dag.outputs]
 
-    def neuron_values(self, x: ArrayLike) -> Array:
+    def neuron_values(self, x: ArrayLike | Sequence[Any]) -> Array:
         """The value of every neuron: (..., n_inputs) -> (..., n_nodes), aligned with `nodes`."""
         return self._evaluate(x)[..., CONSTANT + 1 :]
 
-    def _evaluate(self, x: ArrayLike) -> Array:
+    def _evaluate(self, x: ArrayLike | Sequence[Any]) -> Array:
         require_numbers(self, "net(x)")
         rows = self._as_inputs(x)
         batch = rows.shape[:-1]
@@ -243,7 +243,7 @@ class Network:
             raise RangeError(f"net(x): a value leaves the range of {self.dtype}; use a wider type, or net.to_exact()")
         return restored(state).reshape(*batch, self.dag.size)
 
-    def _as_inputs(self, x: ArrayLike) -> Array:
+    def _as_inputs(self, x: ArrayLike | Sequence[Any]) -> Array:
         try:
             rows = np.asarray(x, dtype=object if self.is_exact else None)
         except ValueError:

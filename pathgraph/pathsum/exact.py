@@ -9,9 +9,10 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from pathgraph.errors import RangeError
 from pathgraph.graph.scalars import Array, object_array
 
-__all__ = ["accelerated", "restored"]
+__all__ = ["accelerated", "in_range", "restored"]
 
 
 def _flint() -> Any:
@@ -37,6 +38,20 @@ def restored(array: Array) -> Array:
     if array.dtype != object:
         return array
     return object_array(map(_as_fraction, array.flat)).reshape(array.shape)
+
+
+def in_range(value: Fraction, what: str) -> float:
+    """A rational as the nearest float.
+
+    Raises
+    ------
+    RangeError
+        If it is too large; `what` begins the message.
+    """
+    try:
+        return float(value)
+    except OverflowError:
+        raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()") from None
 
 
 def _as_fraction(value: Any) -> Any:

@@ -7,14 +7,14 @@ from typing import Any
 import numpy as np
 
 from pathgraph.arguments import generator
-from pathgraph.errors import ParameterError, PathCountError, RangeError
+from pathgraph.errors import ParameterError, PathCountError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.graph.scalars import Array
 from pathgraph.pathsum.blocks import CONSTANT
-from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.exact import in_range, restored
 from pathgraph.pathsum.listing import Path
 from pathgraph.pathsum.semirings import MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_product
-from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+from pathgraph.pathsum.sweep import buffer, edge_values, is_safe, sweep
 
 __all__ = ["heaviest_path", "sample_paths"]
 
@@ -30,7 +30,7 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     PathCountError
         If the network has no path.
     RangeError
-        If a float product leaves the range of floats; use ``net.to_exact()``.
+        If the product is too large for a float; use ``net.to_exact()``.
 
     Examples
     --------
@@ -46,11 +46,12 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     ends = [v for v in net.dag.outputs.tolist() if exists[v]]
     if not ends:
         raise PathCountError("heaviest_path: the network has no path: no output is reached from an input or a bias")
-    if x.dtype.kind == "f" and not np.isfinite(x).all():
-        raise RangeError("heaviest_path: a path product leaves the range of float64; use net.to_exact()")
+    if x.dtype.kind == "f" and not is_safe([weight], x):
+        path, value = heaviest_path(net.to_exact())
+        return path, in_range(value, "heaviest_path")
     v = max(ends, key=lambda end: x[end])
     value = x[v]
-    path = [v]
+    positions = [v]
     while True:
         sources, entries = _candidates(net, v)
         choice = next(
@@ -58,10 +59,10 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
         )
         if choice is None or choice == CONSTANT:
             break
-        path.append(choice)
+        positions.append(choice)
         v = choice
-    names = tuple(net.nodes[position - 1] for position in reversed(path))
-    return names, value.item() if isinstance(value, np.generic) else value
+    path = tuple(net.nodes[position - 1] for position in reversed(positions))
+    return path, value.item() if isinstance(value, np.generic) else value
 
 
 def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[Path]:

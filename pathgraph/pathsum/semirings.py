@@ -25,6 +25,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any
@@ -53,6 +54,7 @@ __all__ = [
     "scaled_argmax",
     "scaled_log",
     "scaled_product",
+    "scaled_quotient",
     "scaled_to_float",
     "scaled_total",
 ]
@@ -225,16 +227,23 @@ def _polynomial_product(a: tuple[Any, ...], b: tuple[Any, ...]) -> tuple[Any, ..
     return tuple(out)
 
 
+def _exact_size(w: Any) -> Any:
+    return abs(Fraction(w)) if isinstance(w, float) else abs(w)
+
+
 LENGTHS = Semiring(
     (),
     (1,),
     _polynomial_sum,
     _polynomial_product,
-    value=lambda w: (0, abs(w)),
-    bias_value=lambda b: (abs(b),),
+    value=lambda w: (0, _exact_size(w)),
+    bias_value=lambda b: (_exact_size(b),),
     name="polynomials in z",
 )
-"""Coefficient k of the sum is the l1 mass of the paths with k edges: polynomials as tuples, lowest degree first."""
+"""Coefficient k of the sum is the l1 mass of the paths with k edges: polynomials as tuples, lowest degree first.
+
+The coefficients are exact: Fractions for floats, too.
+"""
 
 
 def _ball(w: Any) -> Any:
@@ -281,6 +290,11 @@ def _scaled_add(a: Array, b: Array) -> Array:
 def scaled_product(a: Array, b: Array) -> Array:
     """The products of two arrays of scaled numbers."""
     return _normalized(a["mantissa"] * b["mantissa"], a["exponent"] + b["exponent"])
+
+
+def scaled_quotient(a: Array, b: Array) -> Array:
+    """The quotients of two arrays of scaled numbers."""
+    return _normalized(a["mantissa"] / b["mantissa"], a["exponent"] - b["exponent"])
 
 
 def _scaled_segments(a: Array, start: Array) -> Array:

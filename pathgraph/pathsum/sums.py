@@ -18,13 +18,12 @@ import numpy as np
 from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array
+from pathgraph.graph.scalars import Array, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import (
     COUNT,
     INTERVAL,
-    LENGTHS,
     LOG,
     MAX_PLUS,
     MAX_TIMES,
@@ -114,7 +113,7 @@ def path_sum(
     >>> pg.path_sum(net), pg.path_sum(net, pg.semirings.COUNT), pg.path_sum(net, pg.semirings.MAX_TIMES)
     (8.0, 6, 5.0)
     >>> pg.path_sum(net, pg.semirings.LENGTHS)
-    (0.0, 5.0, 7.0)
+    (Fraction(0, 1), Fraction(5, 1), Fraction(7, 1))
     >>> pg.path_sum(net, source=(0, 0), target=(1, 1))
     3.0
     """
@@ -125,9 +124,8 @@ def path_sum(
     values = _values(net, semiring, chosen)
     x = sweep(net, [(values, None)], start.copy(), ring=semiring, backend=chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
-    if semiring is REAL and x.dtype.kind == "f" and not is_safe(values, x):
-        x = sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)
-        sums = scaled_to_float(x[0, ends])
+    if semiring in (REAL, MAX_TIMES) and x.dtype.kind == "f" and not is_safe(values, x):
+        sums = _swept_widely(net, semiring, values, start)[ends]
     else:
         sums = _public(x[0, ends], net, semiring)
     _check_range(sums, semiring)
@@ -164,13 +162,13 @@ def path_marginals(
     [1, 1, 1, 1, 1, 1, 3, 3]
     """
     chosen = check_backend(backend)
-    values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
-    through = marginals(net, (values, None), x, y, ring=semiring, backend=chosen)
+    ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
+    through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
     architecture = net.architecture
     flat = np.empty(architecture.n_entries, dtype=through[0].dtype if through else x.dtype)
     for part, tensor in zip(architecture.tensor_slices, through, strict=True):
         flat[part] = tensor
-    flat = _public(flat, net, semiring)
+    flat = _public(flat, net, semiring) if ring is semiring else scaled_to_float(flat)
     _check_range(flat, semiring)
     out = flat[architecture.first_entry]
     if architecture.is_tied:
@@ -204,11 +202,11 @@ def node_marginals(
     [2, 2, 2, 2, 4]
     """
     chosen = check_backend(backend)
-    _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
-    arrays = semiring.arrays
-    mul = arrays.mul if arrays is not None and chosen == "numpy" else np.frompyfunc(semiring.mul, 2, 1)
+    ring, _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
+    mul = ring.arrays.mul if ring.arrays is not None and chosen == "numpy" else np.frompyfunc(ring.mul, 2, 1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        sums = _public(mul(y, x)[0, CONSTANT + 1 :], net, semiring)
+        sums = mul(y, x)[0, CONSTANT + 1 :]
+    sums = _public(sums, net, semiring) if ring is semiring else scaled_to_float(sums)
     _check_range(sums, semiring)
     return sums
 
@@ -339,12 +337,21 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
     return values
 
 
+def _swept_widely(net: Network, ring: Semiring, values: tuple[Array, ...], start: Array) -> Array:
+    """A float sweep without a range, then rounded: sums as scaled numbers, maxima exactly."""
+    if ring is REAL:
+        return scaled_to_float(sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)[0])
+
+    def exact(array: Array) -> Array:
+        return accelerated(object_array(map(to_fraction, array.flat))).reshape(array.shape)
+
+    x = sweep(net, [(tuple(map(exact, values)), None)], exact(start), ring=ring)
+    return scaled_to_float(scaled(restored(x[0])))
+
+
 def _check_range(sums: Array, ring: Semiring) -> None:
-    """Refuse infinities and NaN among floats, or inside tuples of floats."""
-    if ring not in (REAL, MAX_TIMES, LENGTHS):
-        return
-    items = [part for s in sums.tolist() for part in (s if isinstance(s, tuple) else (s,))]
-    if not all(math.isfinite(item) for item in items if isinstance(item, float)):
+    """Refuse infinities and NaN among floats."""
+    if ring in (REAL, MAX_TIMES) and not all(math.isfinite(s) for s in sums.tolist() if isinstance(s, float)):
         raise RangeError("a sum over paths leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()")
 
 
@@ -376,14 +383,23 @@ def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Se
 
 def _both_ways(
     net: Network, ring: Semiring, inputs: Any, biases: bool, backend: Backend
-) -> tuple[tuple[Array, ...], Array, Array]:
+) -> tuple[Semiring, tuple[Array, ...], Array, Array]:
+    """The semiring used, the values in it, and the buffers of both sweeps.
+
+    It is SCALED instead of REAL where floats come near the ends of their range.
+    """
     values = _values(net, ring, backend)
     x = _start(net, ring, inputs, biases, None, backend)
-    x = sweep(net, [(values, None)], x, ring=ring, backend=backend)
     y = buffer(net, ring, backend=backend)
     for position in net.dag.outputs.tolist():
         y[0, position] = ring.one
-    return values, x, back(net, [(values, None)], y, ring=ring, backend=backend)
+    forward = sweep(net, [(values, None)], x.copy(), ring=ring, backend=backend)
+    backward = back(net, [(values, None)], y.copy(), ring=ring, backend=backend)
+    if ring is REAL and x.dtype.kind == "f" and not (is_safe(values, forward) and is_safe(values, backward)):
+        ring, values, x, y = SCALED, tuple(map(scaled, values)), scaled(x), scaled(y)
+        forward = sweep(net, [(values, None)], x, ring=ring)
+        backward = back(net, [(values, None)], y, ring=ring)
+    return ring, values, forward, backward
 
 
 def _public(sums: Array, net: Network, ring: Semiring) -> Array:
