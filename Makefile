@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
-VERIFY_ARGS ?=
+VERIFY_ARGS ?= --jobs 2
 
 PY = $(VENV)/bin/python
 SOURCES = pathgraph gpu/pathgraph_gpu proofs_checks/pathgraph_proofs_checks

@@ -32,6 +32,16 @@ from pathgraph.errors import (
     RescalingError,
     UnsupportedOperatorError,
 )
+from pathgraph.geometry.conservation import (
+    ConservationReport,
+    ConservedQuantities,
+    check_conservation,
+    conserved_quantities,
+)
+from pathgraph.geometry.equivalence import Equivalence, find_rescaling
+from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
+from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
+from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.conversion import from_networkx, from_weights, to_networkx
 from pathgraph.graph.network import Network
@@ -57,9 +67,14 @@ from pathgraph.symmetry import normalize, random_rescaling, rescale
 __all__ = [
     "Architecture",
     "BackendError",
+    "ConservationReport",
+    "ConservedQuantities",
+    "Equivalence",
     "FileFormatError",
+    "FunctionalDimension",
     "GraphError",
     "Network",
+    "NormalForm",
     "ParameterError",
     "PathCountError",
     "PathLifting",
@@ -70,18 +85,28 @@ __all__ = [
     "Semiring",
     "SignFlipMasses",
     "UnsupportedOperatorError",
+    "balance",
+    "check_conservation",
+    "conserved_quantities",
     "count_paths",
     "depth",
+    "find_rescaling",
     "from_networkx",
     "from_weights",
+    "functional_dimension",
+    "generic_rank",
     "heaviest_path",
     "input_lipschitz",
+    "lifting_kernel",
+    "lifting_rank",
     "load",
     "log_path_norm",
     "node_marginals",
     "normalize",
     "operator_norm_product",
+    "parameter_jacobian",
     "path_activations",
+    "path_condition",
     "path_lifting",
     "path_marginals",
     "path_norm",
@@ -93,6 +118,7 @@ __all__ = [
     "semirings",
     "sign_flip_masses",
     "subnetwork",
+    "tangent_kernel",
     "to_networkx",
 ]
 

@@ -34,7 +34,9 @@ from pathgraph.pathsum.sums import depth
 if TYPE_CHECKING:
     import sympy
 
-__all__ = ["PathLifting", "path_activations", "path_lifting"]
+    from pathgraph.geometry.exactmatrix import ExactMatrix
+
+__all__ = ["PathLifting", "entries_on_paths", "entry_activations", "path_activations", "path_lifting"]
 
 
 def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int = 100_000) -> PathLifting:
@@ -146,6 +148,20 @@ class PathLifting:
 
     def __repr__(self) -> str:
         return f"PathLifting({self.paths.total} path{'' if self.paths.total == 1 else 's'} of {self.net!r})"
+
+    def jacobian(self) -> csr_array | ExactMatrix:
+        r"""The derivative of the path products with respect to the parameters; see `pathgraph.geometry.rank.jacobian`.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.path_lifting(pg.from_weights([[[1]], [[3]]], [[4], None])).jacobian().toarray()
+        array([[3., 0., 1.],
+               [0., 3., 4.]])
+        """
+        from pathgraph.geometry.rank import jacobian
+
+        return jacobian(self)
 
     def to_sympy(self) -> sympy.Matrix:
         """The lifting as a column of monomials in symbols, one symbol per parameter and per fixed value.
@@ -281,14 +297,14 @@ def path_activations(
         raise ParameterError(f"x: needed one input vector of shape ({len(net.inputs)},), got shape {shape}")
     paths = Paths(net, node)
     _guard(paths, max_paths)
-    active = _lift(net, paths, _entry_activations(net, x))
+    active = _lift(net, paths, entry_activations(net, x))
     column = _starts(net, paths)
     rows = np.flatnonzero(active)
     ones = np.ones(len(rows), dtype=np.int8)
     return csr_array((ones, (rows, column[rows])), shape=(paths.total, len(net.inputs) + 1))
 
 
-def _entry_activations(net: Network, x: ArrayLike | Sequence[Any]) -> Array:
+def entry_activations(net: Network, x: ArrayLike | Sequence[Any]) -> Array:
     """For each entry, 1 if its edge (or, for a bias, its neuron) is active on x, else 0."""
     architecture = net.architecture
     value = net.neuron_values(x)
@@ -311,6 +327,15 @@ def _lift(net: Network, paths: Paths, entries: Array) -> Array:
     return _recursion(
         net, paths, entries.dtype, lambda i: one, lambda e: entries[e], lambda part, e: mul(part, entries[e])
     )
+
+
+def entries_on_paths(net: Network, paths: Paths) -> Array:
+    """The entries on each path as a tuple, from its start to its end: object array of shape (n_paths,)."""
+
+    def extend(part: Array, entry: int) -> Array:
+        return object_array([(*before, entry) for before in part])
+
+    return _recursion(net, paths, np.dtype(object), lambda i: (), lambda e: (e,), extend)
 
 
 def _starts(net: Network, paths: Paths) -> Array:

@@ -28,7 +28,7 @@ from pathgraph_proofs_checks.report import (
     side_text,
     worst_table,
 )
-from pathgraph_proofs_checks.runner import Profile, Report, examine, refute, replay
+from pathgraph_proofs_checks.runner import Profile, Report, examine_all, refute, replay
 
 __all__ = ["main"]
 
@@ -88,10 +88,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--thorough", action="store_true", help="ten times as many examples, others at every run")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples")
+    parser.add_argument(
+        "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
+    )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help=f"where to draw it (default: {PICTURE})")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
     return parser
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"needed a number of processes, an integer >= 1, got {text!r}")
+    return int(text)
 
 
 def _writable(text: str) -> Path:
@@ -113,19 +122,22 @@ def _chosen(names: Sequence[str] | None) -> list[Check]:
 
 def _run(console: Console, checks: Sequence[Check], profile: Profile, options: argparse.Namespace) -> int:
     started = perf_counter()
-    analysis, net = None, None
-    if not options.no_digits:
+    analysis = None
+    if options.no_digits:
+        running = examine_all(checks, profile, None, options.jobs)
+    else:
         console.print("training a ReLU network, 64 -> 32 -> 32 -> 10, on scikit-learn's digits ...")
         digits = train()
+        running = examine_all(checks, profile, digits.net.to_exact(), options.jobs)
         console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
-        analysis, net = analyse(digits), digits.net.to_exact()
+        analysis = analyse(digits)
         _show(console, analysis, options.picture or PICTURE)
     reports = []
     console.print(f"\nrunning {len(checks)} checks ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
-    for number, check in enumerate(checks, 1):
-        report = examine(check, profile, net)
+    for number, report in enumerate(running, 1):
         reports.append(report)
-        console.print(f"[dim][{number:2}/{len(checks)}][/dim] {check.name} [dim]{report.seconds:.1f} s[/dim]")
+        console.print(f"[dim][{number:2}/{len(checks)}][/dim] {report.check.name} [dim]{report.seconds:.1f} s[/dim]")
+    reports.sort(key=lambda report: report.check.name)
     console.print(reports_table(reports))
     if any(report.worst for report in reports):
         console.print(worst_table(reports))

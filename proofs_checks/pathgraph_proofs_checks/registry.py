@@ -41,6 +41,8 @@ class Mutant:
 
     Attributes
     ----------
+    check : str
+        The name of the check.
     name : str
         What is wrong.
     counterexample : tuple
@@ -51,6 +53,7 @@ class Mutant:
         Where counterexamples are searched, if a hypothesis on instances is dropped; None: where the check looks.
     """
 
+    check: str
     name: str
     counterexample: tuple[Any, ...]
     ingredients: Mapping[str, Any]
@@ -68,6 +71,9 @@ class Mutant:
     def drops_hypothesis(self) -> bool:
         """Whether the instance may lie outside the theorem's hypotheses."""
         return self.instances is not None or self.networks is not None
+
+    def __reduce__(self) -> Any:
+        return registered, (self.check, self.name)
 
 
 @dataclass(frozen=True)
@@ -111,6 +117,9 @@ class Check:
         """Evaluate both sides on an instance, perhaps with wrong ingredients."""
         return self.evaluate(*instance, **ingredients)
 
+    def __reduce__(self) -> Any:
+        return registered, (self.name,)
+
     def mutant(
         self,
         name: str,
@@ -121,7 +130,7 @@ class Check:
         **ingredients: Any,
     ) -> None:
         """Add a wrong version of the theorem."""
-        self.mutants.append(Mutant(name, counterexample, ingredients, instances, networks))
+        self.mutants.append(Mutant(self.name, name, counterexample, ingredients, instances, networks))
 
 
 _REGISTERED: dict[str, Check] = {}
@@ -140,6 +149,12 @@ def all_checks() -> tuple[Check, ...]:
     for module in pkgutil.iter_modules(theorems.__path__, f"{theorems.__name__}."):
         importlib.import_module(module.name)
     return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
+
+
+def registered(check: str, mutant: str | None = None) -> Check | Mutant:
+    """A check, or one of its mutants, by name: what their pickles say, since functions of checks cannot be pickled."""
+    found = next(one for one in all_checks() if one.name == check)
+    return found if mutant is None else next(one for one in found.mutants if one.name == mutant)
 
 
 def theorem(

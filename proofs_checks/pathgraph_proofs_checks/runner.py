@@ -6,9 +6,11 @@ is a fact about the code and not about luck. Neither profile keeps a database or
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from multiprocessing import get_context
 from time import perf_counter
 from typing import Any
 
@@ -22,7 +24,7 @@ from pathgraph_proofs_checks.outcome import Inequality, Outcome
 from pathgraph_proofs_checks.parts import parts_of
 from pathgraph_proofs_checks.registry import Check, Mutant
 
-__all__ = ["Failure", "Profile", "Report", "Verdict", "examine", "refute", "replay"]
+__all__ = ["Failure", "Profile", "Report", "Verdict", "examine", "examine_all", "refute", "replay"]
 
 _CLAMP = 2
 """Ratios are clamped here before they guide the search, which refuses infinities; a valid bound stays below 1."""
@@ -229,6 +231,21 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
     report.seconds = perf_counter() - started
     return report
+
+
+def examine_all(
+    checks: Sequence[Check], profile: Profile, net: Network | None = None, jobs: int = 1
+) -> Iterator[Report]:
+    """Run checks, in `jobs` processes; the reports come as they are ready, and do not depend on `jobs`.
+
+    With several processes they start at once, in the background, and only registered checks can be run.
+    """
+    if jobs == 1:
+        return (examine(check, profile, net) for check in checks)
+    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
+    futures = [pool.submit(examine, check, profile, net) for check in checks]
+    pool.shutdown(wait=False)
+    return (future.result() for future in as_completed(futures))
 
 
 def _keep_worst(report: Report, instance: tuple[Any, ...], outcome: Outcome) -> None:

@@ -1,0 +1,1 @@
+"""The geometry of a rescaling orbit: ranks, tangent kernels, conservation laws, normal forms, equivalence."""

@@ -1,0 +1,274 @@
+r"""What gradient flow conserves, and by how much gradient descent changes it.
+
+A loss that depends on the parameters through the function of a network does not change along a rescaling. So its
+gradient is orthogonal to every infinitesimal rescaling, and for each potential (`pathgraph.geometry.potentials`) with
+differences :math:`c_i`, gradient flow conserves :math:`h = \sum_i c_i \theta_i^2`. For a hidden neuron with nothing
+fixed or tied around it, this is
+
+.. math:: h_v = \|\theta^{\to v}\|^2 + b_v^2 - \|\theta^{v \to}\|^2 ;
+
+fixed entries leave the sums of the :math:`h_v` over the sets of neurons they join, and ties leave combinations. A step
+:math:`\theta - \eta g` of gradient descent changes :math:`h` by exactly :math:`\eta^2 \sum_i c_i g_i^2`.
+
+Derived here; for layered networks the laws are those of arXiv 2307.00144 and the literature it cites.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.sparse import csr_array
+
+from pathgraph.errors import ParameterError
+from pathgraph.geometry.potentials import generic_potentials, product
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.scalars import Array, to_fraction
+
+__all__ = ["ConservationReport", "ConservedQuantities", "check_conservation", "conserved_quantities"]
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class ConservedQuantities:
+    """The conservation laws of gradient flow on a network, and their values; made by `conserved_quantities`.
+
+    Attributes
+    ----------
+    net : Network
+    laws : tuple of dict
+        For each law, the multiples with which the hidden neurons' :math:`h_v` enter it.
+    coefficients : csr_array of int, shape (n_laws, n_parameters)
+        The law is ``coefficients @ theta**2``.
+    values : ndarray, shape (n_laws,)
+        At the parameters of the network, in its scalars.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.conserved_quantities(pg.from_weights([[[3]], [[4]]])).values
+    array([-7.])
+    """
+
+    net: Network
+    laws: tuple[Mapping[Hashable, int], ...]
+    coefficients: csr_array
+    values: Array
+
+    def __len__(self) -> int:
+        return len(self.laws)
+
+    def change(self, step: ArrayLike) -> Array:
+        r"""How :math:`h` changes from :math:`\theta` to :math:`\theta + \delta`, to second order and exactly.
+
+        Parameters
+        ----------
+        step : array_like, shape (n_parameters,)
+            :math:`\delta`.
+
+        Returns
+        -------
+        ndarray, shape (n_laws,)
+            :math:`\sum_i c_i (2\theta_i\delta_i + \delta_i^2)`.
+        """
+        delta = self._vector(step, "step")
+        return product(self.coefficients, delta * (2 * self.net.theta + delta))
+
+    def drift(self, gradient: ArrayLike, rate: Any) -> Array:
+        r"""By how much a step of gradient descent changes :math:`h`, exactly: :math:`\eta^2 \sum_i c_i g_i^2`.
+
+        Parameters
+        ----------
+        gradient : array_like, shape (n_parameters,)
+            Of a loss that sees the parameters only through the network's function, or through its path-lifting.
+        rate : number
+            :math:`\eta`.
+
+        Returns
+        -------
+        ndarray, shape (n_laws,)
+        """
+        return product(self.coefficients, (rate * self._vector(gradient, "gradient")) ** 2)
+
+    def _vector(self, given: ArrayLike, name: str) -> Array:
+        vector = np.asarray(given)
+        if vector.shape != self.net.theta.shape:
+            raise ParameterError(f"{name}: needed shape {self.net.theta.shape}, as theta has, got {vector.shape}")
+        return vector
+
+    def __repr__(self) -> str:
+        shown = [f"{_name(law)}: {value}" for law, value in zip(self.laws[:6], self.values[:6].tolist(), strict=True)]
+        dots = ", ..." if len(self) > 6 else ""
+        return f"ConservedQuantities({len(self)} law{'' if len(self) == 1 else 's'}: {{{', '.join(shown)}{dots}}})"
+
+
+def _name(law: Mapping[Hashable, int]) -> str:
+    return " + ".join(repr(v) if k == 1 else f"{k}*{v!r}" for v, k in law.items())
+
+
+def conserved_quantities(net: Network) -> ConservedQuantities:
+    r"""All conservation laws of gradient flow that hold for every loss of the network's path-lifting.
+
+    Parameters
+    ----------
+    net : Network
+        Frozen and structural values stay as they are while it is trained.
+
+    Returns
+    -------
+    ConservedQuantities
+        A basis of the laws. If nothing is fixed or tied there is one for each hidden neuron on a path, in canonical
+        order.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        On a symbolic network.
+
+    Notes
+    -----
+    They hold for neurons of any type, and for any loss through the function, the derivative on a kink being that of
+    the piece selected by the path-activations. Beside them, only the parameters on no path are conserved, generically,
+    for every loss of the path-lifting; a loss of the function alone may conserve more, where neurons are identities.
+
+    With weight decay :math:`\tfrac\mu2\|\theta\|^2`, biases included, :math:`\dot h = -2\mu h`. Linear in the size of
+    the network if nothing is tied.
+
+    References
+    ----------
+    Derived here; arXiv 2307.00144 for layered networks.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.conserved_quantities(pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None]))
+    ConservedQuantities(2 laws: {(1, 0): 4.0, (1, 1): 34.0})
+    """
+    require_numbers(net, "conserved_quantities")
+    basis = generic_potentials(net)
+    values = product(basis.on_parameters, net.theta.astype(_wide(net)) ** 2)
+    return ConservedQuantities(net, basis.directions, basis.on_parameters, values)
+
+
+def _wide(net: Network) -> Any:
+    return object if net.is_exact else np.float64
+
+
+@dataclass(frozen=True)
+class ConservationReport:
+    r"""Whether recorded parameters look like steps of gradient descent, as far as the conservation laws tell.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether `defect` is at most `tolerance`.
+    defect : number
+        The largest :math:`|\sum_i c_i\theta_i\delta_i|` over the laws and steps, relative to
+        :math:`\sum_i |c_i\theta_i\delta_i|`; zero for steps of gradient descent in exact arithmetic.
+    worst : (int, int)
+        The step and the law where it is attained.
+    drift : number
+        The largest change of a conserved quantity from the first to any later parameters.
+    quadratic : number
+        The largest sum over the steps of :math:`\sum_i c_i\delta_i^2`, which is the drift of gradient descent.
+    tolerance : number
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[3]], [[4]]], dtype=object)
+    >>> bool(pg.check_conservation(net, [net.theta, [3 + 4, 4 + 3]]))  # a multiple of the gradient (4, 3) of 3 * 4
+    True
+    """
+
+    holds: bool
+    defect: Any
+    worst: tuple[int, int]
+    drift: Any
+    quadratic: Any
+    tolerance: Any
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+
+def check_conservation(
+    net: Network, thetas: Sequence[ArrayLike] | Array, *, decay: Any = 0, tolerance: Any = None
+) -> ConservationReport:
+    r"""Check recorded parameters of a training run against the conservation laws.
+
+    With :math:`\delta` the difference of two consecutive records, :math:`h` changes by
+    :math:`2\sum_i c_i\theta_i\delta_i + \sum_i c_i\delta_i^2`. For a step of plain gradient descent the first sum
+    vanishes. Momentum, adaptive steps, clipping per coordinate, another network, or a step on something that is no
+    function of the network (a regulariser) show as a defect.
+
+    Parameters
+    ----------
+    net : Network
+        The network that was trained; its own parameters do not matter.
+    thetas : sequence of array_like, shape (n_records, n_parameters)
+        At least two records, one per step.
+    decay : number
+        The product of learning rate and weight decay: :math:`\delta = -\eta g - \eta\mu\theta`, decay
+        :math:`= \eta\mu`. Biases included.
+    tolerance : number, optional
+        The largest defect that is accepted. By default 0 for an exact network, and the square root of the unit
+        round-off for floats, whose gradients are rounded in ways that the records do not show.
+
+    Returns
+    -------
+    ConservationReport
+        True if the defect is at most the tolerance.
+
+    Raises
+    ------
+    ParameterError
+        On records of a wrong shape, fewer than two, NaN or infinities.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    >>> from fractions import Fraction
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[2]], [[1]]], dtype=object)
+    >>> gradient = pg.parameter_jacobian(net, [[1]])[0, 0]
+    >>> report = pg.check_conservation(net, [net.theta, net.theta - Fraction(1, 10) * gradient])
+    >>> report.defect, report.drift
+    (Fraction(0, 1), Fraction(3, 100))
+    >>> bool(pg.check_conservation(net, [net.theta, net.theta - Fraction(1, 10)]))
+    False
+    """
+    require_numbers(net, "check_conservation")
+    basis = generic_potentials(net)
+    records = [net.with_theta(theta).theta.astype(_wide(net)) for theta in thetas]
+    if len(records) < 2:
+        raise ParameterError(f"thetas: needed at least two records, got {len(records)}")
+    coefficients, sizes = basis.on_parameters, abs(basis.on_parameters)
+    zero = to_fraction(0) if net.is_exact else 0.0
+    defect, worst = zero, (0, 0)
+    quadratic = drift = product(coefficients, records[0] * 0)
+    start = product(coefficients, records[0] ** 2)
+    peak = summed = zero
+    for t, (theta, later) in enumerate(pairwise(records)):
+        delta = later - theta
+        gradient = delta + decay * theta
+        relative = _ratios(product(coefficients, theta * gradient), product(sizes, abs(theta * gradient)))
+        for k, ratio in enumerate(relative):
+            if ratio > defect:
+                defect, worst = ratio, (t, k)
+        quadratic = quadratic + product(coefficients, delta**2)
+        drift = product(coefficients, later**2) - start
+        peak, summed = max([peak, *abs(drift)]), max([summed, *abs(quadratic)])
+    if tolerance is None:
+        tolerance = 0 if net.is_exact else float(np.sqrt(np.finfo(net.dtype).eps))
+    return ConservationReport(bool(defect <= tolerance), defect, worst, peak, summed, tolerance)
+
+
+def _ratios(numerators: Array, denominators: Array) -> list[Any]:
+    return [abs(a) / b if b else abs(a) for a, b in zip(numerators.tolist(), denominators.tolist(), strict=True)]

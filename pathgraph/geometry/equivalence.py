@@ -1,0 +1,325 @@
+"""Are two networks the same up to rescaling, or up to rescaling and a permutation of hidden neurons?
+
+Where the values of two networks differ by factors, the factors of the neurons follow along a spanning tree of the
+non-zero entries, from the inputs, the outputs and the constant behind the biases, whose factors are 1. Every other
+entry closes a cycle, and the product of the values around it (inverted where it is walked backward) is an invariant:
+either all of them agree, and the factors are found, or one differs, and is reported. A path from an input to an output
+is such a cycle.
+
+Permutations are found between the exact l1 normal forms, by colour refinement and then an isomorphism of coloured
+graphs (networkx); each candidate is verified as above. Derived here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.geometry.isomorphism import coloured, images, isomorphisms, keeps_ties, may_be_negative, refine
+from pathgraph.geometry.potentials import ends
+from pathgraph.graph.architecture import STRUCTURAL
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.scalars import Array, to_fraction
+
+__all__ = ["Equivalence", "find_rescaling"]
+
+
+@dataclass(frozen=True, repr=False)
+class Equivalence:
+    """Whether two networks are equivalent, and how, or why not; made by `find_rescaling`.
+
+    Attributes
+    ----------
+    factors : dict or None
+        From the hidden neurons of the first network to their factors, if it is equivalent to the second.
+    permutation : dict or None
+        From its neurons to those of the second network, if permutations were asked for and it is equivalent.
+    difference : str or None
+        Which invariant differs, if it is not equivalent.
+    where : tuple
+        The entries that show it: names as in ``net.parameters``.
+    values : tuple or None
+        The invariant of the first and of the second network, where it is a number.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.find_rescaling(pg.from_weights([[[1]], [[4]]]), pg.from_weights([[[2]], [[2]]]))
+    Equivalence(factors={(1, 0): 2.0})
+    """
+
+    factors: Mapping[Hashable, Any] | None
+    permutation: Mapping[Hashable, Hashable] | None = None
+    difference: str | None = None
+    where: tuple[Any, ...] = ()
+    values: tuple[Any, Any] | None = None
+
+    def __bool__(self) -> bool:
+        return self.difference is None
+
+    def __repr__(self) -> str:
+        if self.difference is not None:
+            numbers = "" if self.values is None else f": {self.values[0]} and {self.values[1]}"
+            return f"Equivalence(none: {self.difference}{numbers})"
+        permuted = "" if self.permutation is None else f", permutation={dict(self.permutation)!r}"
+        return f"Equivalence(factors={dict(self.factors or {})!r}{permuted})"
+
+
+def find_rescaling(
+    net: Network, other: Network, *, permutations: bool = False, max_candidates: int = 1000
+) -> Equivalence:
+    r"""Find the rescaling that turns one network into another, or an invariant in which they differ.
+
+    Parameters
+    ----------
+    net, other : Network
+        Of one kind of scalars, and of one architecture unless `permutations` is true.
+    permutations : bool
+        Also look for a permutation of the hidden neurons: ``other`` is then, up to the names of its neurons,
+        ``pg.rescale(net, factors)``. Inputs and outputs keep their order.
+    max_candidates : int
+        With `permutations`, give up after this many isomorphisms of the normal forms. More than one is tried only if
+        there are dead neurons, ties, or signs that identity neurons may change.
+
+    Returns
+    -------
+    Equivalence
+        True with ``.factors``, such that ``pg.rescale(net, factors)`` is `other`; false with ``.difference``.
+
+    Raises
+    ------
+    ParameterError
+        If the architectures or the kinds of scalars differ.
+    UnsupportedOperatorError
+        On symbolic networks; or if more than `max_candidates` isomorphisms would have to be tried.
+
+    Notes
+    -----
+    The factors are positive, except at identity neurons, as `rescale` has it. Neurons that only zeros connect to the
+    rest have factor 1. If no parameter is zero and every one lies on a path, the networks are equivalent if and only
+    if their path-liftings are equal and their parameters have equal signs (up to the signs that identity neurons may
+    change).
+
+    Exact networks are decided exactly. Floats are compared up to the rounding of `rescale`: the products around a
+    cycle of k entries may differ by 2k units in the last place. With `permutations` floats are taken as the rational
+    numbers that they are, so the factors must have rounded nothing (powers of two). Linear in the size of the
+    network without `permutations`; with them, exponential at worst.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]])
+    >>> pg.find_rescaling(net, pg.rescale(net, {(1, 0): 4}))
+    Equivalence(factors={(1, 0): 4.0, (1, 1): 1.0})
+    >>> pg.find_rescaling(net, net.with_theta([1, -2, 3, 1, 2, 1]))
+    Equivalence(none: the product along the path (0, 0) -> (1, 0) -> (2, 0): 1.0 and 2.0)
+    >>> swapped = pg.from_weights([[[3, 1], [2, -4]], [[1, 0.5]]])
+    >>> pg.find_rescaling(net, swapped, permutations=True).factors
+    {(1, 0): 2.0, (1, 1): 1.0}
+    """
+    for one in (net, other):
+        require_numbers(one, "find_rescaling")
+    if net.scalars != other.scalars:
+        raise ParameterError(f"other: needed a {net.scalars} network, as net is, got a {other.scalars} one")
+    if permutations:
+        return _permuted(net, other, max_candidates)
+    if net.architecture != other.architecture:
+        raise ParameterError(
+            "other: needed a network of the same architecture; with permutations=True only the numbers of inputs and "
+            "outputs must agree"
+        )
+    return _compared(net, other, np.arange(net.architecture.n_entries))
+
+
+# -- one permutation ----------------------------------------------------------------------------------------------
+
+
+def _compared(net: Network, other: Network, image: Array) -> Equivalence:
+    """The factors between `net` and `other`, whose entry ``image[e]`` answers to the entry e."""
+    architecture = net.architecture
+    before = [to_fraction(value) for value in net.values]
+    after = [to_fraction(value) for value in other.values[image]]
+    flexible = may_be_negative(net)
+    tail, head = ends(architecture)
+    for e, (a, b) in enumerate(zip(before, after, strict=True)):
+        what = None
+        if (a == 0) != (b == 0):
+            what = "zero in one network only"
+        elif architecture.role[e] == STRUCTURAL and a != b:
+            what = "structural, so it cannot be rescaled"
+        elif a * b < 0 and not (flexible[tail[e]] or flexible[head[e]]):
+            what = "of another sign"
+        if what is not None:
+            return _difference(net, f"{_describe(net, e)} is {what}", [e], (a, b))
+    forest = _Forest(net, before, after)
+    if forest.conflict is not None:
+        walk = forest.conflict
+        products = tuple(_around(values, walk) for values in (before, after))
+        return _difference(net, _walked(net, walk), [e for e, _ in walk], products)
+    factor = forest.oriented(flexible)
+    if isinstance(factor, int):
+        what = f"the sign of the products that lead to {architecture.nodes[factor - 1]!r}, which cannot be flipped"
+        return _difference(net, what, [e for e, _ in forest.walk_to(factor)], None)
+    scalar: Callable[[Any], Any] = to_fraction if net.is_exact else float
+    outer = {*architecture.input.tolist(), *architecture.output.tolist()}
+    return Equivalence({v: scalar(factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer})
+
+
+class _Forest:
+    """Factors along a spanning forest of the non-zero entries, rooted where the factors must be 1.
+
+    Attributes
+    ----------
+    factor : list
+        Of the constant and each neuron; 1 where no non-zero entry leads.
+    conflict : list of (entry, +1 or -1), or None
+        A closed walk around which the factors do not multiply to 1.
+    """
+
+    def __init__(self, net: Network, before: list[Fraction], after: list[Fraction]) -> None:
+        architecture = net.architecture
+        self.tail, self.head = (end.tolist() for end in ends(architecture))
+        size = architecture.n_nodes + 1
+        self.factor = [Fraction(1)] * size
+        self.parent: list[tuple[int, int] | None] = [None] * size  # the entry that led here, and its direction
+        self.tree = [-1] * size  # the root of each neuron; 0 for the constant, inputs and outputs
+        self.conflict: list[tuple[int, int]] | None = None
+        around: list[list[tuple[int, int]]] = [[] for _ in range(size)]
+        for e, value in enumerate(before):
+            if value:
+                around[self.tail[e]].append((e, 1))
+                around[self.head[e]].append((e, -1))
+        slack = 0 if net.is_exact else 2 * to_fraction(np.finfo(net.dtype).eps)
+        outer = [0, *(architecture.input + 1).tolist(), *(architecture.output + 1).tolist()]
+        for root in [*outer, *range(size)]:
+            if self.tree[root] >= 0:
+                continue
+            waiting = deque(outer if root == 0 else [root])
+            for v in waiting:
+                self.tree[v] = root
+            while waiting and self.conflict is None:
+                v = waiting.popleft()
+                for e, way in around[v]:
+                    u = self.head[e] if way > 0 else self.tail[e]
+                    factor = self.factor[v] * (after[e] / before[e]) ** way
+                    if self.tree[u] < 0:
+                        self.tree[u], self.factor[u], self.parent[u] = root, factor, (e, way)
+                        waiting.append(u)
+                    elif factor != self.factor[u]:
+                        walk = self.closed_by(e)
+                        if abs(factor - self.factor[u]) > slack * len(walk) * abs(self.factor[u]):
+                            self.conflict = walk
+
+    def walk_to(self, v: int) -> list[tuple[int, int]]:
+        """The entries from the root to a neuron, each with the direction in which it is walked."""
+        walk = []
+        while (step := self.parent[v]) is not None:
+            walk.append(step)
+            v = self.tail[step[0]] if step[1] > 0 else self.head[step[0]]
+        return walk[::-1]
+
+    def closed_by(self, e: int) -> list[tuple[int, int]]:
+        """The closed walk that an entry makes with the forest, along the entry."""
+        out, back = self.walk_to(self.tail[e]), self.walk_to(self.head[e])
+        while out and back and out[0] == back[0]:
+            out, back = out[1:], back[1:]
+        return [*out, (e, 1), *((b, -way) for b, way in reversed(back))]
+
+    def oriented(self, flexible: Array) -> list[Fraction] | int:
+        """The factors, with the sign of each floating tree chosen; or a neuron whose factor has a wrong sign."""
+        wrong: dict[int, set[int]] = {}
+        for v, factor in enumerate(self.factor):
+            if not flexible[v]:
+                wrong.setdefault(self.tree[v], set()).add(-1 if factor < 0 else 1)
+        for v, factor in enumerate(self.factor):
+            signs = wrong.get(self.tree[v], {1})
+            if not flexible[v] and factor < 0 and (self.tree[v] == 0 or len(signs) > 1):
+                return v
+        return [-factor if wrong.get(self.tree[v]) == {-1} else factor for v, factor in enumerate(self.factor)]
+
+
+def _around(values: list[Fraction], walk: list[tuple[int, int]]) -> Fraction:
+    out = Fraction(1)
+    for e, way in walk:
+        out *= values[e] ** way
+    return out
+
+
+def _walked(net: Network, walk: list[tuple[int, int]]) -> str:
+    """What the product around a closed walk is called."""
+    architecture = net.architecture
+    ways = {way for _, way in walk}
+    if len(ways) == 1:
+        entries = [e for e, _ in walk][:: ways.pop()]
+        tail, head = ends(architecture)
+        chained = all(head[e] == tail[f] for e, f in pairwise(entries))
+        if chained:
+            stops = [int(tail[entries[0]]), *(int(head[e]) for e in entries)]
+            path = " -> ".join(repr(architecture.nodes[v - 1]) for v in stops if v)
+            return f"the product along the path {path}" + (", with its bias" if stops[0] == 0 else "")
+    parts = (f"{'' if way > 0 else 'over '}{_describe(net, e)}" for e, way in walk)
+    return f"the product of {', '.join(parts)}"
+
+
+def _describe(net: Network, entry: int) -> str:
+    name = net.architecture.entry_name(entry)
+    if entry >= net.architecture.n_edges:
+        return f"the bias of {name!r}"
+    return f"the weight of {name[0]!r} -> {name[1]!r}"
+
+
+def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equivalence:
+    if values is not None and not net.is_exact:
+        values = tuple(map(float, values))
+    return Equivalence(None, None, what, tuple(net.architecture.entry_name(e) for e in entries), values)
+
+
+# -- all permutations ---------------------------------------------------------------------------------------------
+
+
+def _permuted(net: Network, other: Network, max_candidates: int) -> Equivalence:
+    if isinstance(max_candidates, bool) or not isinstance(max_candidates, (int, np.integer)) or max_candidates < 1:
+        raise ParameterError(f"max_candidates: needed an integer >= 1, got {max_candidates!r}")
+    for what, a, b in _sizes(net, other):
+        if a != b:
+            return Equivalence(None, None, f"the number of {what}", (), (a, b))
+    graphs = coloured(net), coloured(other)
+    difference = refine(*graphs)
+    if difference is not None:
+        name, counts = difference
+        what = f"the number of neurons that look like {name!r} in normal form"
+        return Equivalence(None, None, what, (name,), counts)
+    reason = "no isomorphism of the graphs keeps the normal form"
+    for count, mapping in enumerate(isomorphisms(*graphs)):
+        if count == max_candidates:
+            raise UnsupportedOperatorError(
+                f"find_rescaling: none of {max_candidates} isomorphisms of the normal forms is a rescaling (the last: "
+                f"{reason}); raise max_candidates to go on"
+            )
+        image = images(net, other, mapping)
+        if not keeps_ties(net, other, image):
+            reason = "no permutation that keeps the normal form keeps the ties, too"
+            continue
+        verdict = _compared(net, other, image)
+        if verdict:
+            return Equivalence(verdict.factors, {v: other.nodes[mapping[i]] for i, v in enumerate(net.nodes)})
+        reason = f"no permutation that keeps the normal form fits; for the last one, {verdict.difference}"
+    return Equivalence(None, None, reason)
+
+
+def _sizes(net: Network, other: Network) -> Iterator[tuple[str, int, int]]:
+    for what in ("inputs", "outputs", "hidden"):
+        yield "hidden neurons" if what == "hidden" else what, len(getattr(net, what)), len(getattr(other, what))
+    yield "edges", net.architecture.n_edges, other.architecture.n_edges
+    yield "biases", len(net.architecture.biased), len(other.architecture.biased)

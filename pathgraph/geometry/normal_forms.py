@@ -1,0 +1,402 @@
+r"""Two more normal forms of a rescaling orbit, found by convex minimisation: balanced, and path-conditioned.
+
+Write a rescaling as :math:`\theta_i e^{y_i}` with :math:`y = C^\top z`, z a combination of the potentials of
+`pathgraph.geometry.potentials`, and C their differences.
+
+* `balance` minimises :math:`\sum_i \theta_i^2 e^{2 y_i}`. At the minimum every conserved quantity of gradient flow is
+zero.
+* `path_condition` makes the diagonal :math:`g_i = (\partial\Phi^\top \partial\Phi)_{ii}` as even as it can be: it
+  minimises :math:`n \log \sum_i g_i e^{-2 y_i} + 2 \sum_i y_i`, which is n times the logarithm of the ratio of the
+  arithmetic to the geometric mean of the rescaled diagonal, up to a constant.
+
+Both are :math:`n \log \sum_i e^{\ell_i + a (C^\top z)_i} - r \sum_i (C^\top z)_i`, convex, with a minimum, and one
+minimiser up to what changes no parameter. It is found by coordinate steps, in closed form, with Newton steps in
+between that are kept only where they pay; the residual of the result is measured anew, on the parameters that are
+returned.
+
+`~pathgraph.normalize` is the third normal form: in closed form, and exact.
+
+Sources: ENorm is that of arXiv 1902.10416, path-conditioning that of arXiv 2602.19799; fixed, tied and dead values are
+derived here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
+from pathgraph.graph.architecture import PARAMETER
+from pathgraph.graph.network import Network
+from pathgraph.graph.scalars import Array
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.semirings import LOG
+from pathgraph.pathsum.sweep import back, buffer, edge_values, sweep
+
+__all__ = ["NormalForm", "balance", "path_condition"]
+
+
+@dataclass(frozen=True)
+class NormalForm:
+    """A normal form, and how well it is one; made by `balance` and `path_condition`.
+
+    Attributes
+    ----------
+    net : Network
+        The network in normal form.
+    factors : dict
+        The factors of the hidden neurons that were rescaled.
+    residual : float
+        The largest violation of the conditions of stationarity by ``net``, relative to the terms that cancel in it.
+    sweeps : int
+        Rounds of coordinate steps that were made.
+    tolerance : float
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.balance(pg.from_weights([[[1]], [[4]]])).net.theta
+    array([2., 2.])
+    """
+
+    net: Network
+    factors: Mapping[Hashable, float]
+    residual: float
+    sweeps: int
+    tolerance: float
+
+    def __bool__(self) -> bool:
+        return self.residual <= self.tolerance
+
+
+def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1000) -> NormalForm:
+    r"""The network of the orbit with the smallest Euclidean norm of the parameters.
+
+    It is the one where gradient flow conserves zeros: at every hidden neuron v,
+    :math:`\|\theta^{\to v}\|^2 + b_v^2 = \|\theta^{v \to}\|^2`, if nothing is fixed or tied.
+
+    Parameters
+    ----------
+    net : Network
+        Of floats. Frozen and structural values stay, tied ones stay tied: the orbit is that of the group acting on the
+        parameters.
+    tolerance : float, optional
+        The residual that is good enough; 4096 units of round-off of the network's dtype by default.
+    max_sweeps : int
+        Stop after this many rounds of coordinate steps. The result is then false.
+
+    Returns
+    -------
+    NormalForm
+        With ``.net``, ``.factors`` and ``.residual``; true if the residual is at most the tolerance.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        On exact networks, for which it is irrational (use ``net.to_float()``), and symbolic ones.
+    RangeError
+        If a value leaves the range of floats.
+
+    Notes
+    -----
+    Parameters on no path of non-zero values are set to 0: they are where no minimum is attained, and change neither
+    the function nor the path-lifting. The others have one balanced representative: the norm is a strictly convex
+    function of their logarithms. One round costs one operation per parameter; the number of rounds grows with the
+    depth.
+
+    References
+    ----------
+    arXiv 1902.10416 (ENorm); existence, fixed, tied and dead values are derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.balance(pg.from_weights([[[3, 0]], [[48]]])).net.theta
+    array([12.,  0., 12.])
+    """
+    limit = _tolerance(net, "balance", tolerance)
+    live = reach(net.architecture, net.values != 0)
+    basis = potentials(net.architecture, live.on_path)
+    theta = np.where(basis.acts_on, net.theta.astype(np.float64), 0)
+    counted = np.flatnonzero(basis.acts_on)
+    objective = _Objective(basis.on_parameters[:, counted], 2 * np.log(np.abs(theta[counted])), power=2, linear=0)
+    z, sweeps = objective.minimise(limit, max_sweeps)
+    balanced = net.with_theta(_rounded(theta * np.exp(basis.on_parameters.T @ z), net))
+    final = _Objective(objective.exponents, 2 * _log_abs(balanced.theta[counted]), power=2, linear=0)
+    return NormalForm(balanced, _factors(basis, z), final.residual(np.zeros(len(z))), sweeps, limit)
+
+
+def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1000) -> NormalForm:
+    r"""The network of the orbit whose path-lifting is best conditioned, as far as the diagonal tells.
+
+    Parameters
+    ----------
+    net : Network
+        Of floats. Frozen and structural values stay, tied ones stay tied. No path may meet a parameter twice.
+    tolerance, max_sweeps
+        As in `balance`.
+
+    Returns
+    -------
+    NormalForm
+        With ``.net``, ``.factors`` and ``.residual``; true if the residual is at most the tolerance.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        On exact and symbolic networks, and if a path meets a tied parameter twice.
+    RangeError
+        If a value leaves the range of floats.
+
+    Notes
+    -----
+    :math:`g_i = \partial \|\Phi\|_2^2 / \partial(\theta_i^2)` for a parameter i that no path meets twice: a forward and
+    a backward sweep of squares, in logarithms, so that nothing overflows. Rescaling multiplies it by
+    :math:`\lambda_i^{-2}`. The condition at a hidden neuron, with nothing fixed or tied, is
+    :math:`n\,(\sum_{out} g - \sum_{in} g) / \sum g = \#out - \#in`. Zero parameters count where their :math:`g_i > 0`
+    joins neurons on paths; those on no path are set to 0 and do not count.
+
+    References
+    ----------
+    arXiv 2602.19799; fixed, tied and dead values are derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> form = pg.path_condition(pg.from_weights([[[3]], [[48]]]))
+    >>> form.net.theta, bool(form)
+    (array([12., 12.]), True)
+    """
+    limit = _tolerance(net, "path_condition", tolerance)
+    live = reach(net.architecture, net.values != 0)
+    counted = _counted(net, live)
+    _refuse_repeats(net, counted)
+    basis = potentials(net.architecture, counted)
+    chosen = np.flatnonzero(basis.acts_on)
+    alive = potentials(net.architecture, live.on_path).acts_on
+    pruned = net.with_theta(np.where(alive, net.theta, 0))
+    exponents = -basis.on_parameters[:, chosen]
+    objective = _Objective(exponents, _log_diagonal(pruned, counted)[chosen], power=1, linear=1)
+    z, sweeps = objective.minimise(limit, max_sweeps)
+    conditioned = net.with_theta(_rounded(pruned.theta * np.exp(basis.on_parameters.T @ z / 2), net))
+    final = _Objective(exponents, _log_diagonal(conditioned, counted)[chosen], power=1, linear=1)
+    return NormalForm(conditioned, _factors(basis, z / 2), final.residual(np.zeros(len(z))), sweeps, limit)
+
+
+class _Objective:
+    r"""The function :math:`F(z) = n \log \sum_i e^{\ell_i + a (C^\top z)_i} - r \sum_i (C^\top z)_i`.
+
+    Parameters
+    ----------
+    exponents : csr_array of int, shape (n_directions, n)
+        C.
+    logs : ndarray, shape (n,)
+    power, linear : int
+        a and r.
+    """
+
+    def __init__(self, exponents: csr_array, logs: Array, *, power: int, linear: int) -> None:
+        self.exponents = exponents
+        self.logs = logs
+        self.power, self.linear = power, linear
+        self.size = exponents.shape[1]
+        self.total = linear * np.asarray(exponents.sum(axis=1), dtype=np.float64)
+        self.absolute = abs(exponents)
+
+    def _shares(self, z: Array) -> Array:
+        logs = self.logs + self.power * (self.exponents.T @ z)
+        return np.asarray(np.exp(logs - _log_total(logs)))
+
+    def gradient(self, z: Array) -> Array:
+        """The gradient over the power."""
+        return np.asarray(self.size * (self.exponents @ self._shares(z)) - self.total / self.power)
+
+    def residual(self, z: Array) -> float:
+        """The largest component of the gradient, relative to the sum of the absolute values of its terms."""
+        if not len(z):
+            return 0.0
+        terms = self.size * (self.absolute @ self._shares(z)) + np.abs(self.total) / self.power
+        return float(np.max(np.abs(self.gradient(z)) / np.where(terms > 0, terms, 1)))
+
+    def minimise(self, tolerance: float, max_sweeps: int) -> tuple[Array, int]:
+        """Rounds of coordinate steps, each followed by Newton steps for as long as they pay."""
+        z = np.zeros(self.exponents.shape[0])
+        sweeps = 0
+        while self.residual(z) > tolerance and sweeps < max_sweeps:
+            self._round(z)
+            sweeps += 1
+            while self.residual(z) > tolerance:
+                better = self._newton(z)
+                if better is None:
+                    break
+                z = better
+        return z, sweeps
+
+    def _value(self, z: Array) -> float:
+        moved = self.exponents.T @ z
+        return float(self.size * _log_total(self.logs + self.power * moved) - self.linear * moved.sum())
+
+    def _round(self, z: Array) -> None:
+        """Minimise along each direction in turn, in place."""
+        rows = self.exponents
+        logs = self.logs + self.power * (rows.T @ z)
+        for k in range(len(z)):
+            part = slice(rows.indptr[k], rows.indptr[k + 1])
+            touched, exponents = rows.indices[part], rows.data[part]
+            if len(touched):
+                rest = _log_rest(logs, touched) if self.linear else -np.inf
+                step = _step(logs[touched], exponents, rest, self.size, self.total[k]) / self.power
+                z[k] += step
+                logs[touched] += self.power * exponents * step
+
+    def _newton(self, z: Array) -> Array | None:
+        """The end of a damped Newton step, if it makes the function smaller, or the residual half as large."""
+        from scipy.sparse.linalg import LinearOperator, cg  # here and below: slow to import, rarely needed
+
+        shares = self._shares(z)
+        scale = self.power * self.size
+
+        def curvature(direction: Array) -> Array:
+            along = self.exponents.T @ direction.ravel()
+            return np.asarray(scale * (self.exponents @ (shares * (along - shares @ along))))
+
+        diagonal = scale * (csr_array(self.exponents**2) @ shares) + np.finfo(float).tiny
+        shape = (len(z), len(z))
+        operator = LinearOperator(shape, matvec=curvature, dtype=np.float64)
+        preconditioner = LinearOperator(shape, matvec=lambda v: v.ravel() / diagonal, dtype=np.float64)
+        gradient = self.gradient(z)
+        step, _ = cg(operator, -gradient, rtol=1e-6, maxiter=len(z) + 10, M=preconditioner)
+        residual, value, slope = self.residual(z), self._value(z), self.power * float(gradient @ step)
+        for fraction in (1.0, 0.5, 0.25, 0.125):
+            better = z + fraction * step
+            decrease = value - self._value(better)
+            if 2 * self.residual(better) < residual or decrease > max(-0.1 * fraction * slope, 1e-12 * abs(value)):
+                return np.asarray(better)
+        return None
+
+
+def _log_total(logs: Array) -> float:
+    """The logarithm of the sum of the exponentials."""
+    top = logs.max(initial=-np.inf)
+    return float(top + np.log(np.exp(logs - top).sum())) if top > -np.inf else -np.inf
+
+
+def _log_rest(logs: Array, touched: Array) -> float:
+    """The logarithm of the sum of the exponentials of all but some of the logarithms."""
+    top = logs.max()
+    total, part = np.exp(logs - top).sum(), np.exp(logs[touched] - top).sum()
+    if part < total / 2:
+        return float(top + np.log(total - part))
+    return _log_total(np.delete(logs, touched))
+
+
+def _step(logs: Array, exponents: Array, rest: float, size: int, total: float) -> float:
+    r"""The t with :math:`n \sum_i c_i m_i e^{c_i t} = r (\rho + \sum_i m_i e^{c_i t})`; m and rho come as logarithms.
+
+    In closed form where every c is 1 or -1: with :math:`X = e^t`, B and C the sums where c is 1 and -1, it is the
+    positive root of :math:`(n - r) B X^2 - r \rho X - (n + r) C = 0`.
+    """
+    if (abs(exponents) == 1).all():
+        up, down = exponents == 1, exponents == -1
+        b = _log_total(logs[up]) + np.log(size - total) if up.any() else -np.inf
+        c = _log_total(logs[down]) + np.log(size + total) if down.any() else -np.inf
+        if np.isinf(b) or np.isinf(c):
+            return 0.0  # flat: the potential acts on one side only, where all potentials act alike
+        # X = (h + sqrt(h^2 + e^(b+c))) e^-b with 2h = r rho, all of it relative to e^((b+c)/2).
+        half = np.sign(total) * np.exp(np.log(abs(total) / 2) + rest - (b + c) / 2) if total and rest > -np.inf else 0.0
+        return float(np.arcsinh(half) + (c - b) / 2)
+
+    def slope(t: float) -> float:
+        moved = logs + exponents * t
+        top = max(rest, float(moved.max()))
+        shares = np.exp(moved - top)
+        return float(size * (exponents @ shares) - total * (np.exp(rest - top) + shares.sum()))
+
+    from scipy.optimize import brentq
+
+    width = 1.0
+    while slope(width) < 0 < width < 2000:
+        width *= 2
+    low = -1.0
+    while slope(low) > 0 > low > -2000:
+        low *= 2
+    return float(brentq(slope, low, width, xtol=1e-15)) if slope(low) < 0 < slope(width) else 0.0
+
+
+def _counted(net: Network, live: Reach) -> Array:
+    """The entries on paths, and the zero parameters between neurons on paths: mask of shape (n_entries,)."""
+    tail, head = ends(net.architecture)
+    between = live.on_neuron[tail] & live.on_neuron[head] & (net.architecture.role == PARAMETER)
+    return np.asarray(live.on_path | (between & (net.values == 0)))
+
+
+def _refuse_repeats(net: Network, counted: Array) -> None:
+    """Refuse parameters that a path may meet twice: their diagonal is no sum over places."""
+    architecture = net.architecture
+    if not architecture.is_tied:
+        return
+    import networkx as nx
+
+    tail, head = ends(architecture)
+    graph = nx.DiGraph(zip(tail[counted].tolist(), head[counted].tolist(), strict=True))
+    places: dict[int, list[int]] = {}
+    for e in np.flatnonzero(counted & (architecture.role == PARAMETER)).tolist():
+        places.setdefault(int(architecture.parameter[e]), []).append(e)
+    for parameter, entries in places.items():
+        for e in entries if len(entries) > 1 else []:
+            later = nx.descendants(graph, int(head[e])) | {int(head[e])}
+            if any(int(tail[f]) in later for f in entries):
+                raise UnsupportedOperatorError(
+                    f"path_condition: a path meets the tied parameter {architecture.parameters[parameter]!r} twice, so "
+                    "its diagonal is no sum over places; use balance, or cut the tie"
+                )
+
+
+def _log_diagonal(net: Network, counted: Array) -> Array:
+    r"""Per parameter :math:`\log g_i`, summed over the counted places; minus infinity where there is none."""
+    architecture = net.architecture
+    tail, head = ends(architecture)
+    squares = tuple(2 * value for value in edge_values(net, LOG))
+    x, y = buffer(net, LOG), buffer(net, LOG)
+    x[0, CONSTANT] = x[0, net.dag.inputs] = y[0, net.dag.outputs] = 0
+    sweep(net, [(squares, None)], x, ring=LOG)
+    back(net, [(squares, None)], y, ring=LOG)
+    out = np.full(architecture.n_parameters, -np.inf)
+    places = np.flatnonzero(counted & (architecture.role == PARAMETER))
+    np.logaddexp.at(out, architecture.parameter[places], x[0, tail[places]] + y[0, head[places]])
+    return out
+
+
+def _log_abs(values: Array) -> Array:
+    return np.asarray(np.log(np.abs(values.astype(np.float64))))
+
+
+def _tolerance(net: Network, function: str, tolerance: float | None) -> float:
+    if net.scalars != "float":
+        what = "for which it is irrational; use net.to_float()" if net.is_exact else "without numbers"
+        raise UnsupportedOperatorError(f"{function}: needed a float network, got a {net.scalars} one, {what}")
+    if tolerance is None:
+        return 4096 * float(np.finfo(net.dtype).eps)
+    if isinstance(tolerance, bool) or not tolerance > 0:
+        raise ParameterError(f"tolerance: needed a number > 0, got {tolerance!r}")
+    return float(tolerance)
+
+
+def _rounded(theta: Array, net: Network) -> Array:
+    with np.errstate(over="ignore", under="ignore"):
+        out = theta.astype(net.dtype)
+    if not (np.isfinite(out).all() and ((out == 0) == (theta == 0)).all()):
+        raise RangeError(f"normal form: a parameter leaves the range of {net.dtype}; use a wider type")
+    return np.asarray(out)
+
+
+def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
+    exponents = basis.on_neurons.T @ z
+    with np.errstate(over="ignore", under="ignore"):
+        factors = np.exp(exponents)
+    moved = np.unique(basis.on_neurons.indices).tolist()
+    return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}

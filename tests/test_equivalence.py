@@ -1,0 +1,190 @@
+"""Recovering rescalings and permutations, or the invariant that differs."""
+
+from fractions import Fraction
+from random import Random
+
+import networkx as nx
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import pathgraph as pg
+from pathgraph.testing import relu_dags, rescalings
+from tests.networks import REGISTRY, on_networks
+
+HALF = Fraction(1, 2)
+
+
+def contents(net):
+    """Neurons and edges with their attributes, in no order."""
+    return dict(net.graph.nodes(data=True)), {(u, v): data for u, v, data in net.graph.edges(data=True)}
+
+
+def shuffled(net, seed):
+    """The same network, its hidden neurons inserted in another order and all neurons renamed."""
+    graph, random = pg.to_networkx(net), Random(seed)
+    hidden = [v for v in graph if v in set(net.hidden)]
+    random.shuffle(hidden)
+    rest = iter(hidden)
+    order = [next(rest) if v in set(net.hidden) else v for v in graph]
+    other = nx.DiGraph()
+    other.add_nodes_from((v, graph.nodes[v]) for v in order)
+    other.add_edges_from(graph.edges(data=True))
+    return pg.from_networkx(nx.relabel_nodes(other, {v: f"n{i}" for i, v in enumerate(order)}), dtype=object)
+
+
+@pytest.mark.parametrize("seed", range(2))
+@on_networks()
+def test_a_rescaling_is_recovered(case, seed):
+    other = pg.rescale(case.net, pg.random_rescaling(case.net, seed))
+    found = pg.find_rescaling(case.net, other)
+    assert found
+    assert pg.rescale(case.net, found.factors) == other
+    assert found.difference is None
+    if case.is_dyadic:
+        assert pg.find_rescaling(case.float64, other.to_float())
+
+
+@on_networks(lambda case: len(case.graph) <= 40)
+def test_a_permutation_is_recovered(case):
+    other = shuffled(pg.rescale(case.net, pg.random_rescaling(case.net, 0)), 0)
+    found = pg.find_rescaling(case.net, other, permutations=True)
+    assert found, found
+    back = nx.relabel_nodes(pg.to_networkx(pg.rescale(case.net, found.factors)), dict(found.permutation))
+    assert contents(pg.from_networkx(back, dtype=object)) == contents(other)
+
+
+@settings(max_examples=100)
+@given(relu_dags().flatmap(lambda net: st.tuples(st.just(net), rescalings(net, negative=["identity"]))))
+def test_random_networks(instance):
+    net, factors = instance
+    other = pg.rescale(net, factors)
+    found = pg.find_rescaling(net, other)
+    assert found
+    assert pg.rescale(net, found.factors) == other
+    assert pg.find_rescaling(net, shuffled(other, 1), permutations=True)
+
+
+@settings(max_examples=100)
+@given(
+    relu_dags(roles=["parameter"], ties=False).flatmap(lambda net: st.tuples(st.just(net), rescalings(net))),
+    st.integers(0, 30),
+    st.sampled_from([Fraction(2), Fraction(-1), Fraction(0)]),
+)
+def test_a_changed_parameter_is_no_rescaling_unless_the_lifting_is_equal(instance, index, factor):
+    net, factors = instance
+    if not len(net.theta):
+        return
+    theta = net.theta.copy()
+    theta[index % len(theta)] *= factor
+    other = pg.rescale(net.with_theta(theta), factors)
+    found = pg.find_rescaling(net, other)
+    if found:
+        assert pg.rescale(net, found.factors) == other
+        assert pg.path_lifting(net) == pg.path_lifting(other)
+    else:
+        assert found.factors is None
+        assert found.difference
+        for value in found.values or ():
+            assert isinstance(value, Fraction)
+        assert found.values is None or found.values[0] != found.values[1]
+
+
+def test_what_differs():
+    net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[2, 0], None], dtype=object)
+
+    def difference(theta):
+        found = pg.find_rescaling(net, net.with_theta(theta))
+        assert not found
+        return found
+
+    found = difference([1, -2, 2, 3, 1, 0, 2, 1])
+    assert found.difference == "the product along the path (1, 0) -> (2, 0), with its bias"
+    assert found.values == (2, 4)
+    assert found.where == ((1, 0), ((1, 0), (2, 0)))
+    assert repr(found) == f"Equivalence(none: {found.difference}: 2 and 4)"
+    assert difference([1, -2, 2, 3, 1, 1, 1, 1]).difference == "the bias of (1, 1) is zero in one network only"
+    assert difference([-1, -2, 2, 3, 1, 0, 1, 1]).difference == "the weight of (0, 0) -> (1, 0) is of another sign"
+    found = difference([2, -2, 2, 3, 1, 0, 1, 1])
+    assert found.difference.startswith("the product of the weight of (0, 0) -> (1, 0), over ")
+    assert len(found.where) == 2
+
+
+def test_structural_values_and_signs_of_chains():
+    skip = REGISTRY["skip"].net
+    changed = pg.to_networkx(skip)
+    u, v = next((u, v) for u, v, data in changed.edges(data=True) if data.get("role") == "structural")
+    changed.edges[u, v]["weight"] *= 2
+    found = pg.find_rescaling(skip, pg.from_networkx(changed, dtype=object))
+    assert "structural" in found.difference
+    graph = nx.DiGraph([("x", "h"), ("h", "r"), ("r", "y")])
+    nx.set_edge_attributes(graph, Fraction(1), "weight")
+    for node, activation in zip("xhry", ("input", "identity", "relu", "identity"), strict=True):
+        graph.nodes[node]["activation"] = activation
+    net = pg.from_networkx(graph)
+    assert pg.find_rescaling(net, net.with_theta([-1, -1, 1])).factors == {"h": -1, "r": 1}
+    assert "sign" in pg.find_rescaling(net, net.with_theta([1, -1, -1])).difference
+
+
+def test_floats_are_compared_up_to_the_rounding_of_rescale():
+    net = REGISTRY["dense"].rough.float64
+    random = np.random.default_rng(0)
+    factors = {v: float(np.exp(random.normal())) for v in net.hidden}
+    found = pg.find_rescaling(net, pg.rescale(net, factors))
+    assert found
+    assert all(abs(found.factors[v] / lam - 1) < 1e-14 for v, lam in factors.items())
+    theta = net.theta.copy()
+    theta[0] *= 1 + 1e-12
+    assert not pg.find_rescaling(net, net.with_theta(theta))
+
+
+def test_permutations_of_different_networks():
+    net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)
+
+    def difference(*weights):
+        return pg.find_rescaling(net, pg.from_weights(*weights, dtype=object), permutations=True)
+
+    assert difference([[[1, -2]], [[1]]]).difference == "the number of hidden neurons"
+    assert difference([[[1, -2, 0], [3, 1, 0]], [[1, 1]]]).values == (2, 3)
+    assert difference([[[1, -2], [3, 1]], [[1, 1]]], [None, [1]]).difference == "the number of biases"
+    assert "look like" in difference([[[1, -2], [3, 1]], [[1, 2]]]).difference
+    assert difference([[[3, 1], [2, -4]], [[1, HALF]]]).factors == {(1, 0): 2, (1, 1): 1}
+
+
+def test_colour_refinement_is_not_enough():
+    """Two layers joined by one cycle of 12 edges, or by two cycles of 6: all neurons of a layer look alike."""
+
+    def net(followers):
+        matrix = [[int(j in (i, followers[i])) for j in range(6)] for i in range(6)]
+        return pg.from_weights([[[1]] * 6, matrix, [[1] * 6]], dtype=object)
+
+    one, two = net([1, 2, 3, 4, 5, 0]), net([1, 2, 0, 4, 5, 3])
+    assert pg.find_rescaling(one, shuffled(one, 3), permutations=True)
+    found = pg.find_rescaling(one, two, permutations=True)
+    assert found.difference == "no isomorphism of the graphs keeps the normal form"
+
+
+def test_ties_are_permuted_with_their_places():
+    def net(first, second):
+        graph = nx.DiGraph()
+        graph.add_nodes_from(["x0", "x1"], activation="input")
+        for v in ("h0", "h1"):
+            graph.add_node(v, activation="relu")
+        graph.add_node("y", activation="identity")
+        for i, (u, v) in enumerate([("x0", "h0"), ("x1", "h1"), ("h0", "y"), ("h1", "y")]):
+            graph.add_edge(u, v, weight=Fraction(1), **({"parameter": "a"} if i in (first, second) else {}))
+        return pg.from_networkx(graph)
+
+    assert pg.find_rescaling(net(0, 1), net(0, 1), permutations=True)
+    assert "ties" in pg.find_rescaling(net(0, 1), net(2, 3), permutations=True).difference
+
+
+def test_wrong_arguments():
+    net, other = pg.from_weights([[[1.0]]]), pg.from_weights([[[1.0, 2.0]]])
+    with pytest.raises(pg.ParameterError, match="same architecture"):
+        pg.find_rescaling(net, other)
+    with pytest.raises(pg.ParameterError, match="needed a float network"):
+        pg.find_rescaling(net, net.to_exact())
+    with pytest.raises(pg.ParameterError, match="max_candidates"):
+        pg.find_rescaling(net, net, permutations=True, max_candidates=0)
