@@ -50,10 +50,7 @@ from pathgraph.graph.subnetwork import subnetwork
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
-from pathgraph.pathsum import semirings
-from pathgraph.pathsum.paths import heaviest_path, sample_paths
-from pathgraph.pathsum.semirings import Semiring
-from pathgraph.pathsum.sums import (
+from pathgraph.path_sums import (
     SignFlipMasses,
     count_paths,
     depth,
@@ -62,6 +59,9 @@ from pathgraph.pathsum.sums import (
     path_sum,
     sign_flip_masses,
 )
+from pathgraph.paths import heaviest_path, sample_paths
+from pathgraph.pathsum import semirings
+from pathgraph.pathsum.semirings import Semiring
 from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 __all__ = [

@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike
 
 from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array, as_values, refuse_floats
+from pathgraph.scalars import Array, as_values, refuse_floats
 
 __all__ = ["Inputs", "exponent", "generator", "half_widths", "per_input"]
 

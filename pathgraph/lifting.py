@@ -24,12 +24,12 @@ from scipy.sparse import csr_array
 
 from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, frozen, object_array
+from pathgraph.path_sums import depth
+from pathgraph.paths import Path, Paths
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.listing import Path, Paths
 from pathgraph.pathsum.semirings import SCALED, SCALED_DTYPE, scaled, scaled_product, scaled_to_float
-from pathgraph.pathsum.sums import depth
+from pathgraph.scalars import Array, frozen, object_array
 
 if TYPE_CHECKING:
     import sympy

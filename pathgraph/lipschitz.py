@@ -18,11 +18,11 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array, to_fraction
 from pathgraph.norms import joined, norm, power_sums, product
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import REAL, scaled, scaled_to_float
 from pathgraph.pathsum.sweep import Pools, buffer, is_safe, sweep
+from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["input_lipschitz"]
 

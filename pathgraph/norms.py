@@ -24,7 +24,6 @@ from numpy.typing import DTypeLike
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import GraphError, PathNormOverflowError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, float_type, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import (
@@ -42,6 +41,7 @@ from pathgraph.pathsum.semirings import (
     scaled_total,
 )
 from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
+from pathgraph.scalars import Array, float_type, object_array, to_fraction
 
 __all__ = ["joined", "log_path_norm", "norm", "operator_norm_product", "path_norm", "power_sums", "product", "quotient"]
 

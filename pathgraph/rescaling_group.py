@@ -17,7 +17,7 @@ import numpy as np
 
 from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array
+from pathgraph.scalars import Array
 
 __all__ = ["directions", "tied_entries"]
 

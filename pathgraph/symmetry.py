@@ -27,11 +27,11 @@ from pathgraph.arguments import exponent, generator
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 from pathgraph.norms import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.semirings import scaled, scaled_to_float
 from pathgraph.rescaling_group import directions, tied_entries
+from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 
 LARGEST_POWER = 1000
 

@@ -27,7 +27,7 @@ from scipy.sparse import csr_array
 from pathgraph.errors import ParameterError
 from pathgraph.geometry.potentials import generic_potentials, product
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, to_fraction
+from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["ConservationReport", "ConservedQuantities", "check_conservation", "conserved_quantities"]
 

@@ -26,7 +26,7 @@ from pathgraph.geometry.isomorphism import coloured, images, isomorphisms, keeps
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, to_fraction
+from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["Equivalence", "find_rescaling"]
 

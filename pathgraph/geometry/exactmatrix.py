@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
-from pathgraph.graph.scalars import Array, is_symbol, object_array
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.scalars import Array, is_symbol, object_array
 
 __all__ = ["ExactMatrix", "echelon", "null_space"]
 

@@ -18,8 +18,8 @@ import numpy as np
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import ROLES, STRUCTURAL
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array, to_fraction
 from pathgraph.pathsum.blocks import IDENTITY
+from pathgraph.scalars import Array, to_fraction
 from pathgraph.symmetry import normalize
 
 __all__ = ["coloured", "images", "isomorphisms", "keeps_ties", "may_be_negative", "refine"]

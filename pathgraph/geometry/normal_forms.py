@@ -32,10 +32,10 @@ from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorErro
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.semirings import LOG
 from pathgraph.pathsum.sweep import back, buffer, edge_values, sweep
+from pathgraph.scalars import Array
 
 __all__ = ["NormalForm", "balance", "path_condition"]
 

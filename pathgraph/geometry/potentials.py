@@ -23,7 +23,7 @@ from scipy.sparse import csr_array
 from pathgraph.geometry.exactmatrix import null_space
 from pathgraph.graph.architecture import PARAMETER, Architecture
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array
+from pathgraph.scalars import Array
 
 __all__ = ["Potentials", "Reach", "ends", "generic_potentials", "potentials", "product", "reach"]
 

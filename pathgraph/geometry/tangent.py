@@ -24,12 +24,12 @@ from pathgraph.geometry.exactmatrix import ExactMatrix
 from pathgraph.geometry.potentials import ends, reach
 from pathgraph.geometry.rank import generic_rank
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array
 from pathgraph.lifting import entry_activations, path_activations, path_lifting
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import REAL
 from pathgraph.pathsum.sweep import back, buffer
+from pathgraph.scalars import Array, object_array
 
 __all__ = ["FunctionalDimension", "functional_dimension", "parameter_jacobian", "tangent_kernel"]
 

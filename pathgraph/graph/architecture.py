@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.errors import GraphError
-from pathgraph.graph.scalars import frozen
 from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
 from pathgraph.pathsum.level_numpy import LevelBlock
+from pathgraph.scalars import frozen
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = ["ACTIVATIONS", "FROZEN", "PARAMETER", "ROLES", "STRUCTURAL", "Architecture", "EntryNames"]
 

@@ -14,11 +14,11 @@ import numpy as np
 
 from pathgraph.errors import GraphError
 from pathgraph.graph.architecture import PARAMETER, Architecture
-from pathgraph.graph.scalars import frozen
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
+from pathgraph.scalars import frozen
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = ["compile_architecture", "longest_distances"]
 

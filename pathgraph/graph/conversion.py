@@ -21,11 +21,11 @@ from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, ROLES
 from pathgraph.graph.compilation import compile_architecture
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import as_values
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL, RELU
+from pathgraph.scalars import as_values
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = ["from_networkx", "from_weights", "to_networkx"]
 

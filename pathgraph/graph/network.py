@@ -11,7 +11,10 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
-from pathgraph.graph.scalars import (
+from pathgraph.pathsum.blocks import CONSTANT, BlockDag
+from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.sweep import sweep
+from pathgraph.scalars import (
     ScalarKind,
     as_values,
     float_type,
@@ -22,14 +25,11 @@ from pathgraph.graph.scalars import (
     refuse_floats,
     to_fraction,
 )
-from pathgraph.pathsum.blocks import CONSTANT, BlockDag
-from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.sweep import sweep
 
 if TYPE_CHECKING:
     import networkx as nx
 
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = ["Network", "require_numbers"]
 

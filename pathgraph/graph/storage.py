@@ -19,7 +19,7 @@ from pathgraph.errors import FileFormatError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.graph.compilation import compile_architecture, longest_distances
 from pathgraph.graph.network import Network
-from pathgraph.graph.scalars import Array, object_array
+from pathgraph.scalars import Array, object_array
 
 __all__ = ["load", "save"]
 

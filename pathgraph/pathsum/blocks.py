@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 import numpy as np
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array, ScalarKind
     from pathgraph.pathsum.semirings import Semiring
+    from pathgraph.scalars import Array, ScalarKind
 
 __all__ = ["CONSTANT", "Block", "BlockDag", "BlockNetwork", "Node", "Pattern", "Pool", "Positions"]
 

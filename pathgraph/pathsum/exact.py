@@ -10,7 +10,7 @@ from fractions import Fraction
 from typing import Any
 
 from pathgraph.errors import RangeError
-from pathgraph.graph.scalars import Array, object_array
+from pathgraph.scalars import Array, object_array
 
 __all__ = ["accelerated", "in_range", "restored"]
 

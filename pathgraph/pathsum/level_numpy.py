@@ -18,7 +18,7 @@ from pathgraph.pathsum.blocks import Block, Pattern, Positions
 from pathgraph.pathsum.semirings import REAL, Semiring
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = ["LevelBlock"]
 

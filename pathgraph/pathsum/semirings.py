@@ -36,7 +36,7 @@ from numpy.typing import DTypeLike
 from pathgraph.errors import BackendError
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = [
     "COUNT",

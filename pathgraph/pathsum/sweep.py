@@ -27,7 +27,7 @@ from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
 from pathgraph.pathsum.semirings import REAL, Semiring
 
 if TYPE_CHECKING:
-    from pathgraph.graph.scalars import Array
+    from pathgraph.scalars import Array
 
 __all__ = [
     "Backend",

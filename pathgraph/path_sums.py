@@ -18,7 +18,6 @@ import numpy as np
 from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.graph.scalars import Array, object_array, to_fraction
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.semirings import (
@@ -46,6 +45,7 @@ from pathgraph.pathsum.sweep import (
     marginals,
     sweep,
 )
+from pathgraph.scalars import Array, object_array, to_fraction
 
 if TYPE_CHECKING:
     pass
