@@ -15,7 +15,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network
 from pathgraph.scalars import Array, as_values, refuse_floats
 
-__all__ = ["Inputs", "exponent", "generator", "half_widths", "per_input"]
+__all__ = ["Inputs", "exponent", "generator", "half_widths", "natural", "numbers_per_input", "per_input"]
 
 Inputs: TypeAlias = "ArrayLike | Sequence[Any] | Mapping[Hashable, Any]"
 
@@ -48,8 +48,21 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
     if value == math.inf:
         return math.inf
     if not 1 / LARGEST_EXPONENT <= value <= LARGEST_EXPONENT:
-        raise ParameterError(f"{name}: needed 0, infinity, or a number from 2**-20 to 2**20, got {value!r}")
+        also = "0, infinity," if zero else "infinity"
+        raise ParameterError(f"{name}: needed {also} or a number from 2**-20 to 2**20, got {value!r}")
     return int(value) if value == int(value) else float(value)
+
+
+def natural(value: Any, name: str) -> int:
+    """An integer >= 0.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
+        raise ParameterError(f"{name}: needed an integer >= 0, got {value!r}")
+    return int(value)
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:

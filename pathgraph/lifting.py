@@ -22,13 +22,15 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
+from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.path_sums import depth
 from pathgraph.paths import Path, Paths
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import SCALED, SCALED_DTYPE, scaled, scaled_product, scaled_to_float
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product, scaled_to_float
+from pathgraph.pathsum.semirings import SCALED
 from pathgraph.scalars import Array, frozen, object_array
 
 if TYPE_CHECKING:
@@ -89,8 +91,7 @@ def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int =
 
 
 def _guard(paths: Paths, max_paths: int) -> None:
-    if isinstance(max_paths, bool) or not isinstance(max_paths, (int, np.integer)) or max_paths < 0:
-        raise ParameterError(f"max_paths: needed an integer >= 0, got {max_paths!r}")
+    natural(max_paths, "max_paths")
     if paths.total > max_paths:
         raise PathCountError(
             f"the network has {paths.total} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
@@ -132,7 +133,7 @@ class PathLifting:
             lifted = _lift(net, self.paths, accelerated(net.values))
             return frozen(restored(lifted) if net.is_exact else lifted)
         size = np.abs(net.values[net.values != 0].astype(np.float64))
-        if depth(net) * np.abs(np.log2(size)).max(initial=0) < -np.finfo(net.dtype).minexp:
+        if (depth(net) + 1) * np.abs(np.log2(size)).max(initial=0) < -np.finfo(net.dtype).minexp:
             return frozen(_lift(net, self.paths, net.values))
         lifted = scaled_to_float(_lift(net, self.paths, scaled(net.values)), net.dtype)  # products may leave the range
         if np.isinf(lifted).any():
@@ -363,17 +364,16 @@ def _recursion(
     column = {int(v): i for i, v in enumerate(architecture.input)}
     known: dict[int, Array] = {}
     for v in sorted(needed):
-        edges = range(architecture.start[v], architecture.start[v + 1])
         parts = [_single(start(column[v]), dtype)] if v in column else []
-        for edge in edges:
-            u = int(architecture.antecedent[edge])
-            parts.append(extend(known[u], edge))
+        for entry in architecture.entries_into(v).tolist():
+            if entry >= architecture.n_edges:
+                parts.append(_single(bias(entry), dtype))
+                continue
+            u = int(architecture.antecedent[entry])
+            parts.append(extend(known[u], entry))
             uses[u] -= 1
             if not uses[u] and u not in ends:
                 del known[u]
-        entry = architecture.bias_entry(architecture.nodes[v])
-        if entry is not None:
-            parts.append(_single(bias(entry), dtype))
         known[v] = np.concatenate(parts) if parts else np.empty(0, dtype=dtype)
     return np.concatenate([known[end] for end in ends])
 

@@ -18,10 +18,12 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.norms import joined, norm, power_sums, product
+from pathgraph.norms import power_sums
+from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import REAL, scaled, scaled_to_float
-from pathgraph.pathsum.sweep import Pools, buffer, is_safe, sweep
+from pathgraph.pathsum.scaled import scaled, scaled_to_float
+from pathgraph.pathsum.semirings import REAL, SCALED
+from pathgraph.pathsum.sweep import back, buffer, is_safe, sweep
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["input_lipschitz"]
@@ -58,7 +60,7 @@ def input_lipschitz(
     input_norm : number in [1, inf]
         Measure the change of the input in this norm s instead of the supremum norm. Then the method must be
         "input-paths" and `inputs` left out; the bound of an output is the dual norm of the vector, over the inputs
-        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs one sweep with one state per input.
+        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs one backward sweep with one state per output.
 
     Returns
     -------
@@ -105,10 +107,9 @@ def input_lipschitz(
                 f"method={method!r}" + ("" if inputs is None else " and inputs=")
             )
         dual = math.inf if input_norm == 1 else 1 / (1 - 1 / input_norm)
-        from_each = _swept(net, _unit_vectors(net), "sum")
-        bounds = joined([norm(column, dual) for column in from_each.T])
+        bounds = joined([norm(row, dual) for row in _masses_from_inputs(net)])
     elif method == "max-pass" and any(node.pools for node in net.dag.nodes):
-        bounds = _swept(net, half_widths(net, inputs)[None], "max")[0]
+        bounds = _max_pass(net, half_widths(net, inputs))
     elif method == "path-norm":
         reach = half_widths(net, inputs).max(keepdims=True)
         bounds = product(power_sums(net, 1), reach)
@@ -123,23 +124,35 @@ def input_lipschitz(
     return bounds if per_output else bounds.tolist()[0]
 
 
-def _swept(net: Network, rows: Array, pools: Pools) -> Array:
-    """The sweep on absolute values without biases, from each row of weights of the inputs up to each output.
+def _max_pass(net: Network, widths: Array) -> Array:
+    """The sweep without biases that takes maxima at pools, up to each output.
 
     Floats that come near the ends of their range are swept exactly instead: a bound must not vanish.
     """
-    x = buffer(net, REAL, states=len(rows))
-    x[:, net.dag.inputs] = accelerated(rows)
-    values = [abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors]
-    x = sweep(net, [(values, None)], x, pools=pools)
+    x = buffer(net, REAL)
+    x[0, net.dag.inputs] = accelerated(widths)
+    values = _absolute(net, x)
+    x = sweep(net, [(values, None)], x, pools="max")
     if net.is_exact:
-        return restored(x[:, net.dag.outputs])
-    if is_safe([*values, rows], x):
-        return x[:, net.dag.outputs]
-    exact = object_array(map(to_fraction, rows.flat)).reshape(rows.shape)
-    return scaled(_swept(net.to_exact(), exact, pools))
+        return restored(x[0, net.dag.outputs])
+    if is_safe([*values, widths], x):
+        return np.asarray(x[0, net.dag.outputs])
+    return scaled(_max_pass(net.to_exact(), object_array(map(to_fraction, widths))))
 
 
-def _unit_vectors(net: Network) -> Array:
-    ones = half_widths(net, None)
-    return np.where(np.eye(len(ones), dtype=bool), ones, 0 * ones)
+def _masses_from_inputs(net: Network) -> Array:
+    """For each output and input, the sum of the absolute path products between them: one backward sweep."""
+    outputs = net.dag.outputs
+    y = buffer(net, REAL, states=len(outputs))
+    y[np.arange(len(outputs)), outputs] = 1
+    values = _absolute(net, y)
+    swept = back(net, [(values, None)], y.copy())
+    if net.is_exact:
+        return restored(swept[:, net.dag.inputs])
+    if not is_safe(values, swept):
+        swept = back(net, [(tuple(map(scaled, values)), None)], scaled(y), ring=SCALED)
+    return np.asarray(swept[:, net.dag.inputs])
+
+
+def _absolute(net: Network, x: Array) -> tuple[Array, ...]:
+    return tuple(abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors)

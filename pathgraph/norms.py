@@ -24,26 +24,22 @@ from numpy.typing import DTypeLike
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import GraphError, PathNormOverflowError, RangeError
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import (
-    COUNT,
-    MAX_TIMES,
-    REAL,
-    SCALED,
-    Semiring,
+from pathgraph.pathsum.scaled import (
+    SCALED_DTYPE,
     scaled,
     scaled_argmax,
     scaled_log,
-    scaled_product,
-    scaled_quotient,
     scaled_to_float,
     scaled_total,
 )
+from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, Semiring
 from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
-from pathgraph.scalars import Array, float_type, object_array, to_fraction
+from pathgraph.scalars import Array, float_type, object_array
 
-__all__ = ["joined", "log_path_norm", "norm", "operator_norm_product", "path_norm", "power_sums", "product", "quotient"]
+__all__ = ["log_path_norm", "operator_norm_product", "path_norm", "power_sums"]
 
 
 def path_norm(
@@ -81,6 +77,7 @@ def path_norm(
     Returns
     -------
     float, Fraction, int, or ndarray of shape (n_outputs,)
+        A float below the range of `dtype` is rounded to a subnormal number or to zero.
 
     Raises
     ------
@@ -184,11 +181,9 @@ def power_sums(
         vanished = any(((p == 0) & (w != 0)).any() for p, w in pairs)
         if not vanished and is_safe([*powers, start], x.astype(dtype)):
             return x[net.dag.outputs].astype(dtype)
-    if ring is MAX_TIMES:
-        widths = object_array(map(to_fraction, widths))
-        return scaled(power_sums(net.to_exact(), q, inputs=widths, biases=biases, backend=backend))
     powers = [scaled(abs(w), power) for w in net.tensors]
-    return _swept(net, powers, scaled(abs(widths), power), SCALED, biases, "numpy")[net.dag.outputs]
+    wide = _swept(net, powers, scaled(abs(widths), power), ring.wide or ring, biases, chosen)[net.dag.outputs]
+    return np.array(wide.tolist(), dtype=SCALED_DTYPE)
 
 
 def _swept(
@@ -274,8 +269,8 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
     -----
     For q = 1 and r = infinity, without biases, this is the product of the operator norms of the matrices on the
     supremum norm. It depends on the representative of the rescaling orbit; the path-norm is its infimum over the
-    orbit, attained by ``normalize(net, q)`` when no neuron is dead. A product of *spectral* norms does not bound
-    the path-norm.
+    orbit (derived here), attained by ``normalize(net, q)`` when no neuron is dead. A product of *spectral* norms does
+    not bound the path-norm.
 
     References
     ----------
@@ -328,38 +323,6 @@ def _layers(net: Network) -> list[list[tuple[Array, bool]]]:
     for v in np.flatnonzero(level > 0).tolist():
         if level[v] == last and v not in outputs:
             continue
-        row = net.values[architecture.start[v] : architecture.start[v + 1]]
-        entry = architecture.bias_entry(architecture.nodes[v])
-        bias = net.values[entry : entry + 1] if entry is not None else net.values[:0]
-        layers[level[v] - 1].append((np.concatenate([row, bias]), entry is not None))
+        entries = architecture.entries_into(v)
+        layers[level[v] - 1].append((net.values[entries], bool(entries[-1] >= architecture.n_edges)))
     return layers
-
-
-def norm(numbers: Array, q: Any) -> Array:
-    """The q-norm of some numbers, shape (1,): rational for rationals and q in {1, inf}, scaled else."""
-    if numbers.dtype == object and q in (1, math.inf):
-        absolute = [abs(number) for number in numbers]
-        return object_array([sum(absolute) if q == 1 else max(absolute)])
-    if q == math.inf:
-        sizes = scaled(numbers, 1)
-        sizes["mantissa"] = np.abs(sizes["mantissa"])
-        largest = scaled_argmax(sizes)
-        return sizes[largest : largest + 1]
-    powers = scaled(numbers, q)
-    powers["mantissa"] = np.abs(powers["mantissa"])
-    return scaled(scaled_total(powers), 1 / q)
-
-
-def joined(parts: list[Array]) -> Array:
-    """Some numbers as one array: of rationals if all are, of scaled numbers else."""
-    return np.concatenate(parts if all(part.dtype == object for part in parts) else [scaled(part) for part in parts])
-
-
-def product(a: Array, b: Array) -> Array:
-    """The products of two arrays: rational if both are, scaled else."""
-    return np.asarray(a * b) if a.dtype == b.dtype == object else scaled_product(scaled(a), scaled(b))
-
-
-def quotient(a: Array, b: Array) -> Array:
-    """The quotients of two arrays: rational if both are, scaled else."""
-    return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))

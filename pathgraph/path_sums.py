@@ -11,7 +11,7 @@ import math
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
 from numbers import Number
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -20,20 +20,8 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.semirings import (
-    COUNT,
-    INTERVAL,
-    LOG,
-    MAX_PLUS,
-    MAX_TIMES,
-    REAL,
-    SCALED,
-    Semiring,
-    scaled,
-    scaled_product,
-    scaled_to_float,
-    scaled_total,
-)
+from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
+from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import (
     Backend,
     back,
@@ -43,12 +31,12 @@ from pathgraph.pathsum.sweep import (
     entries,
     is_safe,
     marginals,
+    narrow,
     sweep,
+    swept,
+    widen,
 )
-from pathgraph.scalars import Array, object_array, to_fraction
-
-if TYPE_CHECKING:
-    pass
+from pathgraph.scalars import Array, object_array
 
 __all__ = [
     "SignFlipMasses",
@@ -120,16 +108,14 @@ def path_sum(
     if not isinstance(semiring, Semiring):
         raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {semiring!r}; see pathgraph.semirings")
     chosen = check_backend(backend)
+    if per_output and target is not None:
+        raise ParameterError("per_output: with target= there is one sum, so per_output= must be left out")
     start = _start(net, semiring, inputs, biases, source, chosen)
-    values = _values(net, semiring, chosen)
-    x = sweep(net, [(values, None)], start.copy(), ring=semiring, backend=chosen)
+    x, ring = swept(net, _values(net, semiring, chosen), start, semiring, chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
-    if semiring in (REAL, MAX_TIMES) and x.dtype.kind == "f" and not is_safe(values, x):
-        sums = _swept_widely(net, semiring, values, start)[ends]
-    else:
-        sums = _public(x[0, ends], net, semiring)
+    sums = _public(x[0, ends], net, semiring, ring)
     _check_range(sums, semiring)
-    if per_output and target is None:
+    if per_output:
         return sums
     total = reduce(semiring.add, (_scalar(s) for s in sums))
     _check_range(object_array([total]), semiring)
@@ -168,7 +154,7 @@ def path_marginals(
     flat = np.empty(architecture.n_entries, dtype=through[0].dtype if through else x.dtype)
     for part, tensor in zip(architecture.tensor_slices, through, strict=True):
         flat[part] = tensor
-    flat = _public(flat, net, semiring) if ring is semiring else scaled_to_float(flat)
+    flat = _public(flat, net, semiring, ring)
     _check_range(flat, semiring)
     out = flat[architecture.first_entry]
     if architecture.is_tied:
@@ -206,7 +192,7 @@ def node_marginals(
     mul = ring.arrays.mul if ring.arrays is not None and chosen == "numpy" else np.frompyfunc(ring.mul, 2, 1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         sums = mul(y, x)[0, CONSTANT + 1 :]
-    sums = _public(sums, net, semiring) if ring is semiring else scaled_to_float(sums)
+    sums = _public(sums, net, semiring, ring)
     _check_range(sums, semiring)
     return sums
 
@@ -319,7 +305,7 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
 
 def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]:
     """The entries as elements; labelled semirings are told which edge they are on."""
-    if ring in (SCALED, LOG, MAX_TIMES, INTERVAL):
+    if ring.needs_numbers:
         require_numbers(net, f"path sum in {ring!r}")
     if ring.edge_value is not None:
         architecture = net.architecture
@@ -337,21 +323,9 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
     return values
 
 
-def _swept_widely(net: Network, ring: Semiring, values: tuple[Array, ...], start: Array) -> Array:
-    """A float sweep without a range, then rounded: sums as scaled numbers, maxima exactly."""
-    if ring is REAL:
-        return scaled_to_float(sweep(net, [(tuple(map(scaled, values)), None)], scaled(start), ring=SCALED)[0])
-
-    def exact(array: Array) -> Array:
-        return accelerated(object_array(map(to_fraction, array.flat))).reshape(array.shape)
-
-    x = sweep(net, [(tuple(map(exact, values)), None)], exact(start), ring=ring)
-    return scaled_to_float(scaled(restored(x[0])))
-
-
 def _check_range(sums: Array, ring: Semiring) -> None:
     """Refuse infinities and NaN among floats."""
-    if ring in (REAL, MAX_TIMES) and not all(math.isfinite(s) for s in sums.tolist() if isinstance(s, float)):
+    if ring.wide is not None and not all(math.isfinite(s) for s in sums.tolist() if isinstance(s, float)):
         raise RangeError("a sum over paths leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()")
 
 
@@ -386,7 +360,7 @@ def _both_ways(
 ) -> tuple[Semiring, tuple[Array, ...], Array, Array]:
     """The semiring used, the values in it, and the buffers of both sweeps.
 
-    It is SCALED instead of REAL where floats come near the ends of their range.
+    It is ``ring.wide`` where floats come near the ends of their range.
     """
     values = _values(net, ring, backend)
     x = _start(net, ring, inputs, biases, None, backend)
@@ -395,16 +369,25 @@ def _both_ways(
         y[0, position] = ring.one
     forward = sweep(net, [(values, None)], x.copy(), ring=ring, backend=backend)
     backward = back(net, [(values, None)], y.copy(), ring=ring, backend=backend)
-    if ring is REAL and x.dtype.kind == "f" and not (is_safe(values, forward) and is_safe(values, backward)):
-        ring, values, x, y = SCALED, tuple(map(scaled, values)), scaled(x), scaled(y)
-        forward = sweep(net, [(values, None)], x, ring=ring)
-        backward = back(net, [(values, None)], y, ring=ring)
-    return ring, values, forward, backward
+    if (
+        ring.wide is None
+        or net.scalars != "float"
+        or all(
+            is_safe(factors, sums) for factors, sums in ((values, forward), (values, backward), ([forward], backward))
+        )
+    ):
+        return ring, values, forward, backward
+    values = tuple(widen(value, backend) for value in values)
+    forward = sweep(net, [(values, None)], widen(x, backend), ring=ring.wide, backend=backend)
+    backward = back(net, [(values, None)], widen(y, backend), ring=ring.wide, backend=backend)
+    return ring.wide, values, forward, backward
 
 
-def _public(sums: Array, net: Network, ring: Semiring) -> Array:
-    """Fractions where the inside may have used another kind of rationals."""
-    return restored(sums) if net.is_exact and _keeps_scalars(ring) else sums
+def _public(sums: Array, net: Network, asked: Semiring, used: Semiring) -> Array:
+    """Floats where the sweep widened them, and Fractions where the inside may have used another kind of rationals."""
+    if used is not asked:
+        return narrow(sums)
+    return restored(sums) if net.is_exact and _keeps_scalars(used) else sums
 
 
 def _scalar(element: Any) -> Any:

@@ -6,18 +6,21 @@ masses with which probability to take each step.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
 
-from pathgraph.arguments import generator
-from pathgraph.errors import ParameterError, PathCountError
+from pathgraph.arguments import generator, natural
+from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.numbers import product
 from pathgraph.pathsum.blocks import CONSTANT
-from pathgraph.pathsum.exact import in_range, restored
-from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring, scaled, scaled_product
-from pathgraph.pathsum.sweep import buffer, edge_values, is_safe, sweep
+from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_product, scaled_to_float
+from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring
+from pathgraph.pathsum.sweep import buffer, edge_values, sweep
 from pathgraph.scalars import Array
 
 __all__ = ["Path", "Paths", "heaviest_path", "sample_paths"]
@@ -28,7 +31,8 @@ Path: TypeAlias = tuple[Hashable, ...]
 class Paths(Sequence[Path]):
     """The paths of a network to its outputs (or to one neuron), listed lazily.
 
-    Any path is found by its index without listing those before it, and ``len`` is exact.
+    Any path is found by its index without listing those before it. Their number is `total`; ``len`` is the same up to
+    2**63 - 1, beyond which Python allows no length.
     """
 
     def __init__(self, net: Network, node: Hashable | None = None) -> None:
@@ -71,7 +75,7 @@ class Paths(Sequence[Path]):
             path.append(position)
             if position in self._inputs:
                 break
-            choices = self._before(position)
+            choices = _candidates(self._net, position)[0]
         return tuple(self._net.nodes[p - 1] for p in reversed(path))
 
     def __iter__(self) -> Iterator[Path]:
@@ -86,7 +90,9 @@ class Paths(Sequence[Path]):
             if position in self._inputs:
                 yield path
             else:
-                stack.extend((p, path) for p in reversed(self._before(position)) if p == CONSTANT or self._counts[p])
+                stack.extend(
+                    (p, path) for p in reversed(_candidates(self._net, position)[0]) if p == CONSTANT or self._counts[p]
+                )
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))  # noqa: B905
@@ -96,14 +102,6 @@ class Paths(Sequence[Path]):
     def __repr__(self) -> str:
         shown = ", ".join(repr(self[i]) for i in range(min(3, self.total)))
         return f"[{shown}{', ...' if self.total > 3 else ''}] ({self.total})"
-
-    def _before(self, position: int) -> list[int]:
-        """Where a path may come from: the antecedents, then the constant if the neuron has a bias."""
-        architecture = self._net.architecture
-        lo, hi = architecture.start[position - 1], architecture.start[position]
-        before: list[int] = (architecture.antecedent[lo:hi] + 1).tolist()
-        has_bias = architecture.bias_entry(architecture.nodes[position - 1]) is not None
-        return [*before, CONSTANT] if has_bias else before
 
 
 def heaviest_path(net: Network) -> tuple[Path, Any]:
@@ -127,29 +125,31 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     (((1, 1), (2, 0)), 5.0)
     """
     require_numbers(net, "heaviest_path")
-    weight, x = _forward(net, MAX_TIMES)
+    ring = MAX_TIMES if net.is_exact else MAX_TIMES.wide or MAX_TIMES
+    weight, x = _forward(net, ring)
     _, longest = _forward(net, MAX_PLUS)
     exists = longest != -np.inf
-    ends = [v for v in net.dag.outputs.tolist() if exists[v]]
-    if not ends:
+    ends = np.array([v for v in net.dag.outputs.tolist() if exists[v]], dtype=np.int64)
+    if not len(ends):
         raise PathCountError("heaviest_path: the network has no path: no output is reached from an input or a bias")
-    if x.dtype.kind == "f" and not is_safe([weight], x):
-        path, value = heaviest_path(net.to_exact())
-        return path, in_range(value, "heaviest_path")
-    v = max(ends, key=lambda end: x[end])
-    value = x[v]
+    v = int(ends[np.argmax(x[ends]) if net.is_exact else scaled_argmax(x[ends])])
     positions = [v]
-    while True:
+    while v != CONSTANT:
         sources, entries = _candidates(net, v)
-        choice = next(
-            (u for u, e in zip(sources, entries, strict=True) if exists[u] and weight[e] * x[u] == x[v]), None
-        )
-        if choice is None or choice == CONSTANT:
-            break
-        positions.append(choice)
-        v = choice
-    path = tuple(net.nodes[position - 1] for position in reversed(positions))
-    return path, value.item() if isinstance(value, np.generic) else value
+        products = product(weight[entries], x[sources])
+        v = next((u for u, mass in zip(sources, products, strict=True) if exists[u] and mass == x[v]), CONSTANT)
+        positions.append(v)
+    path = tuple(net.nodes[position - 1] for position in reversed(positions[:-1]))
+    value = x[positions[0]]
+    return path, value if net.is_exact else _float(value)
+
+
+def _float(number: Any) -> float:
+    """A scaled number as a float."""
+    value = float(scaled_to_float(np.array([number]))[0])
+    if math.isinf(value):
+        raise RangeError("heaviest_path: the product leaves the range of float64; use net.to_exact()")
+    return value
 
 
 def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[Path]:
@@ -180,8 +180,7 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
     >>> 0.7 < sum(path[0] == (0, 1) for path in paths) / 1000 < 0.8
     True
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise ParameterError(f"n: needed a number of paths, an integer >= 0, got {n!r}")
+    natural(n, "n")
     require_numbers(net, "sample_paths")
     random = generator(rng)
     weight, mass = (scaled(row) for row in _forward(net.map_values(abs), REAL if net.is_exact else SCALED))
@@ -219,14 +218,13 @@ def _forward(net: Network, ring: Semiring) -> tuple[Array, Array]:
     return flat, restored(x[0]) if net.is_exact and ring is not MAX_PLUS else x[0]
 
 
-def _candidates(net: Network, position: int) -> tuple[list[int], list[int]]:
+def _candidates(net: Network, position: int) -> tuple[list[int], Array]:
     """The positions a path may come from, antecedents first, then the constant; and the entries between."""
     architecture = net.architecture
-    v = position - 1
-    edges = range(architecture.start[v], architecture.start[v + 1])
-    sources = [int(architecture.antecedent[e]) + 1 for e in edges]
-    bias = architecture.bias_entry(architecture.nodes[v])
-    return (sources, list(edges)) if bias is None else ([*sources, CONSTANT], [*edges, bias])
+    entries = architecture.entries_into(position - 1)
+    edges = entries[entries < architecture.n_edges]
+    constant = [CONSTANT] * (len(entries) - len(edges))
+    return [*(architecture.antecedent[edges] + 1).tolist(), *constant], entries
 
 
 def _cumulative(masses: Array) -> Array:

@@ -23,13 +23,13 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import exponent, generator
+from pathgraph.arguments import exponent, generator, natural
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.norms import norm, product, quotient
+from pathgraph.numbers import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
-from pathgraph.pathsum.semirings import scaled, scaled_to_float
+from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.rescaling_group import directions, tied_entries
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 
@@ -93,7 +93,7 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
         lost = np.flatnonzero(~np.isfinite(values) | ((values == 0) & (net.values != 0)))
         if len(lost):
             raise RangeError(
-                f"factors: {_describe(architecture, int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
+                f"factors: {architecture.describe(int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
                 f"leaves the range of {net.dtype}; use smaller factors, or net.to_exact()"
             )
     if architecture.is_tied:
@@ -132,8 +132,7 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     >>> pg.path_lifting(pg.rescale(net, factors)) == pg.path_lifting(net)
     True
     """
-    if isinstance(max_exponent, bool) or not isinstance(max_exponent, (int, np.integer)) or max_exponent < 0:
-        raise ParameterError(f"max_exponent: needed an integer >= 0, got {max_exponent!r}")
+    natural(max_exponent, "max_exponent")
     random = generator(rng)
     exponents = dict.fromkeys(net.hidden, 0)
     for direction in directions(net):
@@ -202,13 +201,12 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     lam = object_array([Fraction(1)] * architecture.n_nodes) if net.is_exact else scaled(np.ones(architecture.n_nodes))
     zero = object_array([Fraction(0)]) if net.is_exact else scaled(np.zeros(1))
     outer = {*architecture.input.tolist(), *architecture.output.tolist()}
-    for v, node in enumerate(architecture.nodes):
+    for v in range(architecture.n_nodes):
         edges = np.arange(architecture.start[v], architecture.start[v + 1])
         numbers[edges] = product(numbers[edges], lam[architecture.antecedent[edges]])
         if v in outer:
             continue
-        bias = architecture.bias_entry(node)
-        incoming = edges if bias is None else np.append(edges, bias)
+        incoming = architecture.entries_into(v)
         length = norm(numbers[incoming], q) if len(incoming) else zero
         if length[0] != zero[0]:
             numbers[incoming] = quotient(numbers[incoming], length)
@@ -219,7 +217,7 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     changed = np.flatnonzero((architecture.role == STRUCTURAL) & (values != net.values))
     is_cut = _cut_ties(architecture, values)
     if not unfreeze and (len(changed) or is_cut):
-        what = _describe(architecture, int(changed[0])) + " is structural" if len(changed) else "parameters are tied"
+        what = architecture.describe(int(changed[0])) + " is structural" if len(changed) else "parameters are tied"
         raise RescalingError(f"normalize: {what} and would change; pass unfreeze=True to make it an ordinary parameter")
     return Network(_unfrozen(architecture, changed, is_cut) if len(changed) or is_cut else architecture, values)
 
@@ -270,7 +268,7 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
     if len(changed):
         entry = int(changed[0])
         raise RescalingError(
-            f"factors: {_describe(architecture, entry)} is structural and cannot change, got the factor "
+            f"factors: {architecture.describe(entry)} is structural and cannot change, got the factor "
             f"{ratio[entry]}; give both its ends one factor (1 for a bias, or beside an input or output)"
         )
     slack = 0 if net.is_exact else 4 * float(np.finfo(np.float64).eps)  # each ratio is rounded once
@@ -280,14 +278,9 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
         if abs(ratio[entry] - ratio[other]) > slack * abs(ratio[other]):
             raise RescalingError(
                 f"factors: the places of the tied parameter {architecture.ties[entry]!r} need one factor, got "
-                f"{ratio[other]} ({_describe(architecture, other)}) and "
-                f"{ratio[entry]} ({_describe(architecture, entry)})"
+                f"{ratio[other]} ({architecture.describe(other)}) and "
+                f"{ratio[entry]} ({architecture.describe(entry)})"
             )
-
-
-def _describe(architecture: Architecture, entry: int) -> str:
-    name = architecture.entry_name(entry)
-    return f"the weight of {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"the bias of {name!r}"
 
 
 def _cut_ties(architecture: Architecture, values: Array) -> bool:

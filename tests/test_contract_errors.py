@@ -99,7 +99,7 @@ BAD_GRAPHS = {
     "unknown bias role": (changed(h__bias_role="constant"), "node 'h'.*role.*'constant'"),
     "bias role without bias": (changed(m__bias_role="frozen"), "node 'm'.*bias"),
     "bias name without bias": (changed(m__bias_parameter="b"), "node 'm'.*bias"),
-    "name on a frozen weight": (changed(h_y__role="frozen", h_y__parameter="w"), "edge 'h' -> 'y'.*'w'"),
+    "name on a frozen weight": (changed(h_y__role="frozen", h_y__parameter="w"), "the weight of 'h' -> 'y'.*'w'"),
     "name on a structural bias": (changed(h__bias_role="structural", h__bias_parameter="b"), "bias of 'h'.*'b'"),
     "unequal ties": (changed(h_y__parameter="w", m_y__parameter="w"), "'w'.*must be equal.*3.*-1"),
     "unequal tied bias and weight": (changed(h_y__parameter="w", h__bias_parameter="w"), "'w'.*must be equal"),
@@ -291,7 +291,7 @@ BAD_ARGUMENTS = {
     "values too short": (lambda: NET.with_values(NET.values[1:]), "values"),
     "values of two axes": (lambda: pg.Network(NET.architecture, np.ones((SIZE, 3))), "values"),
     "values a number": (lambda: pg.Network(NET.architecture, 3), "values"),
-    "values NaN": (lambda: NET.map_values(lambda w: w * NAN), r"values\[0\] \(weight of"),
+    "values NaN": (lambda: NET.map_values(lambda w: w * NAN), r"values\[0\] \(the weight of"),
     "float32 out of range": (lambda: NET.map_values(lambda w: w * 1e300).to_float(np.float32), "finite|range"),
     "rational out of range": (lambda: EXACT.map_values(lambda w: w * 10**400).to_float(), "range"),
     # lookups

@@ -217,8 +217,8 @@ def test_blocks_do_what_their_pattern_says(case, ring):
             pw, ps, pt = plain
             assert same(block.apply(source, w, ring), Block.apply(block, ps, pw, ring))
             assert same(block.apply_transpose(target, w, ring), Block.apply_transpose(block, pt, pw, ring))
-            gradient = block.entry_gradient(source, target, w.size, ring)
-            assert same(gradient, Block.entry_gradient(block, ps, pt, w.size, ring))
+            gradient = block.entry_gradient(source, target, w.shape, ring)
+            assert same(gradient, Block.entry_gradient(block, ps, pt, w.shape, ring))
             some = np.arange(0, block.shape[0], 2)
             chosen = np.isin(block.pattern().target, some)
             assert same(np.stack(block.pattern(some)), np.stack(block.pattern())[:, chosen])

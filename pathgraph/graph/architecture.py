@@ -207,6 +207,17 @@ class Architecture:
         """Index of the entry of the bias of a neuron, or None if it has none."""
         return self._bias_entry.get(self.index(node))
 
+    def entries_into(self, v: int) -> Array:
+        """The entries of neuron number v: its incoming weights in antecedent order, then its bias if it has one."""
+        edges = np.arange(self.start[v], self.start[v + 1])
+        bias = self._bias_entry.get(v)
+        return edges if bias is None else np.append(edges, bias)
+
+    def describe(self, entry: int) -> str:
+        """An entry in words, for messages."""
+        name = self.entry_name(entry)
+        return f"the weight of {name[0]!r} -> {name[1]!r}" if entry < self.n_edges else f"the bias of {name!r}"
+
     def entry_name(self, entry: int) -> Any:
         """(u, v) for the entry of an edge, v for the one of a bias."""
         v = self.nodes[self.target[entry]]

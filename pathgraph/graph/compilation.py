@@ -96,7 +96,7 @@ def compile_architecture(
     for entry, name in architecture.ties.items():
         if architecture.role[entry] != PARAMETER:
             raise GraphError(
-                f"{_entry(architecture, entry)}: only a parameter can bear a name, got parameter={name!r} on a fixed "
+                f"{architecture.describe(entry)}: only a parameter can bear a name, got parameter={name!r} on a fixed "
                 "value; drop the name or the role"
             )
     return architecture, order
@@ -187,8 +187,3 @@ def _check_outputs(architecture: Architecture) -> None:
             raise GraphError(
                 f"node {nodes[v]!r}: an output has no successors; append an identity copy of it and mark that one"
             )
-
-
-def _entry(architecture: Architecture, entry: int) -> str:
-    name = architecture.entry_name(entry)
-    return f"edge {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"bias of {name!r}"

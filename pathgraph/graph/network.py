@@ -69,7 +69,7 @@ class Network:
         if shape != (architecture.n_entries,):
             raise ParameterError(f"values: needed shape ({architecture.n_entries},), one per entry, got {shape}")
         self._architecture = architecture
-        self._values = as_values(values, lambda i: f"values[{i}] ({_shown(architecture, i)})")
+        self._values = as_values(values, lambda i: f"values[{i}] ({architecture.describe(i)})")
         _check_ties(architecture, self._values)
 
     # -- structure and values -------------------------------------------------------------------------------------
@@ -179,7 +179,7 @@ class Network:
             if exact
             else as_values(
                 [float(value) if is_symbol(value) and value.is_number else value for value in fixed],
-                lambda i: _shown(architecture, int(np.flatnonzero(~free)[i])),
+                lambda i: architecture.describe(int(np.flatnonzero(~free)[i])),
                 new.dtype,
             )
         )
@@ -207,7 +207,7 @@ class Network:
             If a value lies beyond the range of `dtype`, or `dtype` is neither float32 nor float64.
         """
         require_numbers(self, "to_float")
-        values = as_values(self._values, lambda i: _shown(self._architecture, i), float_type(dtype))
+        values = as_values(self._values, lambda i: self._architecture.describe(i), float_type(dtype))
         return Network(self._architecture, values)
 
     # -- evaluation -----------------------------------------------------------------------------------------------
@@ -272,7 +272,7 @@ class Network:
 
     # -- identity -------------------------------------------------------------------------------------------------
 
-    @property
+    @cached_property
     def graph(self) -> nx.DiGraph[Any]:
         """The network as a frozen `networkx.DiGraph`; `to_networkx` gives one that may be changed."""
         import networkx as nx
@@ -323,11 +323,6 @@ def _exactly(value: Any) -> Any:
     return to_fraction(value) if isinstance(value, float) else value
 
 
-def _shown(architecture: Architecture, entry: int) -> str:
-    name = architecture.entry_name(entry)
-    return f"weight of {name[0]!r} -> {name[1]!r}" if entry < architecture.n_edges else f"bias of {name!r}"
-
-
 def _check_ties(architecture: Architecture, values: Array) -> None:
     if not architecture.is_tied:
         return
@@ -339,5 +334,5 @@ def _check_ties(architecture: Architecture, values: Array) -> None:
         other = int(first[differs[0]])
         raise GraphError(
             f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got {values[other]} "
-            f"({_shown(architecture, other)}) and {values[entry]} ({_shown(architecture, entry)})"
+            f"({architecture.describe(other)}) and {values[entry]} ({architecture.describe(entry)})"
         )

@@ -14,11 +14,12 @@ the *reference* back end. Subclasses override them with faster code, which the t
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 
@@ -34,7 +35,7 @@ CONSTANT = 0
 INPUT, IDENTITY, RELU, POOL = range(4)
 """Codes of the activations."""
 
-Positions = Any
+Positions: TypeAlias = "slice | Array"
 """A slice or a 1-D integer array of buffer positions."""
 
 
@@ -90,20 +91,20 @@ class Block(ABC):
         target, source, entry = self.pattern()
         return self._accumulate(y, w, ring, self.shape[1], zip(source, target, entry, strict=True))
 
-    def entry_gradient(self, x: Array, y: Array, n_entries: int, ring: Semiring) -> Array:
-        """Per entry, the sum over S and over its edges of ``x[source] * y[target]``: shape (n_entries,)."""
-        out = ring.full((n_entries,))
+    def entry_gradient(self, x: Array, y: Array, shape: tuple[int, ...], ring: Semiring) -> Array:
+        """Per entry of the tensor, the sum over S and over its edges of ``x[source] * y[target]``."""
+        out = ring.full((math.prod(shape),))
         for t, s, e in zip(*self.pattern(), strict=True):
             for row in range(len(x)):
                 out[e] = ring.add(out[e], ring.mul(x[row, s], y[row, t]))
-        return out
+        return out.reshape(shape)
 
     @staticmethod
     def _accumulate(x: Array, w: Array, ring: Semiring, size: int, edges: Iterable[tuple[int, int, int]]) -> Array:
-        out = ring.full((len(x), size))
+        out, flat = ring.full((len(x), size)), w.ravel()
         for to, of, e in edges:
             for row in range(len(x)):
-                out[row, to] = ring.add(out[row, to], ring.mul(w[e], x[row, of]))
+                out[row, to] = ring.add(out[row, to], ring.mul(flat[e], x[row, of]))
         return out
 
 

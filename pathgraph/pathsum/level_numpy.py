@@ -79,10 +79,10 @@ class LevelBlock(Block):
         order, start = self._by_source
         return ring.arrays.segments(ring.arrays.mul(w[order], y[:, self._row[order]]), start)
 
-    def entry_gradient(self, x: Array, y: Array, n_entries: int, ring: Semiring) -> Array:
+    def entry_gradient(self, x: Array, y: Array, shape: tuple[int, ...], ring: Semiring) -> Array:
         """The base operation, by array operations where the semiring has them; every entry has one edge."""
         if ring.arrays is None:
-            return super().entry_gradient(x, y, n_entries, ring)
+            return super().entry_gradient(x, y, shape, ring)
         out = ring.arrays.mul(x[0, self._column], y[0, self._row])
         for row in range(1, len(x)):
             out = ring.arrays.add(out, ring.arrays.mul(x[row, self._column], y[row, self._row]))

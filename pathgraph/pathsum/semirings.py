@@ -34,6 +34,17 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.errors import BackendError
+from pathgraph.pathsum.scaled import (
+    SCALED_DTYPE,
+    one_number,
+    scaled,
+    scaled_log,
+    scaled_maxima,
+    scaled_maximum,
+    scaled_product,
+    scaled_segments,
+    scaled_sum,
+)
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -47,16 +58,8 @@ __all__ = [
     "MAX_TIMES",
     "REAL",
     "SCALED",
-    "SCALED_DTYPE",
     "ArrayOperations",
     "Semiring",
-    "scaled",
-    "scaled_argmax",
-    "scaled_log",
-    "scaled_product",
-    "scaled_quotient",
-    "scaled_to_float",
-    "scaled_total",
 ]
 
 
@@ -83,7 +86,7 @@ class ArrayOperations:
     dtype: DTypeLike | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Semiring:
     """An algebra (add, mul) in which sums over paths are computed.
 
@@ -107,6 +110,11 @@ class Semiring:
         Shown in messages.
     arrays : ArrayOperations, optional
         The same on whole arrays; without it the sweep runs edge by edge.
+    wide : Semiring, optional
+        The same algebra on numbers without a range, in which floats are swept again where they come near the ends of
+        theirs.
+    needs_numbers : bool
+        Whether `value` needs the size or the sign of a weight, so that networks of SymPy expressions are refused.
 
     Examples
     --------
@@ -131,13 +139,13 @@ class Semiring:
     bias_value: Callable[[Any], Any] | None = None
     name: str = "semiring"
     arrays: ArrayOperations | None = None
+    wide: Semiring | None = None
+    needs_numbers: bool = False
 
     def full(self, shape: tuple[int, ...], element: Any = None) -> Array:
         """An object array filled with `element` (by default the zero), even when that is a sequence."""
         out = np.empty(shape, dtype=object)
-        element = self.zero if element is None else element
-        for index in np.ndindex(shape):
-            out[index] = element
+        out.fill(self.zero if element is None else element)
         return out
 
     def __repr__(self) -> str:
@@ -170,7 +178,42 @@ def _ones(w: Array) -> Array:
     return out
 
 
-REAL = Semiring(0, 1, operator.add, operator.mul, name="real (+, x)", arrays=_ufuncs(np.add, np.multiply, _same))
+def _as_tuple(element: Array) -> tuple[float, int]:
+    mantissa, exponent = element.item()
+    return mantissa, exponent
+
+
+def _pair(element: tuple[float, int]) -> Array:
+    return np.array(element, dtype=SCALED_DTYPE)
+
+
+SCALED = Semiring(
+    (0.0, 0),
+    (0.5, 1),
+    lambda a, b: _as_tuple(scaled_sum(_pair(a), _pair(b))),
+    lambda a, b: _as_tuple(scaled_product(_pair(a), _pair(b))),
+    value=lambda w: _as_tuple(scaled(one_number(w))[0]),
+    name="scaled (+, x)",
+    arrays=ArrayOperations(scaled_sum, scaled_product, scaled_segments, scaled, SCALED_DTYPE),
+    needs_numbers=True,
+)
+"""Signed sums of floats as pairs (m, e) that stand for m 2**e, with abs(m) in [1/2, 1) or m = 0."""
+
+_SCALED_MAX_TIMES = Semiring(
+    SCALED.zero,
+    SCALED.one,
+    lambda a, b: _as_tuple(scaled_maximum(_pair(a), _pair(b))),
+    SCALED.mul,
+    value=lambda w: SCALED.value(abs(w)),
+    name="scaled (max, x)",
+    arrays=ArrayOperations(scaled_maximum, scaled_product, scaled_maxima, lambda w: scaled(abs(w)), SCALED_DTYPE),
+    needs_numbers=True,
+)
+
+
+REAL = Semiring(
+    0, 1, operator.add, operator.mul, name="real (+, x)", arrays=_ufuncs(np.add, np.multiply, _same), wide=SCALED
+)
 """Signed sums, in the scalars of the network: floats, Fractions or SymPy expressions."""
 
 LOG = Semiring(
@@ -178,14 +221,23 @@ LOG = Semiring(
     0.0,
     lambda a, b: float(np.logaddexp(a, b)),
     operator.add,
-    value=lambda w: float(_log_abs(_array(w))[0]),
+    value=lambda w: float(_log_abs(one_number(w))[0]),
     name="log (logaddexp, +)",
     arrays=_ufuncs(np.logaddexp, np.add, _log_abs, np.float64),
+    needs_numbers=True,
 )
 """Natural logarithms of sums of absolute values."""
 
 MAX_TIMES = Semiring(
-    0, 1, max, operator.mul, value=abs, name="(max, x)", arrays=_ufuncs(np.maximum, np.multiply, np.abs)
+    0,
+    1,
+    max,
+    operator.mul,
+    value=abs,
+    name="(max, x)",
+    arrays=_ufuncs(np.maximum, np.multiply, np.abs),
+    wide=_SCALED_MAX_TIMES,
+    needs_numbers=True,
 )
 """The largest absolute path product."""
 
@@ -256,137 +308,5 @@ def _ball(w: Any) -> Any:
     return flint.arb(float(w))
 
 
-INTERVAL = Semiring(0, 1, operator.add, operator.mul, value=_ball, name="intervals (+, x)")
+INTERVAL = Semiring(0, 1, operator.add, operator.mul, value=_ball, name="intervals (+, x)", needs_numbers=True)
 """Enclosures of signed sums by `flint.arb` balls; needs python-flint."""
-
-
-SCALED_DTYPE = np.dtype([("mantissa", np.float64), ("exponent", np.int64)])
-_NOTHING = np.int64(-(2**62))
-
-
-def _normalized(mantissa: Any, exponent: Any) -> Array:
-    fraction, shift = np.frexp(mantissa)
-    out = np.zeros(np.shape(mantissa), dtype=SCALED_DTYPE)
-    out["mantissa"] = fraction
-    out["exponent"] = np.where(fraction == 0, 0, exponent + shift)
-    return out
-
-
-def _shifted(a: Array, exponent: Any) -> Any:
-    """The mantissas of `a` for a larger common exponent."""
-    return np.ldexp(a["mantissa"], np.maximum(a["exponent"] - exponent, -2100).astype(np.int32))
-
-
-def _top(a: Array) -> Any:
-    """The exponents, with zeros below everything."""
-    return np.where(a["mantissa"] == 0, _NOTHING, a["exponent"])
-
-
-def _scaled_add(a: Array, b: Array) -> Array:
-    top = np.maximum(_top(a), _top(b))
-    return _normalized(_shifted(a, top) + _shifted(b, top), top)
-
-
-def scaled_product(a: Array, b: Array) -> Array:
-    """The products of two arrays of scaled numbers."""
-    return _normalized(a["mantissa"] * b["mantissa"], a["exponent"] + b["exponent"])
-
-
-def scaled_quotient(a: Array, b: Array) -> Array:
-    """The quotients of two arrays of scaled numbers."""
-    return _normalized(a["mantissa"] / b["mantissa"], a["exponent"] - b["exponent"])
-
-
-def _scaled_segments(a: Array, start: Array) -> Array:
-    top = np.maximum.reduceat(_top(a), start, axis=-1)
-    counts = np.diff(start, append=a.shape[-1])
-    mantissa = _shifted(a, np.repeat(top, counts, axis=-1))
-    return _normalized(np.add.reduceat(mantissa, start, axis=-1), top)
-
-
-def scaled_total(values: Array) -> Array:
-    """The sum of a 1-D array of scaled numbers, shape (1,)."""
-    return _scaled_segments(values, np.array([0]))
-
-
-def scaled_argmax(values: Array) -> int:
-    """The index of the largest of some non-negative scaled numbers."""
-    return int(np.lexsort((values["mantissa"], _top(values)))[-1])
-
-
-def scaled(values: Array, power: float = 1.0) -> Array:
-    """Scaled numbers: the values themselves, with sign, for power 1, and ``abs(values)**power`` else.
-
-    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. The relative error
-    is of the order of `power` units of round-off, which is the condition number of the power.
-    """
-    fraction, exponent = _frexp(values)
-    if power == 1:
-        return _normalized(fraction, exponent)
-    shift = power * exponent
-    whole, fraction = np.floor(shift), np.abs(fraction)
-    if power <= 512:
-        mantissa = fraction**power
-    else:  # the power of a mantissa could vanish, so its exponent is split off, too
-        bits = power * np.log2(np.where(fraction == 0, 1.0, fraction))
-        whole = whole + np.floor(bits)
-        mantissa = np.where(fraction == 0, 0.0, np.exp2(bits - np.floor(bits)))
-    return _normalized(mantissa * np.exp2(shift - np.floor(shift)), whole.astype(np.int64))
-
-
-def _frexp(values: Array) -> tuple[Array, Array]:
-    """Mantissas in [1/2, 1) and exponents, of floats, of exact rationals and of scaled numbers."""
-    if values.dtype == SCALED_DTYPE:
-        return values["mantissa"], values["exponent"]
-    if values.dtype != object:
-        fraction, exponent = np.frexp(np.asarray(values, dtype=np.float64))
-        return fraction, exponent.astype(np.int64)
-    exponents = np.array(
-        [int(v.numerator).bit_length() - int(v.denominator).bit_length() for v in values.flat], dtype=np.int64
-    )
-    pairs = zip(values.flat, exponents.tolist(), strict=True)
-    fractions = np.array([float(v / 2**e if e >= 0 else v * 2**-e) for v, e in pairs], dtype=np.float64)
-    return fractions.reshape(values.shape), exponents.reshape(values.shape)
-
-
-def scaled_log(values: Array) -> Array:
-    """Natural logarithms of the absolute values of scaled numbers; minus infinity for zero."""
-    mantissa, exponent = np.abs(values["mantissa"]), values["exponent"]
-    near = np.where(np.abs(exponent) < 1000, exponent, 0)
-    with np.errstate(divide="ignore"):
-        return np.asarray(np.log(np.ldexp(mantissa, near.astype(np.int32))) + (exponent - near) * np.log(2.0))
-
-
-def scaled_to_float(values: Array, dtype: DTypeLike = np.float64) -> Array:
-    """Scaled numbers as floats; infinite beyond the range, and zero or subnormal below it."""
-    with np.errstate(over="ignore", under="ignore"):
-        shift = np.clip(values["exponent"], -2000, 2000).astype(np.int32)
-        return np.asarray(np.ldexp(values["mantissa"], shift).astype(dtype))
-
-
-def _array(w: Any) -> Array:
-    """One number as an array: float, or object for exact ones."""
-    out = np.empty(1, dtype=object if hasattr(w, "numerator") else np.float64)
-    out[0] = w
-    return out
-
-
-def _as_tuple(element: Array) -> tuple[float, int]:
-    mantissa, exponent = element.item()
-    return mantissa, exponent
-
-
-def _pair(element: tuple[float, int]) -> Array:
-    return np.array(element, dtype=SCALED_DTYPE)
-
-
-SCALED = Semiring(
-    (0.0, 0),
-    (0.5, 1),
-    lambda a, b: _as_tuple(_scaled_add(_pair(a), _pair(b))),
-    lambda a, b: _as_tuple(scaled_product(_pair(a), _pair(b))),
-    value=lambda w: _as_tuple(scaled(_array(w))[0]),
-    name="scaled (+, x)",
-    arrays=ArrayOperations(_scaled_add, scaled_product, _scaled_segments, scaled, SCALED_DTYPE),
-)
-"""Signed sums of floats as pairs (m, e) that stand for m 2**e, with abs(m) in [1/2, 1) or m = 0."""

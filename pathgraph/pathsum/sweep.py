@@ -21,9 +21,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pathgraph.errors import BackendError, ParameterError
 from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
 from pathgraph.pathsum.semirings import REAL, Semiring
 
 if TYPE_CHECKING:
@@ -40,7 +42,10 @@ __all__ = [
     "entries",
     "is_safe",
     "marginals",
+    "narrow",
     "sweep",
+    "swept",
+    "widen",
 ]
 
 Term: TypeAlias = "tuple[Sequence[Array], Array | None]"
@@ -133,6 +138,10 @@ def sweep(
     -----
     Floats may leave their range; it is for the caller to look at the result (see `is_safe`).
     """
+    if pools != "sum" and ring is not REAL:
+        raise ParameterError(
+            f"pools: needed 'sum' in {ring!r}, got {pools!r}; only REAL can take the largest candidate"
+        )
     apply = _operation("apply", backend)
     add = _adder(x, ring)
     for node in net.dag.nodes:
@@ -173,40 +182,73 @@ def marginals(
 ) -> tuple[Array, ...]:
     """The sums over the paths through each entry, from the buffers of a forward and a backward sweep.
 
-    One array per tensor: ``values * entry_gradient(T^t x, y)``.
+    One array per tensor: ``values * entry_gradient(T^t x, y)``, summed over the blocks that share the tensor.
     """
     values, transition = term
     gradient = _operation("entry_gradient", backend)
     mul = ring.arrays.mul if ring.arrays is not None and backend == "numpy" else np.frompyfunc(ring.mul, 2, 1)
     routed = _route(x, transition, ring, to_source=False)
-    out: list[Array] = list(values)
+    add = _adder(x, ring)
+    out: list[Any] = [None] * len(values)
     for block in net.dag.blocks():
-        w = values[block.tensor]
-        out[block.tensor] = mul(w, gradient(block, routed[:, block.source], y[:, block.target], w.size, ring))
+        w, k = values[block.tensor], block.tensor
+        part = mul(w, gradient(block, routed[:, block.source], y[:, block.target], w.shape, ring))
+        out[k] = part if out[k] is None else add(out[k], part)
     return tuple(out)
+
+
+def swept(
+    net: BlockNetwork, values: Sequence[Array], start: Array, ring: Semiring, backend: Backend
+) -> tuple[Array, Semiring]:
+    """The forward sweep of one term, and the semiring in which it ended.
+
+    This is ``ring.wide`` if there is one and floats came near the ends of their range, else `ring` itself.
+    """
+    x = sweep(net, [(values, None)], start.copy(), ring=ring, backend=backend)
+    if ring.wide is None or net.scalars != "float" or is_safe(values, x):
+        return x, ring
+    widened = [widen(value, backend) for value in values]
+    return sweep(net, [(widened, None)], widen(start, backend), ring=ring.wide, backend=backend), ring.wide
+
+
+def widen(array: Array, backend: Backend) -> Array:
+    """Floats as scaled numbers, in the form the back end wants: a structured array, or an array of tuples."""
+    numbers = scaled(array.astype(np.float64))
+    return numbers if backend == "numpy" else numbers.astype(object)
+
+
+def narrow(numbers: Array, dtype: DTypeLike = np.float64) -> Array:
+    """Scaled numbers, in either form, as floats; infinite where they are too large."""
+    return scaled_to_float(np.array(numbers.tolist(), dtype=SCALED_DTYPE), dtype)
 
 
 def is_safe(values: Sequence[Array], x: Array) -> bool:
     """Whether a float sweep of `values` that ended in the buffer `x` stayed clear of the ends of the float range.
 
-    With 2**m the smallest normal number: every non-zero value is at least 2**(m/9) and every non-zero sum at least
-    2**(8m/9), so each of their products is normal and nothing vanished; and no sum is near the largest number.
+    Every product in it is one of a value and a sum: the smallest such product of non-zeros is a normal number, and no
+    sum is near the largest number, so nothing overflowed and nothing vanished.
     """
-    info: Any = np.finfo(x.dtype)
-    smallest_value, smallest_sum = 2.0 ** (info.minexp // 9), 2.0 ** (info.minexp // 9 * 8)
+    sums = x if x.dtype.kind == "f" else x.astype(np.float64)
+    info: Any = np.finfo(sums.dtype)
+    least = min((_smallest(value.astype(sums.dtype, copy=False)) for value in values), default=1.0)
+    return bool((np.abs(sums) <= info.max / 4).all()) and least * _smallest(sums) >= info.tiny
 
-    def clear(array: Array, smallest: float) -> bool:
-        size = np.abs(array)
-        return bool(((size == 0) | (size >= smallest)).all() and (size <= info.max / 4).all())
 
-    return clear(x, smallest_sum) and all(clear(value, smallest_value) for value in values)
+def _smallest(array: Array) -> float:
+    """The smallest non-zero absolute value, at most 1."""
+    return float(np.abs(array[array != 0]).min(initial=1.0))
 
 
 def _operation(name: str, backend: Backend) -> Callable[..., Array]:
     if backend == "reference":
         method: Callable[..., Array] = getattr(Block, name)
         return method
-    return lambda block, *args: getattr(block, name)(*args)
+    return lambda block, x, *args: _like(x, getattr(block, name)(x, *args))
+
+
+def _like(x: Array, part: Array) -> Array:
+    """What a block made, with the dtype of its input: a block may know nothing but its pattern, and return objects."""
+    return part if part.dtype == x.dtype else np.array(part.tolist(), dtype=x.dtype).reshape(part.shape)
 
 
 def _adder(x: Array, ring: Semiring) -> Callable[[Array, Array], Array]:
