@@ -25,12 +25,12 @@ import numpy as np
 
 from pathgraph.arguments import exponent, generator, natural
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
+from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.numbers import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
-from pathgraph.rescaling_group import directions, tied_entries
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 
 LARGEST_POWER = 1000
@@ -135,7 +135,7 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     natural(max_exponent, "max_exponent")
     random = generator(rng)
     exponents = dict.fromkeys(net.hidden, 0)
-    for direction in directions(net):
+    for direction in rescaling_directions(net):
         step = int(random.integers(-max_exponent, max_exponent + 1))
         for node, multiple in direction.items():
             exponents[net.nodes[node]] += step * multiple
@@ -273,7 +273,7 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
         )
     slack = 0 if net.is_exact else 4 * float(np.finfo(np.float64).eps)  # each ratio is rounded once
     first: dict[int, int] = {}
-    for entry in tied_entries(net):
+    for entry in _tied_entries(net):
         other = first.setdefault(int(architecture.parameter[entry]), entry)
         if abs(ratio[entry] - ratio[other]) > slack * abs(ratio[other]):
             raise RescalingError(
@@ -281,6 +281,15 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
                 f"{ratio[other]} ({architecture.describe(other)}) and "
                 f"{ratio[entry]} ({architecture.describe(entry)})"
             )
+
+
+def _tied_entries(net: Network) -> list[int]:
+    """The non-zero entries of parameters, if any of these is tied."""
+    architecture = net.architecture
+    if not architecture.is_tied:
+        return []
+    found: list[int] = np.flatnonzero((architecture.parameter >= 0) & (net.values != 0)).tolist()
+    return found
 
 
 def _cut_ties(architecture: Architecture, values: Array) -> bool:

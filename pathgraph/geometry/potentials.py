@@ -15,17 +15,27 @@ from collections.abc import Hashable
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.geometry.exactmatrix import null_space
-from pathgraph.graph.architecture import PARAMETER, Architecture
+from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
 from pathgraph.graph.network import Network
 from pathgraph.scalars import Array
 
-__all__ = ["Potentials", "Reach", "ends", "generic_potentials", "potentials", "product", "reach"]
+__all__ = [
+    "Potentials",
+    "Reach",
+    "ends",
+    "generic_potentials",
+    "potentials",
+    "product",
+    "reach",
+    "rescaling_directions",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +84,7 @@ class Potentials:
     def directions(self) -> tuple[dict[Hashable, int], ...]:
         """The potentials as mappings from neurons to integers."""
         nodes, matrix = self.architecture.nodes, self.on_neurons
-        parts = (slice(lo, hi) for lo, hi in zip(matrix.indptr, matrix.indptr[1:], strict=False))
+        parts = (slice(lo, hi) for lo, hi in pairwise(matrix.indptr.tolist()))
         return tuple(
             {nodes[v]: k for v, k in zip(matrix.indices[part].tolist(), matrix.data[part].tolist(), strict=True)}
             for part in parts
@@ -128,13 +138,31 @@ def generic_potentials(net: Network | Architecture) -> Potentials:
     return potentials(net.architecture, reach(net.architecture, present).on_path)
 
 
-def potentials(architecture: Architecture, taking_part: Array) -> Potentials:
+def rescaling_directions(net: Network) -> list[dict[int, int]]:
+    """A basis of the exponents of the group in which `rescale` draws: mappings from neuron numbers to integers.
+
+    Here structural values alone are held, frozen ones are rescaled, and neurons on no path take part, too.
+    """
+    architecture = net.architecture
+    present = (net.values != 0).astype(bool)
+    found = potentials(architecture, present, held=architecture.role == STRUCTURAL, everywhere=True).on_neurons
+    parts = (slice(lo, hi) for lo, hi in pairwise(found.indptr.tolist()))
+    return [dict(zip(found.indices[part].tolist(), found.data[part].tolist(), strict=True)) for part in parts]
+
+
+def potentials(
+    architecture: Architecture, taking_part: Array, *, held: Array | None = None, everywhere: bool = False
+) -> Potentials:
     """The potentials on the neurons at the ends of some entries, with differences that suit these entries.
 
     Parameters
     ----------
     architecture : Architecture
     taking_part : ndarray of bool, shape (n_entries,)
+    held : ndarray of bool, shape (n_entries,), optional
+        The entries that allow no difference; by default those that are no parameters.
+    everywhere : bool
+        Whether neurons at no end of these entries have potentials, too.
 
     Notes
     -----
@@ -143,7 +171,8 @@ def potentials(architecture: Architecture, taking_part: Array) -> Potentials:
     """
     n_nodes, n_entries, n_parameters = architecture.n_nodes, architecture.n_entries, architecture.n_parameters
     tail, head = ends(architecture)
-    unknown = _unknowns(architecture, taking_part, tail, head)
+    fixed = taking_part & ((architecture.role != PARAMETER) if held is None else held)
+    unknown = _unknowns(architecture, fixed, tail, head, slice(None) if everywhere else taking_part)
     n_unknowns = int(unknown.max()) + 1
     basis = null_space(_equations(architecture, taking_part, unknown[tail], unknown[head]), range(n_unknowns))
     combination = _sparse(
@@ -165,22 +194,21 @@ def potentials(architecture: Architecture, taking_part: Array) -> Potentials:
     return Potentials(architecture, csr_array(on_neurons), on_parameters, acts_on)
 
 
-def _unknowns(architecture: Architecture, taking_part: Array, tail: Array, head: Array) -> Array:
+def _unknowns(architecture: Architecture, held: Array, tail: Array, head: Array, at: Array | slice) -> Array:
     """For the constant and each neuron the number of its unknown, or -1: shape (n_nodes + 1,).
 
-    Neurons between which an entry is fixed share one; those held to the inputs, outputs or the constant have none.
+    Neurons between which an entry is held share one; those held to the inputs, outputs or the constant have none.
     """
     from scipy.sparse.csgraph import connected_components  # slow to import
 
     size = architecture.n_nodes + 1
-    held = taking_part & (architecture.role != PARAMETER)
     outer = np.concatenate([architecture.input, architecture.output]) + 1
     graph = _selection(
         np.concatenate([np.zeros_like(outer), tail[held]]), np.concatenate([outer, head[held]]), (size,) * 2
     )
     group = connected_components(graph, directed=False)[1]
-    touched = np.zeros(size, dtype=bool)
-    touched[tail[taking_part]] = touched[head[taking_part]] = True
+    touched = np.full(size, isinstance(at, slice))
+    touched[tail[at]] = touched[head[at]] = True
     out = np.full(size, -1)
     free = np.flatnonzero(touched & (group != group[0]))
     _, first, inverse = np.unique(group[free], return_index=True, return_inverse=True)

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph.errors import ParameterError
+from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
-from pathgraph.rescaling_group import directions
 
 __all__ = ["dyadics", "inputs", "parameters", "rescalings"]
 
@@ -181,7 +181,7 @@ def rescalings(
     """
     at_least(0, max_exponent=max_exponent)
     subset(("identity", "relu", "pool"), negative=negative)
-    generators = directions(net)
+    generators = rescaling_directions(net)
     shared = Counter(v for generator in generators for v in generator)
     alone = {v for generator in generators if len(generator) == 1 for v in generator if shared[v] == 1}
     kinds = net.architecture.activations
