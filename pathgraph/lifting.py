@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
 from pathgraph.arguments import natural
-from pathgraph.errors import ParameterError, PathCountError, RangeError
+from pathgraph.errors import BackendError, ParameterError, PathCountError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.path_sums import depth
 from pathgraph.paths import Path, Paths
@@ -177,7 +177,10 @@ class PathLifting:
         [w_(0, 0)_(1, 0)*w_(1, 0)_(2, 0)],
         [w_(0, 1)_(1, 0)*w_(1, 0)_(2, 0)]])
         """
-        import sympy
+        try:
+            import sympy
+        except ImportError:
+            raise BackendError("to_sympy needs SymPy; install it with: pip install 'pathgraph[symbolic]'") from None
 
         owner = self.net.architecture.parameter.tolist()
         symbols: dict[Any, Any] = {}
@@ -269,7 +272,8 @@ def path_activations(
     -------
     scipy.sparse.csr_array of int8, shape (n_paths, n_inputs + 1)
         Row p has a one, if p is active, in the column of the input where it starts, or in the last column if it
-        starts at a bias. Rows in the order of ``path_lifting(net).paths``.
+        starts at a bias. Rows in the order of ``path_lifting(net).paths``. SciPy's sparse arrays multiply integers and
+        floats; for a rational x write ``A.toarray() @ np.array([*x, 1], dtype=object)``.
 
     Raises
     ------

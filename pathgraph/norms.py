@@ -242,8 +242,8 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
 
     .. math:: \|\Phi(\theta)\|_{q,r} \le \|(M_L, b_L)\|_{q,r} \prod_{\ell < L} \max(1, \|(M_\ell, b_\ell)\|_{q,\infty}),
 
-    where the norm of a matrix is the r-norm (or maximum) of the q-norms of its rows. The maximum with 1 is taken
-    only before layers that have biases; without it the bound is false there, and without biases it is not needed.
+    where the norm of a matrix is the r-norm (or maximum) of the q-norms of its rows. The maximum with 1 is taken at a
+    layer only if some later layer has biases; without it the bound is then false, and otherwise it is not needed.
 
     Parameters
     ----------

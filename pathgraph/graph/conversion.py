@@ -4,12 +4,14 @@ The **graph contract**. Node attributes: ``activation`` in {"input", "identity",
 (pools: the k-th largest candidate, default 1); ``bias`` (absent: none, and then no path starts there), with
 ``bias_role`` and ``bias_parameter``; ``output`` (True on the outputs; if no node has it, the nodes without
 successors are the outputs). Edge attributes: ``weight``, required; ``role`` in {"parameter" (default), "frozen",
-"structural"}; ``parameter`` (edges, or biases, with one name are one tied parameter). Other attributes are ignored.
+"structural"}; ``parameter`` (edges, or biases, with one name are one tied parameter). Other attributes are ignored,
+unless they look like a misspelt one of these.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
+from difflib import get_close_matches
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -34,6 +36,8 @@ Matrix: TypeAlias = "ArrayLike | Sequence[Any]"
 ACTIVATION, RANK, OUTPUT = "activation", "rank", "output"
 BIAS, BIAS_ROLE, BIAS_NAME = "bias", "bias_role", "bias_parameter"
 WEIGHT, ROLE, NAME = "weight", "role", "parameter"
+NODE_ATTRIBUTES = (ACTIVATION, RANK, OUTPUT, BIAS, BIAS_ROLE, BIAS_NAME)
+EDGE_ATTRIBUTES = (WEIGHT, ROLE, NAME)
 
 
 def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> Network:
@@ -87,6 +91,8 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     index = {node: i for i, node in enumerate(nodes)}
     level = _levels(graph, index)
     attributes = [graph.nodes[node] for node in nodes]
+    _refuse_misspelt(((f"node {node!r}", data) for node, data in graph.nodes(data=True)), NODE_ATTRIBUTES)
+    _refuse_misspelt(((f"edge {u!r} -> {v!r}", data) for u, v, data in graph.edges(data=True)), EDGE_ATTRIBUTES)
     activation, rank = _activations(nodes, attributes)
 
     source, target, edges = [], [], []
@@ -139,6 +145,17 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         ties,
     )
     return Network(architecture, values[order])
+
+
+def _refuse_misspelt(owners: Iterable[tuple[str, dict[str, Any]]], known: Sequence[str]) -> None:
+    """Other attributes than the contract's are ignored, but not those that look like one of its own."""
+    harmless: set[Any] = set(known)
+    for owner, data in owners:
+        for name in data.keys() - harmless:
+            close = get_close_matches(name, known, 1, 0.75) if isinstance(name, str) else []
+            if close:
+                raise GraphError(f"{owner}: the attribute {name!r} is unknown; did you mean {close[0]!r}?")
+            harmless.add(name)
 
 
 def _levels(graph: nx.DiGraph[Any], index: dict[Hashable, int]) -> Array:

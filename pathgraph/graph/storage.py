@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import FileFormatError, ParameterError
+from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.graph.compilation import compile_architecture, longest_distances
 from pathgraph.graph.network import Network
@@ -30,10 +30,13 @@ ARRAYS = ("activation", "rank", "source", "target", "biased", "role", "output", 
 def save(net: Network, path: str | os.PathLike[str]) -> None:
     """Write a network to a file that `load` reads back unchanged.
 
-    The file is written beside its final place and then moved there, so an interrupted call loses nothing.
+    The file is an .npz archive of NumPy, whatever its suffix. It is written beside its final place and then moved
+    there, so an interrupted call loses nothing.
 
     Raises
     ------
+    FileNotFoundError
+        If the folder does not exist.
     ParameterError
         If the network is symbolic, or a name cannot be written.
 
@@ -68,6 +71,10 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
         "values": np.array([str(v) for v in net.values], dtype=str) if net.is_exact else net.values,
     }
     destination = Path(path)
+    if not destination.parent.is_dir():
+        raise FileNotFoundError(
+            f"path: there is no folder {str(destination.parent)!r} to write {destination.name!r} in"
+        )
     partial = destination.with_name(destination.name + ".partial")
     try:
         with partial.open("wb") as file:
@@ -107,7 +114,8 @@ def load(path: str | os.PathLike[str]) -> Network:
                 raise FileFormatError(f"needed the format {FORMAT!r}, got {header['format']!r}")
             return _rebuild(header, arrays)
         except Exception as error:  # a damaged archive raises nearly anything, from zipfile, zlib, tokenize and NumPy
-            raise FileFormatError(f"{path}: not a network that pathgraph.save wrote, or damaged: {error}") from error
+            reason = error if isinstance(error, PathgraphError) else type(error).__name__
+            raise FileFormatError(f"{path}: not a network that pathgraph.save wrote, or damaged ({reason})") from error
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:

@@ -90,7 +90,7 @@ class ArrayOperations:
 class Semiring:
     """An algebra (add, mul) in which sums over paths are computed.
 
-    Elements may be any Python objects but NumPy arrays (use tuples).
+    Elements may be any Python objects except NumPy arrays (use tuples).
 
     Parameters
     ----------
@@ -103,7 +103,7 @@ class Semiring:
         Element of an edge (or bias) of weight w: ``value(w)``. By default w itself.
     edge_value : callable, optional
         Instead of `value`, when the element must know the edge: ``edge_value(w, edge)`` with edge = (u, v), or
-        v for the bias of v.
+        v for the bias of v (``edge in net.nodes`` tells them apart where neurons are tuples).
     bias_value : callable, optional
         Element of a bias, where it differs from the one of an edge.
     name : str, optional
