@@ -6,7 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
-VERIFY_ARGS ?= --jobs 2
+VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
 PY = $(VENV)/bin/python
 SOURCES = pathgraph gpu/pathgraph_gpu proofs_checks/pathgraph_proofs_checks
@@ -57,6 +57,7 @@ $(VENV)/.stamp-dev: pyproject.toml $(VENV)/.stamp-pip
 
 verify: $(VENV)/.stamp-verify
 	$(SAY) 'verify: a network trained on digits, and every theorem check on it and on random networks'
+	@mkdir -p build
 	$(PY) -m pathgraph.proofs_checks $(VERIFY_ARGS)
 
 test: $(VENV)/.stamp-test

@@ -1,7 +1,6 @@
 """Trained networks: MLPs on the digits of scikit-learn, by enumeration of all their paths and by one sweep."""
 
 import time
-import warnings
 from fractions import Fraction
 from functools import cache
 from math import prod
@@ -10,6 +9,8 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from tests.oracles import Oracle
+from tests.tolerances import assert_close, gamma, roundings
 
 sklearn = pytest.importorskip("sklearn", reason="the digits come with scikit-learn")
 
@@ -17,18 +18,16 @@ sklearn = pytest.importorskip("sklearn", reason="the digits come with scikit-lea
 @cache
 def trained(hidden):
     """The network of a briefly trained classifier, and the test images."""
-    from sklearn.datasets import load_digits
-    from sklearn.model_selection import train_test_split
-    from sklearn.neural_network import MLPClassifier
+    from pathgraph_proofs_checks.digits import train
 
-    images, labels = load_digits(return_X_y=True)
-    train, test, train_labels, test_labels = train_test_split(images / 16, labels, random_state=0)
-    model = MLPClassifier(hidden, max_iter=60, random_state=0)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it has not converged, and need not
-        model.fit(train, train_labels)
-    assert model.score(test, test_labels) > 0.9
-    return pg.from_weights([w.T for w in model.coefs_], model.intercepts_), test
+    digits = train(hidden, max_iter=60)
+    assert digits.accuracy > 0.9
+    return digits.net, digits.images
+
+
+def sweep_roundings(net):
+    """Of the sum over the paths to all outputs."""
+    return roundings(Oracle(pg.to_networkx(net))) + len(net.outputs)
 
 
 def integers(matrix):
@@ -85,9 +84,7 @@ def test_enumeration_is_one_sweep(hidden, edges, paths, record_property):
     start = time.perf_counter()
     low = pg.path_norm(net)
     record_property("seconds", {"enumeration": seconds, "exact": sweep, "float": time.perf_counter() - start})
-    fan_ins = [64, *hidden]
-    u = Fraction(1, 2**53)
-    assert abs(Fraction(low) - norm) <= norm * ((1 - u) ** -(sum(fan_ins) + 2 * len(fan_ins) + 10) - 1)
+    assert_close(low, norm, gamma(sweep_roundings(net)))
 
 
 def test_the_lifting_of_665_930_paths():
@@ -96,13 +93,16 @@ def test_the_lifting_of_665_930_paths():
         pg.path_lifting(net)
     lifting = pg.path_lifting(net, max_paths=665_930)
     assert lifting.values.shape == (665_930,)
-    norm = pg.path_norm(net)
-    assert abs(np.abs(lifting.values).sum() - norm) <= norm * 2.0**-52 * (665_930 + 200)
+    # a path product is rounded twice, and each of them is added, in any order
+    listed, swept = gamma(665_930 + 2), gamma(sweep_roundings(net))
+    norm = pg.path_norm(net.to_exact())
+    assert_close(np.abs(lifting.values).sum(), norm, listed)
     for x in images[:3]:
-        active = pg.path_activations(net, x, max_paths=665_930)
-        products = lifting.values @ active
-        slack = 2.0**-52 * (665_930 + 200) * (np.abs(lifting.values) @ active @ np.append(x, 1))
-        assert abs(products @ np.append(x, 1) - net(x).sum()) <= slack + 2.0**-52 * 200 * pg.path_norm(net, inputs=x)
+        active, start = pg.path_activations(net, x, max_paths=665_930), np.append(x, 1)
+        # the products with the input are 65 more terms; of the masses, rounded themselves, `listed` is twice enough
+        slack = (2 * listed + gamma(66)) * Fraction(np.abs(lifting.values) @ active @ start)
+        slack += swept * pg.path_norm(net.to_exact(), inputs=list(map(Fraction, x)))
+        assert abs(Fraction(lifting.values @ active @ start) - Fraction(net(x).sum())) <= slack
 
 
 def test_factorisation_on_images_is_an_equality_of_rationals():

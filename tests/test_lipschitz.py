@@ -9,7 +9,7 @@ import pytest
 
 import pathgraph as pg
 from tests.networks import on_networks
-from tests.tolerances import assert_close, gamma, roundings
+from tests.tolerances import assert_close, gamma, norm_roundings, roundings
 
 METHODS = ("max-pass", "input-paths", "path-norm")
 
@@ -65,7 +65,7 @@ def test_other_norms_of_the_input(case):
     assert found.tolist() == [max(column) for column in columns]
     euclidean = pg.input_lipschitz(case.net, method="input-paths", input_norm=2, per_output=True)
     for bound, column in zip(euclidean, columns, strict=True):
-        assert_close(Fraction(bound) ** 2, sum(mass**2 for mass in column), gamma(2 * len(column) + 16))
+        assert_close(Fraction(bound) ** 2, sum(mass**2 for mass in column), gamma(2 * norm_roundings(column, 2)))
 
 
 @on_networks()

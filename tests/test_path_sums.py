@@ -191,15 +191,27 @@ def test_vector_states_on_both_back_ends(case, ring):
             assert same(found["numpy"], found["reference"])
 
 
-@pytest.mark.parametrize("pools", ["max", "rank"])
+def swept_inputs(net, xs, backend, *, constant, **options):
+    """The neurons on several inputs at once, one row each, in the sum of two terms whose values add up to the net's."""
+    pair = [net.map_values(lambda w: w - 1), net.map_values(lambda w: 0 * w + 1)]
+    steps = [(edge_values(part, rings.REAL, backend), None) for part in pair]
+    x = buffer(net, rings.REAL, len(xs), backend)
+    x[:, 0] = constant
+    x[:, net.dag.inputs] = np.array(xs, dtype=x.dtype)
+    return sweep(net, steps, x, backend=backend, **options)[:, 1:].tolist()
+
+
+@pytest.mark.parametrize("backend", ["numpy", "reference"])
 @on_networks()
-def test_pools_on_both_back_ends(case, pools):
-    for net in (case.net, case.float64):
-        found = [
-            sweep(net, terms(net, rings.REAL, b), states(net, rings.REAL, b, 1), pools=pools, relu=True, backend=b)
-            for b in ("numpy", "reference")
-        ]
-        assert same(*found)
+def test_pools_select_what_the_definitions_say(case, backend):
+    """The k-th largest in an evaluation, the largest in the pass of a bound; of candidates summed over the terms."""
+    oracle, nodes = case.oracle, case.net.nodes
+    widths = [tuple(map(abs, x)) for x in case.inputs]
+    values = [[case.values(x)[v] for v in nodes] for x in case.inputs]
+    passes = [[oracle.max_pass(v, dict(zip(oracle.inputs, w, strict=True))) for v in nodes] for w in widths]
+    for net in (case.net, case.float64) if case.is_dyadic else (case.net,):
+        assert swept_inputs(net, case.inputs, backend, constant=1, pools="rank", relu=True) == values
+        assert swept_inputs(net.map_values(abs), widths, backend, constant=0, pools="max") == passes
 
 
 @in_unlabelled_rings

@@ -1,6 +1,7 @@
 """The theorem checks: they hold, they refute their mutants, and a broken library or a broken mutant is reported."""
 
 import json
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -28,7 +29,8 @@ from pathgraph.proofs_checks import (
 from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.parts import part, parts_of
 from pathgraph_proofs_checks.rademacher import signed_mean
-from pathgraph_proofs_checks.variants import kth_largest, power, sweep, without_biases
+from pathgraph_proofs_checks.runner import examine_all
+from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power, without_biases
 
 CHECKS = {check.name: check for check in all_checks()}
 MUTANTS = {f"{check.name}: {mutant.name}": (check, mutant) for check in CHECKS.values() for mutant in check.mutants}
@@ -102,8 +104,8 @@ PATH_NORM = pg.path_norm
 
 
 def pools_kept(net, q, r, *, root):
-    values = sweep(net, power(q), pool=kth_largest)
-    return sum(values[v] ** (r // q) for v in net.outputs) if r < float("inf") else max(values[v] for v in net.outputs)
+    sums = at_outputs(net, power(q), pool=kth_largest)
+    return sum(total ** (r // q) for total in sums) if r < float("inf") else max(sums)
 
 
 def biases_lost(net, *args, **options):
@@ -154,7 +156,7 @@ def raising_norm(net):
     ],
 )
 def test_mutant_that_is_not_refuted(ingredients, counterexample, reason):
-    mutant = Mutant("sound", counterexample, ingredients, None, None)
+    mutant = Mutant("output-bound", "sound", counterexample, ingredients, None, None)
     verdict = replay(CHECKS["output-bound"], mutant)
     assert not verdict.refuted
     assert verdict.reason.startswith(reason)
@@ -169,7 +171,7 @@ def test_mutant_whose_instance_refutes_the_theorem(monkeypatch):
 
 def test_unrefuted_mutants_fail_the_run(capsys):
     mutants = CHECKS["output-bound"].mutants
-    mutants.append(Mutant("raising", ("x0; y0 = out(x0)", (1,)), {"norm": raising_norm}, None, None))
+    mutants.append(Mutant("output-bound", "raising", ("x0; y0 = out(x0)", (1,)), {"norm": raising_norm}, None, None))
     try:
         assert main(["--no-digits", "--only", "output-bound"]) == 1
     finally:
@@ -193,9 +195,9 @@ def test_json(tmp_path, capsys):
     arguments = ["--no-digits", "--only", "product-bound", "--only", "factorisation", "--seed", "3"]
     assert main([*arguments, "--json", str(file)]) == 0
     document = json.loads(file.read_text())
-    bound, equality = document["checks"]
+    equality, bound = document["checks"]
     assert document["passed"]
-    assert (bound["name"], equality["name"]) == ("product-bound", "factorisation")
+    assert (equality["name"], bound["name"]) == ("factorisation", "product-bound")
     assert (bound["worst_ratio"], bound["tightness"]) == ("1", "attained")
     assert set(bound["mutants"].values()) == {"refuted"}
     assert equality["tightness"] is None
@@ -214,6 +216,7 @@ def test_refute(capsys):
         (["--only", "factorization"], "did you mean factorisation"),
         (["--only", "zzz"], "--list shows the names"),
         (["--seed", "x"], "invalid int value"),
+        (["--jobs", "0"], "needed a number of processes"),
         (["--json", "/no/such/folder/x.json"], "needed a file in a folder that exists"),
         (["--no-digits", "--picture", "x.png"], "nothing to draw with --no-digits"),
         (["--frobnicate"], "unrecognized arguments"),
@@ -229,6 +232,16 @@ def test_wrong_arguments(capsys, arguments, message):
 def test_same_seed_same_run():
     first, second = (examine(CHECKS["float-sweep-error"], Profile(20, seed=5)) for _ in range(2))
     assert (first.ratio, first.instances) == (second.ratio, second.instances)
+
+
+def test_reports_do_not_depend_on_the_number_of_processes():
+    checks = [CHECKS[name] for name in ("float-sweep-error", "output-bound", "number-of-paths")]
+    one, two = (
+        {report.check.name: replace(report, seconds=0) for report in examine_all(checks, Profile(20), MLP, jobs)}
+        for jobs in (1, 2)
+    )
+    assert one == two
+    assert one.keys() == {check.name for check in checks}
 
 
 # -- the pieces -------------------------------------------------------------------------------------------------------

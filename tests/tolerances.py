@@ -7,6 +7,7 @@ error; for the evaluation of a network it is the error relative to the sum of th
 k-max-pool are exact operations and 1-Lipschitz for the supremum norm.
 """
 
+import math
 from fractions import Fraction
 
 import numpy as np
@@ -30,6 +31,28 @@ def roundings(oracle):
     return sum(d + 1 for d in fan_in.values())
 
 
+def bits(numbers):
+    """The largest absolute value of an exponent of 2 among some numbers m 2**e, 1/2 < m < 2."""
+    fractions = [Fraction(w) for w in numbers if w]
+    return max((abs(w.numerator.bit_length() - w.denominator.bit_length()) + 1 for w in fractions), default=0)
+
+
+def power_roundings(size, p):
+    """Of abs(w)**p, or of a p-th root if p < 1, computed as m**p times 2**(p e), for abs(e) <= size.
+
+    The roundings of w and p make p and p log 2 units in m**p; two powers correct to 1 ulp make 4, their product and
+    the fraction of p e one each; p e, if it is no integer, is off by 2 units of itself, log 4 < 1.4 in the power of 2.
+    """
+    return math.ceil(2 * p + 6 + (0 if p == int(p) else 1.4 * p * size))
+
+
+def norm_roundings(numbers, q):
+    """Of the q-norm: powers and additions, whose errors the root divides by q, and the root."""
+    size, count = bits(numbers), len(numbers)
+    return math.ceil((power_roundings(size, q) + count) / q) + power_roundings(q * size + count.bit_length(), 1 / q)
+
+
 def assert_close(computed, exact, slack):
     """The relative error is at most `slack`; zeros are exact."""
-    assert abs(Fraction(float(computed)) - Fraction(exact)) <= slack * abs(Fraction(exact))
+    found = computed if isinstance(computed, Fraction) else Fraction(float(computed))
+    assert abs(found - Fraction(exact)) <= slack * abs(Fraction(exact))

@@ -17,9 +17,8 @@ from numpy.typing import NDArray
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.digits import TrainedDigits
-from pathgraph_proofs_checks.outcome import Equality, Inequality, Outcome
-from pathgraph_proofs_checks.parts import MAX_PATHS, Input
-from pathgraph_proofs_checks.theorems.float_sweep_error import relative, roundings
+from pathgraph_proofs_checks.outcome import Comparison, Equality, Inequality
+from pathgraph_proofs_checks.parts import MAX_PATHS, Input, relative, roundings
 
 __all__ = ["Analysis", "Fact", "Identity", "analyse"]
 
@@ -38,7 +37,7 @@ class Identity:
     """A statement that was evaluated exactly on the network."""
 
     name: str
-    outcome: Outcome
+    outcome: Comparison
     note: str = ""
 
 

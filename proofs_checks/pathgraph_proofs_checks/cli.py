@@ -35,8 +35,6 @@ __all__ = ["main"]
 WIDTH = 120
 """Of the tables, where the output is no terminal."""
 
-PICTURE = Path("build", "digits.png")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the checks; see ``--help``.
@@ -54,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Examples
     --------
     >>> from pathgraph.proofs_checks import main
-    >>> main(["--list"])  # doctest: +ELLIPSIS
-    batch-norm-folding ...
+    >>> main(["--list", "--only", "output-bound"])
+    output-bound  5 mutants  The l1 norm of R(x) is at most max(1, largest |x_u|) times the path-norm.
     0
     """
     parser = _parser()
@@ -92,7 +90,7 @@ def _parser() -> argparse.ArgumentParser:
         "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
     )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
-    parser.add_argument("--picture", type=_writable, metavar="FILE", help=f"where to draw it (default: {PICTURE})")
+    parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
     return parser
 
@@ -131,7 +129,7 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
         running = examine_all(checks, profile, digits.net.to_exact(), options.jobs)
         console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
         analysis = analyse(digits)
-        _show(console, analysis, options.picture or PICTURE)
+        _show(console, analysis, options.picture)
     reports = []
     console.print(f"\nrunning {len(checks)} checks ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
     for number, report in enumerate(running, 1):
@@ -148,14 +146,15 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
     return 0 if passed else 1
 
 
-def _show(console: Console, analysis: Analysis, picture: Path) -> None:
+def _show(console: Console, analysis: Analysis, picture: Path | None) -> None:
     for title, facts in analysis.facts.items():
         console.print()
         console.print(facts_table(title, facts))
     console.print()
     console.print(identities_table(analysis))
-    save_picture(analysis, picture)
-    console.print(f"\npicture: {picture}", markup=False)
+    if picture is not None:
+        save_picture(analysis, picture)
+        console.print(f"\npicture: {picture}", markup=False)
 
 
 def _conclude(console: Console, reports: Sequence[Report], analysis: Analysis | None, seconds: float) -> bool:

@@ -6,6 +6,7 @@ meets one would compare round-off, so float results must be converted to the Fra
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -14,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Equality", "Inequality", "Outcome"]
+__all__ = ["Comparison", "Equality", "Inequality"]
 
 
 def _exact(side: Any) -> Any:
@@ -39,8 +40,8 @@ def _numbers(side: Any) -> Iterator[Fraction]:
 
 
 @dataclass(frozen=True)
-class Equality:
-    """The statement ``left == right``; true or false as a bool.
+class Comparison(ABC):
+    """What a check returns: two sides, and whether they are as they should be, as a bool.
 
     Parameters
     ----------
@@ -50,12 +51,6 @@ class Equality:
     ------
     TypeError
         If a side holds a float.
-
-    Examples
-    --------
-    >>> from pathgraph.proofs_checks import Equality
-    >>> bool(Equality([1, 2], (1, 2)))
-    True
     """
 
     left: Any
@@ -65,12 +60,29 @@ class Equality:
         object.__setattr__(self, "left", _exact(self.left))
         object.__setattr__(self, "right", _exact(self.right))
 
+    @abstractmethod
+    def __bool__(self) -> bool: ...
+
+
+class Equality(Comparison):
+    """The statement ``left == right``.
+
+    Parameters
+    ----------
+    left, right : number, str, or nested sequence or ndarray of them
+
+    Examples
+    --------
+    >>> from pathgraph.proofs_checks import Equality
+    >>> bool(Equality([1, 2], (1, 2)))
+    True
+    """
+
     def __bool__(self) -> bool:
         return bool(self.left == self.right)
 
 
-@dataclass(frozen=True)
-class Inequality(Equality):
+class Inequality(Comparison):
     """The statement ``left <= right``, entry by entry.
 
     Parameters
@@ -94,7 +106,3 @@ class Inequality(Equality):
         """The largest left / right among the entries whose right side is positive; None if there is none."""
         pairs = zip(_numbers(self.left), _numbers(self.right), strict=True)
         return max([a / b for a, b in pairs if b > 0], default=None)
-
-
-Outcome = Equality
-"""Every outcome is an equality or its subclass `Inequality`."""

@@ -18,6 +18,7 @@ from pathgraph.testing import relu_dags
 
 __all__ = [
     "MAX_PATHS",
+    "ROUNDOFF",
     "Input",
     "by_output",
     "distance",
@@ -27,11 +28,16 @@ __all__ = [
     "parts_of",
     "path_products",
     "pooling_dags",
+    "relative",
+    "roundings",
     "values_at",
 ]
 
 MAX_PATHS = 1_000_000
 """Enumerations beyond this are refused; the network that is given is far smaller."""
+
+ROUNDOFF = Fraction(1, 2**53)
+"""Of float64."""
 
 PART_WIDTH, SMALL = 6, 5000
 """A part of a network keeps this many neurons of each level; a network with that many paths is taken as a whole."""
@@ -107,3 +113,16 @@ def distance(x: Input, y: Input) -> Fraction:
 def values_at(net: Network, x: Any) -> dict[Hashable, Fraction]:
     """The value of every neuron, by name."""
     return dict(zip(net.nodes, net.neuron_values(x).tolist(), strict=True))
+
+
+def roundings(net: Network) -> int:
+    """The sum over the levels of fan-in + 1, biases counted in the fan-in."""
+    structure = net.architecture
+    terms = [len(structure.antecedents(v)) + (net.bias(v) is not None) for v in net.nodes]
+    levels = structure.level.tolist()
+    return sum(1 + max(t for t, level in zip(terms, levels, strict=True) if level == k) for k in set(levels))
+
+
+def relative(n: int) -> Fraction:
+    """The bound n u / (1 - n u) on n successive roundings."""
+    return n * ROUNDOFF / (1 - n * ROUNDOFF)

@@ -23,7 +23,7 @@ from hypothesis.strategies import SearchStrategy
 from pathgraph import Network
 from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.codec import decode
-from pathgraph_proofs_checks.outcome import Outcome
+from pathgraph_proofs_checks.outcome import Comparison
 
 __all__ = ["DERIVED", "METRIC", "TOOLKIT", "Check", "Instances", "Mutant", "all_checks", "drawn", "theorem"]
 
@@ -105,7 +105,7 @@ class Check:
     latex: str
     hypotheses: str
     source: str
-    evaluate: Callable[..., Outcome]
+    evaluate: Callable[..., Comparison]
     instances: Instances
     networks: Networks
     on_network: int
@@ -113,7 +113,7 @@ class Check:
     constant: Fraction | None
     mutants: list[Mutant] = field(default_factory=list)
 
-    def __call__(self, *instance: Any, **ingredients: Any) -> Outcome:
+    def __call__(self, *instance: Any, **ingredients: Any) -> Comparison:
         """Evaluate both sides on an instance, perhaps with wrong ingredients."""
         return self.evaluate(*instance, **ingredients)
 
@@ -168,13 +168,13 @@ def theorem(
     on_network: int = 3,
     enumerates: bool = False,
     constant: int | None = None,
-) -> Callable[[Callable[..., Outcome]], Check]:
+) -> Callable[[Callable[..., Comparison]], Check]:
     """Decorate the function of a check and register it, under its name with hyphens.
 
     The parameters are the attributes of `Check`.
     """
 
-    def register(evaluate: Callable[..., Outcome]) -> Check:
+    def register(evaluate: Callable[..., Comparison]) -> Check:
         name = evaluate.__name__.replace("_", "-")
         bound = None if constant is None else Fraction(constant)
         drawn_from = relu_dags() if networks is None else networks

@@ -68,7 +68,7 @@ def reports_table(reports: Sequence[Report]) -> Table:
             report.check.name,
             _verdict(report.failure is None),
             f"{report.instances}",
-            on_network(report),
+            instances_on_network(report),
             Text(f"{refuted}/{len(report.verdicts)}", style="" if every else "bold red"),
             tightness(report),
             f"{report.seconds:.1f}",
@@ -88,7 +88,7 @@ def worst_table(reports: Sequence[Report]) -> Table:
     return table
 
 
-def on_network(report: Report) -> str:
+def instances_on_network(report: Report) -> str:
     """How many instances were drawn on the given network, or why there were none."""
     if not report.check.on_network:
         return "no network"

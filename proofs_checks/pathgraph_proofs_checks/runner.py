@@ -20,7 +20,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pathgraph import Network
 from pathgraph_proofs_checks.codec import summary
-from pathgraph_proofs_checks.outcome import Inequality, Outcome
+from pathgraph_proofs_checks.outcome import Comparison, Inequality
 from pathgraph_proofs_checks.parts import parts_of
 from pathgraph_proofs_checks.registry import Check, Mutant
 
@@ -76,7 +76,7 @@ class Failure:
     """
 
     instance: tuple[Any, ...]
-    outcome: Outcome | None = None
+    outcome: Comparison | None = None
     error: Exception | None = None
 
 
@@ -142,9 +142,9 @@ class Report:
 
 def search(
     instances: SearchStrategy[tuple[Any, ...]],
-    evaluate: Callable[..., Outcome],
+    evaluate: Callable[..., Comparison],
     configure: Callable[[Callable[[], None]], Callable[[], None]],
-    watch: Callable[[tuple[Any, ...], Outcome], None] = lambda instance, outcome: None,
+    watch: Callable[[tuple[Any, ...], Comparison], None] = lambda instance, outcome: None,
     *,
     raising_is_failure: bool = True,
 ) -> Failure | None:
@@ -208,7 +208,7 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     report = Report(check)
     started = perf_counter()
 
-    def watch(instance: tuple[Any, ...], outcome: Outcome) -> None:
+    def watch(instance: tuple[Any, ...], outcome: Comparison) -> None:
         report.instances += 1
         _keep_worst(report, instance, outcome)
 
@@ -218,7 +218,7 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     if net is not None and check.on_network and report.failure is None:
         report.on_network = 0
 
-        def watch_network(instance: tuple[Any, ...], outcome: Outcome) -> None:
+        def watch_network(instance: tuple[Any, ...], outcome: Comparison) -> None:
             report.on_network = (report.on_network or 0) + 1
             _keep_worst(report, instance, outcome)
 
@@ -248,7 +248,7 @@ def examine_all(
     return (future.result() for future in as_completed(futures))
 
 
-def _keep_worst(report: Report, instance: tuple[Any, ...], outcome: Outcome) -> None:
+def _keep_worst(report: Report, instance: tuple[Any, ...], outcome: Comparison) -> None:
     if not isinstance(outcome, Inequality) or (ratio := outcome.ratio) is None:
         return
     target(float(min(ratio, Fraction(_CLAMP))))
@@ -279,7 +279,7 @@ def refute(check: Check, mutant: Mutant, profile: Profile) -> Failure | None:
     """Search for a counterexample of a mutant again, and shrink it; None if none was found."""
     draw = mutant.instances or check.instances
 
-    def evaluate(*instance: Any) -> Outcome:
+    def evaluate(*instance: Any) -> Comparison:
         return check(*instance, **mutant.ingredients)
 
     return search(

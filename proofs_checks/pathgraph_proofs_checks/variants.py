@@ -18,6 +18,7 @@ from pathgraph import Network
 __all__ = [
     "BatchNorms",
     "Factors",
+    "at_outputs",
     "edited",
     "folded",
     "kth_largest",
@@ -82,6 +83,12 @@ def sweep(
             terms.append((bias or edge)(data["bias"], data))
         value[v] = join(terms) if terms else 0
     return value
+
+
+def at_outputs(net: Network, edge: Callable[[Fraction, Mapping[str, Any]], Any], **options: Any) -> list[Any]:
+    """The values that `sweep` gives the outputs, in the order of ``net.outputs``."""
+    values = sweep(net, edge, **options)
+    return [values[v] for v in net.outputs]
 
 
 def edited(net: Network, edit: Callable[[nx.DiGraph[Any]], None]) -> Network:

@@ -1,4 +1,8 @@
-"""Kirchhoff's law: what enters a hidden neuron leaves it, and every cut carries the whole path-norm."""
+"""Kirchhoff's law: what enters a hidden neuron leaves it, and every cut carries the whole path-norm.
+
+For perceptrons without biases this is the conservation law of SynFlow, whose scores are these masses: Tanaka, Kunin,
+Yamins, Ganguli, Pruning neural networks without any data by iteratively conserving synaptic flow, arXiv 2006.05467.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -37,7 +41,7 @@ def freed(net: Network) -> Network:
         "the biases."
     ),
     latex=r"\sum_u\mu_{u\to v}+\mu_{b_v}=\sum_w\mu_{v\to w},\qquad\mu_e=\sum_{p\ni e}|\Phi_p|",
-    hypotheses="any DAG; fixed and tied values are freed",
+    hypotheses="any DAG, with biases and pools; fixed and tied values are freed; generalises SynFlow's law for layers",
     source=DERIVED,
     instances=drawn(),
 )

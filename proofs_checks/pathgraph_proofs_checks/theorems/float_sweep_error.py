@@ -9,22 +9,8 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph_proofs_checks.parts import relative, roundings
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-
-ROUNDOFF = Fraction(1, 2**53)
-
-
-def roundings(net: Network) -> int:
-    """The sum over the levels of fan-in + 1, biases counted in the fan-in."""
-    structure = net.architecture
-    terms = [len(structure.antecedents(v)) + (net.bias(v) is not None) for v in net.nodes]
-    levels = structure.level.tolist()
-    return sum(1 + max(t for t, level in zip(terms, levels, strict=True) if level == k) for k in set(levels))
-
-
-def relative(n: int) -> Fraction:
-    """N u / (1 - n u), the bound on n successive roundings."""
-    return n * ROUNDOFF / (1 - n * ROUNDOFF)
 
 
 def path_norms(net: Network) -> Any:

@@ -10,7 +10,7 @@ from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input, pooling_dags
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-from pathgraph_proofs_checks.variants import kth_largest, power, sweep
+from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power
 
 Bound = Callable[[Network, Input], Any]
 
@@ -43,8 +43,7 @@ def swept(**choices: Any) -> Bound:
     def bound(net: Network, widths: Input) -> list[Fraction]:
         start = dict(zip(net.inputs, widths, strict=True))
         right: dict[str, Any] = {"edge": power(1), "bias": lambda b, data: 0, "pool": lambda terms, rank: max(terms)}
-        values = sweep(net, start=start, **(right | choices))
-        return [values[v] for v in net.outputs]
+        return at_outputs(net, start=start, **(right | choices))
 
     return bound
 

@@ -9,8 +9,8 @@ from pathgraph import Network
 from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input, distance, pooling_dags
-from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
-from pathgraph_proofs_checks.variants import kth_largest, power, sweep
+from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
+from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power
 
 
 def path_norms(net: Network) -> Any:
@@ -22,7 +22,7 @@ def path_norms(net: Network) -> Any:
     statement="For every output v, |R_v(x) - R_v(x')| is at most |Phi^{->v}|_1 times the largest |x_u - x'_u|.",
     latex=r"|R_v(x)-R_v(x')|\le\|\Phi^{\to v}\|_1\,\|x-x'\|_\infty",
     hypotheses="any DAG of identity, ReLU and k-max-pool neurons",
-    source=METRIC,
+    source=TOOLKIT,
     instances=drawn(inputs, inputs),
     networks=pooling_dags,
     constant=1,
@@ -38,8 +38,7 @@ def swept(**choices: Any) -> Callable[[Network], list[Fraction]]:
     """Constants by a sweep with some choices changed."""
 
     def constants(net: Network) -> list[Fraction]:
-        values = sweep(net, **({"edge": power(1)} | choices))
-        return [values[v] for v in net.outputs]
+        return at_outputs(net, **({"edge": power(1)} | choices))
 
     return constants
 

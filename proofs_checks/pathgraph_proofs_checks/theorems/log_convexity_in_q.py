@@ -9,7 +9,7 @@ from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import exponents
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-from pathgraph_proofs_checks.variants import sweep
+from pathgraph_proofs_checks.variants import at_outputs
 
 Power = Callable[[Network, int], Any]
 
@@ -38,8 +38,8 @@ def log_convexity_in_q(net: Network, q: int, *, norm_power: Power = norm_power) 
 
 def late_pooling_factor(net: Network, q: int) -> Any:
     """Structural weights at power 1 in the sweep, corrected after the root by their (q - 1)-th power."""
-    values = sweep(net, lambda w, data: abs(w) ** (q if data.get("role") != "structural" else 1))
-    total = sum((values[v] for v in net.outputs), Fraction(0))
+    sums = at_outputs(net, lambda w, data: abs(w) ** (q if data.get("role") != "structural" else 1))
+    total = sum(sums, Fraction(0))
     for _, _, data in net.graph.edges(data=True):
         if data.get("role") == "structural":
             return total * abs(data["weight"]) ** (q * (q - 1))

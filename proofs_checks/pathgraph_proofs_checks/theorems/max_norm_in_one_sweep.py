@@ -9,7 +9,7 @@ from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import path_products
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-from pathgraph_proofs_checks.variants import sweep
+from pathgraph_proofs_checks.variants import at_outputs
 
 
 def path_norm(net: Network) -> Any:
@@ -38,8 +38,7 @@ def swept(**choices: Any) -> Callable[[Network], Any]:
 
     def norm(net: Network) -> Any:
         options = {"edge": lambda w, data: abs(w), "join": max} | choices
-        values = sweep(net, **options)
-        return max(values[v] for v in net.outputs)
+        return max(at_outputs(net, **options))
 
     return norm
 

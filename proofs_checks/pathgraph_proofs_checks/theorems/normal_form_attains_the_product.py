@@ -1,4 +1,7 @@
-"""On a rescaling orbit the smallest product of layer norms is the path-norm; the normal form has it."""
+"""In normal form the product of layer norms is the path-norm.
+
+Over a rescaling orbit the path-norm is the infimum of these products; it is attained when no neuron is dead.
+"""
 
 from collections.abc import Callable
 from fractions import Fraction
@@ -20,9 +23,10 @@ def normalize(net: Network) -> Network:
 
 
 @theorem(
-    statement="In normal form, the product of the layers' norms is the path-norm, with biases or without.",
-    latex=r"\|\Phi\|_{q,r}=\|\tilde M_L\|_{q,r}\prod_{\ell<L}\|\tilde M_\ell\|_{q,\infty}",
-    hypotheses="perceptrons; factors max(1, .) if there are biases; here q = 1 and r in {1, inf}",
+    statement="In normal form the product of layer norms is the path-norm.",
+    latex=r"\|\Phi\|_{q,r}=\|(\tilde M_L,\tilde b_L)\|_{q,r}"
+    r"\prod_{\ell<L}\max\big(1,\|(\tilde M_\ell,\tilde b_\ell)\|_{q,\infty}\big)",
+    hypotheses="perceptrons; without max(1, .) before layers without biases; here q = 1 and r in {1, inf}",
     source=DERIVED,
     instances=drawn(st.sampled_from((1, inf))),
     networks=mlps() | mlps(biases=False),

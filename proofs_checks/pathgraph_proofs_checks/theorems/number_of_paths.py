@@ -8,7 +8,7 @@ from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import path_products
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-from pathgraph_proofs_checks.variants import sweep
+from pathgraph_proofs_checks.variants import at_outputs
 
 
 def numbers(net: Network) -> tuple[int, Any]:
@@ -37,8 +37,9 @@ def counted(**choices: Any) -> Callable[[Network], tuple[int, int]]:
     """Both counts by sweeps, with some choices changed."""
 
     def numbers(net: Network) -> tuple[int, int]:
-        everything, nonzero = ({"edge": edge} | choices for edge in (lambda w, data: 1, lambda w, data: int(w != 0)))
-        return tuple(sum(sweep(net, **options)[v] for v in net.outputs) for options in (everything, nonzero))
+        everything = at_outputs(net, lambda w, data: 1, **choices)
+        nonzero = at_outputs(net, lambda w, data: int(w != 0), **choices)
+        return sum(everything), sum(nonzero)
 
     return numbers
 

@@ -10,7 +10,7 @@ from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input, pooling_dags
 from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
-from pathgraph_proofs_checks.variants import kth_largest, power, sweep, without_biases
+from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power, without_biases
 
 
 def size(x: Input) -> Fraction:
@@ -41,8 +41,7 @@ def output_bound(
 
 def kept_pools(net: Network) -> Fraction:
     """A wrong norm, in which a pool keeps its rank."""
-    values = sweep(net, power(1), pool=kth_largest)
-    return sum((values[v] for v in net.outputs), Fraction(0))
+    return sum(at_outputs(net, power(1), pool=kth_largest), Fraction(0))
 
 
 output_bound.mutant("without the 1", ("x0; y0 = out(x0, 1)", (0,)), size=lambda x: max(map(abs, x)))

@@ -12,7 +12,7 @@ from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import by_output, exponents, pooling_dags
 from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
-from pathgraph_proofs_checks.variants import kth_largest, power, sweep
+from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power
 
 Norm = Callable[[Network, int, float], Any]
 
@@ -51,8 +51,7 @@ def swept(**choices: Any) -> Norm:
 
     def norm(net: Network, q: int, r: float) -> Any:
         options = {"edge": power(q)} | {name: choice(q) for name, choice in choices.items()}
-        values = sweep(net, **options)
-        return mixed([values[v] for v in net.outputs], q, r)
+        return mixed(at_outputs(net, **options), q, r)
 
     return norm
 

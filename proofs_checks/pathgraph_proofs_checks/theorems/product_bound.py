@@ -1,4 +1,4 @@
-"""The path-norm of a perceptron is at most the product of its layers' norms, and well below that of the orbit."""
+"""The path-norm of a perceptron without biases is at most the product of its layers' norms."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
