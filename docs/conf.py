@@ -11,7 +11,7 @@ _project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="ut
 
 project = "pathgraph"
 author = "The pathgraph authors"
-project_copyright = f"2025, {author}"
+project_copyright = f"2026, {author}"
 version = release = _project["version"]
 
 extensions = [
