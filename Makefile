@@ -88,7 +88,7 @@ doctest: $(VENV)/.stamp-test
 docs: $(VENV)/.stamp-dev
 	$(SAY) 'docs: building docs/_build/html, warnings are errors'
 	$(PY) -m ipykernel install --sys-prefix --name python3
-	@rm -rf docs/_build/html
+	@rm -rf docs/_build
 	$(PY) -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(PY) docs/check_build.py docs/_build/html
 
