@@ -95,6 +95,8 @@ def per_input(net: Network, inputs: Any, default: Any) -> list[Any]:
             if node not in known:
                 raise ParameterError(f"inputs: {node!r} is no input of the network; see .inputs for their names")
         return [inputs.get(node, default) for node in net.inputs]
+    if isinstance(inputs, (set, frozenset)):
+        raise ParameterError(f"inputs: a set has no order; needed a sequence or a mapping, got {inputs!r}")
     try:
         listed = list(inputs)
     except TypeError:

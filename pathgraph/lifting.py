@@ -93,8 +93,9 @@ def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int =
 def _guard(paths: Paths, max_paths: int) -> None:
     natural(max_paths, "max_paths")
     if paths.total > max_paths:
+        count = str(paths.total) if paths.total < 10**100 else f"more than 2**{paths.total.bit_length() - 1}"
         raise PathCountError(
-            f"the network has {paths.total} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
+            f"the network has {count} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
             "memory, or use path_sum, path_norm, count_paths, which need no list of paths"
         )
 

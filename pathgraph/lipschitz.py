@@ -118,7 +118,10 @@ def input_lipschitz(
     if not per_output:
         bounds = norm(bounds, r)
     if bounds.dtype != object:
-        bounds = scaled_to_float(scaled(bounds))
+        numbers = scaled(bounds)
+        bounds = scaled_to_float(numbers)
+        small = (bounds < np.finfo(np.float64).tiny) & (numbers["mantissa"] != 0)
+        bounds[small] = np.nextafter(bounds[small], 1)  # up: a bound must not vanish
         if np.isinf(bounds).any():
             raise RangeError("input_lipschitz: the bound leaves the range of float64; use net.to_exact()")
     return bounds if per_output else bounds.tolist()[0]

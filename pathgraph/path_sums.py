@@ -105,8 +105,7 @@ def path_sum(
     >>> pg.path_sum(net, source=(0, 0), target=(1, 1))
     3.0
     """
-    if not isinstance(semiring, Semiring):
-        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {semiring!r}; see pathgraph.semirings")
+    _check(net, semiring)
     chosen = check_backend(backend)
     if per_output and target is not None:
         raise ParameterError("per_output: with target= there is one sum, so per_output= must be left out")
@@ -147,6 +146,7 @@ def path_marginals(
     >>> pg.path_marginals(net, pg.semirings.COUNT).tolist()
     [1, 1, 1, 1, 1, 1, 3, 3]
     """
+    _check(net, semiring)
     chosen = check_backend(backend)
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
@@ -187,6 +187,7 @@ def node_marginals(
     >>> pg.node_marginals(net, pg.semirings.COUNT).tolist()
     [2, 2, 2, 2, 4]
     """
+    _check(net, semiring)
     chosen = check_backend(backend)
     ring, _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     mul = ring.arrays.mul if ring.arrays is not None and chosen == "numpy" else np.frompyfunc(ring.mul, 2, 1)
@@ -301,6 +302,13 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
 
 
 # -- shared by the functions above --------------------------------------------------------------------------------
+
+
+def _check(net: Network, ring: Semiring) -> None:
+    if not isinstance(net, Network):
+        raise ParameterError(f"net: needed a pathgraph.Network, got {type(net).__name__}")
+    if not isinstance(ring, Semiring):
+        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
 
 
 def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]:

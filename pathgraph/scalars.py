@@ -85,6 +85,8 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
     """
     if dtype is not None and dtype is not object and dtype != np.dtype(object):
         dtype = float_type(dtype, " or object (exact rationals)")
+    if isinstance(values, np.ma.MaskedArray):
+        raise ParameterError(f"{describe(0)}: needed an array without a mask, got a masked one; fill its gaps")
     is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     items: Any = values if is_plain else list(values)
     kind = "float" if is_plain else _kind(items, isinstance(values, np.ndarray))

@@ -87,14 +87,15 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     lam = _factors(net, factors)
     ratio = _entry_factors(architecture, lam)
     _refuse_forbidden(net, ratio)
-    with np.errstate(over="ignore", under="ignore"):
-        values = (net.values * ratio).astype(net.dtype)
+    wanted = product(net.values if net.is_exact else scaled(net.values), ratio)
+    values = wanted if net.is_exact else scaled_to_float(wanted, net.dtype)
     if net.scalars == "float":
-        lost = np.flatnonzero(~np.isfinite(values) | ((values == 0) & (net.values != 0)))
+        below = np.abs(values) < np.finfo(net.dtype).tiny
+        lost = np.flatnonzero(np.isinf(values) | (below & (scaled(values) != wanted)))
         if len(lost):
             raise RangeError(
-                f"factors: {architecture.describe(int(lost[0]))} = {net.values[lost[0]]} times {ratio[lost[0]]} "
-                f"leaves the range of {net.dtype}; use smaller factors, or net.to_exact()"
+                f"factors: {architecture.describe(int(lost[0]))} = {net.values[lost[0]]} would leave the range of "
+                f"normal {net.dtype} numbers; use smaller factors, or net.to_exact()"
             )
     if architecture.is_tied:
         free = architecture.parameter >= 0
@@ -255,31 +256,35 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
 
 
 def _entry_factors(architecture: Architecture, lam: Array) -> Array:
-    """What each entry is multiplied by: lam[target] / lam[source] on edges, lam[target] on biases."""
-    ratio = lam[architecture.target]
-    with np.errstate(over="ignore", under="ignore"):
-        ratio[: architecture.n_edges] = ratio[: architecture.n_edges] / lam[architecture.antecedent]
+    """What each entry is multiplied by: lam[target] / lam[source] on edges, lam[target] on biases.
+
+    Fractions, or scaled numbers for floats: a ratio may leave their range where the product with the entry does not.
+    """
+    numbers = lam if lam.dtype == object else scaled(lam)
+    ratio = numbers[architecture.target]
+    ratio[: architecture.n_edges] = quotient(ratio[: architecture.n_edges], numbers[architecture.antecedent])
     return ratio
 
 
 def _refuse_forbidden(net: Network, ratio: Array) -> None:
     architecture = net.architecture
-    changed = np.flatnonzero((architecture.role == STRUCTURAL) & (net.values != 0) & (ratio != 1))
+    one = 1 if net.is_exact else scaled(np.ones(len(ratio)))
+    changed = np.flatnonzero((architecture.role == STRUCTURAL) & (net.values != 0) & (ratio != one))
     if len(changed):
         entry = int(changed[0])
         raise RescalingError(
-            f"factors: {architecture.describe(entry)} is structural and cannot change, got the factor "
-            f"{ratio[entry]}; give both its ends one factor (1 for a bias, or beside an input or output)"
+            f"factors: {architecture.describe(entry)} is structural and cannot change, got other "
+            f"factors at its ends; give both its ends one factor (1 for a bias, or beside an input or output)"
         )
     slack = 0 if net.is_exact else 4 * float(np.finfo(np.float64).eps)  # each ratio is rounded once
     first: dict[int, int] = {}
     for entry in _tied_entries(net):
         other = first.setdefault(int(architecture.parameter[entry]), entry)
-        if abs(ratio[entry] - ratio[other]) > slack * abs(ratio[other]):
+        relative = quotient(ratio[entry : entry + 1], ratio[other : other + 1])
+        if abs((relative if net.is_exact else scaled_to_float(relative))[0] - 1) > slack:
             raise RescalingError(
                 f"factors: the places of the tied parameter {architecture.ties[entry]!r} need one factor, got "
-                f"{ratio[other]} ({architecture.describe(other)}) and "
-                f"{ratio[entry]} ({architecture.describe(entry)})"
+                f"different ones at {architecture.describe(other)} and {architecture.describe(entry)}"
             )
 
 

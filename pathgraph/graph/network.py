@@ -160,6 +160,8 @@ class Network:
             On a wrong shape, NaN or infinities, or floats beside Fractions.
         """
         architecture = self._architecture
+        if isinstance(theta, np.ma.MaskedArray):
+            raise ParameterError("theta: needed an array without a mask, got a masked one; fill its gaps")
         given = np.asarray(theta) if isinstance(theta, np.ndarray) else np.asarray(theta, dtype=object)
         if given.shape != (architecture.n_parameters,):
             raise ParameterError(f"theta: needed shape ({architecture.n_parameters},), got {given.shape}")
@@ -244,6 +246,8 @@ class Network:
         return restored(state).reshape(*batch, self.dag.size)
 
     def _as_inputs(self, x: ArrayLike | Sequence[Any]) -> Array:
+        if isinstance(x, np.ma.MaskedArray):
+            raise ParameterError("x: needed an array without a mask, got a masked one; fill its gaps")
         try:
             rows = np.asarray(x, dtype=object if self.is_exact else None)
         except ValueError:
@@ -312,6 +316,8 @@ def require_numbers(net: Network, function: str) -> None:
     ------
     UnsupportedOperatorError
     """
+    if not isinstance(net, Network):
+        raise ParameterError(f"net: needed a pathgraph.Network, got {type(net).__name__}")
     if net.scalars == "symbolic":
         raise UnsupportedOperatorError(
             f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "

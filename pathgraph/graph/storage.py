@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Hashable
 from fractions import Fraction
 from pathlib import Path
@@ -24,6 +25,7 @@ from pathgraph.scalars import Array, object_array
 __all__ = ["load", "save"]
 
 FORMAT = "pathgraph network, version 1"
+RATIONAL = re.compile(r"-?\d+(/\d+)?")
 ARRAYS = ("activation", "rank", "source", "target", "biased", "role", "output", "values")
 
 
@@ -146,6 +148,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
     if values.ndim != 1 or values.dtype.kind not in "fU":
         raise ValueError(f"the values have shape {values.shape} and dtype {values.dtype}")
     if values.dtype.kind == "U":
+        if not all(map(RATIONAL.fullmatch, values.tolist())):  # Fraction would also read, and expand, exponents
+            raise ValueError("a value is no quotient of integers")
         values = object_array(Fraction(text) for text in values.tolist())
     return Network(architecture, values[order])
 

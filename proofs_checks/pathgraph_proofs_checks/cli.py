@@ -60,6 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
     if options.no_digits and options.picture is not None:
         parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
+    if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
+        parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
     checks = _chosen(options.only)
     console = Console()
     if not console.is_terminal:
@@ -103,8 +105,15 @@ def _positive(text: str) -> int:
 
 def _writable(text: str) -> Path:
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"needed a file in a folder that exists, got {text!r}")
+    existed = path.exists()
+    try:
+        path.open("a").close()  # now, not after the whole run
+    except OSError as error:
+        raise argparse.ArgumentTypeError(
+            f"needed a file that can be written, got {text!r} ({error.strerror})"
+        ) from None
+    if not existed:
+        path.unlink()
     return path
 
 
