@@ -217,7 +217,7 @@ def test_refute(capsys):
         (["--only", "zzz"], "--list shows the names"),
         (["--seed", "x"], "invalid int value"),
         (["--jobs", "0"], "needed a number of processes"),
-        (["--json", "/no/such/folder/x.json"], "needed a file in a folder that exists"),
+        (["--json", "/no/such/folder/x.json"], "needed a writable file"),
         (["--no-digits", "--picture", "x.png"], "nothing to draw with --no-digits"),
         (["--frobnicate"], "unrecognized arguments"),
     ],
