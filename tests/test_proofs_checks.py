@@ -217,7 +217,7 @@ def test_refute(capsys):
         (["--only", "zzz"], "--list shows the names"),
         (["--seed", "x"], "invalid int value"),
         (["--jobs", "0"], "needed a number of processes"),
-        (["--json", "/no/such/folder/x.json"], "needed a writable file"),
+        (["--json", "/no/such/folder/x.json"], "needed a file that can be written"),
         (["--no-digits", "--picture", "x.png"], "nothing to draw with --no-digits"),
         (["--frobnicate"], "unrecognized arguments"),
     ],
