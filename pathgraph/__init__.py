@@ -20,6 +20,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
+from pathgraph.bounds import Bound
 from pathgraph.errors import (
     BackendError,
     FileFormatError,
@@ -67,6 +68,7 @@ from pathgraph.symmetry import normalize, random_rescaling, rescale
 __all__ = [
     "Architecture",
     "BackendError",
+    "Bound",
     "ConservationReport",
     "ConservedQuantities",
     "Equivalence",
