@@ -114,11 +114,15 @@ def numbers_per_input(net: Network, inputs: Any) -> Array:
     ParameterError
         On NaN, infinities, what is no number, and floats for an exact network.
     """
-    listed = per_input(net, inputs, 1)
 
     def describe(i: int) -> str:
         return f"inputs: the value of {net.inputs[i]!r}"
 
+    is_array = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" and inputs.shape == (len(net.inputs),)
+    if net.scalars == "float" and (inputs is None or isinstance(inputs, Number) or is_array):
+        checked = as_values(inputs if is_array else [1 if inputs is None else inputs], describe, np.float64)
+        return np.broadcast_to(checked, len(net.inputs))
+    listed = per_input(net, inputs, 1)
     if net.is_exact:
         refuse_floats(listed, describe)
     return as_values(listed, describe, np.float64 if net.scalars == "float" else object)

@@ -25,8 +25,10 @@ from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import GraphError, PathNormOverflowError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.numbers import joined, norm, product
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, INPUT
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import (
     SCALED_DTYPE,
     scaled,
@@ -36,7 +38,7 @@ from pathgraph.pathsum.scaled import (
     scaled_total,
 )
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, Semiring
-from pathgraph.pathsum.sweep import Backend, buffer, check_backend, is_safe, sweep
+from pathgraph.pathsum.sweep import Backend, buffer, choose_backend, is_safe, sweep
 from pathgraph.scalars import Array, float_type, object_array
 
 __all__ = ["log_path_norm", "operator_norm_product", "path_norm", "power_sums"]
@@ -72,7 +74,7 @@ def path_norm(
         Rational on exact networks if q and r/q are integers.
     dtype : {float64, float32}
         Accumulate and return float results in this type.
-    backend : {"reference", "numpy"}, optional
+    backend : {"reference", "numpy", "numba"}, optional
 
     Returns
     -------
@@ -161,36 +163,51 @@ def power_sums(
         infinite q; Python integers for q = 0.
     """
     require_numbers(net, "path-norm")
-    chosen = check_backend(backend)
+    chosen = choose_backend(backend, net)
     widths = half_widths(net, inputs)
     if q == 0:
-        ones = [np.where(w != 0, 1, 0).astype(object) for w in net.tensors]
+        ones = mapped(lambda w: np.where(w != 0, 1, 0).astype(object), net.tensors)
         return _swept(net, ones, np.where(widths != 0, 1, 0).astype(object), COUNT, biases, chosen)[net.dag.outputs]
     ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
     if net.is_exact and isinstance(power, int):
-        quick = accelerated if chosen == "numpy" else _same
-        values = [abs(quick(w)) ** power for w in net.tensors]
+        quick = _same if chosen == "reference" else accelerated
+        values = mapped(lambda w: abs(quick(w)) ** power, net.tensors)
         x = _swept(net, values, abs(quick(widths)) ** power, ring, biases, chosen)
         return restored(x[net.dag.outputs])
     if not net.is_exact:
-        with np.errstate(over="ignore", under="ignore"):
-            powers = [np.abs(w.astype(dtype)) ** power for w in net.tensors]
-            start = np.abs(widths.astype(dtype)) ** power
-        x = _swept(net, powers, start, ring, biases, chosen)
-        pairs = zip([*powers, start], [*net.tensors, widths], strict=True)
-        vanished = any(((p == 0) & (w != 0)).any() for p, w in pairs)
-        if not vanished and is_safe([*powers, start], x.astype(dtype)):
-            return x[net.dag.outputs].astype(dtype)
-    powers = [scaled(abs(w), power) for w in net.tensors]
+        sums, in_range = _float_sums(net, q, widths, biases, dtype, chosen)
+        if in_range:
+            return sums
+    powers = mapped(lambda w: scaled(abs(w), power), net.tensors)
     wide = _swept(net, powers, scaled(abs(widths), power), ring.wide or ring, biases, chosen)[net.dag.outputs]
-    return np.array(wide.tolist(), dtype=SCALED_DTYPE)
+    return wide if wide.dtype == SCALED_DTYPE else np.array(wide.tolist(), dtype=SCALED_DTYPE)
+
+
+def _float_sums(
+    net: Network, q: float, widths: Array, biases: bool, dtype: DTypeLike, backend: Backend
+) -> tuple[Array, bool]:
+    """Per output, the sum in floats, and whether no float came near the ends of its range on the way."""
+    ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
+    with np.errstate(over="ignore", under="ignore"):
+        start = np.abs(widths.astype(dtype)) ** power
+    vanished = bool(((start == 0) & (widths != 0)).any())
+    if backend == "numba" and ring is REAL:
+        x = np.zeros(net.dag.size, dtype=dtype)
+        x[net.dag.inputs], x[CONSTANT] = start, biases
+        in_range = engine.power_sums(net, power, x)
+        return x[net.dag.outputs], in_range and not vanished
+    with np.errstate(over="ignore", under="ignore"):
+        powers = mapped(lambda w: np.abs(w.astype(dtype)) ** power, net.tensors)
+    x = _swept(net, powers, start, ring, biases, backend).astype(dtype)
+    vanished |= any(((p == 0) & (w != 0)).any() for p, w in zip(powers, net.tensors, strict=True))
+    return x[net.dag.outputs], not vanished and is_safe(powers, x) and is_safe([start], x)
 
 
 def _swept(
     net: Network, values: Sequence[Array], start: Array, ring: Semiring, biases: bool, backend: Backend
 ) -> Array:
     if backend == "reference":
-        values, start = [w.astype(object) for w in values], start.astype(object)
+        values, start = mapped(lambda w: w.astype(object), values), start.astype(object)
     x = buffer(net, ring, backend=backend).astype(start.dtype)
     x[0, net.dag.inputs] = start
     if biases:

@@ -20,13 +20,14 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import (
     Backend,
     back,
     buffer,
-    check_backend,
+    choose_backend,
     edge_values,
     entries,
     is_safe,
@@ -76,7 +77,7 @@ def path_sum(
     source, target : node, optional
         Only paths from `source` (not counting its bias or what lies before it) and up to `target`. Both may be any
         neuron; the path of length 0 from a neuron to itself has the value one.
-    backend : {"reference", "numpy"}, optional
+    backend : {"reference", "numpy", "numba"}, optional
 
     Returns
     -------
@@ -106,7 +107,7 @@ def path_sum(
     3.0
     """
     _check(net, semiring)
-    chosen = check_backend(backend)
+    chosen = choose_backend(backend, net)
     if per_output and target is not None:
         raise ParameterError("per_output: with target= there is one sum, so per_output= must be left out")
     start = _start(net, semiring, inputs, biases, source, chosen)
@@ -147,7 +148,7 @@ def path_marginals(
     [1, 1, 1, 1, 1, 1, 3, 3]
     """
     _check(net, semiring)
-    chosen = check_backend(backend)
+    chosen = choose_backend(backend, net)
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
     architecture = net.architecture
@@ -188,9 +189,9 @@ def node_marginals(
     [2, 2, 2, 2, 4]
     """
     _check(net, semiring)
-    chosen = check_backend(backend)
+    chosen = choose_backend(backend, net)
     ring, _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
-    mul = ring.arrays.mul if ring.arrays is not None and chosen == "numpy" else np.frompyfunc(ring.mul, 2, 1)
+    mul = ring.arrays.mul if ring.arrays is not None and chosen != "reference" else np.frompyfunc(ring.mul, 2, 1)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         sums = mul(y, x)[0, CONSTANT + 1 :]
     sums = _public(sums, net, semiring, ring)
@@ -311,7 +312,7 @@ def _check(net: Network, ring: Semiring) -> None:
         raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
 
 
-def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]:
+def _values(net: Network, ring: Semiring, backend: Backend) -> Sequence[Array]:
     """The entries as elements; labelled semirings are told which edge they are on."""
     if ring.needs_numbers:
         require_numbers(net, f"path sum in {ring!r}")
@@ -325,9 +326,9 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> tuple[Array, ...]
             for part in architecture.tensor_slices
         )
     values = edge_values(net, ring, backend)
-    if _keeps_scalars(ring) and backend == "numpy":
+    if _keeps_scalars(ring) and backend != "reference":
         widened = np.float64 if net.scalars == "float" else object
-        return tuple(accelerated(value).astype(widened, copy=False) for value in values)
+        return mapped(lambda value: accelerated(value).astype(widened, copy=False), values)
     return values
 
 
@@ -360,12 +361,12 @@ def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Se
     if not _keeps_scalars(ring) or net.scalars == "symbolic":
         return per_input(net, inputs, ring.one)
     numbers = numbers_per_input(net, inputs)
-    return list(accelerated(numbers) if backend == "numpy" else numbers.tolist())
+    return list(accelerated(numbers) if backend != "reference" else numbers.tolist())
 
 
 def _both_ways(
     net: Network, ring: Semiring, inputs: Any, biases: bool, backend: Backend
-) -> tuple[Semiring, tuple[Array, ...], Array, Array]:
+) -> tuple[Semiring, Sequence[Array], Array, Array]:
     """The semiring used, the values in it, and the buffers of both sweeps.
 
     It is ``ring.wide`` where floats come near the ends of their range.
@@ -385,7 +386,7 @@ def _both_ways(
         )
     ):
         return ring, values, forward, backward
-    values = tuple(widen(value, backend) for value in values)
+    values = mapped(lambda value: widen(value, backend), values)
     forward = sweep(net, [(values, None)], widen(x, backend), ring=ring.wide, backend=backend)
     backward = back(net, [(values, None)], widen(y, backend), ring=ring.wide, backend=backend)
     return ring.wide, values, forward, backward

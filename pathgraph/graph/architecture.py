@@ -14,12 +14,14 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathgraph.errors import GraphError
 from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
+from pathgraph.pathsum.flat import FlatDag
 from pathgraph.pathsum.level_numpy import LevelBlock
 from pathgraph.scalars import frozen
 
@@ -275,46 +277,26 @@ class Architecture:
     # -- blocks ---------------------------------------------------------------------------------------------------
 
     @cached_property
-    def _compiled(self) -> tuple[BlockDag, tuple[slice, ...]]:
-        """The blocks of each level, and where the tensor of each block lies among the entries."""
-        nodes: list[Node] = []
-        tensors: list[slice] = []
-        ends = np.searchsorted(self.level, np.arange(self.level.max() + 2))
-        for level, (first, stop) in enumerate(zip(ends[:-1].tolist(), ends[1:].tolist(), strict=True)):
-            blocks, biases = [], []
-            lo, hi = self.start[first], self.start[stop]
-            if level:
-                blocks.append(
-                    LevelBlock(
-                        slice(first + 1, stop + 1),
-                        self.start[first : stop + 1] - lo,
-                        self.antecedent[lo:hi] + 1,
-                        len(tensors),
-                    )
-                )
-                tensors.append(slice(int(lo), int(hi)))
-            lo, hi = np.searchsorted(self.biased, [first, stop])
-            if hi > lo:
-                one_each = np.arange(hi - lo + 1)
-                biases.append(LevelBlock(self.biased[lo:hi] + 1, one_each, np.zeros_like(one_each[1:]), len(tensors)))
-                tensors.append(slice(self.n_edges + int(lo), self.n_edges + int(hi)))
-            positions = np.arange(first + 1, stop + 1)[self.activation[first:stop] != INPUT]
-            if len(positions):
-                target = positions if level == 0 else slice(first + 1, stop + 1)
-                nodes.append(
-                    Node(target, self.activation[positions - 1], self.rank[positions - 1], tuple(blocks), tuple(biases))
-                )
-        return BlockDag(self.n_nodes + 1, self.input + 1, self.output + 1, tuple(nodes)), tuple(tensors)
-
-    @property
     def dag(self) -> BlockDag:
         """The blocks, one set per level."""
-        return self._compiled[0]
+        return BlockDag(self.n_nodes + 1, self.input + 1, self.output + 1, _Levels(self), self._flat)
 
-    @property
+    @cached_property
     def tensor_slices(self) -> tuple[slice, ...]:
-        """Where the tensor of each block lies among the entries."""
-        return self._compiled[1]
+        """Where the tensor of each block lies among the entries: for each level its edges, then its biases."""
+        edges = self.start[self._ends].tolist()
+        biases = (self.n_edges + np.searchsorted(self.biased, self._ends)).tolist()
+        pairs = zip(pairwise(edges), pairwise(biases), strict=True)
+        return tuple(slice(lo, hi) for pair in pairs for lo, hi in pair if hi > lo)
+
+    @cached_property
+    def _ends(self) -> Array:
+        """The neurons of level l are ``ends[l]:ends[l + 1]``."""
+        return frozen(np.searchsorted(self.level, np.arange(self.level[-1] + 2)))
+
+    @cached_property
+    def _flat(self) -> FlatDag:
+        return FlatDag(self.start, self.antecedent, self.biased, self.activation, self.rank, self._ends)
 
     # -- identity -------------------------------------------------------------------------------------------------
 
@@ -369,6 +351,42 @@ class Architecture:
             f"{count(self.n_edges, 'edge')}, {count(len(self.biased), 'bias')}; "
             f"{count(self.n_parameters, 'parameter')})"
         )
+
+
+class _Levels(Sequence[Node]):
+    """The levels of an architecture as nodes, made when they are asked for."""
+
+    def __init__(self, architecture: Architecture) -> None:
+        self._architecture = architecture
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._nodes[index]
+
+    @cached_property
+    def _nodes(self) -> tuple[Node, ...]:
+        graph = self._architecture
+        nodes: list[Node] = []
+        tensor = 0
+        for level, (first, stop) in enumerate(pairwise(graph._ends.tolist())):
+            blocks, biases = [], []
+            lo, hi = graph.start[first], graph.start[stop]
+            if hi > lo:
+                start = graph.start[first : stop + 1] - lo
+                blocks.append(LevelBlock(slice(first + 1, stop + 1), start, graph.antecedent[lo:hi] + 1, tensor))
+                tensor += 1
+            lo, hi = np.searchsorted(graph.biased, [first, stop])
+            if hi > lo:
+                one_each = np.arange(hi - lo + 1)
+                biases.append(LevelBlock(graph.biased[lo:hi] + 1, one_each, np.zeros_like(one_each[1:]), tensor))
+                tensor += 1
+            inner = np.arange(first, stop)[graph.activation[first:stop] != INPUT]
+            if len(inner):
+                target = slice(first + 1, stop + 1) if level else inner + 1
+                nodes.append(Node(target, graph.activation[inner], graph.rank[inner], tuple(blocks), tuple(biases)))
+        return tuple(nodes)
 
 
 class _Untied:

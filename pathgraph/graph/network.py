@@ -11,9 +11,11 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.sweep import sweep
+from pathgraph.pathsum.flat import FlatTensors, mapped
+from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.scalars import (
     ScalarKind,
     as_values,
@@ -226,24 +228,30 @@ class Network:
         UnsupportedOperatorError
             On a symbolic network.
         """
-        return self._evaluate(x)[..., self.dag.outputs]
+        return self._evaluate(x, self.dag.outputs)
 
     def neuron_values(self, x: ArrayLike | Sequence[Any]) -> Array:
         """The value of every neuron: (..., n_inputs) -> (..., n_nodes), aligned with `nodes`."""
-        return self._evaluate(x)[..., CONSTANT + 1 :]
+        return self._evaluate(x, np.arange(CONSTANT + 1, self.dag.size))
 
-    def _evaluate(self, x: ArrayLike | Sequence[Any]) -> Array:
+    def _evaluate(self, x: ArrayLike | Sequence[Any], wanted: Array) -> Array:
+        """The values at some buffer positions: shape (..., len(wanted))."""
         require_numbers(self, "net(x)")
         rows = self._as_inputs(x)
         batch = rows.shape[:-1]
-        state = np.zeros((int(np.prod(batch)), self.dag.size), dtype=self.dtype)
-        state[:, CONSTANT] = 1
-        state[:, self.dag.inputs] = accelerated(rows).reshape(-1, len(self.inputs))
-        entries = [accelerated(tensor) for tensor in self.tensors]
-        sweep(self, [(entries, None)], state, pools="rank", relu=True)
-        if self.scalars == "float" and not np.isfinite(state).all():
+        rows = rows.reshape(-1, len(self.inputs))
+        if choose_backend(None, self) == "numba":
+            values, is_finite = engine.evaluate(self, rows, wanted)
+        else:
+            state = np.zeros((len(rows), self.dag.size), dtype=self.dtype)
+            state[:, CONSTANT] = 1
+            state[:, self.dag.inputs] = accelerated(rows)
+            sweep(self, [(mapped(accelerated, self.tensors), None)], state, pools="rank", relu=True, backend="numpy")
+            is_finite = self.scalars != "float" or bool(np.isfinite(state).all())
+            values = restored(state[:, wanted])
+        if not is_finite:
             raise RangeError(f"net(x): a value leaves the range of {self.dtype}; use a wider type, or net.to_exact()")
-        return restored(state).reshape(*batch, self.dag.size)
+        return values.reshape(*batch, len(wanted))
 
     def _as_inputs(self, x: ArrayLike | Sequence[Any]) -> Array:
         if isinstance(x, np.ma.MaskedArray):
@@ -270,9 +278,9 @@ class Network:
         return self._architecture.dag
 
     @cached_property
-    def tensors(self) -> tuple[Array, ...]:
+    def tensors(self) -> FlatTensors:
         """The entries of each block: views of `values`."""
-        return tuple(self._values[part] for part in self._architecture.tensor_slices)
+        return FlatTensors(self._values, self._architecture.tensor_slices)
 
     # -- identity -------------------------------------------------------------------------------------------------
 

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from pathgraph.pathsum.flat import FlatDag
     from pathgraph.pathsum.semirings import Semiring
     from pathgraph.scalars import Array, ScalarKind
 
@@ -198,14 +199,17 @@ class BlockDag:
         N: the constant and every neuron.
     inputs, outputs : ndarray
         Buffer positions, in the order of the network's inputs and outputs.
-    nodes : tuple of Node
+    nodes : sequence of Node
         In topological order; inputs belong to no node.
+    flat : FlatDag, optional
+        The same structure as one graph of neurons, if it is one: what the compiled back end sweeps.
     """
 
     size: int
     inputs: Array
     outputs: Array
-    nodes: tuple[Node, ...]
+    nodes: Sequence[Node]
+    flat: FlatDag | None = None
 
     def blocks(self) -> Iterator[Block]:
         """Every block, in topological order."""

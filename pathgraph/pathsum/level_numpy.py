@@ -39,19 +39,32 @@ class LevelBlock(Block):
     """
 
     def __init__(self, target: Positions, start: Array, antecedent: Array, tensor: int) -> None:
-        positions, column = np.unique(antecedent, return_inverse=True)
-        is_run = positions[-1] - positions[0] == len(positions) - 1
-        self.source = slice(int(positions[0]), int(positions[-1]) + 1) if is_run else positions
         self.target = target
         self.tensor = tensor
         self._start = start
-        self._column = column.ravel()
-        self._shape = len(start) - 1, len(positions)
+        self._antecedent = antecedent
+
+    @cached_property
+    def source(self) -> Positions:  # type: ignore[override]
+        """The antecedents, each once: a slice if they are consecutive."""
+        positions, _ = self._sources
+        is_run = positions[-1] - positions[0] == len(positions) - 1
+        return slice(int(positions[0]), int(positions[-1]) + 1) if is_run else positions
 
     @property
     def shape(self) -> tuple[int, int]:
         """Number of targets and number of sources."""
-        return self._shape
+        return len(self._start) - 1, len(self._sources[0])
+
+    @cached_property
+    def _sources(self) -> tuple[Array, Array]:
+        """The antecedents, each once, and which of them each edge comes from."""
+        positions, column = np.unique(self._antecedent, return_inverse=True)
+        return positions, column.ravel()
+
+    @property
+    def _column(self) -> Array:
+        return self._sources[1]
 
     def pattern(self, targets: Array | None = None) -> Pattern:
         """The edges in CSR order."""
@@ -89,14 +102,14 @@ class LevelBlock(Block):
         return out
 
     def _matrix(self, w: Array) -> csr_array:
-        return csr_array((w, self._column, self._start), shape=self._shape)
+        return csr_array((w, self._column, self._start), shape=self.shape)
 
     @cached_property
     def _row(self) -> Array:
-        return np.repeat(np.arange(self._shape[0]), np.diff(self._start))
+        return np.repeat(np.arange(self.shape[0]), np.diff(self._start))
 
     @cached_property
     def _by_source(self) -> tuple[Array, Array]:
         """The edges sorted by source, and where each source starts; every source has an edge."""
         order = np.argsort(self._column, kind="stable")
-        return order, np.searchsorted(self._column[order], np.arange(self._shape[1]))
+        return order, np.searchsorted(self._column[order], np.arange(self.shape[1]))

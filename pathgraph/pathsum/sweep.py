@@ -12,7 +12,8 @@ Pool neurons are *summed*, as in the path-lifting; `sweep` can instead take the 
 or the one of the neuron's rank (``pools="rank"``), each candidate summed over the terms, the bias added once.
 
 The reference back end calls the defaults of `~pathgraph.pathsum.blocks.Block` on Python scalars; the numpy back end
-calls the blocks' own methods. Nothing else differs between them.
+calls the blocks' own methods. Nothing else differs between them. The numba back end sweeps large neuron graphs of
+floats as a whole (`pathgraph.pathsum.engine`), on the arrays of the numpy back end.
 """
 
 from __future__ import annotations
@@ -24,7 +25,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.errors import BackendError, ParameterError
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
+from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
 from pathgraph.pathsum.semirings import REAL, Semiring
 
@@ -37,7 +40,7 @@ __all__ = [
     "Term",
     "back",
     "buffer",
-    "check_backend",
+    "choose_backend",
     "edge_values",
     "entries",
     "is_safe",
@@ -50,33 +53,50 @@ __all__ = [
 
 Term: TypeAlias = "tuple[Sequence[Array], Array | None]"
 Pools: TypeAlias = Literal["sum", "max", "rank"]
-Backend: TypeAlias = Literal["reference", "numpy"]
+Backend: TypeAlias = Literal["reference", "numpy", "numba"]
+
+LARGE = 20_000
+"""Edges from which the compiled back end is chosen: compiling, or loading what was compiled, takes its time."""
 
 
-def check_backend(backend: str | None) -> Backend:
-    """The back end that will run; None chooses NumPy."""
-    if backend in (None, "numpy"):
+def choose_backend(backend: str | None, net: BlockNetwork) -> Backend:
+    """The back end that will run; None chooses Numba for large neuron graphs of floats, and NumPy else.
+
+    Raises
+    ------
+    BackendError
+        On an unknown one, and on "numba" where it cannot sweep this network.
+    """
+    if backend is None:
+        flat = net.dag.flat
+        is_large = flat is not None and flat.n_edges >= LARGE
+        return "numba" if is_large and engine.refusal(net) is None else "numpy"
+    if backend == "numpy":
         return "numpy"
     if backend == "reference":
         return "reference"
-    raise BackendError(f"backend: needed one of 'reference', 'numpy' or None, got {backend!r}")
+    if backend != "numba":
+        raise BackendError(f"backend: needed 'reference', 'numpy', 'numba' or None, got {backend!r}")
+    reason = engine.refusal(net)
+    if reason is not None:
+        raise BackendError(f"backend: 'numba' cannot run this: {reason}")
+    return "numba"
 
 
-def entries(f: Callable[..., Array], net: BlockNetwork, *others: BlockNetwork) -> tuple[Array, ...]:
-    """Apply `f` to the entries of networks of one architecture: ``f(w)``, ``f(w, w')``, ..., tensor by tensor.
+def entries(f: Callable[..., Array], net: BlockNetwork, *others: BlockNetwork) -> Sequence[Array]:
+    """Apply `f`, entry by entry, to networks of one architecture: ``f(w)``, ``f(w, w')``, ..., one array per tensor.
 
     Structural entries (skips, pooling weights) are mapped like the others: a norm raises them to its power, too.
     """
-    tensors = zip(net.tensors, *(other.tensors for other in others), strict=True)
-    return tuple(f(*group) for group in tensors)
+    return mapped(f, net.tensors, *(other.tensors for other in others))
 
 
-def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -> tuple[Array, ...]:
+def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -> Sequence[Array]:
     """The entries of `net` as elements of a semiring."""
+    if ring.arrays is not None and ring.bias_value is None and backend != "reference":
+        return entries(ring.arrays.value, net)
     biases = {block.tensor for block in net.dag.blocks() if block.is_bias}
-    if ring.arrays is not None and backend == "numpy":
-        if ring.bias_value is None:
-            return entries(ring.arrays.value, net)
+    if ring.arrays is not None and ring.bias_value is not None and backend != "reference":
         dtype = ring.arrays.dtype
         return tuple(
             np.array([ring.bias_value(b) for b in tensor.tolist()], dtype=dtype)
@@ -97,7 +117,7 @@ def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -
 def buffer(net: BlockNetwork, ring: Semiring, states: int = 1, backend: Backend = "numpy") -> Array:
     """A buffer of zeros of the semiring, of shape (states, N), with the dtype that the back end wants."""
     dtype: Any = object
-    if ring.arrays is not None and backend == "numpy":
+    if ring.arrays is not None and backend != "reference":
         dtype = ring.arrays.dtype or (np.float64 if net.scalars == "float" else object)
     if np.dtype(dtype) == object:
         return ring.full((states, net.dag.size))
@@ -115,7 +135,7 @@ def sweep(
     ring: Semiring = REAL,
     pools: Pools = "sum",
     relu: bool = False,
-    backend: Backend = "numpy",
+    backend: str | None = None,
 ) -> Array:
     """Sweep forward through the DAG; fills `x` in place and returns it.
 
@@ -132,7 +152,9 @@ def sweep(
         What a pool neuron does with its candidates; other than "sum" needs the ring REAL.
     relu : bool
         Whether ReLU neurons clip at zero: with ``pools="rank"`` the sweep is then the evaluation of the network.
-    backend : {"numpy", "reference"}
+    backend : {"reference", "numpy", "numba"}, optional
+        By default the one that `choose_backend` chooses. Numba runs the semirings that it has kernels for; the others,
+        and ReLUs here (evaluation has kernels of its own), are left to NumPy.
 
     Notes
     -----
@@ -142,6 +164,14 @@ def sweep(
         raise ParameterError(
             f"pools: needed 'sum' in {ring!r}, got {pools!r}; only REAL can take the largest candidate"
         )
+    backend = choose_backend(backend, net)
+    if (
+        backend == "numba"
+        and pools != "rank"
+        and not relu
+        and engine.sweep(net, terms, x, ring, largest=pools == "max")
+    ):
+        return x
     apply = _operation("apply", backend)
     add = _adder(x, ring)
     for node in net.dag.nodes:
@@ -159,12 +189,15 @@ def sweep(
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
 def back(
-    net: BlockNetwork, terms: Sequence[Term], y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
+    net: BlockNetwork, terms: Sequence[Term], y: Array, *, ring: Semiring = REAL, backend: str | None = None
 ) -> Array:
     """Sweep backward: the transpose of `sweep`, from what the caller put in `y` (1 on the outputs, usually).
 
     In place; afterwards ``y[s, v]`` is the sum over the paths from v in state s to the outputs.
     """
+    backend = choose_backend(backend, net)
+    if backend == "numba" and engine.back(net, terms, y, ring):
+        return y
     apply = _operation("apply_transpose", backend)
     add = _adder(y, ring)
     for node in reversed(net.dag.nodes):
@@ -178,16 +211,19 @@ def back(
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
 def marginals(
-    net: BlockNetwork, term: Term, x: Array, y: Array, *, ring: Semiring = REAL, backend: Backend = "numpy"
-) -> tuple[Array, ...]:
+    net: BlockNetwork, term: Term, x: Array, y: Array, *, ring: Semiring = REAL, backend: str | None = None
+) -> Sequence[Array]:
     """The sums over the paths through each entry, from the buffers of a forward and a backward sweep.
 
     One array per tensor: ``values * entry_gradient(T^t x, y)``, summed over the blocks that share the tensor.
     """
     values, transition = term
-    gradient = _operation("entry_gradient", backend)
-    mul = ring.arrays.mul if ring.arrays is not None and backend == "numpy" else np.frompyfunc(ring.mul, 2, 1)
+    backend = choose_backend(backend, net)
     routed = _route(x, transition, ring, to_source=False)
+    if backend == "numba" and ring is REAL:
+        return engine.marginals(net, values, routed, y)
+    gradient = _operation("entry_gradient", backend)
+    mul = ring.arrays.mul if ring.arrays is not None and backend != "reference" else np.frompyfunc(ring.mul, 2, 1)
     add = _adder(x, ring)
     out: list[Any] = [None] * len(values)
     for block in net.dag.blocks():
@@ -207,14 +243,14 @@ def swept(
     x = sweep(net, [(values, None)], start.copy(), ring=ring, backend=backend)
     if ring.wide is None or net.scalars != "float" or is_safe(values, x):
         return x, ring
-    widened = [widen(value, backend) for value in values]
+    widened = mapped(lambda value: widen(value, backend), values)
     return sweep(net, [(widened, None)], widen(start, backend), ring=ring.wide, backend=backend), ring.wide
 
 
 def widen(array: Array, backend: Backend) -> Array:
     """Floats as scaled numbers, in the form the back end wants: a structured array, or an array of tuples."""
     numbers = scaled(array.astype(np.float64))
-    return numbers if backend == "numpy" else numbers.astype(object)
+    return numbers.astype(object) if backend == "reference" else numbers
 
 
 def narrow(numbers: Array, dtype: DTypeLike = np.float64) -> Array:
@@ -230,7 +266,8 @@ def is_safe(values: Sequence[Array], x: Array) -> bool:
     """
     sums = x if x.dtype.kind == "f" else x.astype(np.float64)
     info: Any = np.finfo(sums.dtype)
-    least = min((_smallest(value.astype(sums.dtype, copy=False)) for value in values), default=1.0)
+    arrays = [values.flat] if isinstance(values, FlatTensors) else values
+    least = min((_smallest(value.astype(sums.dtype, copy=False)) for value in arrays), default=1.0)
     return bool((np.abs(sums) <= info.max / 4).all()) and least * _smallest(sums) >= info.tiny
 
 
@@ -239,7 +276,7 @@ def _smallest(array: Array) -> float:
     return float(np.abs(array[array != 0]).min(initial=1.0))
 
 
-def _operation(name: str, backend: Backend) -> Callable[..., Array]:
+def _operation(name: str, backend: str) -> Callable[..., Array]:
     if backend == "reference":
         method: Callable[..., Array] = getattr(Block, name)
         return method

@@ -1,0 +1,358 @@
+"""The compiled back end: which sweeps it runs, and the arrays it runs them on.
+
+It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`), in the semirings REAL, MAX_TIMES and SCALED,
+with any number of terms and states; everything else is the business of the other back ends. Numba is imported at the
+first compiled sweep, and its kernels are compiled then and kept on disk.
+
+**Threads.** Levels with at least `WIDE` edges, and batches, are shared among ``numba.get_num_threads()`` threads, which
+changes no bit of a result. Where Numba's threads may not be used, after a fork or from two Python threads at once, the
+same kernels run on one.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import sys
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
+from pathgraph.pathsum.flat import FlatDag, FlatTensors
+from pathgraph.pathsum.scaled import SCALED_DTYPE
+from pathgraph.pathsum.semirings import MAX_TIMES, REAL, SCALED, Semiring
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = [
+    "back",
+    "evaluate",
+    "is_available",
+    "marginals",
+    "meet",
+    "power_marginals",
+    "power_sums",
+    "refusal",
+    "stays_in_range",
+    "sweep",
+    "telescoped",
+]
+
+WIDE = 1 << 17
+"""Edges of a level from which it is worth waking other threads: it then takes some ten times as long as they do."""
+
+
+def is_available() -> bool:
+    """Whether Numba is installed, and may be imported."""
+    if "numba" in sys.modules:
+        return sys.modules["numba"] is not None
+    return _is_installed()
+
+
+@cache
+def _is_installed() -> bool:
+    return importlib.util.find_spec("numba") is not None
+
+
+def refusal(net: BlockNetwork) -> str | None:
+    """Why the compiled back end cannot sweep this network; None if it can."""
+    if not is_available():
+        return "Numba is not installed; install it, or use backend='numpy'"
+    if net.scalars != "float" or net.dag.flat is None:
+        return "it sweeps neuron graphs of floats; use backend='numpy'"
+    return None
+
+
+# -- threads ------------------------------------------------------------------------------------------------------
+
+_launching = threading.Lock()
+_forked = False
+
+
+def _after_fork() -> None:
+    global _forked, _launching
+    _forked, _launching = True, threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+@contextmanager
+def _threads(work: int) -> Iterator[int]:
+    """How many threads may be used, while the context lasts, for work that touches so many edges."""
+    import numba
+
+    wanted = 1 if _forked or work < WIDE else numba.get_num_threads()
+    if wanted == 1 or not _launching.acquire(blocking=False):
+        yield 1
+        return
+    try:
+        yield wanted
+    finally:
+        _launching.release()
+
+
+# -- the sweeps of the protocol -----------------------------------------------------------------------------------
+
+
+def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, largest: bool = False) -> bool:
+    """The forward sweep, into `x`; `largest` takes the largest candidate at pools.
+
+    Returns False, and does nothing, if there is no kernel for it.
+    """
+    if not _is_compiled(terms, x, ring) or (ring is MAX_TIMES and not _is_plain(terms, x)):
+        return False
+    from pathgraph.pathsum import numba_sums, numba_terms
+
+    dag = _flat(net)
+    if ring is SCALED:
+        _scaled_sweep(numba_terms.forward_scaled, dag, terms, x)
+    elif _is_plain(terms, x) and not largest:
+        values, row = _flattened(terms[0][0], x.dtype), np.ascontiguousarray(x[0])
+        if ring is MAX_TIMES:
+            numba_sums.forward_maxima(dag.start, dag.antecedent, dag.bias, values, row)
+        else:
+            _forward(dag, values, row, 0, 1.0)
+        x[0] = row
+    else:
+        states = np.ascontiguousarray(x.T)
+        values, routes = _stacked(terms, x)
+        graph = (dag.start, dag.antecedent, dag.bias, dag.activation)
+        numba_terms.forward_terms(*graph, values, routes, states, largest)
+        x[...] = states.T
+    return True
+
+
+def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> bool:
+    """The backward sweep, into `y`; returns False, and does nothing, if there is no kernel for it."""
+    if not _is_compiled(terms, y, ring) or ring is MAX_TIMES:
+        return False
+    from pathgraph.pathsum import numba_terms
+
+    dag = _flat(net)
+    if ring is SCALED:
+        _scaled_sweep(numba_terms.backward_scaled, dag, terms, y)
+    elif _is_plain(terms, y):
+        row = np.ascontiguousarray(y[0])
+        nothing = np.empty(0, dtype=row.dtype)
+        _backward(dag, _flattened(terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
+        y[0] = row
+    else:
+        states = np.ascontiguousarray(y.T)
+        numba_terms.backward_terms(dag.start, dag.antecedent, dag.bias, *_stacked(terms, y), states)
+        y[...] = states.T
+    return True
+
+
+def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) -> Sequence[Array]:
+    """The sums over the paths through each entry, in REAL; `x` has been routed."""
+    from pathgraph.pathsum.numba_terms import marginals_terms
+
+    dag = _flat(net)
+    flat = _flattened(values, x.dtype)
+    out = np.empty(len(flat), dtype=x.dtype)
+    states = (np.ascontiguousarray(x.T), np.ascontiguousarray(y.T))
+    marginals_terms(dag.start, dag.antecedent, dag.bias, flat, *states, out)
+    assert isinstance(net.tensors, FlatTensors)
+    return FlatTensors(out, net.tensors.slices)
+
+
+def _is_compiled(terms: Sequence[Any], x: Array, ring: Semiring) -> bool:
+    """Whether these are numbers that the kernels know."""
+    wanted = (SCALED_DTYPE,) if ring is SCALED else (np.dtype(np.float32), np.dtype(np.float64))
+    return ring in (REAL, MAX_TIMES, SCALED) and len(terms) > 0 and x.dtype in wanted
+
+
+def _is_plain(terms: Sequence[Any], x: Array) -> bool:
+    """Whether there is one state, and one term that keeps it."""
+    return len(x) == 1 and len(terms) == 1 and (terms[0][1] is None or bool(np.all(terms[0][1])))
+
+
+def _flat(net: BlockNetwork) -> FlatDag:
+    assert net.dag.flat is not None
+    return net.dag.flat
+
+
+def _flattened(values: Sequence[Array], dtype: Any) -> Array:
+    """The entries as one array; float32 ones stay if the sum is of that type or wider."""
+    flat = values.flat if isinstance(values, FlatTensors) else np.concatenate([np.ravel(v) for v in values])
+    keep = flat.dtype == dtype or (flat.dtype == np.float32 and dtype == np.float64)
+    return np.ascontiguousarray(flat if keep else flat.astype(dtype))
+
+
+def _routes(terms: Sequence[Any], n_states: int) -> Array:
+    identity = np.eye(n_states, dtype=bool)
+    return np.array([identity if t is None else np.asarray(t, dtype=bool) for _, t in terms])
+
+
+def _stacked(terms: Sequence[Any], x: Array) -> tuple[Array, Array]:
+    values = np.stack([_flattened(values, x.dtype).astype(x.dtype, copy=False) for values, _ in terms])
+    return values, _routes(terms, len(x))
+
+
+def _scaled_sweep(kernel: Any, dag: FlatDag, terms: Sequence[Any], x: Array) -> None:
+    entries = np.stack([_flattened(values, SCALED_DTYPE) for values, _ in terms])
+    parts = [np.ascontiguousarray(part) for part in (x["mantissa"].T, x["exponent"].T)]
+    kernel(
+        dag.start,
+        dag.antecedent,
+        dag.bias,
+        np.ascontiguousarray(entries["mantissa"]),
+        np.ascontiguousarray(entries["exponent"]),
+        _routes(terms, len(x)),
+        *parts,
+    )
+    x["mantissa"], x["exponent"] = (part.T for part in parts)
+
+
+def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool:
+    """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
+    from pathgraph.pathsum import numba_sums as kernels
+
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias)
+    with _threads(dag.n_edges) as n:
+        if n > 1:
+            return bool(kernels.forward_parallel(dag.ends, WIDE, n, *graph, values, x, code, q))
+        return bool(kernels.forward_rows(0, dag.n_nodes, *graph, values, x, code, q))
+
+
+def _backward(dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float) -> bool:
+    """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished."""
+    from pathgraph.pathsum import numba_sums as kernels
+
+    graph = (dag.start, dag.antecedent, dag.run)
+    with _threads(dag.n_edges) as n:
+        if n > 1:
+            lost = kernels.backward_parallel(dag.ends, WIDE, n, *graph, values, x, y, mass, code, q)
+        else:
+            lost = kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph, values, x, y, mass, code, q)
+    return bool(lost | kernels.backward_biases(dag.bias, values, x, y, mass, code, q))
+
+
+# -- sums of powers, without making the powers --------------------------------------------------------------------
+
+
+def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
+    """The sums of the q-th powers of the path products up to every neuron, in place of the start values in `x`.
+
+    Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
+    """
+    dag = _flat(net)
+    with np.errstate(over="ignore", under="ignore"):
+        lost = _forward(dag, _flattened(net.tensors, x.dtype), x, *_coded(q))
+    return not lost and stays_in_range(x)
+
+
+def power_marginals(net: BlockNetwork, q: float, x: Array) -> tuple[Array, Array, bool]:
+    """What `power_sums` does; the sums from every neuron to the outputs, and those over the paths through each entry.
+
+    Returns
+    -------
+    y : ndarray, shape (N,)
+    mass : ndarray, shape (n_entries,)
+    safe : bool
+    """
+    safe = power_sums(net, q, x)
+    dag = _flat(net)
+    y = np.zeros_like(x)
+    y[net.dag.outputs] = 1
+    entries = _flattened(net.tensors, x.dtype)
+    mass = np.empty(len(entries), dtype=x.dtype)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        lost = _backward(dag, entries, x, y, mass, *_coded(q))
+        total = float(x[net.dag.outputs].sum())  # no path has more than all of them
+    return y, mass, safe and not lost and stays_in_range(y) and total <= float(np.finfo(x.dtype).max) / 4
+
+
+def _coded(q: float) -> tuple[int, float]:
+    return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
+
+
+def stays_in_range(x: Array) -> bool:
+    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; `x` has one for every neuron.
+
+    A power or a product of floats that leaves the normal range loses at most the smallest positive float, times the
+    largest sum. So if the smallest sum that is not zero exceeds the smallest normal number by a factor of the largest
+    sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
+    the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
+    """
+    from pathgraph.pathsum.numba_sums import extremes
+
+    least, most = extremes(x)
+    info: Any = np.finfo(x.dtype)
+    return bool(most <= float(info.max) / 4 and least >= float(info.tiny) * max(1.0, most) * len(x) / float(info.eps))
+
+
+# -- two networks -------------------------------------------------------------------------------------------------
+
+
+def meet(net: BlockNetwork, other: BlockNetwork, x: Array) -> tuple[Array, bool]:
+    """The sums of the meet of two networks, and the excess over them of the sums of each: buffers of shape (3, N).
+
+    `x` is the start: that of the meet in row 0, zeros elsewhere. With it comes whether floats stayed in their range.
+    """
+    from pathgraph.pathsum import numba_pairs
+
+    dag = _flat(net)
+    a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
+    out = np.ascontiguousarray(x)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, a, b, *out)
+    return out, not lost and stays_in_range(out.ravel())
+
+
+def telescoped(net: BlockNetwork, other: BlockNetwork, x: Array, *, largest: bool = False) -> tuple[Array, bool]:
+    """The sums s' of `other`, and e = sum of abs(w) e_u + abs(w - w') s'_u: buffers of shape (2, N), as for `meet`."""
+    from pathgraph.pathsum import numba_pairs
+
+    dag = _flat(net)
+    a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
+    out = np.ascontiguousarray(x)
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        lost = numba_pairs.telescoped(dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, a, b, *out, largest)
+    return out, not lost and stays_in_range(out.ravel())
+
+
+# -- evaluation ---------------------------------------------------------------------------------------------------
+
+
+def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool]:
+    """The values of the neurons at some buffer positions on a batch, and whether all values are finite.
+
+    Parameters
+    ----------
+    rows : ndarray, shape (batch, n_inputs)
+        In the dtype of the network.
+    wanted : ndarray, shape (n,)
+
+    Returns
+    -------
+    values : ndarray, shape (batch, n)
+    finite : bool
+    """
+    from pathgraph.pathsum import numba_batch as kernels
+
+    dag = _flat(net)
+    w = np.ascontiguousarray(_flattened(net.tensors, rows.dtype))
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, dag.rank, w)
+    inputs = net.dag.inputs
+    if len(rows) == 1:
+        x = np.zeros(net.dag.size, dtype=rows.dtype)
+        x[CONSTANT], x[inputs] = 1, rows[0]
+        finite = kernels.evaluate_one(*graph, x)
+        return x[None, wanted], bool(finite)
+    out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
+    tiles = -(-len(rows) // kernels.width(w))
+    with _threads(dag.n_edges * len(rows)) as n:
+        if n > 1:
+            finite = kernels.evaluate_parallel(min(n, tiles), *graph, rows, inputs, wanted, out)
+        else:
+            finite = kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out)
+    return out, bool(finite)

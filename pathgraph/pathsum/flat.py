@@ -1,0 +1,116 @@
+"""A whole neuron graph in CSR form, and its entries in one array: what the compiled sweeps run over.
+
+The levels of a neuron graph are blocks like any others, and every sweep can run block by block. For large graphs that
+is slower than need be: a graph of a thousand narrow levels would spend its time between the blocks. A `FlatDag` is the
+same graph seen as a whole; `FlatTensors` are the entries of its blocks as views of one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["FlatDag", "FlatTensors", "mapped"]
+
+
+@dataclass(frozen=True, eq=False)
+class FlatDag:
+    """The neurons of a graph in canonical order, with their edges.
+
+    Neuron v stands at position v + 1 of a sweep's buffer. Since the order is topological, a loop over the neurons is a
+    sweep; neurons of one level do not depend on each other.
+
+    Attributes
+    ----------
+    start : ndarray of int64, shape (n_nodes + 1,)
+        The edges into neuron v are ``start[v]:start[v + 1]``; they are also its entries.
+    antecedent : ndarray of int32 or int64, shape (n_edges,)
+        The neuron each edge comes from, increasing for each target.
+    biased : ndarray, shape (n_biases,)
+        The neurons with a bias, increasing; their entries follow those of the edges.
+    activation : ndarray of int8, shape (n_nodes,)
+        Code of each activation.
+    rank : ndarray, shape (n_nodes,)
+        Pool ranks.
+    ends : ndarray of int64, shape (n_levels + 1,)
+        The neurons of level l are ``ends[l]:ends[l + 1]``.
+    """
+
+    start: Array
+    antecedent: Array
+    biased: Array
+    activation: Array
+    rank: Array
+    ends: Array
+
+    @property
+    def n_nodes(self) -> int:
+        """Number of neurons."""
+        return len(self.start) - 1
+
+    @property
+    def n_edges(self) -> int:
+        """Number of edges."""
+        return len(self.antecedent)
+
+    @cached_property
+    def run(self) -> Array:
+        """The first antecedent of each neuron whose antecedents are consecutive, else -1: no index need be read."""
+        out = np.full(self.n_nodes, -1, dtype=self.antecedent.dtype)
+        degree = np.diff(self.start)
+        some = np.flatnonzero(degree > 0)
+        first = self.antecedent[self.start[some]]
+        last = self.antecedent[self.start[some + 1] - 1]
+        is_run = last - first == degree[some] - 1
+        out[some[is_run]] = first[is_run]
+        return out
+
+    @cached_property
+    def bias(self) -> Array:
+        """The entry of the bias of each neuron, or -1."""
+        out = np.full(self.n_nodes, -1, dtype=np.int64)
+        out[self.biased] = self.n_edges + np.arange(len(self.biased))
+        return out
+
+
+class FlatTensors(Sequence[Any]):
+    """The tensors of the blocks of a neuron graph: views of one array.
+
+    Attributes
+    ----------
+    flat : ndarray, shape (n_entries,)
+    slices : tuple of slice
+        Where each tensor lies in it; together they cover it.
+    """
+
+    def __init__(self, flat: Array, slices: tuple[slice, ...]) -> None:
+        self.flat = flat
+        self.slices = slices
+
+    def __len__(self) -> int:
+        return len(self.slices)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, slice):
+            return tuple(self.flat[part] for part in self.slices[index])
+        return self.flat[self.slices[index]]
+
+    def __iter__(self) -> Iterator[Array]:
+        return (self.flat[part] for part in self.slices)
+
+
+def mapped(f: Callable[..., Array], *tensors: Sequence[Array]) -> Sequence[Array]:
+    """``f(t)``, or ``f(t, t', ...)``, for each tensor; `f` acts entry by entry, so flat tensors are mapped at once."""
+    first, *others = tensors
+    if isinstance(first, FlatTensors) and all(
+        isinstance(other, FlatTensors) and other.slices == first.slices for other in others
+    ):
+        return FlatTensors(f(*(t.flat for t in tensors)), first.slices)  # type: ignore[attr-defined]
+    return tuple(f(*group) for group in zip(*tensors, strict=True))

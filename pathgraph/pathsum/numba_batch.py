@@ -1,0 +1,360 @@
+"""Compiled evaluation of ReLU and k-max-pool networks on batches, in the dtype of the network.
+
+Samples are taken a few at a time, as many as fill two vector registers, and every value of a neuron is such a vector.
+The sum into a neuron is always made in one order, antecedent by antecedent and then the bias, by fused
+multiply-adds where the processor has them: neither the size of a batch nor the number of threads changes a bit of a
+result. Neurons of one layer that read the same run of antecedents are computed six at a time in registers.
+
+Vectors are LLVM's own type, made known to Numba here: left to itself, the compiler keeps small arrays in memory.
+This file holds every function that it compiles: a cached kernel would not notice a change in another file.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+import numpy as np
+from llvmlite import ir
+from numba import njit, prange, types
+from numba.core import cgutils
+from numba.extending import intrinsic, models, overload, register_model
+
+from pathgraph.pathsum.blocks import INPUT, POOL, RELU
+
+
+def _vector_bytes() -> int:
+    features = llvm.get_host_cpu_features()
+    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
+
+
+WIDTH64 = 2 * _vector_bytes() // 8
+"""Samples of float64 that are taken at once."""
+WIDTH32 = 2 * _vector_bytes() // 4
+"""Samples of float32 that are taken at once."""
+
+compiled = njit(cache=True, nogil=True)
+compiled_parallel = njit(cache=True, nogil=True, parallel=True)
+
+
+# -- vectors ------------------------------------------------------------------------------------------------------
+
+
+class Vector(types.Type):
+    """The type of an LLVM vector of floats."""
+
+    def __init__(self, element: Any) -> None:
+        self.element = element
+        self.width = WIDTH64 if element == types.float64 else WIDTH32
+        super().__init__(name=f"Vector({element}, {self.width})")
+
+
+@register_model(Vector)
+class VectorModel(models.PrimitiveModel):
+    """A vector lives in registers."""
+
+    def __init__(self, manager: Any, kind: Vector) -> None:
+        element = manager.lookup(kind.element).get_data_type()
+        super().__init__(manager, kind, ir.VectorType(element, kind.width))
+
+
+def _element_pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Any) -> Any:
+    data = context.make_array(kind)(context, builder, array).data
+    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+
+
+@intrinsic
+def load(typing, array, index):
+    """The vector that begins at an index of a contiguous array."""
+    kind = Vector(array.dtype)
+
+    def generate(context, builder, signature, args):
+        vector = context.get_value_type(kind)
+        pointer = _element_pointer(context, builder, signature.args[0], args[0], args[1], vector)
+        return builder.load(pointer, align=array.dtype.bitwidth // 8)
+
+    return kind(array, types.intp), generate
+
+
+@intrinsic
+def store(typing, array, index, vector):
+    """Write a vector where an index of a contiguous array begins."""
+
+    def generate(context, builder, signature, args):
+        pointer = _element_pointer(context, builder, signature.args[0], args[0], args[1], args[2].type)
+        builder.store(args[2], pointer, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp, vector), generate
+
+
+def _spread(builder: Any, scalar: Any, vector: Any) -> Any:
+    """A vector whose elements are all one number."""
+    empty = ir.Constant(vector, ir.Undefined)
+    first = builder.insert_element(empty, scalar, ir.Constant(ir.IntType(32), 0))
+    places = ir.Constant(ir.VectorType(ir.IntType(32), vector.count), [0] * vector.count)
+    return builder.shuffle_vector(first, empty, places)
+
+
+@intrinsic
+def fma(typing, scalar, vector, total):
+    """``scalar * vector + total``, rounded once if the processor can."""
+
+    def generate(context, builder, signature, args):
+        kind = args[1].type
+        name = f"llvm.fmuladd.v{kind.count}f{64 if isinstance(kind.element, ir.DoubleType) else 32}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, [_spread(builder, args[0], kind), args[1], args[2]])
+
+    return total(scalar, vector, total), generate
+
+
+@intrinsic
+def fma_scalar(typing, scalar, factor, total):
+    """`fma` of three numbers."""
+
+    def generate(context, builder, signature, args):
+        kind = args[1].type
+        name = f"llvm.fmuladd.f{64 if isinstance(kind, ir.DoubleType) else 32}"
+        function = cgutils.get_or_insert_function(builder.module, ir.FunctionType(kind, [kind] * 3), name)
+        return builder.call(function, [args[0], args[1], args[2]])
+
+    return total(total, total, total), generate
+
+
+@intrinsic
+def clipped(typing, vector):
+    """The elements that are not negative, and zero for the others; NaN stays."""
+
+    def generate(context, builder, signature, args):
+        zero = ir.Constant(args[0].type, [0.0] * args[0].type.count)
+        return builder.select(builder.fcmp_ordered("<", args[0], zero), zero, args[0])
+
+    return vector(vector), generate
+
+
+@intrinsic
+def zeros(typing, array):
+    """A vector of zeros, for this array's dtype."""
+    kind = Vector(array.dtype)
+
+    def generate(context, builder, signature, args):
+        vector = context.get_value_type(kind)
+        return ir.Constant(vector, [0.0] * vector.count)
+
+    return kind(array), generate
+
+
+def width(array: Any) -> int:
+    """How many elements of this array's dtype a vector has."""
+    return WIDTH64 if array.dtype == np.float64 else WIDTH32
+
+
+@overload(width)
+def _compiled_width(array):
+    return (lambda array: WIDTH64) if array.dtype == types.float64 else (lambda array: WIDTH32)
+
+
+# -- many samples -------------------------------------------------------------------------------------------------
+
+
+@compiled
+def finish(v, total, bias, w, x, activation, poison):
+    """Add the bias of a neuron, clip it if it is a ReLU, write it, and let what is not finite poison a vector."""
+    b = bias[v]
+    if b >= 0:
+        total = fma(w[b], load(x, 0), total)
+    if activation[v] == RELU:
+        total = clipped(total)
+    store(x, (v + 1) * width(x), total)
+    store(poison, 0, fma(x.dtype.type(0), total, load(poison, 0)))
+
+
+@compiled
+def six_neurons(v, lo, degree, first, bias, w, x, activation, poison):
+    """Six neurons with the same run of antecedents, which begins at neuron `first`."""
+    n = width(x)
+    a0, a1, a2, a3, a4, a5 = zeros(x), zeros(x), zeros(x), zeros(x), zeros(x), zeros(x)
+    for k in range(degree):
+        u = load(x, (first + k + 1) * n)
+        e = lo + k
+        a0 = fma(w[e], u, a0)
+        a1 = fma(w[e + degree], u, a1)
+        a2 = fma(w[e + 2 * degree], u, a2)
+        a3 = fma(w[e + 3 * degree], u, a3)
+        a4 = fma(w[e + 4 * degree], u, a4)
+        a5 = fma(w[e + 5 * degree], u, a5)
+    finish(v, a0, bias, w, x, activation, poison)
+    finish(v + 1, a1, bias, w, x, activation, poison)
+    finish(v + 2, a2, bias, w, x, activation, poison)
+    finish(v + 3, a3, bias, w, x, activation, poison)
+    finish(v + 4, a4, bias, w, x, activation, poison)
+    finish(v + 5, a5, bias, w, x, activation, poison)
+
+
+@compiled
+def pooled(v, lo, hi, rank, antecedent, w, x, scratch):
+    """Write the rank-th largest candidate of a pool neuron, for each sample."""
+    n = width(x)
+    for s in range(n):
+        scratch[:rank] = -np.inf
+        for e in range(lo, hi):  # the largest `rank` candidates, sorted by insertion
+            candidate = w[e] * x[(antecedent[e] + 1) * n + s]
+            i = rank
+            while i > 0 and scratch[i - 1] < candidate:
+                if i < rank:
+                    scratch[i] = scratch[i - 1]
+                i -= 1
+            if i < rank:
+                scratch[i] = candidate
+        x[(v + 1) * n + s] = scratch[rank - 1]
+
+
+@compiled
+def same_run(v, start, run, activation):
+    """Whether the six neurons from v read one run of antecedents, and none is a pool."""
+    degree = start[v + 1] - start[v]
+    if run[v] < 0:
+        return False
+    for i in range(v, v + 6):
+        if run[i] != run[v] or start[i + 1] - start[i] != degree or activation[i] == POOL:
+            return False
+    return True
+
+
+@compiled
+def sweep_tile(start, antecedent, run, bias, activation, rank, w, x, scratch, poison):
+    """Evaluate every neuron on the samples in the buffer."""
+    n = width(x)
+    v, n_nodes = 0, len(start) - 1
+    while v < n_nodes:
+        lo, hi = start[v], start[v + 1]
+        if activation[v] == INPUT:
+            v += 1
+        elif v + 6 <= n_nodes and run[v] + hi - lo <= v and same_run(v, start, run, activation):
+            six_neurons(v, lo, hi - lo, run[v], bias, w, x, activation, poison)
+            v += 6
+        else:
+            total = zeros(x)
+            if activation[v] == POOL:
+                pooled(v, lo, hi, rank[v], antecedent, w, x, scratch)
+                total = load(x, (v + 1) * n)
+            elif run[v] >= 0:
+                for e in range(lo, hi):
+                    total = fma(w[e], load(x, (run[v] + 1 + e - lo) * n), total)
+            else:
+                for e in range(lo, hi):
+                    total = fma(w[e], load(x, (np.int64(antecedent[e]) + 1) * n), total)
+            finish(v, total, bias, w, x, activation, poison)
+            v += 1
+
+
+@compiled
+def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out):
+    """Evaluate the samples of some tiles; returns whether all values are finite.
+
+    `inputs` and `wanted` are buffer positions: of the inputs, in the order of the columns of `rows`, and of the neurons
+    whose values go to the columns of `out`.
+    """
+    n = width(w)
+    x = np.empty(len(start) * n, dtype=w.dtype)
+    x[:n] = 1
+    scratch = np.empty(max(1, rank.max()), dtype=w.dtype)
+    poison = np.zeros(n, dtype=w.dtype)
+    for tile in range(first, stop):
+        low, high = tile * n, min((tile + 1) * n, len(rows))
+        for i in range(len(inputs)):
+            for s in range(n):
+                x[inputs[i] * n + s] = rows[low + s, i] if low + s < high else 0
+        sweep_tile(start, antecedent, run, bias, activation, rank, w, x, scratch, poison)
+        for j in range(len(wanted)):
+            for s in range(high - low):
+                out[low + s, j] = x[wanted[j] * n + s]
+    return np.isfinite(poison).all()
+
+
+@compiled_parallel
+def evaluate_parallel(n_threads, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out):
+    """`evaluate_tiles` of all tiles, some for each thread."""
+    n = width(w)
+    n_tiles = (len(rows) + n - 1) // n
+    finite = np.ones(n_threads, dtype=np.bool_)
+    for c in prange(n_threads):
+        first, stop = n_tiles * c // n_threads, n_tiles * (c + 1) // n_threads
+        finite[c] = evaluate_tiles(
+            first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out
+        )
+    return finite.all()
+
+
+# -- one sample ---------------------------------------------------------------------------------------------------
+
+
+@compiled
+def finish_one(v, total, bias, w, x, activation):
+    """`finish` for one sample; returns whether the value is finite."""
+    b = bias[v]
+    if b >= 0:
+        total = fma_scalar(w[b], x[0], total)
+    if activation[v] == RELU and total < 0:
+        total = x.dtype.type(0)
+    x[v + 1] = total
+    return np.isfinite(total)
+
+
+@compiled
+def evaluate_one(start, antecedent, run, bias, activation, rank, w, x):
+    """Evaluate every neuron on one sample, with the same bits; returns whether all values are finite.
+
+    Six neurons of one run are computed side by side, since each sum has to wait for its own additions.
+    """
+    scratch = np.empty(max(1, rank.max()), dtype=w.dtype)
+    zero = x.dtype.type(0)
+    finite = True
+    v, n_nodes = 0, len(start) - 1
+    while v < n_nodes:
+        lo, hi = start[v], start[v + 1]
+        degree = hi - lo
+        if activation[v] == INPUT:
+            v += 1
+            continue
+        if v + 6 <= n_nodes and run[v] + degree <= v and same_run(v, start, run, activation):
+            a0, a1, a2, a3, a4, a5 = zero, zero, zero, zero, zero, zero
+            r0, r1, r2 = w[lo : lo + degree], w[lo + degree : lo + 2 * degree], w[lo + 2 * degree : lo + 3 * degree]
+            r3, r4 = w[lo + 3 * degree : lo + 4 * degree], w[lo + 4 * degree : lo + 5 * degree]
+            r5, part = w[lo + 5 * degree : lo + 6 * degree], x[run[v] + 1 : run[v] + 1 + degree]
+            for k in range(degree):
+                u = part[k]
+                a0 = fma_scalar(r0[k], u, a0)
+                a1 = fma_scalar(r1[k], u, a1)
+                a2 = fma_scalar(r2[k], u, a2)
+                a3 = fma_scalar(r3[k], u, a3)
+                a4 = fma_scalar(r4[k], u, a4)
+                a5 = fma_scalar(r5[k], u, a5)
+            finite &= finish_one(v, a0, bias, w, x, activation)
+            finite &= finish_one(v + 1, a1, bias, w, x, activation)
+            finite &= finish_one(v + 2, a2, bias, w, x, activation)
+            finite &= finish_one(v + 3, a3, bias, w, x, activation)
+            finite &= finish_one(v + 4, a4, bias, w, x, activation)
+            finite &= finish_one(v + 5, a5, bias, w, x, activation)
+            v += 6
+            continue
+        total = zero
+        if activation[v] == POOL:
+            scratch[: rank[v]] = -np.inf
+            for e in range(lo, hi):
+                candidate = w[e] * x[antecedent[e] + 1]
+                i = rank[v]
+                while i > 0 and scratch[i - 1] < candidate:
+                    if i < rank[v]:
+                        scratch[i] = scratch[i - 1]
+                    i -= 1
+                if i < rank[v]:
+                    scratch[i] = candidate
+            total = scratch[rank[v] - 1]
+        else:
+            for e in range(lo, hi):
+                total = fma_scalar(w[e], x[antecedent[e] + 1], total)
+        finite &= finish_one(v, total, bias, w, x, activation)
+        v += 1
+    return finite

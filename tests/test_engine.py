@@ -1,0 +1,313 @@
+"""The compiled back end against NumPy and the reference: to the last bit where nothing rounds."""
+
+import os
+import subprocess
+import sys
+from fractions import Fraction
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from pathgraph.pathsum import engine
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.scaled import scaled
+from pathgraph.pathsum.sweep import back, buffer, choose_backend, edge_values, entries, marginals, sweep
+from tests.networks import on_networks
+from tests.tolerances import assert_close, gamma, power_roundings, roundings
+
+numba = pytest.importorskip("numba")
+rings = pg.semirings
+
+
+@pytest.fixture(autouse=True)
+def _threads():
+    """Two threads, whatever the machine has, and every level wide enough for them."""
+    wide, threads = engine.WIDE, numba.get_num_threads()
+    yield
+    engine.WIDE = wide
+    numba.set_num_threads(threads)
+
+
+def random_dag(seed, n_levels=4, width=40, fan_in=9):
+    """Levels of ReLUs, identities and pools of any rank that read runs or scattered antecedents, with skips."""
+    random = np.random.default_rng(seed)
+    start, antecedent, activation, rank = [0], [], [], []
+    for _ in range(width):
+        start.append(0)
+        activation.append("input")
+        rank.append(1)
+    for level in range(1, n_levels):
+        for v in range(width):
+            below = level * width
+            if v < width // 2:  # a run, shared by six neurons and more
+                first, degree = below - width + (3 if v < width // 4 else 0), width - 5
+                chosen = np.arange(first, first + degree)
+            else:
+                chosen = np.sort(random.choice(below, int(random.integers(1, fan_in)), replace=False))
+            antecedent.extend(chosen.tolist())
+            start.append(len(antecedent))
+            kind = "identity" if level == n_levels - 1 else str(random.choice(["relu", "relu", "identity", "pool"]))
+            activation.append(kind)
+            rank.append(int(random.integers(1, len(chosen) + 1)) if kind == "pool" else 1)
+    graph = nx.DiGraph()
+    for v, kind in enumerate(activation):
+        is_output = v >= (n_levels - 1) * width
+        graph.add_node(v, activation=kind, rank=rank[v] if kind == "pool" else None, output=is_output)
+        if kind != "input" and random.integers(2):
+            graph.nodes[v]["bias"] = float(random.normal())
+    for v in range(len(activation)):
+        for u in antecedent[start[v] : start[v + 1]]:
+            graph.add_edge(u, v, weight=float(random.normal()))
+    return pg.from_networkx(graph)
+
+
+LARGE = random_dag(0)
+
+
+# -- against the other back ends ----------------------------------------------------------------------------------
+
+
+@on_networks(lambda case: case.is_dyadic)
+def test_sums_of_small_dyadic_numbers_are_equal_to_the_last_bit(case):
+    for dtype in (np.float64, np.float32):
+        net = case.net.to_float(dtype)
+        for ring in (rings.REAL, rings.MAX_TIMES, rings.SCALED):
+            for f in (pg.path_sum, pg.path_marginals, pg.node_marginals):
+                found, expected = (f(net, ring, backend=backend) for backend in ("numba", "numpy"))
+                assert np.array_equal(found, expected)
+        for q in (1, 2, 4, 3, np.inf, 0):
+            found, expected = (pg.path_norm(net, q, root=False, backend=backend) for backend in ("numba", "numpy"))
+            assert found == expected
+
+
+@on_networks()
+def test_norms_are_as_near_as_the_analysis_says(case):
+    rough = case.rough
+    for q in (1, 2, 4, 3):
+        masses = [sum(rough.oracle.powers(q, v)) for v in rough.net.outputs]
+        found = pg.path_norm(rough.float64, q, r=q, root=False, per_output=True, backend="numba")
+        # up to four products for the power of an entry, one with the sum, and the additions
+        deep = len(rough.oracle.nodes) * power_roundings(8, q)
+        for value, mass in zip(found, masses, strict=True):
+            assert_close(value, mass, gamma(roundings(rough.oracle) + deep))
+
+
+def states(net, ring, seed, n_states=3):
+    random, x = np.random.default_rng(seed), buffer(net, ring, n_states)
+    numbers = random.integers(-4, 5, size=x.shape) / 2
+    x[...] = scaled(numbers) if ring is rings.SCALED else numbers
+    return x
+
+
+@pytest.mark.parametrize("ring", [rings.REAL, rings.SCALED], ids=lambda ring: ring.name)
+@on_networks(lambda case: case.is_dyadic)
+def test_vector_states_and_terms(case, ring):
+    net = case.float64
+    transition = np.array([[0, 1, 0], [0, 0, 1], [1, 1, 0]], dtype=bool)
+    steps = [
+        (edge_values(net, ring), None),
+        (edge_values(net.map_values(lambda w: 1 - w), ring), transition),
+    ]
+    found = {}
+    for backend in ("numba", "numpy"):
+        x = sweep(net, steps, states(net, ring, 1), ring=ring, backend=backend)
+        y = back(net, steps, states(net, ring, 2), ring=ring, backend=backend)
+        through = [
+            np.concatenate([t.ravel() for t in marginals(net, s, x, y, ring=ring, backend=backend)]) for s in steps
+        ]
+        found[backend] = [x.tolist(), y.tolist(), [t.tolist() for t in through]]
+    assert found["numba"] == found["numpy"]
+
+
+@on_networks(lambda case: case.is_dyadic)
+def test_maxima_at_pools(case):
+    net = case.float64
+    transition = np.array([[0, 1, 0], [0, 1, 1], [1, 0, 0]], dtype=bool)
+    steps = [(entries(abs, net), None), (entries(lambda w: 1 + abs(w), net), transition)]
+    found = [sweep(net, steps, abs(states(net, rings.REAL, 3)), pools="max", backend=b) for b in ("numba", "numpy")]
+    assert np.array_equal(*found)
+
+
+@on_networks(lambda case: case.is_dyadic)
+def test_evaluation_is_exact_on_small_dyadic_numbers(case):
+    rows = np.array([[float(w) for w in x] for x in case.inputs])
+    expected = [[case.values(x)[v] for v in case.net.nodes] for x in case.inputs]
+    wanted = np.arange(CONSTANT + 1, case.float64.dag.size)
+    for dtype in (np.float64, np.float32):
+        net = case.net.to_float(dtype)
+        values, finite = engine.evaluate(net, rows.astype(dtype), wanted)
+        assert finite
+        assert values.tolist() == expected
+        for row, one in zip(rows.astype(dtype), values, strict=True):
+            assert engine.evaluate(net, row[None], wanted)[0].tolist() == [one.tolist()]
+
+
+# -- the same bits, however many samples and threads --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_neither_the_batch_nor_the_threads_change_a_bit_of_an_evaluation(dtype):
+    net = LARGE.to_float(dtype)
+    rows = np.random.default_rng(1).normal(size=(101, len(net.inputs))).astype(dtype)
+    wanted = net.dag.outputs
+    whole, _ = engine.evaluate(net, rows, wanted)
+    assert np.abs(whole - net(rows)).max() <= 1e-3 * np.abs(whole).max()
+    for size in (1, 2, 7, 8, 16, 64):
+        parts = [engine.evaluate(net, rows[i : i + size], wanted)[0] for i in range(0, len(rows), size)]
+        assert np.concatenate(parts).tobytes() == whole.tobytes()
+    engine.WIDE = 1
+    for threads in (1, 2):
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        assert engine.evaluate(net, rows, wanted)[0].tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("q", [1, 2, 3])
+def test_threads_change_no_bit_of_a_sum(q):
+    x = np.zeros(LARGE.dag.size)
+    x[CONSTANT] = x[LARGE.dag.inputs] = 1
+
+    def found():
+        forward = x.copy()
+        backward, mass, safe = engine.power_marginals(LARGE, q, forward)
+        return b"".join(a.tobytes() for a in (forward, backward, mass)), safe
+
+    alone = found()
+    engine.WIDE = 1
+    assert found() == alone
+    assert alone[1]
+    powers = LARGE.map_values(lambda w: abs(w) ** q)
+    expected = pg.path_marginals(powers, backend="numpy")
+    by_entry = engine.power_marginals(LARGE, q, x.copy())[1]
+    terms = LARGE.dag.flat.n_edges * (q + 4)  # products and additions on the way, at most
+    np.testing.assert_allclose(by_entry[LARGE.architecture.first_entry], expected, rtol=float(gamma(terms)))
+
+
+# -- pairs --------------------------------------------------------------------------------------------------------
+
+
+def meet_of(a, b):
+    return np.where((a > 0) == (b > 0), np.minimum(abs(a), abs(b)), 0 * a)
+
+
+@on_networks(lambda case: case.is_dyadic)
+def test_two_networks_at_once(case):
+    """The excess of the path sums of abs(w), and of abs(w'), over those of their meet; and the telescoped sum."""
+    net = case.float64
+    other = net.with_theta(np.roll(net.theta, 1) * np.where(np.arange(len(net.theta)) % 3 == 0, -1, 0.5))
+    net, other = net.to_exact(), other.to_exact()
+    sums = [
+        pg_sums(net.map_values(lambda w, f=f: np.array([f(a, b) for a, b in zip(w, other.values, strict=True)])))
+        for f in (
+            lambda a, b: min(abs(a), abs(b)) if a * b > 0 else Fraction(0),
+            lambda a, b: abs(a),
+            lambda a, b: abs(b),
+        )
+    ]
+    start = np.zeros((3, net.dag.size))
+    start[0, CONSTANT] = start[0, net.dag.inputs] = 1
+    floats = net.to_float(), other.to_float()
+    (s, e, f), _ = engine.meet(*floats, start.copy())
+    assert s[1:].tolist() == sums[0]
+    assert (s + e)[1:].tolist() == sums[1]
+    assert (s + f)[1:].tolist() == sums[2]
+    steps = [
+        (entries(lambda w, v: abs(v), *floats), np.array([[1, 0], [0, 0]], dtype=bool)),
+        (entries(lambda w, v: abs(w), *floats), np.array([[0, 0], [0, 1]], dtype=bool)),
+        (entries(lambda w, v: abs(w - v), *floats), np.array([[0, 1], [0, 0]], dtype=bool)),
+    ]
+    for largest in (False, True):
+        found, _ = engine.telescoped(*floats, start[:2].copy(), largest=largest)
+        pools = "max" if largest else "sum"
+        assert np.array_equal(found, sweep(floats[0], steps, start[:2].copy(), pools=pools, backend="numpy"))
+
+
+def pg_sums(net):
+    """The path sums up to every neuron, exactly."""
+    return [pg.path_sum(net, target=v) for v in net.nodes]
+
+
+# -- ranges -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [1e-200, 1e200, 1e-320])
+def test_sums_beyond_the_range_of_floats_are_swept_in_scaled_numbers(size):
+    net = pg.from_weights([np.full((3, 3), size)] * 3)
+    exact = 27 * Fraction(size) ** 3
+    found, expected = (pg.log_path_norm(net, backend=backend) for backend in ("numba", "numpy"))
+    assert found == pytest.approx(expected, rel=1e-14)
+    m, e = pg.path_sum(net, rings.SCALED, backend="numba")
+    assert_close(Fraction(m) * Fraction(2) ** e, 3 * exact, gamma(30))
+
+
+def test_a_product_that_vanishes_is_noticed():
+    net = pg.from_weights([[[1e-200], [1.0]], [[1e-200, 0.0]], [[1e300]]])
+    assert pg.path_norm(net, backend="numba") == pytest.approx(1e-100, rel=1e-15)
+    x = np.zeros(net.dag.size)
+    x[1] = 1
+    assert not engine.power_sums(net, 1, x.copy())
+    dead = pg.from_weights([[[1.0], [0.0]], [[1.0, 3.0]]])
+    x = np.zeros(dead.dag.size)
+    x[1] = 1
+    assert engine.power_sums(dead, 1, x)  # a true zero is no loss
+    chain = pg.from_weights([[[1e-200]], [[1e200]], [[1e-200]], [[1e-200]]])
+    x = np.zeros(chain.dag.size)
+    x[1] = 1
+    assert not engine.power_marginals(chain, 1, x)[2]
+
+
+def test_an_evaluation_that_overflows_is_an_error():
+    net = pg.from_weights([np.full((40, 600), 1e200), np.full((600, 40), 1e200)])
+    assert choose_backend(None, net) == "numba"
+    for x in (np.ones(600), np.ones((3, 600))):
+        with pytest.raises(pg.RangeError, match="float64"):
+            net(x)
+        assert not net(-x).any()
+
+
+# -- choice -------------------------------------------------------------------------------------------------------
+
+
+def test_small_and_exact_networks_are_left_to_numpy():
+    small = pg.from_weights([[[1.0]]])
+    assert choose_backend(None, small) == "numpy"
+    assert choose_backend("numba", small) == "numba"
+    with pytest.raises(pg.BackendError, match="floats"):
+        pg.path_sum(small.to_exact(), backend="numba")
+    with pytest.raises(pg.BackendError, match="backend"):
+        pg.path_sum(small, backend="cuda")
+
+
+WITHOUT_NUMBA = """
+import sys
+sys.modules["numba"] = None
+import numpy as np, pathgraph as pg
+net = pg.from_weights([np.ones((200, 200))] * 2)
+assert net(np.ones(200))[0] == 40000 and pg.path_norm(net) == 200**3
+try:
+    pg.path_norm(net, backend="numba")
+except pg.BackendError as error:
+    print(error)
+"""
+
+
+def test_without_numba_everything_runs_on_numpy():
+    done = subprocess.run([sys.executable, "-c", WITHOUT_NUMBA], capture_output=True, text=True, check=True)
+    assert "Numba" in done.stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
+def test_a_forked_process_sweeps_on_one_thread():
+    """Numba's threads do not survive a fork; a child that used them would be killed."""
+    engine.WIDE = 1
+    net = LARGE
+    x = np.zeros(net.dag.size)
+    x[CONSTANT] = x[net.dag.inputs] = 1
+    expected = x.copy()
+    engine.power_sums(net, 1, expected)
+    child = os.fork()
+    if child == 0:
+        engine.power_sums(net, 1, x)
+        os._exit(0 if x.tobytes() == expected.tobytes() else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
