@@ -39,7 +39,7 @@ from pathgraph.pathsum.scaled import (
 )
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, Semiring
 from pathgraph.pathsum.sweep import Backend, buffer, choose_backend, is_safe, sweep
-from pathgraph.scalars import Array, float_type, object_array
+from pathgraph.scalars import FLOATS, Array, float_type, object_array
 
 __all__ = ["log_path_norm", "operator_norm_product", "path_norm", "power_sums"]
 
@@ -237,12 +237,14 @@ def _over_outputs(sums: Array, q: Any, r: Any) -> tuple[Array, Any]:
     ratio = Fraction(r) / Fraction(_base(q))
     if sums.dtype == object and ratio.denominator == 1:
         return object_array([sum(s**ratio.numerator for s in sums)]), r
+    if sums.dtype in FLOATS and ratio == 1 and np.isfinite(total := sums.sum(keepdims=True))[0]:
+        return total, r
     return scaled_total(scaled(sums, float(ratio))), r
 
 
 def _rooted(values: Array, degree: Any, dtype: DTypeLike) -> Array:
     """The roots of the given degree: exact values stay as they are if the degree is 1, all others become floats."""
-    if values.dtype == object and degree == 1:
+    if degree == 1 and values.dtype in (object, dtype):
         return values
     roots = scaled(values, 1 / degree)
     floats = scaled_to_float(roots, dtype)

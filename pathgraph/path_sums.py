@@ -334,7 +334,10 @@ def _values(net: Network, ring: Semiring, backend: Backend) -> Sequence[Array]:
 
 def _check_range(sums: Array, ring: Semiring) -> None:
     """Refuse infinities and NaN among floats."""
-    if ring.wide is not None and not all(math.isfinite(s) for s in sums.tolist() if isinstance(s, float)):
+    if ring.wide is None:
+        return
+    floats = sums if sums.dtype.kind == "f" else np.array([s for s in sums.tolist() if isinstance(s, float)])
+    if not np.isfinite(floats).all():
         raise RangeError("a sum over paths leaves the range of float64; use semirings.SCALED or LOG, or net.to_exact()")
 
 

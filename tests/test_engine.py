@@ -180,6 +180,8 @@ def test_threads_change_no_bit_of_a_sum(q):
     powers = LARGE.map_values(lambda w: abs(w) ** q)
     expected = pg.path_marginals(powers, backend="numpy")
     by_entry = engine.power_marginals(LARGE, q, x.copy())[1]
+    by_neuron = engine.power_marginals(LARGE, q, x.copy(), by_neuron=True)[1]
+    assert np.array_equal(by_neuron, by_entry[LARGE.architecture.theta_order])
     terms = LARGE.dag.flat.n_edges * (q + 4)  # products and additions on the way, at most
     np.testing.assert_allclose(by_entry[LARGE.architecture.first_entry], expected, rtol=float(gamma(terms)))
 

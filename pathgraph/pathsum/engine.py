@@ -223,17 +223,20 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
         return bool(kernels.forward_rows(0, dag.n_nodes, *graph, values, x, code, q))
 
 
-def _backward(dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float) -> bool:
+def _backward(
+    dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float, *, by_neuron: bool = False
+) -> bool:
     """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished."""
     from pathgraph.pathsum import numba_sums as kernels
 
     graph = (dag.start, dag.antecedent, dag.run)
+    edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
     with _threads(dag.n_edges) as n:
         if n > 1:
-            lost = kernels.backward_parallel(dag.ends, WIDE, n, *graph, values, x, y, mass, code, q)
+            lost = kernels.backward_parallel(dag.ends, WIDE, n, *graph, values, x, y, mass, edges, code, q)
         else:
-            lost = kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph, values, x, y, mass, code, q)
-    return bool(lost | kernels.backward_biases(dag.bias, values, x, y, mass, code, q))
+            lost = kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph, values, x, y, mass, edges, code, q)
+    return bool(lost | kernels.backward_biases(dag.bias, values, x, y, mass, biases, code, q))
 
 
 # -- sums of powers, without making the powers --------------------------------------------------------------------
@@ -250,8 +253,13 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
     return not lost and stays_in_range(x)
 
 
-def power_marginals(net: BlockNetwork, q: float, x: Array) -> tuple[Array, Array, bool]:
+def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = False) -> tuple[Array, Array, bool]:
     """What `power_sums` does; the sums from every neuron to the outputs, and those over the paths through each entry.
+
+    Parameters
+    ----------
+    by_neuron : bool
+        Put the entries neuron by neuron, the edges of each before its bias, as theta does.
 
     Returns
     -------
@@ -266,7 +274,7 @@ def power_marginals(net: BlockNetwork, q: float, x: Array) -> tuple[Array, Array
     entries = _flattened(net.tensors, x.dtype)
     mass = np.empty(len(entries), dtype=x.dtype)
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        lost = _backward(dag, entries, x, y, mass, *_coded(q))
+        lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
         total = float(x[net.dag.outputs].sum())  # no path has more than all of them
     return y, mass, safe and not lost and stays_in_range(y) and total <= float(np.finfo(x.dtype).max) / 4
 
@@ -283,11 +291,17 @@ def stays_in_range(x: Array) -> bool:
     sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
     the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
     """
-    from pathgraph.pathsum.numba_sums import extremes
-
     least, most = extremes(x)
     info: Any = np.finfo(x.dtype)
     return bool(most <= float(info.max) / 4 and least >= float(info.tiny) * max(1.0, most) * len(x) / float(info.eps))
+
+
+def extremes(x: Array) -> tuple[float, float]:
+    """The smallest absolute value that is not zero, and the largest; both infinite where there is none, or NaN."""
+    from pathgraph.pathsum import numba_sums
+
+    least, most = numba_sums.extremes(x)
+    return float(least), float(most)
 
 
 # -- two networks -------------------------------------------------------------------------------------------------

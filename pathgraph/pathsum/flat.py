@@ -79,6 +79,15 @@ class FlatDag:
         out[self.biased] = self.n_edges + np.arange(len(self.biased))
         return out
 
+    @cached_property
+    def by_neuron(self) -> tuple[Array, Array]:
+        """Where the entries of neuron v go if they are put neuron by neuron, edges before the bias.
+
+        The place of its first edge and the place of its bias, each of shape (n_nodes,).
+        """
+        before = np.searchsorted(self.biased, np.arange(self.n_nodes))
+        return self.start[:-1] + before, self.start[1:] + before
+
 
 class FlatTensors(Sequence[Any]):
     """The tensors of the blocks of a neuron graph: views of one array.

@@ -168,22 +168,24 @@ def run_scatter(w, y, out, code, q):
 
 
 @compiled_fast
-def run_scatter_mass(w, x, y, mass, out, code, q):
-    """`run_scatter`, and the sum over the paths through each edge; returns the smallest of these."""
-    least = x.dtype.type(np.inf)
+def run_scatter_mass(w, x, y, mass, out, code, q, tiny):
+    """`run_scatter`, and the sum over the paths through each edge; returns how many of these are below `tiny`."""
+    small = 0
     if code == 1:
         for k in range(len(w)):
             part = abs(w[k]) * out
             y[k] += part
-            mass[k] = part * x[k]
-            least = min(least, mass[k])
+            through = part * x[k]
+            mass[k] = through
+            small += through < tiny
     else:
         for k in range(len(w)):
             part = value(y.dtype.type(w[k]), code, q) * out
             y[k] += part
-            mass[k] = part * x[k]
-            least = min(least, mass[k])
-    return least
+            through = part * x[k]
+            mass[k] = through
+            small += through < tiny
+    return small
 
 
 @compiled
@@ -196,11 +198,11 @@ def mass_vanished(w, antecedent, x, mass, out, tiny):
 
 
 @compiled
-def backward_rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, code, q):
+def backward_rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, place, code, q):
     """Send the sums of the neurons first:stop back to those of their antecedents that lie in low:high.
 
-    `mass`, where it is not empty, gets the sums over the paths through the edges. In descending order of neurons.
-    Returns whether one of these vanished.
+    `mass`, where it is not empty, gets the sums over the paths through the edges: those into neuron v from ``place[v]``
+    on. In descending order of neurons. Returns whether one of these sums vanished.
     """
     with_mass = len(mass) > 0
     tiny = np.finfo(y.dtype).tiny
@@ -215,28 +217,32 @@ def backward_rows(first, stop, low, high, start, antecedent, run, w, x, y, mass,
             i, j = max(a, low), min(a + hi - lo, high)
             if i >= j:
                 continue
+            here = place[v] + i - a
             lo, hi = lo + i - a, lo + j - a
+            row, part_x, part_y = w[lo:hi], x[i + 1 : j + 1], y[i + 1 : j + 1]
             if with_mass:
-                least = run_scatter_mass(w[lo:hi], x[i + 1 : j + 1], y[i + 1 : j + 1], mass[lo:hi], out, code, q)
-                if least < tiny:
-                    lost |= mass_vanished(w[lo:hi], antecedent[lo:hi], x, mass[lo:hi], out, tiny)
+                part = mass[here : here + hi - lo]
+                if run_scatter_mass(row, part_x, part_y, part, out, code, q, tiny):
+                    lost |= mass_vanished(row, antecedent[lo:hi], x, part, out, tiny)
             else:
-                run_scatter(w[lo:hi], y[i + 1 : j + 1], out, code, q)
+                run_scatter(row, part_y, out, code, q)
             continue
+        here = place[v] - lo
         for e in range(lo, hi):
             u = antecedent[e]
             if low <= u < high:
                 part = value(y.dtype.type(w[e]), code, q) * out
                 y[u + 1] += part
                 if with_mass:
-                    mass[e] = part * x[u + 1]
-                    lost |= mass[e] < tiny and w[e] != 0 and x[u + 1] != 0 and out != 0
+                    through = part * x[u + 1]
+                    mass[here + e] = through
+                    lost |= through < tiny and w[e] != 0 and x[u + 1] != 0 and out != 0
     return lost
 
 
 @compiled
-def backward_biases(bias, w, x, y, mass, code, q):
-    """What the biases send back to the constant, and the sums over the paths that start at them."""
+def backward_biases(bias, w, x, y, mass, place, code, q):
+    """What the biases send back to the constant, and the sums over the paths that start at them, at ``place[v]``."""
     tiny = np.finfo(y.dtype).tiny
     lost = False
     for v in range(len(bias) - 1, -1, -1):
@@ -245,19 +251,20 @@ def backward_biases(bias, w, x, y, mass, code, q):
             part = value(y.dtype.type(w[b]), code, q) * y[v + 1]
             y[0] += part
             if len(mass):
-                mass[b] = part * x[0]
-                lost |= mass[b] < tiny and w[b] != 0 and x[0] != 0 and y[v + 1] != 0
+                through = part * x[0]
+                mass[place[v]] = through
+                lost |= through < tiny and w[b] != 0 and x[0] != 0 and y[v + 1] != 0
     return lost
 
 
 @compiled_parallel
-def backward_parallel(ends, wide, n, start, antecedent, run, w, x, y, mass, code, q):
+def backward_parallel(ends, wide, n, start, antecedent, run, w, x, y, mass, place, code, q):
     """`backward_rows` of all neurons; on wide levels each of n threads owns some of the antecedents."""
     lost = np.zeros(n + 1, dtype=np.bool_)
     for level in range(len(ends) - 2, -1, -1):
         first, stop = ends[level], ends[level + 1]
         if start[stop] - start[first] < wide:
-            lost[n] |= backward_rows(first, stop, 0, first, start, antecedent, run, w, x, y, mass, code, q)
+            lost[n] |= backward_rows(first, stop, 0, first, start, antecedent, run, w, x, y, mass, place, code, q)
         else:
             low, high = first, 0
             for v in range(first, stop):
@@ -266,7 +273,7 @@ def backward_parallel(ends, wide, n, start, antecedent, run, w, x, y, mass, code
                     high = max(high, antecedent[start[v + 1] - 1] + 1)
             for c in prange(n):
                 i, j = low + (high - low) * c // n, low + (high - low) * (c + 1) // n
-                lost[c] |= backward_rows(first, stop, i, j, start, antecedent, run, w, x, y, mass, code, q)
+                lost[c] |= backward_rows(first, stop, i, j, start, antecedent, run, w, x, y, mass, place, code, q)
     return lost.any()
 
 

@@ -273,6 +273,8 @@ def is_safe(values: Sequence[Array], x: Array) -> bool:
 
 def _smallest(array: Array) -> float:
     """The smallest non-zero absolute value, at most 1."""
+    if array.size >= LARGE and array.flags.c_contiguous and engine.is_available():
+        return min(1.0, engine.extremes(array.ravel())[0])
     return float(np.abs(array[array != 0]).min(initial=1.0))
 
 
