@@ -7,7 +7,6 @@ through a pool whatever the pool selects.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
 from numbers import Number
