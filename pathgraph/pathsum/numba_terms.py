@@ -18,6 +18,14 @@ compiled = njit(cache=True, nogil=True)
 
 
 @compiled
+def clear(part):
+    """Zeros in a small matrix."""
+    for k in range(part.shape[0]):
+        for s in range(part.shape[1]):
+            part[k, s] = 0
+
+
+@compiled
 def add_routed(routes, part, total):
     """Add what each term brought to each state to the states it leads to."""
     for k in range(routes.shape[0]):
@@ -37,16 +45,19 @@ def forward_terms(start, antecedent, bias, activation, values, routes, x, larges
         lo, hi = start[v], start[v + 1]
         b = bias[v]
         if largest and activation[v] == POOL:
-            x[v + 1] = -np.inf
+            for s in range(n_states):
+                x[v + 1, s] = -np.inf
             for e in range(lo, hi):
                 for k in range(n_terms):
                     for s in range(n_states):
                         part[k, s] = values[k, e] * x[antecedent[e] + 1, s]
-                total[:] = 0
+                for s in range(n_states):
+                    total[s] = 0
                 add_routed(routes, part, total)
-                x[v + 1] = np.maximum(x[v + 1], total)
+                for s in range(n_states):
+                    x[v + 1, s] = max(x[v + 1, s], total[s])
             lo = hi
-        part[:] = 0
+        clear(part)
         for e in range(lo, hi):
             u = antecedent[e] + 1
             for k in range(n_terms):
@@ -66,7 +77,7 @@ def backward_terms(start, antecedent, bias, values, routes, y):
     n_terms, n_states = routes.shape[0], routes.shape[1]
     routed = np.empty((n_terms, n_states), dtype=y.dtype)
     for v in range(len(start) - 2, -1, -1):
-        routed[:] = 0
+        clear(routed)
         for k in range(n_terms):
             for s in range(n_states):
                 for t in range(n_states):
