@@ -1,0 +1,175 @@
+"""How the benchmarks measure: variants that take turns, medians, peak memory in a fresh process, results as JSON.
+
+Two timings are comparable only if they were taken on the same machine in the same minutes, so the variants of one
+question run in turn, in a new order each round (`interleaved`), and their ratio is the ratio of the medians of each.
+Importing this module clears the environment variables that pin the kernels of OpenBLAS, which would slow one variant
+and not another; they are read when NumPy is first imported, so import this module before NumPy.
+"""
+
+from __future__ import annotations
+
+import os
+
+for _variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(_variable, None)
+
+import gc
+import importlib.metadata
+import json
+import platform
+import random
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+__all__ = [
+    "best",
+    "in_fresh_process",
+    "interleaved",
+    "machine",
+    "median",
+    "peak_bytes",
+    "ratios",
+    "report",
+    "seconds",
+    "write_json",
+]
+
+PACKAGES = ("pathgraph", "numpy", "scipy", "networkx", "numba")
+
+
+def seconds(function: Callable[[], Any]) -> float:
+    """The wall time of one call, with the garbage of what came before collected and the collector off."""
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        start = time.perf_counter()
+        result = function()
+        stop = time.perf_counter()
+    finally:
+        if was_on:
+            gc.enable()
+    del result
+    return stop - start
+
+
+def interleaved(
+    variants: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True, seed: int = 0
+) -> dict[str, list[float]]:
+    """Time the variants in turn, each once a round, in another order each round.
+
+    Parameters
+    ----------
+    variants : mapping from name to callable
+    repeats : int
+        Rounds that count.
+    warm_up : bool
+        Whether to call each once before, uncounted: compilations, caches, page faults.
+    seed : int
+        Of the orders.
+
+    Returns
+    -------
+    dict
+        Name to list of seconds, one per round.
+    """
+    if repeats < 1 or not variants:
+        raise ValueError(f"needed at least one variant and one repeat, got {len(variants)} and {repeats}")
+    if warm_up:
+        for function in variants.values():
+            function()
+    orders, taken = random.Random(seed), {name: [] for name in variants}
+    for _ in range(repeats):
+        for name in orders.sample(list(variants), len(variants)):
+            taken[name].append(seconds(variants[name]))
+    return taken
+
+
+def median(values: Sequence[float]) -> float:
+    """The median."""
+    return statistics.median(values)
+
+
+def best(values: Sequence[float]) -> float:
+    """The smallest: what the machine can do when nothing disturbs it."""
+    return min(values)
+
+
+def ratios(results: Mapping[str, Sequence[float]], baseline: str) -> dict[str, float]:
+    """The median of each variant over that of `baseline`; below 1 is faster."""
+    base = median(results[baseline])
+    return {name: median(values) / base for name, values in results.items()}
+
+
+def report(title: str, results: Mapping[str, Sequence[float]], baseline: str | None = None) -> None:
+    """Print medians, extremes and the ratio to `baseline` (the first variant by default)."""
+    baseline = next(iter(results)) if baseline is None else baseline
+    over = ratios(results, baseline)
+    width = max(map(len, results))
+    print(f"{title}  (seconds: median [min, max], ratio to {baseline})")
+    for name, values in results.items():
+        print(
+            f"  {name:<{width}}  {median(values):10.5f}  [{min(values):.5f}, {max(values):.5f}]  {over[name]:6.2f}x",
+            flush=True,
+        )
+
+
+def machine() -> dict[str, Any]:
+    """What a reader needs to judge a figure: processor, cores, versions; no paths, no names of hosts or users."""
+    versions = {}
+    for name in PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            versions[name] = None
+    return {
+        "processor": _processor(),
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "system": platform.system(),
+        "python": platform.python_version(),
+        "versions": versions,
+    }
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    return next((line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def write_json(path: str | os.PathLike[str], results: Mapping[str, Any]) -> None:
+    """Write results and `machine` to a file, sorted and indented, so that two runs can be compared line by line."""
+    text = json.dumps({"machine": machine(), "results": dict(results)}, indent=2, sort_keys=True)
+    Path(path).write_text(text + "\n", encoding="utf-8")
+
+
+# -- memory -------------------------------------------------------------------------------------------------------
+
+
+def peak_bytes() -> int:
+    """The largest resident size of this process so far.
+
+    It only ever grows, so what one step needs is its growth in a process that did little else: `in_fresh_process`.
+    """
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
+
+
+def in_fresh_process(module: str, *arguments: str) -> Any:
+    """Run ``python -m module arguments`` and return the JSON it prints on its last line."""
+    root = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-m", module, *arguments], cwd=root, capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{module} {' '.join(arguments)} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])
