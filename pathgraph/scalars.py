@@ -25,6 +25,7 @@ __all__ = [
     "Array",
     "ScalarKind",
     "as_values",
+    "finite",
     "float_type",
     "frozen",
     "is_symbol",
@@ -131,23 +132,24 @@ def _expression(item: Any, what: str) -> Any:
 
 def _kind(items: list[Any], is_array: bool) -> ScalarKind:
     """What some objects are together; an empty array of objects comes from an exact network."""
-    if any(map(is_symbol, items)):
+    types, sympy = set(map(type, items)), sys.modules.get("sympy")
+    if sympy is not None and any(issubclass(t, sympy.Expr) for t in types):
         return "symbolic"
-    is_exact = any(isinstance(item, Rational) and not isinstance(item, Integral) for item in items)
+    is_exact = any(issubclass(t, Rational) and not issubclass(t, Integral) for t in types)
     return "exact" if is_exact or (is_array and not items) else "float"
 
 
 def _float_type(items: Array | list[Any]) -> np.dtype[Any]:
     if isinstance(items, np.ndarray):
         return items.dtype if items.dtype in FLOATS else FLOATS[1]
-    return FLOATS[0] if items and all(type(item) is np.float32 for item in items) else FLOATS[1]
+    return FLOATS[0] if set(map(type, items)) == {np.float32} else FLOATS[1]
 
 
 def _floats(items: Any, describe: Callable[[int], str], dtype: DTypeLike, is_plain: bool) -> Array:
-    if not is_plain:
-        for index, item in enumerate(items):
-            if isinstance(item, (bool, np.bool_)) or not isinstance(item, Real):
-                raise ParameterError(_not_a_number(describe(index), item))
+    types = set() if is_plain else set(map(type, items))
+    if wrong := {t for t in types if issubclass(t, (bool, np.bool_)) or not issubclass(t, Real)}:
+        index = next(i for i, item in enumerate(items) if type(item) in wrong)
+        raise ParameterError(_not_a_number(describe(index), items[index]))
     try:
         with np.errstate(over="ignore"):
             stored = np.array(items, dtype=dtype)
@@ -156,8 +158,21 @@ def _floats(items: Any, describe: Callable[[int], str], dtype: DTypeLike, is_pla
         raise ParameterError(
             f"{describe(index)}: a number beyond the range of floats came; make the network exact (dtype=object)"
         ) from None
-    for index in np.flatnonzero(~np.isfinite(stored))[:1].tolist():
-        raise ParameterError(f"{describe(index)}: needed a finite number, got {items[index]} as {stored.dtype}")
+    return finite(stored, describe, items)
+
+
+def finite(stored: Array, describe: Callable[[int], str], items: Sequence[Any] | Array | None = None) -> Array:
+    """`stored`, made read-only, if all of it is finite; `items` are what was stored, for the message.
+
+    Raises
+    ------
+    ParameterError
+    """
+    is_finite = np.isfinite(stored)
+    if not is_finite.all():
+        index = int(np.argmin(is_finite))
+        came = (stored if items is None else items)[index]
+        raise ParameterError(f"{describe(index)}: needed a finite number, got {came} as {stored.dtype}")
     return frozen(stored)
 
 

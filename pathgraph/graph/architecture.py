@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.errors import GraphError
+from pathgraph.graph.names import EntryNames, place_of, same_names
 from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
 from pathgraph.pathsum.flat import FlatDag
 from pathgraph.pathsum.level_numpy import LevelBlock
@@ -38,46 +39,18 @@ ROLES = ("parameter", "frozen", "structural")
 """Names of the roles; the index is the code."""
 
 
-class EntryNames(Sequence[Any]):
-    """The names of some entries, made when they are asked for.
-
-    (u, v) is the weight of the edge u -> v, v the bias of v, and a tied parameter has its own name.
-    """
-
-    def __init__(self, architecture: Architecture, entries: Array) -> None:
-        self._architecture = architecture
-        self._entries = entries
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def __getitem__(self, index: int | slice) -> Any:
-        if isinstance(index, slice):
-            return [self[i] for i in range(len(self))[index]]
-        entry = int(self._entries[index])
-        ties = self._architecture.ties
-        return ties[entry] if entry in ties else self._architecture.entry_name(entry)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Sequence) and not isinstance(other, str) and list(self) == list(other)
-
-    __hash__ = None  # type: ignore[assignment]
-
-    def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self[:6]))
-        return f"[{shown}{', ...' if len(self) > 6 else ''}] ({len(self)})"
-
-
 @dataclass(frozen=True, eq=False, repr=False)
 class Architecture:
     """The structure of a network: everything but the values.
 
-    Made by `from_networkx` and `from_weights`; the attributes are read-only arrays.
+    Made by `from_networkx`, `from_weights` and `from_arrays`; the attributes are read-only arrays. Node numbers have
+    32 bits where that is enough.
 
     Attributes
     ----------
-    nodes : tuple
-        Names of the neurons in canonical order. Arrays below speak of neurons by their index in it.
+    nodes : tuple, range or another sequence
+        Names of the neurons in canonical order; no tuple where they are numbers. Arrays below speak of neurons by
+        their index in it.
     insertion : ndarray, shape (n_nodes,)
         Place of each neuron in the order in which it was inserted.
     activation, rank, level : ndarray, shape (n_nodes,)
@@ -105,7 +78,7 @@ class Architecture:
     [((0, 0), (1, 0)), ((0, 1), (1, 0)), (1, 0), ((1, 0), (2, 0))]
     """
 
-    nodes: tuple[Hashable, ...]
+    nodes: Sequence[Hashable]
     insertion: Array
     activation: Array
     rank: Array
@@ -137,28 +110,30 @@ class Architecture:
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        return len(self.first_entry)
+        repeated = len(self.ties) - len(set(self.ties.values()))
+        return self.n_entries - int(np.count_nonzero(self.role)) - repeated
 
     @cached_property
     def inputs(self) -> tuple[Hashable, ...]:
         """Names of the inputs, in insertion order."""
-        return tuple(self.nodes[i] for i in self.input)
+        return tuple(self.nodes[i] for i in self.input.tolist())
 
     @cached_property
     def outputs(self) -> tuple[Hashable, ...]:
         """Names of the outputs, in insertion order."""
-        return tuple(self.nodes[i] for i in self.output)
+        return tuple(self.nodes[i] for i in self.output.tolist())
 
     @cached_property
     def hidden(self) -> tuple[Hashable, ...]:
         """Names of the other neurons, in canonical order."""
-        outer = set(self.output.tolist()) | set(self.input.tolist())
-        return tuple(node for i, node in enumerate(self.nodes) if i not in outer)
+        inner = self.activation != INPUT
+        inner[self.output] = False
+        return tuple(self.nodes[i] for i in np.flatnonzero(inner).tolist())
 
     @cached_property
     def activations(self) -> tuple[str, ...]:
         """Name of the activation of each neuron, in canonical order."""
-        return tuple(ACTIVATIONS[code] for code in self.activation)
+        return tuple(ACTIVATIONS[code] for code in self.activation.tolist())
 
     @cached_property
     def input(self) -> Array:
@@ -169,8 +144,8 @@ class Architecture:
     @cached_property
     def target(self) -> Array:
         """The neuron each entry leads to, shape (n_entries,)."""
-        ends = np.repeat(np.arange(self.n_nodes), np.diff(self.start))
-        return frozen(np.concatenate([ends, self.biased]))
+        ends = np.repeat(np.arange(self.n_nodes, dtype=self.antecedent.dtype), np.diff(self.start))
+        return frozen(np.concatenate([ends, self.biased.astype(ends.dtype)]))
 
     def index(self, node: Hashable) -> int:
         """Place of a neuron in the canonical order.
@@ -181,14 +156,17 @@ class Architecture:
             If the network has no such neuron.
         """
         try:
-            return self._indices[node]
-        except (KeyError, TypeError):
-            raise GraphError(f"node: the network has no neuron {node!r}; see .nodes for their names") from None
+            place = self._indices.get(node) if isinstance(self.nodes, tuple) else place_of(self.nodes, node)
+        except TypeError:
+            place = None
+        if place is None:
+            raise GraphError(f"node: the network has no neuron {node!r}; see .nodes for their names")
+        return place
 
     def antecedents(self, node: Hashable) -> tuple[Hashable, ...]:
         """Names of the antecedents of a neuron, in canonical order."""
         v = self.index(node)
-        return tuple(self.nodes[u] for u in self.antecedent[self.start[v] : self.start[v + 1]])
+        return tuple(self.nodes[u] for u in self.antecedent[self.start[v] : self.start[v + 1]].tolist())
 
     def edge_entry(self, u: Hashable, v: Hashable) -> int:
         """Index of the entry of the edge u -> v.
@@ -198,7 +176,7 @@ class Architecture:
         GraphError
             If the network has no such edge.
         """
-        of, to = self.index(u), self.index(v)
+        of, to = self.antecedent.dtype.type(self.index(u)), self.index(v)
         lo, hi = self.start[to : to + 2]
         place = lo + np.searchsorted(self.antecedent[lo:hi], of)
         if place == hi or self.antecedent[place] != of:
@@ -207,12 +185,12 @@ class Architecture:
 
     def bias_entry(self, node: Hashable) -> int | None:
         """Index of the entry of the bias of a neuron, or None if it has none."""
-        return self._bias_entry.get(self.index(node))
+        return self._bias_entry(self.index(node))
 
     def entries_into(self, v: int) -> Array:
         """The entries of neuron number v: its incoming weights in antecedent order, then its bias if it has one."""
         edges = np.arange(self.start[v], self.start[v + 1])
-        bias = self._bias_entry.get(v)
+        bias = self._bias_entry(v)
         return edges if bias is None else np.append(edges, bias)
 
     def describe(self, entry: int) -> str:
@@ -222,21 +200,25 @@ class Architecture:
 
     def entry_name(self, entry: int) -> Any:
         """(u, v) for the entry of an edge, v for the one of a bias."""
-        v = self.nodes[self.target[entry]]
-        return (self.nodes[self.antecedent[entry]], v) if entry < self.n_edges else v
+        if entry >= self.n_edges:
+            return self.nodes[int(self.biased[entry - self.n_edges])]
+        v = int(np.searchsorted(self.start, entry, side="right")) - 1
+        return self.nodes[int(self.antecedent[entry])], self.nodes[v]
 
     # -- parameters and fixed values ------------------------------------------------------------------------------
 
     @cached_property
     def theta_order(self) -> Array:
         """The entries neuron by neuron: incoming weights in antecedent order, then the bias."""
-        return frozen(np.lexsort((np.arange(self.n_entries), self.target)))
+        edges = np.arange(self.n_edges)
+        behind = self.start[self.biased + 1]
+        return frozen(np.insert(edges, behind, np.arange(self.n_edges, self.n_entries)) if len(behind) else edges)
 
     @cached_property
     def parameter(self) -> Array:
         """Index in theta of each entry, or -1 where it is fixed: shape (n_entries,)."""
         out = np.full(self.n_entries, -1, dtype=np.int64)
-        free = self.theta_order[self.role[self.theta_order] == PARAMETER]
+        free = self._free
         if not self.ties:
             out[free] = np.arange(len(free))
             return frozen(out)
@@ -249,10 +231,17 @@ class Architecture:
     @cached_property
     def first_entry(self) -> Array:
         """For each parameter, its first entry in the order of theta: shape (n_parameters,)."""
-        owner = self.parameter[self.theta_order]
-        _, first = np.unique(owner, return_index=True)
-        first = first[1:] if len(owner) and owner.min(initial=0) < 0 else first
-        return frozen(self.theta_order[np.asarray(first, dtype=np.int64)])
+        free = self._free
+        if not self.is_tied:
+            return free
+        _, first = np.unique(self.parameter[free], return_index=True)
+        return frozen(free[first])
+
+    @property
+    def _free(self) -> Array:
+        """The entries that are parameters, in the order of theta."""
+        order = self.theta_order
+        return frozen(order[self.role[order] == PARAMETER]) if self.role.any() else order
 
     @cached_property
     def fixed_entry(self) -> Array:
@@ -272,7 +261,7 @@ class Architecture:
     @cached_property
     def is_tied(self) -> bool:
         """Whether some parameter stands at two places."""
-        return self.n_parameters + len(self.fixed_entry) < self.n_entries
+        return len(set(self.ties.values())) < len(self.ties)
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 
@@ -304,9 +293,10 @@ class Architecture:
     def _indices(self) -> dict[Hashable, int]:
         return {node: i for i, node in enumerate(self.nodes)}
 
-    @cached_property
-    def _bias_entry(self) -> dict[int, int]:
-        return {v: self.n_edges + k for k, v in enumerate(self.biased.tolist())}
+    def _bias_entry(self, v: int) -> int | None:
+        place = int(np.searchsorted(self.biased, v))
+        has_one = place < len(self.biased) and self.biased[place] == v
+        return self.n_edges + place if has_one else None
 
     def _arrays(self) -> tuple[Array, ...]:
         return (
@@ -324,13 +314,13 @@ class Architecture:
         if not isinstance(other, Architecture):
             return NotImplemented
         return self is other or (
-            self.nodes == other.nodes
+            same_names(self.nodes, other.nodes)
             and dict(self.ties) == dict(other.ties)
             and all(np.array_equal(a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
         )
 
     def __hash__(self) -> int:
-        return hash((self.nodes, self.n_edges, self.output.tobytes()))
+        return hash((self.n_nodes, self.n_edges, tuple(self.nodes[:8]), self.output.tobytes()))
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__dataclass_fields__}
@@ -347,7 +337,8 @@ class Architecture:
 
         return (
             f"Architecture({count(self.n_nodes, 'neuron')}: {count(len(self.input), 'input')}, "
-            f"{count(len(self.hidden), 'hidden')}, {count(len(self.output), 'output')}; "
+            f"{count(self.n_nodes - len(self.input) - len(self.output), 'hidden')}, "
+            f"{count(len(self.output), 'output')}; "
             f"{count(self.n_edges, 'edge')}, {count(len(self.biased), 'bias')}; "
             f"{count(self.n_parameters, 'parameter')})"
         )

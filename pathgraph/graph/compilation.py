@@ -1,62 +1,96 @@
 """From lists of neurons and edges to a compiled `Architecture`.
 
 This is the one place where the canonical order is made and where structural mistakes are found that do not depend
-on how the network came in. Edges come as two index arrays in insertion numbering; the result says, besides the
+on how the network came in. Edges come grouped by target, in insertion numbering; the result says, besides the
 architecture, in which order the caller's edges and biases became entries.
 """
 
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pathgraph.errors import GraphError
-from pathgraph.graph.architecture import PARAMETER, Architecture
+from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, Architecture
+from pathgraph.graph.names import numbered
+from pathgraph.graph.ordering import edge_order, first_disorder, has_successor, index_type
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
 from pathgraph.scalars import frozen
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["compile_architecture", "longest_distances"]
+__all__ = ["EntryOrder", "compile_architecture"]
+
+
+class EntryOrder(NamedTuple):
+    """How the caller's edges and biases became entries.
+
+    Attributes
+    ----------
+    edges : ndarray of shape (n_edges,), or None
+        ``edges[i]`` is the caller's edge that became entry i; None if that is edge i.
+    biases : ndarray of shape (n_biases,), or None
+        Likewise, the i-th bias being entry n_edges + i.
+    """
+
+    edges: Array | None
+    biases: Array | None
+
+    def apply(self, edges: Array, biases: Array, dtype: Any = None) -> Array:
+        """What came with the edges and with the biases, as a new array over the entries."""
+        out = np.empty(len(edges) + len(biases), dtype=edges.dtype if dtype is None else dtype)
+        out[: len(edges)] = edges if self.edges is None else edges[self.edges]
+        out[len(edges) :] = biases if self.biases is None else biases[self.biases]
+        return out
 
 
 def compile_architecture(
-    nodes: Sequence[Hashable],
+    nodes: Sequence[Hashable] | None,
     activation: Array,
     rank: Array,
     level: Array,
-    source: Array,
-    target: Array,
-    role: Array,
+    start: Array,
+    antecedent: Array,
+    role: Array | int,
     biased: Array,
-    bias_role: Array,
+    bias_role: Array | int,
     output: Array,
     ties: Mapping[int, Hashable],
-) -> tuple[Architecture, Array]:
+    edges: Array | None = None,
+) -> tuple[Architecture, EntryOrder]:
     """Check the structure, put it in canonical order and freeze it.
+
+    Arrays that are in canonical order already are taken as they are, and become read-only: they must be the caller's
+    to give.
 
     Parameters
     ----------
-    nodes : sequence
-        Names in insertion order; every index below refers to it.
+    nodes : sequence or None
+        Names in insertion order; every index below refers to it. None: the numbers 0, ..., n_nodes - 1.
     activation, rank, level : ndarray, shape (n_nodes,)
-    source, target, role : ndarray, shape (n_edges,)
-        Edges in any order.
-    biased, bias_role : ndarray, shape (n_biases,)
+    start : ndarray, shape (n_nodes + 1,)
+        The edges into node v are ``start[v]:start[v + 1]``, in any order.
+    antecedent : ndarray, shape (n_edges,)
+        Their sources.
+    role : ndarray of shape (n_edges,), or int
+        By the caller's edge; an integer is the role of all edges.
+    biased : ndarray, shape (n_biases,)
         The neurons with a bias, in any order.
+    bias_role : ndarray of shape (n_biases,), or int
     output : ndarray, shape (n_outputs,)
         Outputs in insertion order.
     ties : mapping
-        Names of parameters by entry: edges as given, then biases as given.
+        Names of parameters by entry: the caller's edges, then biases as given.
+    edges : ndarray of shape (n_edges,), optional
+        The caller's edge that stands at each place of `antecedent`; by default they are in that order.
 
     Returns
     -------
     architecture : Architecture
-    order : ndarray, shape (n_entries,)
-        ``order[i]`` is the caller's entry that became entry i.
+    order : EntryOrder
 
     Raises
     ------
@@ -64,33 +98,40 @@ def compile_architecture(
         On a duplicate edge or bias, a pool rank out of range, an input with an antecedent or a bias, an output that
         is no identity neuron or has successors, no input, no output, a name on a fixed entry.
     """
-    n_nodes, n_edges = len(nodes), len(source)
-    canonical = np.lexsort((np.arange(n_nodes), level))
-    place = np.empty(n_nodes, dtype=np.int64)
-    place[canonical] = np.arange(n_nodes)
+    n_nodes, n_edges, n_biases = len(level), len(antecedent), len(biased)
+    integer, degree = index_type(n_nodes), np.diff(start)
+    place, canonical = None, np.arange(n_nodes, dtype=integer)
+    if (level[1:] < level[:-1]).any():
+        canonical = np.argsort(level, kind="stable").astype(integer)
+        place = np.empty(n_nodes, dtype=integer)
+        place[canonical] = np.arange(n_nodes, dtype=integer)
+        activation, rank, level, degree = (array[canonical] for array in (activation, rank, level, degree))
+        biased, output = place[biased], place[output]
+    new_start = start if place is None else np.concatenate([[0], np.cumsum(degree)])
 
-    edge_order = np.lexsort((place[source], place[target]))
-    bias_order = np.argsort(place[biased], kind="stable")
-    order = np.concatenate([edge_order, n_edges + bias_order]).astype(np.int64)
-    where = np.empty_like(order)
-    where[order] = np.arange(len(order))
-
-    antecedent, ends = place[source][edge_order], place[target][edge_order]
-    degree = np.bincount(ends, minlength=n_nodes)
+    bias_order = None
+    if place is not None or first_disorder(start, antecedent) is not None:
+        sorting = edge_order(start, antecedent, canonical, new_start)
+        antecedent = antecedent[sorting] if place is None else place[antecedent[sorting]]
+        edges = sorting if edges is None else edges[sorting]
+    if (biased[1:] < biased[:-1]).any():
+        bias_order = np.argsort(biased, kind="stable")
+        biased = biased[bias_order]
+    order = EntryOrder(edges, bias_order)
     architecture = Architecture(
-        nodes=tuple(nodes[i] for i in canonical.tolist()),
+        nodes=numbered(canonical) if nodes is None else tuple(nodes[i] for i in canonical.tolist()),
         insertion=frozen(canonical),
-        activation=frozen(activation[canonical].astype(np.int8)),
-        rank=frozen(rank[canonical].astype(np.int64)),
-        level=frozen(level[canonical].astype(np.int64)),
-        start=frozen(np.concatenate([[0], np.cumsum(degree)]).astype(np.int64)),
-        antecedent=frozen(antecedent.astype(np.int64)),
-        biased=frozen(place[biased][bias_order].astype(np.int64)),
-        role=frozen(np.concatenate([role, bias_role])[order].astype(np.int8)),
-        output=frozen(place[output].astype(np.int64)),
-        ties={int(where[entry]): name for entry, name in ties.items()},
+        activation=frozen(activation.astype(np.int8, copy=False)),
+        rank=_uniform(rank.astype(np.int64, copy=False)),
+        level=frozen(level.astype(np.int32, copy=False)),
+        start=frozen(new_start.astype(np.int64, copy=False)),
+        antecedent=frozen(antecedent.astype(integer, copy=False)),
+        biased=frozen(biased.astype(np.int64, copy=False)),
+        role=_entry_roles(role, bias_role, n_edges, n_biases, order),
+        output=frozen(output.astype(np.int64, copy=False)),
+        ties=_ties_of_entries(ties, order, n_edges, n_biases),
     )
-    _refuse_duplicates(architecture, ends)
+    _refuse_duplicates(architecture)
     _check_neurons(architecture, degree)
     _check_outputs(architecture)
     for entry, name in architecture.ties.items():
@@ -102,44 +143,43 @@ def compile_architecture(
     return architecture, order
 
 
-def longest_distances(n_nodes: int, source: Array, target: Array) -> Array:
-    """The level of each node: its longest distance from a source, by peeling off one level at a time.
-
-    Raises
-    ------
-    GraphError
-        If the graph has a cycle.
-    """
-    by_source = np.argsort(source, kind="stable")
-    first = np.searchsorted(source[by_source], np.arange(n_nodes + 1))
-    waiting = np.bincount(target, minlength=n_nodes)
-    level = np.full(n_nodes, -1, dtype=np.int64)
-    frontier = np.flatnonzero(waiting == 0)
-    depth = 0
-    while len(frontier):
-        level[frontier] = depth
-        counts = first[frontier + 1] - first[frontier]
-        offset = np.repeat(first[frontier] - (np.cumsum(counts) - counts), counts)
-        reached = target[by_source[np.arange(counts.sum()) + offset]]
-        np.subtract.at(waiting, reached, 1)
-        frontier = np.unique(reached[waiting[reached] == 0])
-        depth += 1
-    if (level < 0).any():
-        raise GraphError(f"graph: needed an acyclic graph, got a cycle through node number {np.argmin(level)}")
-    return level
+def _uniform(array: Array) -> Array:
+    """The array, read-only; one value in memory if all are equal."""
+    if len(array) and (array == array[0]).all():
+        return np.broadcast_to(array[0], array.shape)
+    return frozen(array)
 
 
-def _refuse_duplicates(architecture: Architecture, ends: Array) -> None:
-    same = (np.diff(architecture.antecedent) == 0) & (np.diff(ends) == 0)
-    if same.any():
-        u, v = (architecture.nodes[i] for i in (architecture.antecedent[1:][same][0], ends[1:][same][0]))
+def _entry_roles(role: Array | int, bias_role: Array | int, n_edges: int, n_biases: int, order: EntryOrder) -> Array:
+    of_edges, of_biases = np.asarray(role, dtype=np.int8), np.asarray(bias_role, dtype=np.int8)
+    if of_edges.ndim == of_biases.ndim == 0 and (of_edges == of_biases or not n_biases):
+        return np.broadcast_to(of_edges, n_edges + n_biases)
+    return _uniform(order.apply(np.broadcast_to(of_edges, n_edges), np.broadcast_to(of_biases, n_biases)))
+
+
+def _ties_of_entries(
+    ties: Mapping[int, Hashable], order: EntryOrder, n_edges: int, n_biases: int
+) -> dict[int, Hashable]:
+    if not ties:
+        return {}
+    before = order.apply(np.arange(n_edges), np.arange(n_edges, n_edges + n_biases))
+    after = np.empty(len(before), dtype=np.int64)
+    after[before] = np.arange(len(before))
+    return {int(after[entry]): name for entry, name in ties.items()}
+
+
+def _refuse_duplicates(architecture: Architecture) -> None:
+    entry = first_disorder(architecture.start, architecture.antecedent)
+    if entry is not None:
+        u, v = architecture.entry_name(entry)
         raise GraphError(
             f"edge {u!r} -> {v!r} came twice; merging parallel edges changes the path-lifting: "
             "insert an identity neuron in one of them"
         )
     twice = np.diff(architecture.biased) == 0
     if twice.any():
-        raise GraphError(f"node {architecture.nodes[architecture.biased[1:][twice][0]]!r}: two biases came, needed one")
+        v = architecture.nodes[int(architecture.biased[1:][twice][0])]
+        raise GraphError(f"node {v!r}: two biases came, needed one")
 
 
 def _check_neurons(architecture: Architecture, degree: Array) -> None:
@@ -174,16 +214,15 @@ def _check_outputs(architecture: Architecture) -> None:
         )
     if len(set(architecture.output.tolist())) < len(architecture.output):
         raise GraphError("graph: an output came twice")
-    has_successor = np.zeros(architecture.n_nodes, dtype=bool)
-    has_successor[architecture.antecedent] = True
+    inner = has_successor(architecture.n_nodes, architecture.antecedent)
     for v in architecture.output.tolist():
         if architecture.activation[v] != IDENTITY:
             raise GraphError(
                 f"node {nodes[v]!r}: an output must be an identity neuron, got activation "
-                f"{architecture.activations[v]!r}; append an identity neuron (weight 1, role 'structural') behind it, "
-                "or mark the true outputs with output=True"
+                f"{ACTIVATIONS[architecture.activation[v]]!r}; append an identity neuron (weight 1, role "
+                "'structural') behind it, or mark the true outputs with output=True"
             )
-        if has_successor[v]:
+        if inner[v]:
             raise GraphError(
                 f"node {nodes[v]!r}: an output has no successors; append an identity copy of it and mark that one"
             )

@@ -10,8 +10,9 @@ unless they look like a misspelt one of these.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from difflib import get_close_matches
+from itertools import chain
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -19,10 +20,12 @@ import networkx as nx
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pathgraph.arguments import natural
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, ROLES
 from pathgraph.graph.compilation import compile_architecture
 from pathgraph.graph.network import Network
+from pathgraph.graph.ordering import grouped, index_type, longest_distances
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL, RELU
 from pathgraph.scalars import as_values
 
@@ -38,6 +41,12 @@ BIAS, BIAS_ROLE, BIAS_NAME = "bias", "bias_role", "bias_parameter"
 WEIGHT, ROLE, NAME = "weight", "role", "parameter"
 NODE_ATTRIBUTES = (ACTIVATION, RANK, OUTPUT, BIAS, BIAS_ROLE, BIAS_NAME)
 EDGE_ATTRIBUTES = (WEIGHT, ROLE, NAME)
+
+MAX_EDGES = 2_000_000
+"""The largest network that becomes a graph of networkx unasked."""
+
+BYTES_PER_EDGE, BYTES_PER_NODE = 330, 1000
+"""What networkx needs for an edge and for a node, names apart, on 64-bit systems: measured."""
 
 
 def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> Network:
@@ -88,40 +97,46 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
             "add nodes with activation='input', 'relu', ..."
         )
     nodes = list(graph)
-    index = {node: i for i, node in enumerate(nodes)}
-    level = _levels(graph, index)
+    index = dict(zip(nodes, range(len(nodes)), strict=True))
+    neighbours = [into for _, into in graph.adjacency()]
     attributes = [graph.nodes[node] for node in nodes]
-    _refuse_misspelt(((f"node {node!r}", data) for node, data in graph.nodes(data=True)), NODE_ATTRIBUTES)
-    _refuse_misspelt(((f"edge {u!r} -> {v!r}", data) for u, v, data in graph.edges(data=True)), EDGE_ATTRIBUTES)
-    activation, rank = _activations(nodes, attributes)
+    edges = list(chain.from_iterable(into.values() for into in neighbours))
+    source = np.repeat(np.arange(len(nodes)), [len(into) for into in neighbours])
+    target = np.fromiter(map(index.__getitem__, chain.from_iterable(neighbours)), dtype=np.int64, count=len(edges))
+    start, antecedent, by_target = grouped(len(nodes), source, target)
+    level = longest_distances(start, antecedent, nodes)
 
-    source, target, edges = [], [], []
-    for u, v, data in graph.edges(data=True):
-        source.append(index[u])
-        target.append(index[v])
-        edges.append(data)
+    def edge_name(entry: int) -> str:
+        return f"edge {nodes[source[entry]]!r} -> {nodes[target[entry]]!r}"
+
+    _refuse_misspelt(attributes, NODE_ATTRIBUTES, lambda i: f"node {nodes[i]!r}")
+    edge_attributes = _refuse_misspelt(edges, EDGE_ATTRIBUTES, edge_name)
+    activation, rank = _activations(nodes, attributes)
     biased = [i for i, data in enumerate(attributes) if data.get(BIAS) is not None]
-    weights: list[Any] = []
-    for i, data in enumerate(edges):
-        if WEIGHT not in data:
-            u, v = nodes[source[i]], nodes[target[i]]
-            raise GraphError(f"edge {u!r} -> {v!r}: needed the attribute 'weight', got {data}; give it a number")
-        weights.append(data[WEIGHT])
+    try:
+        weights = [data[WEIGHT] for data in edges]
+    except KeyError:
+        entry = next(i for i, data in enumerate(edges) if WEIGHT not in data)
+        raise GraphError(
+            f"{edge_name(entry)}: needed the attribute 'weight', got {edges[entry]}; give it a number"
+        ) from None
     biases = [attributes[i][BIAS] for i in biased]
 
     def describe(entry: int) -> str:
         if entry < len(edges):
-            return f"edge {nodes[source[entry]]!r} -> {nodes[target[entry]]!r}: weight"
+            return f"{edge_name(entry)}: weight"
         return f"node {nodes[biased[entry - len(edges)]]!r}: bias"
 
     for i, data in enumerate(attributes):
         if data.get(BIAS) is None and (data.get(BIAS_NAME) is not None or data.get(BIAS_ROLE) is not None):
             raise GraphError(f"node {nodes[i]!r}: it has a bias_role or a bias_parameter but no bias; give it bias=0")
     values = as_values(weights + biases, describe, dtype)
-    role = _roles([data.get(ROLE) for data in edges], lambda i: describe(i))
+    role = _roles([data.get(ROLE) for data in edges], describe) if ROLE in edge_attributes else PARAMETER
     bias_role = _roles([attributes[i].get(BIAS_ROLE) for i in biased], lambda i: describe(len(edges) + i))
-    names = [data.get(NAME) for data in edges] + [attributes[i].get(BIAS_NAME) for i in biased]
-    ties = {entry: name for entry, name in enumerate(names) if name is not None}
+    names = enumerate(data.get(NAME) for data in edges) if NAME in edge_attributes else ()
+    ties = {entry: name for entry, name in names if name is not None}
+    names = enumerate((attributes[i].get(BIAS_NAME) for i in biased), len(edges))
+    ties |= {entry: name for entry, name in names if name is not None}
     for entry, name in ties.items():
         if not isinstance(name, Hashable):
             raise GraphError(f"{describe(entry)}: a parameter's name must be hashable, got {name!r}; use a string")
@@ -136,41 +151,30 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         activation,
         rank,
         level,
-        np.array(source, dtype=np.int64),
-        np.array(target, dtype=np.int64),
+        start,
+        antecedent,
         role,
         np.array(biased, dtype=np.int64),
         bias_role,
         _outputs(graph, nodes, attributes, activation),
         ties,
+        by_target,
     )
-    return Network(architecture, values[order])
+    return Network._of(architecture, order.apply(values[: len(edges)], values[len(edges) :]))
 
 
-def _refuse_misspelt(owners: Iterable[tuple[str, dict[str, Any]]], known: Sequence[str]) -> None:
-    """Other attributes than the contract's are ignored, but not those that look like one of its own."""
-    harmless: set[Any] = set(known)
-    for owner, data in owners:
-        for name in data.keys() - harmless:
-            close = get_close_matches(name, known, 1, 0.75) if isinstance(name, str) else []
-            if close:
-                raise GraphError(f"{owner}: the attribute {name!r} is unknown; did you mean {close[0]!r}?")
-            harmless.add(name)
-
-
-def _levels(graph: nx.DiGraph[Any], index: dict[Hashable, int]) -> Array:
-    level = np.empty(len(index), dtype=np.int64)
-    try:
-        for depth, generation in enumerate(nx.topological_generations(graph)):
-            for node in generation:
-                level[index[node]] = depth
-    except nx.NetworkXUnfeasible:
-        cycle = [u for u, _ in nx.find_cycle(graph)]
-        shown = " -> ".join(map(repr, cycle[:6]))
-        raise GraphError(
-            f"graph: needed an acyclic graph, got the cycle {shown} -> ... ({len(cycle)} long); unroll it"
-        ) from None
-    return level
+def _refuse_misspelt(
+    owners: Sequence[dict[Any, Any]], known: Sequence[str], describe: Callable[[int], str]
+) -> set[Any]:
+    """The names of all attributes: others than the contract's are ignored, but not those that look like its own."""
+    found = set(chain.from_iterable(owners))
+    strings = (name for name in found.difference(known) if isinstance(name, str))
+    close = {name: matches[0] for name in strings if (matches := get_close_matches(name, known, 1, 0.75))}
+    for i, data in enumerate(owners if close else ()):
+        for name in data:
+            if name in close:
+                raise GraphError(f"{describe(i)}: the attribute {name!r} is unknown; did you mean {close[name]!r}?")
+    return found
 
 
 def _activations(nodes: Sequence[Hashable], attributes: Sequence[dict[str, Any]]) -> tuple[Array, Array]:
@@ -219,10 +223,22 @@ def _outputs(
     return np.array(found, dtype=np.int64)
 
 
-def to_networkx(net: Network) -> nx.DiGraph[Any]:
+def to_networkx(net: Network, *, max_edges: int = MAX_EDGES) -> nx.DiGraph[Any]:
     """Write a network as a directed graph; `from_networkx` reads the same network back.
 
     Nodes keep their insertion order; attributes that have their default value are left out.
+
+    Parameters
+    ----------
+    net : Network
+    max_edges : int
+        The largest number of edges that is agreed to: networkx needs some 330 bytes for each, many times what the
+        network itself needs.
+
+    Raises
+    ------
+    ParameterError
+        If the network has more edges; the message says how much memory they would need.
 
     Examples
     --------
@@ -235,6 +251,13 @@ def to_networkx(net: Network) -> nx.DiGraph[Any]:
     True
     """
     architecture = net.architecture
+    if architecture.n_edges > natural(max_edges, "max_edges"):
+        memory = BYTES_PER_EDGE * architecture.n_edges + BYTES_PER_NODE * architecture.n_nodes
+        raise ParameterError(
+            f"max_edges: the network has {architecture.n_edges} edges, more than {max_edges}; as a graph of networkx "
+            f"they would need about {memory / 2**30:.2g} GiB: use to_networkx(net, max_edges={architecture.n_edges}) "
+            "if that is meant, or the arrays of to_arrays(net) and net.architecture"
+        )
     graph: nx.DiGraph[Any] = nx.DiGraph()
     values = list(net.values) if net.dtype == np.float32 else net.values.tolist()
     outputs, implicit = set(architecture.output.tolist()), _default_outputs(net)
@@ -318,36 +341,37 @@ def from_weights(
     widths = [matrices[0].shape[1], *(len(matrix) for matrix in matrices)]
     offset = np.concatenate([[0], np.cumsum(widths)])
     nodes = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
-    level = np.repeat(np.arange(len(widths)), widths)
     activation = np.full(len(nodes), RELU, dtype=np.int8)
     activation[: offset[1]] = INPUT
     activation[offset[-2] :] = IDENTITY
-    source = np.concatenate([np.tile(offset[i] + np.arange(m.shape[1]), len(m)) for i, m in enumerate(matrices)])
-    target = np.concatenate([np.repeat(offset[i + 1] + np.arange(len(m)), m.shape[1]) for i, m in enumerate(matrices)])
+    degree = np.repeat([0, *widths[:-1]], widths)
+    integer = index_type(len(nodes))
+    sources = [np.arange(low, high, dtype=integer) for low, high in zip(offset[:-2], offset[1:-1], strict=True)]
+    antecedent = np.concatenate([np.tile(row, len(m)) for row, m in zip(sources, matrices, strict=True)])
     layers = [i for i, vector in enumerate(vectors) if vector is not None]
     biased = np.concatenate([[], *(np.arange(offset[i + 1], offset[i + 2]) for i in layers)]).astype(np.int64)
-    architecture, order = compile_architecture(
+    architecture, _ = compile_architecture(
         nodes,
         activation,
         np.ones(len(nodes), dtype=np.int64),
-        level,
-        source,
-        target,
-        np.full(len(source), PARAMETER),
+        np.repeat(np.arange(len(widths), dtype=np.int32), widths),
+        np.concatenate([[0], np.cumsum(degree)]),
+        antecedent,
+        PARAMETER,
         biased,
-        np.full(len(biased), PARAMETER),
+        PARAMETER,
         np.arange(offset[-2], offset[-1]),
         {},
     )
     parts = [m.ravel() for m in matrices] + [vector for vector in vectors if vector is not None]
-    together = np.concatenate(parts) if len({p.dtype for p in parts}) == 1 else [item for p in parts for item in p]
+    is_plain = all(part.dtype.kind in "fiu" for part in parts)
+    together: Any = np.concatenate(parts) if is_plain else [item for part in parts for item in part]
 
     def describe(entry: int) -> str:
-        if entry < len(source):
-            return f"weights: edge {nodes[source[entry]]} -> {nodes[target[entry]]}"
-        return f"biases: neuron {nodes[biased[entry - len(source)]]}"
+        name = architecture.entry_name(entry)
+        return f"weights: edge {name[0]} -> {name[1]}" if entry < architecture.n_edges else f"biases: neuron {name}"
 
-    return Network(architecture, as_values(together, describe, dtype)[order])
+    return Network._of(architecture, as_values(together, describe, dtype))
 
 
 def _listed(layers: Any, what: str) -> list[Any]:

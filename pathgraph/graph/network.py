@@ -39,7 +39,7 @@ __all__ = ["Network", "require_numbers"]
 class Network:
     """A ReLU network as an explicit DAG with values; immutable.
 
-    Build one with `from_networkx` or `from_weights`. Calling it evaluates it.
+    Build one with `from_networkx`, `from_weights` or `from_arrays`. Calling it evaluates it.
 
     Parameters
     ----------
@@ -74,6 +74,14 @@ class Network:
         self._values = as_values(values, lambda i: f"values[{i}] ({architecture.describe(i)})")
         _check_ties(architecture, self._values)
 
+    @classmethod
+    def _of(cls, architecture: Architecture, values: Array) -> Network:
+        """A network of values that are checked and read-only, which are taken as they are."""
+        net = cls.__new__(cls)
+        net._architecture, net._values = architecture, frozen(values)
+        _check_ties(architecture, values)
+        return net
+
     # -- structure and values -------------------------------------------------------------------------------------
 
     @property
@@ -87,8 +95,8 @@ class Network:
         return self._values
 
     @property
-    def nodes(self) -> tuple[Hashable, ...]:
-        """Names of all neurons, in canonical order."""
+    def nodes(self) -> Sequence[Hashable]:
+        """Names of all neurons, in canonical order: a tuple, or a range or its like where they are numbers."""
         return self._architecture.nodes
 
     @property
@@ -239,7 +247,7 @@ class Network:
         require_numbers(self, "net(x)")
         rows = self._as_inputs(x)
         batch = rows.shape[:-1]
-        rows = rows.reshape(-1, len(self.inputs))
+        rows = rows.reshape(-1, len(self.dag.inputs))
         if choose_backend(None, self) == "numba":
             values, is_finite = engine.evaluate(self, rows, wanted)
         else:
@@ -254,14 +262,15 @@ class Network:
         return values.reshape(*batch, len(wanted))
 
     def _as_inputs(self, x: ArrayLike | Sequence[Any]) -> Array:
+        size = len(self._architecture.input)
         if isinstance(x, np.ma.MaskedArray):
             raise ParameterError("x: needed an array without a mask, got a masked one; fill its gaps")
         try:
             rows = np.asarray(x, dtype=object if self.is_exact else None)
         except ValueError:
-            raise ParameterError(f"x: needed a rectangular array of shape (..., {len(self.inputs)})") from None
-        if rows.ndim == 0 or rows.shape[-1] != len(self.inputs):
-            raise ParameterError(f"x: needed shape (..., {len(self.inputs)}), one value per input, got {rows.shape}")
+            raise ParameterError(f"x: needed a rectangular array of shape (..., {size})") from None
+        if rows.ndim == 0 or rows.shape[-1] != size:
+            raise ParameterError(f"x: needed shape (..., {size}), one value per input, got {rows.shape}")
 
         def describe(i: int) -> str:
             return f"x[{', '.join(map(str, np.unravel_index(i, rows.shape)))}]"
@@ -286,7 +295,13 @@ class Network:
 
     @cached_property
     def graph(self) -> nx.DiGraph[Any]:
-        """The network as a frozen `networkx.DiGraph`; `to_networkx` gives one that may be changed."""
+        """The network as a frozen `networkx.DiGraph`; `to_networkx` gives one that may be changed.
+
+        Raises
+        ------
+        ParameterError
+            If the network has more than two million edges: ``to_networkx(net, max_edges=...)`` makes larger ones.
+        """
         import networkx as nx
 
         from pathgraph.graph.conversion import to_networkx

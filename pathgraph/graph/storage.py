@@ -1,6 +1,7 @@
 """Networks on disk: one .npz file of plain arrays and a JSON header, read without pickle.
 
-Names of neurons and parameters may be strings, integers, floats, booleans, None, and tuples of those. Floats keep
+Names of neurons and parameters may be strings, integers, floats, booleans, None, and tuples of those; names that are
+numbers counted from 0 are not written. Floats keep
 every bit and Fractions are written as "p/q", so a network read back equals the one written.
 """
 
@@ -18,8 +19,9 @@ import numpy as np
 
 from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
-from pathgraph.graph.compilation import compile_architecture, longest_distances
+from pathgraph.graph.compilation import compile_architecture
 from pathgraph.graph.network import Network
+from pathgraph.graph.ordering import grouped, longest_distances
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["load", "save"]
@@ -58,7 +60,9 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     in_order = np.argsort(insertion)
     header = {
         "format": FORMAT,
-        "nodes": [_encode(architecture.nodes[i]) for i in in_order.tolist()],
+        "nodes": [_encode(architecture.nodes[i]) for i in in_order.tolist()]
+        if isinstance(architecture.nodes, tuple)
+        else {"count": architecture.n_nodes},
         "ties": [[entry, _encode(name)] for entry, name in sorted(architecture.ties.items())],
     }
     arrays: dict[str, Any] = {
@@ -121,37 +125,45 @@ def load(path: str | os.PathLike[str]) -> Network:
 
 
 def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
-    nodes = [_decode(node) for node in header["nodes"]]
-    if len(set(nodes)) != len(nodes) or None in nodes:
+    is_numbered = isinstance(header["nodes"], dict)
+    nodes = None if is_numbered else [_decode(node) for node in header["nodes"]]
+    if nodes is not None and (len(set(nodes)) != len(nodes) or None in nodes):
         raise ValueError("two neurons have one name, or one has none")
+    n_nodes = header["nodes"]["count"] if nodes is None else len(nodes)
+    if not len(arrays["activation"]) == len(arrays["rank"]) == n_nodes:
+        raise ValueError("the arrays of neurons have other lengths")
     source, target, biased, output = (
-        _indices(arrays[name], len(nodes)) for name in ("source", "target", "biased", "output")
+        _indices(arrays[name], n_nodes) for name in ("source", "target", "biased", "output")
     )
-    role = _indices(arrays["role"], len(ROLES))
+    role, values = _indices(arrays["role"], len(ROLES)), arrays["values"]
+    n_edges = len(source)
+    if len(target) != n_edges or not len(role) == len(values) == n_edges + len(biased):
+        raise ValueError("the arrays of entries have other lengths")
     ties = {int(entry): _decode(name) for entry, name in header["ties"]}
     if not all(0 <= entry < len(role) for entry in ties):
         raise ValueError("a name belongs to no entry")
+    start, antecedent, edges = grouped(n_nodes, source, target)
     architecture, order = compile_architecture(
         nodes,
         _indices(arrays["activation"], len(ACTIVATIONS)),
-        _indices(arrays["rank"], len(source) + 2),
-        longest_distances(len(nodes), source, target),
-        source,
-        target,
-        role[: len(source)],
+        _indices(arrays["rank"], n_edges + 2),
+        longest_distances(start, antecedent),
+        start,
+        antecedent,
+        role[:n_edges],
         biased,
-        role[len(source) :],
+        role[n_edges:],
         output,
         ties,
+        edges,
     )
-    values = arrays["values"]
     if values.ndim != 1 or values.dtype.kind not in "fU":
         raise ValueError(f"the values have shape {values.shape} and dtype {values.dtype}")
     if values.dtype.kind == "U":
         if not all(map(RATIONAL.fullmatch, values.tolist())):  # Fraction would also read, and expand, exponents
             raise ValueError("a value is no quotient of integers")
         values = object_array(Fraction(text) for text in values.tolist())
-    return Network(architecture, values[order])
+    return Network(architecture, order.apply(values[:n_edges], values[n_edges:]))
 
 
 def _indices(array: Array, size: int) -> Array:
