@@ -44,6 +44,7 @@ from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
 from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
 from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
 from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.arrays import from_arrays, to_arrays
 from pathgraph.graph.conversion import from_networkx, from_weights, to_networkx
 from pathgraph.graph.network import Network
 from pathgraph.graph.storage import load, save
@@ -93,6 +94,7 @@ __all__ = [
     "count_paths",
     "depth",
     "find_rescaling",
+    "from_arrays",
     "from_networkx",
     "from_weights",
     "functional_dimension",
@@ -121,6 +123,7 @@ __all__ = [
     "sign_flip_masses",
     "subnetwork",
     "tangent_kernel",
+    "to_arrays",
     "to_networkx",
 ]
 

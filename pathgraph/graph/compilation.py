@@ -42,7 +42,10 @@ class EntryOrder(NamedTuple):
     def apply(self, edges: Array, biases: Array, dtype: Any = None) -> Array:
         """What came with the edges and with the biases, as a new array over the entries."""
         out = np.empty(len(edges) + len(biases), dtype=edges.dtype if dtype is None else dtype)
-        out[: len(edges)] = edges if self.edges is None else edges[self.edges]
+        if self.edges is not None and out.dtype == edges.dtype:
+            np.take(edges, self.edges, out=out[: len(edges)], mode="clip")  # the mode that needs no buffer
+        else:
+            out[: len(edges)] = edges if self.edges is None else edges[self.edges]
         out[len(edges) :] = biases if self.biases is None else biases[self.biases]
         return out
 
@@ -114,6 +117,7 @@ def compile_architecture(
         sorting = edge_order(start, antecedent, canonical, new_start)
         antecedent = antecedent[sorting] if place is None else place[antecedent[sorting]]
         edges = sorting if edges is None else edges[sorting]
+        del sorting
     if (biased[1:] < biased[:-1]).any():
         bias_order = np.argsort(biased, kind="stable")
         biased = biased[bias_order]

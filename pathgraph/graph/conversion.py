@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -346,7 +346,7 @@ def from_weights(
     activation[offset[-2] :] = IDENTITY
     degree = np.repeat([0, *widths[:-1]], widths)
     integer = index_type(len(nodes))
-    sources = [np.arange(low, high, dtype=integer) for low, high in zip(offset[:-2], offset[1:-1], strict=True)]
+    sources = [np.arange(low, high, dtype=integer) for low, high in pairwise(offset[:-1])]
     antecedent = np.concatenate([np.tile(row, len(m)) for row, m in zip(sources, matrices, strict=True)])
     layers = [i for i, vector in enumerate(vectors) if vector is not None]
     biased = np.concatenate([[], *(np.arange(offset[i + 1], offset[i + 2]) for i in layers)]).astype(np.int64)

@@ -89,14 +89,10 @@ def longest_distances(start: Array, antecedent: Array, nodes: Sequence[Hashable]
     GraphError
         If the graph has a cycle; the message shows one.
     """
-    kernels = _compiled(len(start) - 1, len(antecedent))
-    found = None if kernels else _peeled(start, antecedent, DEEP)
-    if found is None:
-        kernels = kernels or _compiled(len(start) - 1, COMPILED_FROM)
-        found = kernels.longest_distances(start, antecedent) if kernels else _peeled(start, antecedent)
-    level, cycle = found
+    level, cycle = _levels(start, antecedent)
     if len(cycle):
-        turned = np.roll(cycle[::-1], -int(np.argmin(cycle[::-1]))).tolist()
+        along = np.asarray(cycle)[::-1]
+        turned = np.roll(along, -int(np.argmin(along))).tolist()
         shown = " -> ".join(repr(v if nodes is None else nodes[v]) for v in turned[:6])
         raise GraphError(
             f"graph: needed an acyclic graph, got the cycle {shown} -> ... ({len(turned)} long); unroll it"
@@ -104,10 +100,25 @@ def longest_distances(start: Array, antecedent: Array, nodes: Sequence[Hashable]
     return level
 
 
-def _peeled(start: Array, antecedent: Array, most: int | None = None) -> tuple[Array, Array] | None:
-    """Levels by peeling off one at a time (Kahn's algorithm); and a cycle, as the compiled kernel returns it.
+def _levels(start: Array, antecedent: Array) -> tuple[Array, Sequence[int] | Array]:
+    """The levels, and a cycle, each node of which is an antecedent of the one before; it is empty if there is none."""
+    n_nodes, n_edges = len(start) - 1, len(antecedent)
+    if _compiled(n_nodes, n_edges) is None:
+        level, is_complete = _peeled(start, antecedent, DEEP)
+        if is_complete:
+            return level, _cycle(start, antecedent, level)
+    kernels = _compiled(n_nodes, max(n_edges, COMPILED_FROM))
+    if kernels is not None:
+        found: tuple[Array, Array] = kernels.longest_distances(start, antecedent)
+        return found
+    level, _ = _peeled(start, antecedent, n_nodes)
+    return level, _cycle(start, antecedent, level)
 
-    None if there are more than `most` levels.
+
+def _peeled(start: Array, antecedent: Array, most: int) -> tuple[Array, bool]:
+    """Levels by peeling off one at a time (Kahn's algorithm); -1 on cycles and behind them.
+
+    And whether that was all: it gives up after `most` levels.
     """
     n_nodes, waiting = len(start) - 1, np.diff(start)
     target = np.repeat(np.arange(n_nodes), waiting)
@@ -118,7 +129,7 @@ def _peeled(start: Array, antecedent: Array, most: int | None = None) -> tuple[A
     depth = 0
     while len(frontier):
         if depth == most:
-            return None
+            return level, False
         level[frontier] = depth
         counts = first[frontier + 1] - first[frontier]
         offset = np.repeat(first[frontier] - (np.cumsum(counts) - counts), counts)
@@ -126,14 +137,15 @@ def _peeled(start: Array, antecedent: Array, most: int | None = None) -> tuple[A
         np.subtract.at(waiting, reached, 1)
         frontier = np.unique(reached[waiting[reached] == 0])
         depth += 1
-    return level, np.array(_cycle(start, antecedent, level), dtype=np.int64)
+    return level, True
 
 
 def _cycle(start: Array, antecedent: Array, level: Array) -> list[int]:
     """What is left after the peeling has an antecedent that is left, too: following those runs into a cycle."""
     if level.min(initial=0) >= 0:
         return []
-    v, seen = int(np.argmin(level)), {}
+    seen: dict[int, int] = {}
+    v = int(np.argmin(level))
     while v not in seen:
         seen[v] = len(seen)
         before = antecedent[start[v] : start[v + 1]]

@@ -1,8 +1,8 @@
 """Networks on disk: one .npz file of plain arrays and a JSON header, read without pickle.
 
-Names of neurons and parameters may be strings, integers, floats, booleans, None, and tuples of those; names that are
-numbers counted from 0 are not written. Floats keep
-every bit and Fractions are written as "p/q", so a network read back equals the one written.
+Names of neurons and parameters may be strings, integers, floats, booleans, None, and tuples of those; neurons that
+`from_arrays` numbered are written as their count. Floats keep every bit and Fractions are written as "p/q", so a
+network read back equals the one written.
 """
 
 from __future__ import annotations

@@ -8,14 +8,10 @@ and not another; they are read when NumPy is first imported, so import this modu
 
 from __future__ import annotations
 
-import os
-
-for _variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(_variable, None)
-
 import gc
 import importlib.metadata
 import json
+import os
 import platform
 import random
 import statistics
@@ -38,6 +34,9 @@ __all__ = [
     "seconds",
     "write_json",
 ]
+
+for _variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
+    os.environ.pop(_variable, None)
 
 PACKAGES = ("pathgraph", "numpy", "scipy", "networkx", "numba")
 
