@@ -2,8 +2,8 @@
 
 Two timings are comparable only if they were taken on the same machine in the same minutes, so the variants of one
 question run in turn, in a new order each round (`interleaved`), and their ratio is the ratio of the medians of each.
-Importing this module clears the environment variables that pin the kernels of OpenBLAS, which would slow one variant
-and not another; they are read when NumPy is first imported, so import this module before NumPy.
+The package clears the environment variables that pin the kernels of OpenBLAS, which would slow one variant and not
+another.
 """
 
 from __future__ import annotations
@@ -34,9 +34,6 @@ __all__ = [
     "seconds",
     "write_json",
 ]
-
-for _variable in ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE"):
-    os.environ.pop(_variable, None)
 
 PACKAGES = ("pathgraph", "numpy", "scipy", "networkx", "numba")
 
