@@ -90,7 +90,8 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
         raise ParameterError(f"{describe(0)}: needed an array without a mask, got a masked one; fill its gaps")
     is_plain = isinstance(values, np.ndarray) and values.dtype.kind in "fiu"
     items: Any = values if is_plain else list(values)
-    kind = "float" if is_plain else _kind(items, isinstance(values, np.ndarray))
+    types: set[type] = set() if is_plain else set(map(type, items))
+    kind = "float" if is_plain else _kind(types, isinstance(values, np.ndarray))
     if kind == "symbolic":
         if dtype is not None and np.dtype(dtype) != object:
             raise ParameterError(f"dtype: SymPy expressions have no {np.dtype(dtype)} value; leave dtype out")
@@ -98,10 +99,10 @@ def as_values(values: Sequence[Any] | Array, describe: Callable[[int], str], dty
     if kind == "exact" and dtype is None:
         refuse_floats(items, describe)
     if dtype is None and kind == "float":
-        dtype = _float_type(items)
+        dtype = _float_type(types, items)
     if dtype is None or np.dtype(dtype) == object:
         return frozen(object_array(to_fraction(item, describe(i)) for i, item in enumerate(items)))
-    return _floats(items, describe, dtype, is_plain)
+    return _floats(items, describe, dtype, types)
 
 
 def float_type(dtype: DTypeLike, more: str = "") -> np.dtype[Any]:
@@ -130,23 +131,22 @@ def _expression(item: Any, what: str) -> Any:
     return item
 
 
-def _kind(items: list[Any], is_array: bool) -> ScalarKind:
-    """What some objects are together; an empty array of objects comes from an exact network."""
-    types, sympy = set(map(type, items)), sys.modules.get("sympy")
+def _kind(types: set[type], is_array: bool) -> ScalarKind:
+    """What objects of these types are together; an empty array of objects comes from an exact network."""
+    sympy = sys.modules.get("sympy")
     if sympy is not None and any(issubclass(t, sympy.Expr) for t in types):
         return "symbolic"
     is_exact = any(issubclass(t, Rational) and not issubclass(t, Integral) for t in types)
-    return "exact" if is_exact or (is_array and not items) else "float"
+    return "exact" if is_exact or (is_array and not types) else "float"
 
 
-def _float_type(items: Array | list[Any]) -> np.dtype[Any]:
+def _float_type(types: set[type], items: Array | list[Any]) -> np.dtype[Any]:
     if isinstance(items, np.ndarray):
         return items.dtype if items.dtype in FLOATS else FLOATS[1]
-    return FLOATS[0] if set(map(type, items)) == {np.float32} else FLOATS[1]
+    return FLOATS[0] if types == {np.float32} else FLOATS[1]
 
 
-def _floats(items: Any, describe: Callable[[int], str], dtype: DTypeLike, is_plain: bool) -> Array:
-    types = set() if is_plain else set(map(type, items))
+def _floats(items: Any, describe: Callable[[int], str], dtype: DTypeLike, types: set[type]) -> Array:
     if wrong := {t for t in types if issubclass(t, (bool, np.bool_)) or not issubclass(t, Real)}:
         index = next(i for i, item in enumerate(items) if type(item) in wrong)
         raise ParameterError(_not_a_number(describe(index), items[index]))

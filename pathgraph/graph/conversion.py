@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from difflib import get_close_matches
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -98,12 +98,13 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         )
     nodes = list(graph)
     index = dict(zip(nodes, range(len(nodes)), strict=True))
-    neighbours = [into for _, into in graph.adjacency()]
     attributes = [graph.nodes[node] for node in nodes]
-    edges = list(chain.from_iterable(into.values() for into in neighbours))
-    source = np.repeat(np.arange(len(nodes)), [len(into) for into in neighbours])
-    target = np.fromiter(map(index.__getitem__, chain.from_iterable(neighbours)), dtype=np.int64, count=len(edges))
-    start, antecedent, by_target = grouped(len(nodes), source, target)
+    rows, by_target = _rows(graph)
+    edges = list(chain.from_iterable(row.values() for row in rows))
+    own = np.repeat(np.arange(len(nodes), dtype=index_type(len(nodes))), [len(row) for row in rows])
+    other = np.fromiter(map(index.__getitem__, chain.from_iterable(rows)), dtype=own.dtype, count=len(edges))
+    source, target = (other, own) if by_target else (own, other)
+    start, antecedent, came = grouped(len(nodes), source, target)
     level = longest_distances(start, antecedent, nodes)
 
     def edge_name(entry: int) -> str:
@@ -158,9 +159,27 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         bias_role,
         _outputs(graph, nodes, attributes, activation),
         ties,
-        by_target,
+        came,
     )
     return Network._of(architecture, order.apply(values[: len(edges)], values[len(edges) :]))
+
+
+def _rows(graph: nx.DiGraph[Any]) -> tuple[list[Any], bool]:
+    """The edges of each node, those into it or those out of it, as mappings; and whether it is those into it.
+
+    Both are the same edges, but their objects are scattered over the memory, and to go through them in the order in
+    which they were made is several times faster: it is the one in which neighbours have near addresses.
+    """
+    forward = [row for _, row in graph.adjacency()]
+    backward = [row for _, row in graph.reverse(copy=False).adjacency()]
+    strides = [_stride(rows) for rows in (forward, backward)]
+    return (backward, True) if strides[1] < strides[0] else (forward, False)
+
+
+def _stride(rows: Sequence[Any]) -> float:
+    """The usual distance in memory between edges that follow each other, from the first thousands of them."""
+    address = np.array([id(data) for data in islice(chain.from_iterable(row.values() for row in rows), 4000)])
+    return float(np.median(np.abs(np.diff(address)))) if len(address) > 1 else 0.0
 
 
 def _refuse_misspelt(
