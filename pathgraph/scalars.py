@@ -125,7 +125,8 @@ def float_type(dtype: DTypeLike, more: str = "") -> np.dtype[Any]:
 def _expression(item: Any, what: str) -> Any:
     """A number or a SymPy expression that may stand for one, as a SymPy expression."""
     if not is_symbol(item):
-        return sys.modules["sympy"].sympify(to_fraction(item, what) if not isinstance(item, float) else float(item))
+        exact = to_fraction(item, what)
+        return sys.modules["sympy"].sympify(float(item) if isinstance(item, float) else exact)
     if item.is_finite is False or item.is_extended_real is False or (item.is_number and not item.is_comparable):
         raise ParameterError(_not_a_number(what, item))
     return item
