@@ -45,10 +45,11 @@ from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
 from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.arrays import from_arrays, to_arrays
-from pathgraph.graph.conversion import from_networkx, from_weights, to_networkx
+from pathgraph.graph.conversion import from_networkx, to_networkx
 from pathgraph.graph.network import Network
 from pathgraph.graph.storage import load, save
 from pathgraph.graph.subnetwork import subnetwork
+from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm

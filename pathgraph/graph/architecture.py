@@ -285,7 +285,8 @@ class Architecture:
 
     @cached_property
     def _flat(self) -> FlatDag:
-        return FlatDag(self.start, self.antecedent, self.biased, self.activation, self.rank, self._ends)
+        rank = frozen(np.ascontiguousarray(self.rank))  # one value in memory may stand for all, but not in the kernels
+        return FlatDag(self.start, self.antecedent, self.biased, self.activation, rank, self._ends)
 
     # -- identity -------------------------------------------------------------------------------------------------
 

@@ -16,8 +16,9 @@ import networkx as nx
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from pathgraph.graph.conversion import from_networkx, from_weights
+from pathgraph.graph.conversion import from_networkx
 from pathgraph.graph.network import Network
+from pathgraph.graph.weights import from_weights
 from pathgraph.testing.values import at_least, dyadics, subset
 
 __all__ = ["mlps", "relu_dags"]
