@@ -43,8 +43,8 @@ EDGE_ATTRIBUTES = (WEIGHT, ROLE, NAME)
 MAX_EDGES = 2_000_000
 """The largest network that becomes a graph of networkx unasked."""
 
-BYTES_PER_EDGE, BYTES_PER_NODE = 330, 1000
-"""What networkx needs for an edge and for a node, names apart, on 64-bit systems: measured."""
+BYTES_PER_EDGE, BYTES_PER_NODE = 330, 500
+"""What networkx needs for an edge and for a node, names apart, on 64-bit systems: measured, and rounded up."""
 
 
 def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> Network:

@@ -4,22 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 
-import networkx as nx
+import numpy as np
+from scipy.sparse import csr_array
+from scipy.sparse.csgraph import breadth_first_order
 
 from pathgraph.errors import GraphError
-from pathgraph.graph.conversion import (
-    ACTIVATION,
-    BIAS,
-    BIAS_NAME,
-    BIAS_ROLE,
-    OUTPUT,
-    RANK,
-    ROLE,
-    WEIGHT,
-    from_networkx,
-    to_networkx,
-)
+from pathgraph.graph.architecture import STRUCTURAL, Architecture
+from pathgraph.graph.arrays import from_arrays
 from pathgraph.graph.network import Network
+from pathgraph.pathsum.blocks import IDENTITY, INPUT
+from pathgraph.scalars import Array
 
 __all__ = ["subnetwork"]
 
@@ -45,23 +39,50 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
     >>> part, pg.path_lifting(part).values.tolist()
     (Network(4 neurons: 1 input, 2 hidden, 1 output; 4 edges, 0 biases; 4 parameters; float64), [1.0, 3.0])
     """
-    graph = to_networkx(net)
-    for node in (source, target):
-        net.architecture.index(node)
-    between = (nx.descendants(graph, source) | {source}) & (nx.ancestors(graph, target) | {target})
-    if source == target or target not in between:
+    architecture = net.architecture
+    first, last = architecture.index(source), architecture.index(target)
+    between = _between(architecture, first, last)
+    if not between[first]:
         raise GraphError(f"target: needed a neuron behind {source!r}, got {target!r}; no path leads there")
-    graph.remove_nodes_from([node for node in graph if node not in between])
-    graph.remove_edges_from([*graph.in_edges(source), *graph.out_edges(target)])
-    for node, data in graph.nodes(data=True):
-        for name in (BIAS, BIAS_NAME, BIAS_ROLE, OUTPUT):
-            data.pop(name, None)
-        if RANK in data:
-            data[RANK] = min(data[RANK], max(1, graph.in_degree(node)))
-    graph.nodes[source].clear()
-    graph.nodes[source][ACTIVATION] = "input"
-    if graph.nodes[target][ACTIVATION] != "identity":
-        copy = (target, "output")
-        graph.add_node(copy, **{ACTIVATION: "identity"})
-        graph.add_edge(target, copy, **{WEIGHT: 1, ROLE: "structural"})
-    return from_networkx(graph, dtype=net.dtype if net.scalars == "float" else None)
+    edges = np.flatnonzero(between[architecture.antecedent] & between[architecture.target[: architecture.n_edges]])
+    kept = np.flatnonzero(between)
+    kept = kept[np.argsort(architecture.insertion[kept])]
+    number = np.full(architecture.n_nodes, -1)
+    number[kept] = np.arange(len(kept))
+    antecedents, targets = number[architecture.antecedent[edges]], number[architecture.target[edges]]
+    activation = architecture.activation[kept]
+    activation[number[first]] = INPUT
+    rank = np.minimum(architecture.rank[kept], np.maximum(1, np.bincount(targets, minlength=len(kept))))
+    rank[number[first]] = 1
+    names = [architecture.nodes[v] for v in kept.tolist()]
+    weights, roles = net.values[edges], architecture.role[edges]
+    if activation[number[last]] != IDENTITY:
+        names.append((target, "output"))
+        activation, rank = np.append(activation, np.int8(IDENTITY)), np.append(rank, 1)
+        antecedents, targets = np.append(antecedents, number[last]), np.append(targets, len(kept))
+        roles, one = np.append(roles, np.int8(STRUCTURAL)), weights[:1].copy()
+        one[0] = 1
+        weights = np.concatenate([weights, one])
+    places = {entry: place for place, entry in enumerate(edges.tolist()) if entry in architecture.ties}
+    return from_arrays(
+        antecedents,
+        weights,
+        targets=targets,
+        activation=activation,
+        rank=rank,
+        roles=roles,
+        ties={place: architecture.ties[entry] for entry, place in places.items()},
+        names=names,
+        outputs=[len(names) - 1 if len(names) > len(kept) else number[last]],
+        dtype=net.dtype if net.scalars == "float" else None,
+    )
+
+
+def _between(architecture: Architecture, first: int, last: int) -> Array:
+    """Which neurons lie on a path between two different ones, these included; none if there is no path."""
+    size, ones = architecture.n_nodes, np.ones(architecture.n_edges, dtype=np.int8)
+    backward = csr_array((ones, architecture.antecedent, architecture.start), shape=(size, size))
+    found = np.zeros((2, size), dtype=bool)
+    for seen, matrix, start in ((found[0], backward, last), (found[1], backward.T.tocsr(), first)):
+        seen[breadth_first_order(matrix, start, return_predecessors=False)] = True
+    return found[0] & found[1] if first != last else np.zeros(size, dtype=bool)
