@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from tests.networks import on_networks
+from pathgraph.graph import conversion
+from tests.networks import REGISTRY, on_networks
 from tests.tolerances import gamma, roundings
 
 # -- structure ----------------------------------------------------------------------------------------------------
@@ -48,6 +49,34 @@ def test_theta_goes_neuron_by_neuron_and_holds_a_tied_parameter_once(case):
     assert list(case.net.parameters) == list(free)
     assert dict(zip(case.net.architecture.fixed_names, case.net.fixed, strict=True)) == fixed
     assert list(case.net.architecture.fixed_names) == list(fixed)
+
+
+@on_networks()
+@pytest.mark.parametrize("by_target", [False, True])
+def test_the_edges_of_a_graph_may_be_read_in_both_directions(case, by_target, monkeypatch):
+    strides = iter([int(by_target), int(not by_target)])
+    monkeypatch.setattr(conversion, "_stride", lambda given: next(strides))
+    assert conversion._rows(case.graph)[1] == by_target
+    strides = iter([int(by_target), int(not by_target)])
+    assert pg.from_networkx(case.graph) == case.net
+
+
+@pytest.mark.parametrize("strides", [(0, 1), (1, 0)])
+def test_errors_name_the_edge_in_both_directions(strides, monkeypatch):
+    graph = nx.DiGraph(REGISTRY["skip"].graph)
+    graph.edges[list(graph.edges)[-1]]["weight"] = float("nan")
+    u, v = list(graph.edges)[-1]
+    given = iter(strides)
+    monkeypatch.setattr(conversion, "_stride", lambda rows: next(given))
+    with pytest.raises(pg.ParameterError, match=f"edge {u!r} -> {v!r}: weight"):
+        pg.from_networkx(graph)
+
+
+def test_parts_of_a_graph_are_read_like_copies_of_them():
+    graph = REGISTRY["dense"].graph
+    kept = [v for v in graph if v != REGISTRY["dense"].net.hidden[0]]
+    for part in (graph.subgraph(kept), nx.freeze(nx.DiGraph(graph.subgraph(kept)))):
+        assert pg.from_networkx(part) == pg.from_networkx(nx.DiGraph(graph.subgraph(kept)))
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------
