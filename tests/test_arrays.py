@@ -217,6 +217,10 @@ def test_types_of_values():
     assert exact.is_exact
     assert exact.values[0] == Fraction(1, 3)
     assert pg.from_arrays(**small(dtype=object)) == pg.from_arrays(**small()).to_exact()
+    mixed = pg.from_arrays(**small(weights=np.array([2**62 + 1] * 6), bias=np.array([0.5]), dtype=object))
+    assert (mixed.values[0], mixed.bias(2)) == (2**62 + 1, Fraction(1, 2))
+    assert pg.from_arrays(**small(weights=np.array([1] * 6), bias=np.array([0.5]))).bias(2) == 0.5
+    assert pg.from_arrays(**small(weights=np.array([1.5] * 6), bias=np.array([2], dtype=np.int8))).weight(0, 2) == 1.5
     identity = pg.from_arrays([], [], indptr=[0, 0, 0], activation=["input", "identity"], bias=2)
     assert identity.dtype == np.float64
     assert identity([5.0]) == 2

@@ -102,7 +102,7 @@ def from_arrays(
     -----
     Edges that are in canonical order already (neurons numbered by level, antecedents increasing for each) are only
     copied: time and memory are linear, with 8 to 12 bytes for an edge and some 20 for a neuron. Other edges are sorted
-    by counting, also in linear time, with some 20 bytes more for an edge meanwhile. From two million edges on the
+    by counting, also in linear time, with some 25 bytes more for an edge meanwhile. From two million edges on the
     orders are made by Numba where it is installed.
 
     Examples
@@ -258,11 +258,10 @@ def _stored(
         return f"{'weights' if entry < architecture.n_edges else 'bias'}: {architecture.describe(entry)}"
 
     types = {array.dtype for array in (of_edges, biases) if len(array)}
-    if any(given.kind not in "fiu" for given in types):
+    is_exact = dtype is not None and (dtype is object or dtype == np.dtype(object))
+    if is_exact or any(kind.kind not in "fiu" for kind in types):
         return as_values(order.apply(of_edges, biases, object), describe, dtype)
     if dtype is None:
         dtype = np.float32 if types == {np.dtype(np.float32)} else np.float64
-    if dtype is object or dtype == np.dtype(object):
-        return as_values(order.apply(of_edges, biases), describe, object)
     with np.errstate(over="ignore"):
         return finite(order.apply(of_edges, biases, float_type(dtype, " or object (exact rationals)")), describe)
