@@ -118,10 +118,14 @@ def numbers_per_input(net: Network, inputs: Any) -> Array:
     def describe(i: int) -> str:
         return f"inputs: the value of {net.inputs[i]!r}"
 
-    is_array = isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" and inputs.shape == (len(net.inputs),)
-    if net.scalars == "float" and (inputs is None or isinstance(inputs, Number) or is_array):
-        checked = as_values(inputs if is_array else [1 if inputs is None else inputs], describe, np.float64)
-        return np.broadcast_to(checked, len(net.inputs))
+    size = len(net.dag.inputs)
+    if net.scalars == "float":  # without a Python object per input
+        if inputs is None:
+            return np.ones(size)
+        if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" and inputs.shape == (size,):
+            return as_values(inputs, describe, np.float64)
+        if isinstance(inputs, Number):
+            return np.full(size, as_values([inputs], describe, np.float64)[0])
     listed = per_input(net, inputs, 1)
     if net.is_exact:
         refuse_floats(listed, describe)
@@ -137,6 +141,8 @@ def half_widths(net: Network, inputs: Any) -> Array:
         As `numbers_per_input`, and on negative numbers.
     """
     widths = numbers_per_input(net, inputs)
+    if inputs is None:
+        return widths
     for i in np.flatnonzero(widths < 0)[:1].tolist():
         raise ParameterError(f"inputs: the width of {net.inputs[i]!r} must be >= 0, got {widths[i]}")
     return widths

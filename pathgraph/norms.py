@@ -188,8 +188,10 @@ def _float_sums(
 ) -> tuple[Array, bool]:
     """Per output, the sum in floats, and whether no float came near the ends of its range on the way."""
     ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
-    with np.errstate(over="ignore", under="ignore"):
-        start = np.abs(widths.astype(dtype)) ** power
+    start = widths.astype(dtype)
+    if power != 1:
+        with np.errstate(over="ignore", under="ignore"):
+            start **= power
     vanished = bool(((start == 0) & (widths != 0)).any())
     if backend == "numba" and ring is REAL:
         x = np.zeros(net.dag.size, dtype=dtype)
@@ -234,11 +236,11 @@ def _over_outputs(sums: Array, q: Any, r: Any) -> tuple[Array, Any]:
     if r == math.inf:
         largest = int(np.argmax(sums)) if sums.dtype == object else scaled_argmax(scaled(sums))
         return sums[largest : largest + 1], _base(q)
+    if sums.dtype in FLOATS and r == _base(q) and np.isfinite(total := sums.sum(keepdims=True))[0]:
+        return total, r
     ratio = Fraction(r) / Fraction(_base(q))
     if sums.dtype == object and ratio.denominator == 1:
         return object_array([sum(s**ratio.numerator for s in sums)]), r
-    if sums.dtype in FLOATS and ratio == 1 and np.isfinite(total := sums.sum(keepdims=True))[0]:
-        return total, r
     return scaled_total(scaled(sums, float(ratio))), r
 
 

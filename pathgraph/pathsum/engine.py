@@ -15,8 +15,7 @@ import importlib.util
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -84,17 +83,14 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)
 
 
-@contextmanager
-def _threads(work: int) -> Iterator[int]:
-    """How many threads may be used, while the context lasts, for work that touches so many edges."""
+def _threaded(work: int, many: Callable[[int], Any], alone: Callable[[], Any]) -> Any:
+    """``many(n)`` with n threads if so many edges are worth it and threads may be used, else ``alone()``."""
     import numba
 
-    wanted = 1 if _forked or work < WIDE else numba.get_num_threads()
-    if wanted == 1 or not _launching.acquire(blocking=False):
-        yield 1
-        return
+    if _forked or work < WIDE or (n := numba.get_num_threads()) == 1 or not _launching.acquire(blocking=False):
+        return alone()
     try:
-        yield wanted
+        return many(n)
     finally:
         _launching.release()
 
@@ -216,11 +212,14 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
     from pathgraph.pathsum import numba_sums as kernels
 
-    graph = (dag.start, dag.antecedent, dag.run, dag.bias)
-    with _threads(dag.n_edges) as n:
-        if n > 1:
-            return bool(kernels.forward_parallel(dag.ends, WIDE, n, *graph, values, x, code, q))
-        return bool(kernels.forward_rows(0, dag.n_nodes, *graph, values, x, code, q))
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, code, q)
+    return bool(
+        _threaded(
+            dag.n_edges,
+            lambda n: kernels.forward_parallel(dag.ends, WIDE, n, *graph),
+            lambda: kernels.forward_rows(0, dag.n_nodes, *graph),
+        )
+    )
 
 
 def _backward(
@@ -229,13 +228,13 @@ def _backward(
     """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished."""
     from pathgraph.pathsum import numba_sums as kernels
 
-    graph = (dag.start, dag.antecedent, dag.run)
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    with _threads(dag.n_edges) as n:
-        if n > 1:
-            lost = kernels.backward_parallel(dag.ends, WIDE, n, *graph, values, x, y, mass, edges, code, q)
-        else:
-            lost = kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph, values, x, y, mass, edges, code, q)
+    graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, code, q)
+    lost = _threaded(
+        dag.n_edges,
+        lambda n: kernels.backward_parallel(dag.ends, WIDE, n, *graph),
+        lambda: kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph),
+    )
     return bool(lost | kernels.backward_biases(dag.bias, values, x, y, mass, biases, code, q))
 
 
@@ -247,9 +246,7 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
 
     Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
-    dag = _flat(net)
-    with np.errstate(over="ignore", under="ignore"):
-        lost = _forward(dag, _flattened(net.tensors, x.dtype), x, *_coded(q))
+    lost = _forward(_flat(net), _flattened(net.tensors, x.dtype), x, *_coded(q))
     return not lost and stays_in_range(x)
 
 
@@ -273,8 +270,8 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     y[net.dag.outputs] = 1
     entries = _flattened(net.tensors, x.dtype)
     mass = np.empty(len(entries), dtype=x.dtype)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
+    lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
+    with np.errstate(over="ignore", invalid="ignore"):
         total = float(x[net.dag.outputs].sum())  # no path has more than all of them
     return y, mass, safe and not lost and stays_in_range(y) and total <= float(np.finfo(x.dtype).max) / 4
 
@@ -317,8 +314,7 @@ def meet(net: BlockNetwork, other: BlockNetwork, x: Array) -> tuple[Array, bool]
     dag = _flat(net)
     a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
     out = np.ascontiguousarray(x)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, a, b, *out)
+    lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, a, b, *out)
     return out, not lost and stays_in_range(out.ravel())
 
 
@@ -329,8 +325,8 @@ def telescoped(net: BlockNetwork, other: BlockNetwork, x: Array, *, largest: boo
     dag = _flat(net)
     a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
     out = np.ascontiguousarray(x)
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        lost = numba_pairs.telescoped(dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, a, b, *out, largest)
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation)
+    lost = numba_pairs.telescoped(*graph, a, b, *out, largest)
     return out, not lost and stays_in_range(out.ravel())
 
 
@@ -364,9 +360,9 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
         return x[None, wanted], bool(finite)
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tiles = -(-len(rows) // kernels.width(w))
-    with _threads(dag.n_edges * len(rows)) as n:
-        if n > 1:
-            finite = kernels.evaluate_parallel(min(n, tiles), *graph, rows, inputs, wanted, out)
-        else:
-            finite = kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out)
+    finite = _threaded(
+        dag.n_edges * len(rows),
+        lambda n: kernels.evaluate_parallel(min(n, tiles), *graph, rows, inputs, wanted, out),
+        lambda: kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out),
+    )
     return out, bool(finite)

@@ -38,14 +38,20 @@ __all__ = [
 PACKAGES = ("pathgraph", "numpy", "scipy", "networkx", "numba")
 
 
-def seconds(function: Callable[[], Any]) -> float:
+Variant = Callable[[], Any] | tuple[Callable[[], Any], Callable[[Any], Any]]
+"""What is timed: a function without arguments; or one that makes its argument, untimed, and one that takes it."""
+
+
+def seconds(variant: Variant) -> float:
     """The wall time of one call, with the garbage of what came before collected and the collector off."""
+    prepare, function = variant if isinstance(variant, tuple) else (tuple, lambda _: variant())
+    argument = prepare()
     gc.collect()
     was_on = gc.isenabled()
     gc.disable()
     try:
         start = time.perf_counter()
-        result = function()
+        result = function(argument)
         stop = time.perf_counter()
     finally:
         if was_on:
@@ -55,13 +61,13 @@ def seconds(function: Callable[[], Any]) -> float:
 
 
 def interleaved(
-    variants: Mapping[str, Callable[[], Any]], repeats: int, *, warm_up: bool = True, seed: int = 0
+    variants: Mapping[str, Variant], repeats: int, *, warm_up: bool = True, seed: int = 0
 ) -> dict[str, list[float]]:
     """Time the variants in turn, each once a round, in another order each round.
 
     Parameters
     ----------
-    variants : mapping from name to callable
+    variants : mapping from name to `Variant`
     repeats : int
         Rounds that count.
     warm_up : bool
@@ -77,8 +83,8 @@ def interleaved(
     if repeats < 1 or not variants:
         raise ValueError(f"needed at least one variant and one repeat, got {len(variants)} and {repeats}")
     if warm_up:
-        for function in variants.values():
-            function()
+        for variant in variants.values():
+            seconds(variant)
     orders, taken = random.Random(seed), {name: [] for name in variants}
     for _ in range(repeats):
         for name in orders.sample(list(variants), len(variants)):

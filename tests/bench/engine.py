@@ -1,0 +1,216 @@
+"""How fast the compiled back end sweeps and evaluates: ``python -m tests.bench.engine [--json FILE] [--quick]``.
+
+Peers, each at its best and on the same numbers: one ``scipy.sparse`` CSR matrix-vector product with as many
+non-zeros, a matrix product of the BLAS, and the read bandwidth of the memory. On one thread, except where two are
+compared. Each call of a sweep gets parameters that were drawn just before it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import numba
+import numpy as np
+from scipy.sparse import csr_array
+
+import pathgraph as pg
+from pathgraph.pathsum import engine
+from pathgraph.pathsum.blocks import CONSTANT
+from tests.bench import measure
+
+Fresh = Callable[[], Any]
+
+
+class Parameters:
+    """Networks of one architecture with ever new parameters, and the matrices with the same non-zeros."""
+
+    def __init__(self, net: pg.Network) -> None:
+        graph = net.architecture
+        self.net, self.random = net, np.random.default_rng(1)
+        self.matrix = csr_array((net.values, graph.antecedent, graph.start), shape=(graph.n_nodes,) * 2)
+        self.x = self.random.random(graph.n_nodes)
+
+    def network(self) -> pg.Network:
+        """New parameters of the size of the old ones."""
+        signs = self.random.choice([-1.0, 1.0], size=1024)
+        return self.net.map_values(lambda w: w * np.resize(signs, len(w)))
+
+    def product(self) -> csr_array:
+        """The matrix with new parameters."""
+        values = self.network().values
+        return csr_array((values, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
+
+
+def perceptron(width: int, n_layers: int, seed: int = 0) -> pg.Network:
+    """Dense layers of one width, without biases."""
+    random = np.random.default_rng(seed)
+    return pg.from_weights([random.normal(scale=width**-0.5, size=(width, width)) for _ in range(n_layers)])
+
+
+def random_dag(n_nodes: int, n_edges: int, n_inputs: int = 1000, seed: int = 0) -> pg.Network:
+    """Neurons that read as many antecedents each, drawn uniformly among all earlier neurons."""
+    random = np.random.default_rng(seed)
+    fan_in = n_edges // (n_nodes - n_inputs)
+    targets = np.repeat(np.arange(n_inputs, n_nodes), fan_in)
+    sources = np.floor(random.random(len(targets)) * targets).astype(np.int64)
+    pairs = np.unique(targets * n_nodes + sources)  # edges are simple
+    weights = random.normal(scale=fan_in**-0.5, size=len(pairs))
+    return pg.from_arrays(pairs % n_nodes, weights, targets=pairs // n_nodes, activation="relu")
+
+
+def against_csr(
+    title: str, net: pg.Network, repeats: int, results: dict[str, Any], **more: Callable[[Any], Any]
+) -> None:
+    """Path-norms against a matrix-vector product, and whatever else is done to the networks."""
+    source = Parameters(net)
+    variants: dict[str, Any] = {
+        "csr": (source.product, lambda matrix: matrix @ source.x),
+        "path_norm": (source.network, pg.path_norm),
+    } | {name: (source.network, function) for name, function in more.items()}
+    found = measure.interleaved(variants, repeats)
+    measure.report(f"{title}: {net.architecture.n_edges} edges", found)
+    results[title] = found
+
+
+@numba.njit(fastmath={"reassoc", "nsz"})
+def _total(x):  # type: ignore[no-untyped-def]
+    total = 0.0
+    for value in x:
+        total += value
+    return total
+
+
+def bandwidth(net: pg.Network, repeats: int, results: dict[str, Any]) -> None:
+    """The path-norm of a network larger than the caches, and a sum over an array of the size of its parameters."""
+    source = Parameters(net)
+    found = measure.interleaved(
+        {"read": (lambda: source.network().values, _total), "path_norm": (source.network, pg.path_norm)}, repeats
+    )
+    measure.report(f"memory: {net.architecture.n_edges} edges", found)
+    rate = 8 * net.architecture.n_edges / measure.median(found["read"]) / 1e9
+    share = measure.median(found["read"]) / measure.median(found["path_norm"])
+    print(f"  read bandwidth {rate:.1f} GB/s; the path-norm reaches {100 * share:.0f} % of it")
+    results["memory"] = found | {"GB/s": rate, "share": share}
+
+
+def batches(
+    title: str, net: pg.Network, peer: dict[str, Callable[[], Any]], repeats: int, results: dict[str, Any]
+) -> None:
+    """A batch of 256 inputs, against the same inputs one at a time (their first 16) and against `peer`."""
+    rows = np.random.default_rng(2).normal(size=(256, len(net.inputs)))
+    found = measure.interleaved(
+        {"batch of 256": lambda: net(rows), "16 one at a time": lambda: [net(row) for row in rows[:16]]} | peer, repeats
+    )
+    measure.report(f"{title}: {net.architecture.n_edges} edges", found)
+    gain = 16 * measure.median(found["16 one at a time"]) / measure.median(found["batch of 256"])
+    print(f"  per input, the batch is {gain:.1f} times as fast as one at a time")
+    results[title] = found | {"gain": gain}
+
+
+def layers_by_blas(net: pg.Network, width: int) -> Callable[[], Any]:
+    """The matrix products and ReLUs of a perceptron on a batch, by NumPy, samples last as BLAS likes it best."""
+    matrices = net.values.reshape(-1, width, width)
+    x = np.random.default_rng(3).normal(size=(width, 256))
+
+    def run() -> Any:
+        y = x
+        for matrix in matrices[:-1]:
+            y = np.maximum(matrix @ y, 0)
+        return matrices[-1] @ y
+
+    return run
+
+
+def sizes(largest: int, repeats: int, results: dict[str, Any]) -> None:
+    """The time of a path-norm against the number of edges, dense layers and random graphs."""
+    dense, scattered = {}, {}
+    for n_edges in [n for k in (4, 5, 6, 7) for n in (10**k, 3 * 10**k) if n <= largest]:
+        width = int((n_edges / 4) ** 0.5)
+        nets = {"dense": perceptron(width, 4), "random": random_dag(n_edges // 10, n_edges, max(10, n_edges // 1000))}
+        for name, net in nets.items():
+            assert engine.refusal(net) is None
+            taken = measure.interleaved({name: lambda net=net: pg.path_norm(net, backend="numba")}, repeats)[name]
+            (dense if name == "dense" else scattered)[net.architecture.n_edges] = measure.median(taken)
+        print(
+            f"  {n_edges:>9} edges: {min(dense[max(dense)], 9):.6f} s dense, {scattered[max(scattered)]:.6f} s random"
+        )
+    results["sizes"] = {"dense": dense, "random": scattered}
+
+
+def threads(net: pg.Network, repeats: int, results: dict[str, Any]) -> None:
+    """The same path-norm on one thread and on two; the numbers must have the same bits."""
+
+    def on(n: int) -> Callable[[pg.Network], Any]:
+        def run(net: pg.Network) -> Any:
+            numba.set_num_threads(n)
+            return pg.path_norm(net)
+
+        return run
+
+    source = Parameters(net)
+    n = min(2, numba.config.NUMBA_NUM_THREADS)
+    assert on(1)(net) == on(n)(net)
+    found = measure.interleaved(
+        {"one thread": (source.network, on(1)), f"{n} threads": (source.network, on(n))}, repeats
+    )
+    numba.set_num_threads(1)
+    measure.report(f"threads: {net.architecture.n_edges} edges", found)
+    results["threads"] = found
+
+
+def marginals(net: pg.Network, repeats: int, results: dict[str, Any], title: str) -> None:
+    """One forward sweep; and a forward and a backward sweep with the mass of every edge."""
+    source = Parameters(net)
+
+    def start() -> Any:
+        x = np.zeros(net.dag.size)
+        x[CONSTANT] = x[net.dag.inputs] = 1
+        return x
+
+    found = measure.interleaved(
+        {
+            "forward": (source.network, lambda net: engine.power_sums(net, 1, start())),
+            "forward and marginals": (source.network, lambda net: engine.power_marginals(net, 1, start())),
+        },
+        repeats,
+    )
+    measure.report(f"{title}: {net.architecture.n_edges} edges", found)
+    results[title] = found
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run it."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", metavar="FILE", help="write the results there")
+    parser.add_argument("--repeats", type=int, default=15)
+    parser.add_argument("--quick", action="store_true", help="a tenth of the size")
+    chosen = parser.parse_args(arguments)
+    numba.set_num_threads(1)
+    repeats, size = chosen.repeats, 10 if chosen.quick else 1
+    results: dict[str, Any] = {}
+    dense = perceptron(500 if size == 1 else 160, 4)
+    scattered = random_dag(100_000 // size, 1_000_000 // size)
+    wide = perceptron(1600 if size == 1 else 500, 4)
+    powers = {f"path_norm q={q}": lambda net, q=q: pg.path_norm(net, q) for q in (2, 4)}
+    against_csr("dense layers", dense, repeats, results, **powers)
+    against_csr("random graph", scattered, repeats, results, **powers)
+    against_csr("1000 levels of 32 neurons", perceptron(32, 1000 // size), repeats, results, **powers)
+    bandwidth(wide, repeats, results)
+    threads(wide, repeats, results)
+    marginals(dense, repeats, results, "marginals, dense layers")
+    marginals(scattered, repeats, results, "marginals, random graph")
+    batches("batch, random graph", scattered, {}, max(3, repeats // 3), results)
+    width = dense.dag.outputs.size
+    batches("batch, dense layers", dense, {"BLAS": layers_by_blas(dense, width)}, repeats, results)
+    print("cost against size")
+    sizes(30_000_000 // size, 5, results)
+    if chosen.json:
+        measure.write_json(chosen.json, results)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
