@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+BENCH_ARGS ?=
 VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
 PY = $(VENV)/bin/python
@@ -16,7 +17,7 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test lint format types doctest docs wheel-check clean
+.PHONY: help verify test lint format types doctest docs bench wheel-check clean
 
 help:
 	@printf '%s\n' \
@@ -26,7 +27,8 @@ help:
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
 	  'make docs         build the documentation into docs/_build/html, warnings are errors' \
-	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
+	  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
+  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
 	  'make clean        remove the environment and everything that was built'
 
 # ---- environment: a stamp per set of requirements, renewed when pyproject.toml changes --------------------------------
@@ -91,6 +93,12 @@ docs: $(VENV)/.stamp-dev
 	@rm -rf docs/_build
 	$(PY) -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(PY) docs/check_build.py docs/_build/html
+
+bench: $(VENV)/.stamp-test
+	$(SAY) 'bench: speed and memory, medians of variants that take turns'
+	@mkdir -p build/bench
+	$(PY) -m tests.bench.engine --json build/bench/engine.json $(BENCH_ARGS)
+	$(PY) -m tests.bench.construction --json build/bench/construction.json $(BENCH_ARGS)
 
 wheel-check: $(VENV)/.stamp-pip
 	$(SAY) 'wheel-check: building the wheel'
