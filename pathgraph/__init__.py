@@ -33,6 +33,7 @@ from pathgraph.errors import (
     RescalingError,
     UnsupportedOperatorError,
 )
+from pathgraph.generalization import generalization_bound
 from pathgraph.geometry.conservation import (
     ConservationReport,
     ConservedQuantities,
@@ -65,6 +66,8 @@ from pathgraph.path_sums import (
 from pathgraph.paths import heaviest_path, sample_paths
 from pathgraph.pathsum import semirings
 from pathgraph.pathsum.semirings import Semiring
+from pathgraph.peeling import PeelingConstants, peeling_constants
+from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 __all__ = [
@@ -73,10 +76,13 @@ __all__ = [
     "Bound",
     "ConservationReport",
     "ConservedQuantities",
+    "EarlierBound",
     "Equivalence",
     "FileFormatError",
     "FunctionalDimension",
+    "GeneralizationBound",
     "GraphError",
+    "MarginBound",
     "Network",
     "NormalForm",
     "ParameterError",
@@ -84,10 +90,12 @@ __all__ = [
     "PathLifting",
     "PathNormOverflowError",
     "PathgraphError",
+    "PeelingConstants",
     "RangeError",
     "RescalingError",
     "Semiring",
     "SignFlipMasses",
+    "Stratum",
     "UnsupportedOperatorError",
     "balance",
     "check_conservation",
@@ -99,6 +107,7 @@ __all__ = [
     "from_networkx",
     "from_weights",
     "functional_dimension",
+    "generalization_bound",
     "generic_rank",
     "heaviest_path",
     "input_lipschitz",
@@ -116,6 +125,7 @@ __all__ = [
     "path_marginals",
     "path_norm",
     "path_sum",
+    "peeling_constants",
     "random_rescaling",
     "rescale",
     "sample_paths",

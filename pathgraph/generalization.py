@@ -1,0 +1,321 @@
+r"""Generalisation bounds by the path-norm, with every constant on the table.
+
+For a sample of n independent pairs, a loss that is L-Lipschitz in the Euclidean norm of the outputs, and any estimator
+whose path-norm is at most r, r being **fixed before the data are seen**,
+
+.. math:: \mathbb E\big[\text{risk} - \text{empirical risk}\big] \le \frac{4\sigma}{n} L C r ,
+   \qquad \sigma^2 = \mathbb E \max\Big(n, \max_u \sum_i (X_i)_u^2\Big) ,
+
+where C depends on the structure (`pathgraph.peeling`), and where "n," is left out if there are no biases. The 4 is 2
+for the symmetrisation, :math:`\sqrt 2` for the contraction of vectors, :math:`\sqrt 2` for the exponential moments.
+
+A trained network has the path-norm that it has, which no one knew before. The statement for it is the *stratified* one:
+with high probability, for all networks at once, and for losses with values in [0, 1]. The norm is rounded up to a
+geometric grid, whose cells share the confidence. For the top-1 error the margin may be chosen after training, too: only
+the ratio of norm and margin enters, so that one grid serves for both.
+
+The theorem itself cannot be refuted by examples; the checks hold its parts against exact enumeration. The bounds are
+evaluated in floats and do not enclose their round-off, a few units relative to the fan-ins.
+
+Sources: arXiv 2310.01225, Theorem 3.1; the constant of the margin, stages and strata are derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pathgraph.arguments import Inputs, half_widths, natural
+from pathgraph.errors import GraphError, ParameterError, RangeError
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.norms import log_path_norm, operator_norm_product
+from pathgraph.peeling import PeelingConstant, PeelingConstants, peeling_constants
+from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
+from pathgraph.scalars import Array
+
+__all__ = ["generalization_bound"]
+
+SQRT2 = math.sqrt(2)
+LOSSES = {"cross-entropy": SQRT2, "margin": SQRT2}
+"""Lipschitz constants, in the Euclidean norm of the outputs: of the cross-entropy of the softmax, and of the margin."""
+
+
+def generalization_bound(
+    net: Network | Architecture | PeelingConstants,
+    n_samples: int | None = None,
+    *,
+    loss: str | float = "cross-entropy",
+    radius: float | None = None,
+    inputs: Inputs | None = None,
+    data: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    depth: int | None = None,
+    constant: PeelingConstant | None = None,
+    delta: float = 0.05,
+    ratio: float = 1.1,
+) -> GeneralizationBound:
+    r"""The path-norm generalisation bound of a network, or of an architecture and a radius.
+
+    Parameters
+    ----------
+    net : Network, Architecture or PeelingConstants
+        Anything but a network needs `radius`.
+    n_samples : int, optional
+        n; the number of rows of `data` by default.
+    loss : {"cross-entropy", "margin"} or number
+        The loss, or its Lipschitz constant L in the Euclidean norm of the outputs. With `labels`, the margin.
+    radius : number, optional
+        r, fixed before the data; the path-norm of the network by default. Must not be less than it.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Bounds on the absolute values of the inputs, ones by default: then :math:`\sigma = \sqrt n \max(1, B)`.
+    data : array_like, shape (n, n_inputs), optional
+        The training inputs: sigma is then that of the sample.
+    labels : array_like of int, shape (n,), optional
+        The classes of the data, as indices of outputs: gives `margins`, at the quantiles e, 2e/3 + 1/3, (e + 1)/2,
+        e/3 + 2/3 and 1 of the training margins, e being the training error.
+    depth : int, optional
+        As in `peeling_constants`.
+    constant : {"staged", "theorem", "sharpened"}, optional
+        "staged" by default, or the theorem's if `net` is plain numbers.
+    delta : number in (0, 1)
+        The probability that a stratified statement fails.
+    ratio : number > 1
+        Of the grid of radii.
+
+    Returns
+    -------
+    GeneralizationBound
+
+    Raises
+    ------
+    ParameterError
+        On arguments out of range, a radius below the path-norm, data without rows, labels that are no classes.
+
+    Notes
+    -----
+    The stratified statement, for the networks in the cell :math:`r_{k-1} < \|\Phi\|_1 \le r_k`, is McDiarmid's
+    inequality and symmetrisation with the share :math:`\delta w_k` of the confidence. Any cell above the norm will do, so
+    that the best is taken. For the margins the statement is applied to the ramp loss at margin 1 of the network divided
+    by :math:`\gamma`, whose path-norm is :math:`\|\Phi\|_1/\gamma`: so it holds for all margins at once.
+
+    References
+    ----------
+    arXiv 2310.01225, Theorem 3.1; the margin's :math:`\sqrt 2`, stages and strata are derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)
+    >>> bound = pg.generalization_bound(net, 400, loss=1, constant="theorem")
+    >>> bound.constants.moments("theorem"), bound.sigma, bound.radius_given
+    (Fraction(54, 1), 20.0, False)
+    >>> round(bound.gap / (4 * 20 / 400 * bound.C * 7), 12)
+    1.0
+    """
+    constants = net if isinstance(net, PeelingConstants) else peeling_constants(net, depth=depth)
+    network = net if isinstance(net, Network) else None
+    if network is not None:
+        require_numbers(network, "generalization_bound")
+    if constant is None:
+        constant = "theorem" if constants.stages is None else "staged"
+    delta, ratio = _number(delta, "delta", 0, 1), _number(ratio, "ratio", 1)
+    lipschitz = SQRT2 if labels is not None else _loss_constant(loss)
+    samples, n = _sample(constants, data, n_samples)
+    sigma = _sigma(net, constants, samples, n, inputs)
+    norm, r = _radii(network, radius)
+    scale = 4 * sigma * constants.value(constant) / n
+    grid = _Grid(scale, n, delta, math.log(ratio), samples is not None)
+    bound = GeneralizationBound(
+        constants=constants,
+        constant=constant,
+        C=constants.value(constant),
+        n_samples=n,
+        sigma=sigma,
+        sigma_from_data=samples is not None,
+        loss="margin" if labels is not None else loss if isinstance(loss, str) else "given",
+        lipschitz=lipschitz,
+        log_path_norm=norm,
+        log_radius=r,
+        radius_given=radius is not None,
+        first_factor=scale,
+        gap=times(scale * lipschitz, r),
+        delta=delta,
+        ratio=ratio,
+        stratum=grid.stratum(r, lipschitz),
+        margins=(),
+        earlier=(),
+    )
+    margins = () if labels is None else _margin_bounds(network, samples, labels, grid, scale, r)
+    return replace(bound, margins=margins, earlier=_earlier(network, bound))
+
+
+# -- the pieces -----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The strata: radii that are powers of a ratio, with shares of the confidence."""
+
+    scale: float
+    n: int
+    delta: float
+    log_ratio: float
+    from_data: bool
+
+    def stratum(self, log_radius: float, lipschitz: float) -> Stratum:
+        """The best of some cells above a radius: of its own, and of larger ones with a larger share."""
+        k = math.ceil(log_radius / self.log_ratio) if log_radius > -math.inf else -(10**6)
+        k += k * self.log_ratio < log_radius  # a rounded quotient must not round the radius down
+        cells = [self._cell(k, lipschitz)]
+        while k < 0:
+            k = -(-k // 2)
+            cells.append(self._cell(k, lipschitz))
+        return min(cells, key=lambda cell: cell.gap)
+
+    def _cell(self, k: int, lipschitz: float) -> Stratum:
+        weight = 2 / (3 * (abs(k) + 1) * (abs(k) + 2))
+        confidence = math.log(1 / self.delta) - math.log(weight)
+        deviation = math.sqrt(confidence / (2 * self.n))
+        if self.from_data:
+            deviation = 3 * math.sqrt((math.log(2) + confidence) / (2 * self.n))
+        top = k * self.log_ratio
+        return Stratum(exponential(top), k, weight, times(self.scale * lipschitz, top), deviation)
+
+
+def _margin_bounds(
+    net: Network | None, samples: Array | None, labels: ArrayLike, grid: _Grid, scale: float, log_norm: float
+) -> tuple[MarginBound, ...]:
+    if net is None or samples is None:
+        raise ParameterError("labels: margins need a network and data=")
+    if len(net.outputs) < 2:
+        raise ParameterError(f"labels: a margin needs at least two outputs, got {len(net.outputs)}")
+    classes = np.asarray(labels)
+    if classes.shape != (len(samples),) or classes.dtype.kind not in "iu":
+        raise ParameterError(f"labels: needed {len(samples)} integers, got shape {classes.shape} of {classes.dtype}")
+    for row in np.flatnonzero((classes < 0) | (classes >= len(net.outputs)))[:1].tolist():
+        raise ParameterError(f"labels: needed indices of the {len(net.outputs)} outputs, got {classes[row]} at {row}")
+    scores = np.asarray((net if net.scalars == "float" else net.to_float())(samples), dtype=np.float64)
+    own = scores[np.arange(len(scores)), classes]
+    scores[np.arange(len(scores)), classes] = -np.inf
+    margins = np.sort(own - scores.max(axis=1))
+    positive = margins[margins > 0]
+    error = 1 - len(positive) / len(margins)
+    found = []
+    for level in (error, 2 * error / 3 + 1 / 3, (error + 1) / 2, error / 3 + 2 / 3, 1.0):
+        if len(positive):
+            at = min(math.ceil(level * len(margins)), len(margins) - 1)
+            margin = float(max(margins[at], positive[0]))
+            below = float((margins < margin).mean())
+            relative = log_norm - math.log(margin)
+            complexity = times(scale * SQRT2, relative)
+            found.append(MarginBound(level, margin, below, complexity, grid.stratum(relative, SQRT2)))
+    return tuple(found)
+
+
+def _earlier(net: Network | None, bound: GeneralizationBound) -> tuple[EarlierBound, ...]:
+    """Orders of three earlier bounds."""
+    shape = bound.constants
+    scale = bound.lipschitz * bound.sigma / bound.n_samples
+    inputs, depth, r = math.log(shape.n_inputs), shape.depth, bound.log_radius
+    no_bias: tuple[str, ...] = () if not shape.biases else ("no biases",)
+    scalar: tuple[str, ...] = () if shape.n_outputs == 1 else ("one output",)
+    product: float | None = None
+    layered: tuple[str, ...] = ("a multilayer perceptron",)
+    if net is not None:
+        try:
+            product, layered = float(operator_norm_product(net, 1, 1)), ()
+        except RangeError:
+            product, layered = math.inf, ()
+        except GraphError:
+            pass
+    return (
+        EarlierBound(
+            "Neyshabur et al. 2015",
+            "arXiv:1503.00036",
+            "2^D |Phi|_1 sqrt(log d_in)",
+            times(scale * math.sqrt(inputs), r + depth * math.log(2)),
+            no_bias + scalar,
+        ),
+        EarlierBound(
+            "Golowich et al. 2018",
+            "arXiv:1712.06541",
+            "prod |M_l|_{1,inf} sqrt(D + log d_in)",
+            None if product is None else scale * math.sqrt(depth + inputs) * product,
+            layered + no_bias + scalar,
+        ),
+        EarlierBound(
+            "Barron and Klusowski 2019",
+            "arXiv:1902.00800",
+            "|Phi|_1 sqrt(D + log d_in)",
+            times(scale * math.sqrt(depth + inputs), r),
+            layered + no_bias + scalar,
+        ),
+    )
+
+
+def _sample(constants: PeelingConstants, data: Any, n_samples: Any) -> tuple[Array | None, int]:
+    if data is None:
+        if n_samples is None or natural(n_samples, "n_samples") == 0:
+            raise ParameterError(f"n_samples: needed an integer >= 1, or data=, got {n_samples!r}")
+        return None, int(n_samples)
+    try:
+        samples = np.array(data, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"data: needed numbers of shape (n, {constants.n_inputs})") from None
+    if samples.ndim != 2 or samples.shape[1] != constants.n_inputs or not len(samples):
+        raise ParameterError(f"data: needed shape (n, {constants.n_inputs}) with n >= 1, got {samples.shape}")
+    if not np.isfinite(samples).all():
+        raise ParameterError("data: needed finite numbers, got NaN or infinities")
+    if n_samples is not None and natural(n_samples, "n_samples") != len(samples):
+        raise ParameterError(f"n_samples: data has {len(samples)} rows, got {n_samples}")
+    return samples, len(samples)
+
+
+def _sigma(net: Any, constants: PeelingConstants, samples: Array | None, n: int, inputs: Any) -> float:
+    if samples is not None:
+        if inputs is not None:
+            raise ParameterError("inputs: with data= sigma comes from the data; leave inputs out")
+        lengths = [math.hypot(*column) for column in samples.T.tolist()]
+        return max(*lengths, math.sqrt(n) if constants.biases else 0.0, np.finfo(float).tiny)
+    if isinstance(net, Network):
+        largest = float(half_widths(net, inputs).max())
+    else:
+        largest = _number(1.0 if inputs is None else inputs, "inputs", 0, closed=True)
+    return math.sqrt(n) * (max(1.0, largest) if constants.biases else largest)
+
+
+def _radii(net: Network | None, radius: Any) -> tuple[float, float]:
+    given = None if radius is None else math.log(_number(radius, "radius", 0))
+    if net is None:
+        if given is None:
+            raise ParameterError("radius: needed a bound r on the path-norm, since there is no network to take it from")
+        return given, given
+    norm = float(log_path_norm(net))
+    # The two logarithms are rounded: a radius equal to the norm must pass.
+    if given is not None and given < norm - 1e-9 * max(1.0, abs(norm)):
+        raise ParameterError(f"radius: needed at least the path-norm, exp({norm:.6g}), got {radius!r}")
+    return norm, norm if given is None else max(given, norm)
+
+
+def _loss_constant(loss: Any) -> float:
+    if isinstance(loss, str) and loss in LOSSES:
+        return LOSSES[loss]
+    if isinstance(loss, str):
+        raise ParameterError(
+            f"loss: needed one of {', '.join(map(repr, LOSSES))} or a Lipschitz constant, got {loss!r}"
+        )
+    return _number(loss, "loss", 0)
+
+
+def _number(value: Any, name: str, low: float, high: float = math.inf, *, closed: bool = False) -> float:
+    """A finite number in (low, high), or in [low, high) if `closed`."""
+    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
+    if not is_number or not (low <= value if closed else low < value) or not value < high:
+        raise ParameterError(f"{name}: needed a number in {'[' if closed else '('}{low}, {high}), got {value!r}")
+    return float(value)

@@ -1,0 +1,329 @@
+r"""What the structure of a network costs in a generalisation bound: the constants of peeling.
+
+The path-norm bounds how much a network can correlate with random signs. After normalisation every hidden neuron has
+incoming weights and a bias of :math:`\ell^1`-norm at most 1, and the neurons are peeled off from the outputs to the
+inputs: for a convex non-decreasing :math:`G \ge 0` and independent signs,
+
+.. math:: \mathbb E \sup_{\theta, u} G\Big(\Big|\sum_i \varepsilon_i u(\theta, x_i)\Big|\Big) \le
+   a \; \mathbb E \max_w G\Big(\Big|\sum_i \varepsilon_i w(\theta, x_i)\Big|\Big) ,
+
+u among the neurons peeled and w among their antecedents, where a counts 1 for what passes unchanged, 2 for ReLU
+neurons and 2K for each type (k, in-degree K) of k-max-pools. What is left are 2 exponential moments, for the two signs,
+of each input, the constant behind the biases included, and for each output. Their number M gives
+
+.. math:: \mathbb E \sup_{\|\Phi(\theta)\|_1 \le r} \sum_{i,v} \varepsilon_{i,v} R_\theta(x_i)_v
+   \le \sqrt 2\,\sigma C r,
+   \qquad C = \sqrt{\log M} .
+
+M is rational, and kept so. This module computes it in several ways, and nothing that depends on data.
+
+Sources: arXiv 2310.01225, Theorem 3.1, for `PeelingConstants.theorem` and Remark 3.1 for `PeelingConstants.sharpened`;
+when these hold with other depths, and `PeelingConstants.staged`, are derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import numpy as np
+
+from pathgraph.arguments import natural
+from pathgraph.errors import GraphError, ParameterError
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import Network
+from pathgraph.pathsum.blocks import POOL, RELU, BlockDag, Node
+from pathgraph.scalars import Array
+
+__all__ = ["PeelingConstant", "PeelingConstants", "peeling_constants"]
+
+PeelingConstant = Literal["staged", "theorem", "sharpened"]
+
+
+@dataclass(frozen=True)
+class PeelingConstants:
+    r"""The structural constants of a generalisation bound; made by `peeling_constants`, or from plain numbers.
+
+    Attributes
+    ----------
+    depth : int
+        D, in the convention of the caller: edges on the longest path; 1 + the number of ReLU and pool neurons on a path
+        (`collapsed_depth`); or the depth in a network's name.
+    n_inputs, n_outputs : int
+    pool_size : int
+        K, the largest in-degree of a pool; 1 if there is none.
+    pool_types : int
+        P, the number of distinct pairs (k, in-degree) of pools.
+    pool_layers : int
+        M of the sharpened constant: the largest number of pools on a path.
+    biases : bool
+        Whether there are biases: then the constant counts as one more input, which is 1.
+    stages : tuple of int, optional
+        The factor of each stage of peeling, from the inputs on; None if only plain numbers are known.
+
+    Notes
+    -----
+    A **stage** is the set of ReLU and pool neurons that have equally many such neurons before them, on the longest
+    path. Its factor is 2 if it holds ReLUs, plus 2K for each type of its pools, plus 1 if what comes before it is
+    used after it, or at an identity neuron beside it. Identity neurons cost nothing. The product over the stages
+    replaces the geometric sum of the theorem, on any DAG.
+
+    References
+    ----------
+    arXiv 2310.01225; `stages` is derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> resnet18 = pg.PeelingConstants(18, 150528, 1000, pool_size=9, pool_types=1, pool_layers=1)
+    >>> f"{resnet18.theorem:.5f} {resnet18.sharpened:.5f}"
+    '9.39499 6.38764'
+    """
+
+    depth: int
+    n_inputs: int
+    n_outputs: int
+    pool_size: int = 1
+    pool_types: int = 0
+    pool_layers: int = 0
+    biases: bool = True
+    stages: tuple[int, ...] | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("depth", 0), ("n_inputs", 1), ("n_outputs", 1), ("pool_size", 1)):
+            if natural(getattr(self, name), name) < least:
+                raise ParameterError(f"{name}: needed an integer >= {least}, got {getattr(self, name)}")
+        natural(self.pool_types, "pool_types")
+        natural(self.pool_layers, "pool_layers")
+        if self.pool_size > 1 and not self.pool_types:
+            raise ParameterError(f"pool_types: pools of size {self.pool_size} have at least one type, got 0")
+        if not isinstance(self.biases, bool):
+            raise ParameterError(f"biases: needed True or False, got {self.biases!r}")
+        if self.stages is not None and not all(natural(a, "stages") >= 1 for a in self.stages):
+            raise ParameterError(f"stages: needed factors >= 1, got {self.stages}")
+
+    @property
+    def coordinates(self) -> int:
+        """The inputs, and the constant if there are biases."""
+        return self.n_inputs + self.biases
+
+    def moments(self, constant: PeelingConstant) -> Fraction:
+        r"""M, exactly: the number of exponential moments, :math:`C^2 = \log M`.
+
+        Parameters
+        ----------
+        constant : {"staged", "theorem", "sharpened"}
+
+        Raises
+        ------
+        ParameterError
+            On an unknown name, and if the stages are unknown.
+        """
+        ends = self.coordinates * self.n_outputs
+        if constant == "theorem":
+            factor = 3 + 2 * self.pool_types
+            return Fraction((factor * self.pool_size) ** self.depth * factor * ends, 1 + self.pool_types)
+        if constant == "sharpened":
+            return Fraction(3**self.depth * self.pool_size**self.pool_layers * ends)
+        if constant != "staged":
+            raise ParameterError(f"constant: needed 'staged', 'theorem' or 'sharpened', got {constant!r}")
+        if self.stages is None:
+            raise ParameterError("constant: 'staged' needs the stages of a network, and here are plain numbers")
+        return Fraction(math.prod(self.stages) * 2 * ends)
+
+    def value(self, constant: PeelingConstant) -> float:
+        """C, by one of the names of `moments`."""
+        moments = self.moments(constant)
+        return math.sqrt(math.log(moments.numerator) - math.log(moments.denominator))
+
+    @property
+    def theorem(self) -> float:
+        r"""C of the theorem: :math:`C^2 = D \log((3+2P)K) + \log(\frac{3+2P}{1+P}(d_{in}+1)d_{out})`."""
+        return self.value("theorem")
+
+    @property
+    def sharpened(self) -> float:
+        r"""C of the remark: :math:`C^2 = D \log 3 + M \log K + \log((d_{in}+1)d_{out})`; see `is_proved`."""
+        return self.value("sharpened")
+
+    @property
+    def staged(self) -> float:
+        r"""C by stages: :math:`C^2 = \sum_l \log a_l + \log(2(d_{in}+1)d_{out})`."""
+        return self.value("staged")
+
+    @property
+    def collapsed_depth(self) -> int | None:
+        """The depth without identity neurons: 1 + the number of stages; None if these are unknown."""
+        return None if self.stages is None else 1 + len(self.stages)
+
+    def is_proved(self, constant: PeelingConstant) -> bool | None:
+        """Whether a constant is large enough to be valid, whatever its formula: not smaller than the staged one.
+
+        The sharpened constant need not be, if pools of several types stand at one depth; nor need the theorem's, with
+        the depth of a name. None if the stages are unknown.
+        """
+        return None if self.stages is None else self.moments(constant) >= self.moments("staged")
+
+    def first_factor(self, n_samples: int, half_width: float = 1, *, constant: PeelingConstant = "theorem") -> float:
+        r"""The factor :math:`4 \max(1, B) C / \sqrt n` of the bound, without the path-norm and the loss.
+
+        Parameters
+        ----------
+        n_samples : int
+        half_width : number
+            B, a bound on the absolute values of the inputs. The maximum is left out if there are no biases.
+        constant : {"theorem", "sharpened", "staged"}
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> shape = pg.PeelingConstants(18, 150528, 1000, pool_size=9, pool_types=1, pool_layers=1)
+        >>> round(shape.first_factor(1268355, 2.640000104904175), 5)
+        0.08809
+        """
+        if natural(n_samples, "n_samples") == 0:
+            raise ParameterError("n_samples: needed an integer >= 1, got 0")
+        is_number = isinstance(half_width, (int, float, Fraction, np.number)) and not isinstance(half_width, bool)
+        if not is_number or not 0 <= half_width < math.inf:
+            raise ParameterError(f"half_width: needed a finite number >= 0, got {half_width!r}")
+        reach = max(1.0, float(half_width)) if self.biases else float(half_width)
+        return 4 * reach * self.value(constant) / math.sqrt(n_samples)
+
+
+def peeling_constants(net: Network | Architecture, *, depth: int | None = None) -> PeelingConstants:
+    """The structural constants of a network: depth, pools, stages of peeling.
+
+    Parameters
+    ----------
+    net : Network or Architecture
+        Only the structure counts: zero weights are edges. Neurons on no path do not count.
+    depth : int, optional
+        Another depth for the constants of the theorem and of the remark, such as the one in a network's name; the
+        number of edges on the longest path by default. It changes nothing in the stages.
+
+    Returns
+    -------
+    PeelingConstants
+
+    Raises
+    ------
+    GraphError
+        If no path reaches an output.
+
+    Notes
+    -----
+    A pool is counted with all its antecedents, and its type with its in-degree: the contraction needs pools of equal
+    size. One pass over the edges.
+
+    References
+    ----------
+    arXiv 2310.01225; the stages are derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 2], [3, 4]], [[5, 6]], [[7]]])
+    >>> found = pg.peeling_constants(net)
+    >>> found.depth, found.stages, found.moments("staged"), found.moments("theorem")
+    (3, (2, 2), Fraction(16, 1), Fraction(162, 1))
+    """
+    if not isinstance(net, (Network, Architecture)):
+        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
+    if depth is not None and natural(depth, "depth") == 0:
+        raise ParameterError("depth: needed an integer >= 1, got 0")
+    structure = _Structure(net.dag)
+    types = {kind for stage in structure.pools for kind in stage}
+    return PeelingConstants(
+        depth=structure.depth if depth is None else depth,
+        n_inputs=len(net.dag.inputs),
+        n_outputs=len(net.dag.outputs),
+        pool_size=max((degree for _, degree in types), default=1),
+        pool_types=len(types),
+        pool_layers=structure.pool_layers,
+        biases=structure.biases,
+        stages=structure.stages(),
+    )
+
+
+class _Structure:
+    """Heights of the neurons, and what happens at each stage; one pass forward and one backward."""
+
+    def __init__(self, dag: BlockDag) -> None:
+        self.dag = dag
+        size = dag.size
+        self.activation = np.zeros(size, dtype=np.int64)
+        for node in dag.nodes:
+            self.activation[node.target] = node.activation
+        self.counted = np.isin(self.activation, (RELU, POOL))
+        pooled = self.activation == POOL
+        unit, place = np.ones(size, dtype=np.int64), np.arange(size)
+        lengths = {"edges": unit, "height": self.counted.astype(np.int64), "pools": pooled.astype(np.int64)}
+        longest = {name: np.full(size, -1, dtype=np.int64) for name in lengths}
+        for found in longest.values():
+            found[dag.inputs] = 0
+        for node in dag.nodes:
+            grows = np.zeros(size, dtype=bool)  # neurons without antecedents on paths are constants, of length 0
+            for tail, head in _edges(node, place):
+                reached = longest["edges"][tail] >= 0
+                grows[head[reached]] = True
+                for found in longest.values():
+                    np.maximum.at(found, head[reached], found[tail[reached]])
+            for found in longest.values():
+                for block in node.biases:
+                    found[block.target] = np.maximum(found[block.target], 0)
+            for name, found in longest.items():
+                found[grows] += lengths[name][grows]
+        useful = np.zeros(size, dtype=bool)
+        useful[dag.outputs] = True
+        for node in reversed(dag.nodes):
+            for tail, head in _edges(node, place):
+                useful[tail[useful[head]]] = True
+        self.live = useful & (longest["edges"] >= 0)
+        if not self.live[dag.outputs].any():
+            raise GraphError("net: no path reaches an output, so there is nothing to bound")
+        self.height = longest["height"]
+        self.depth = int(longest["edges"][dag.outputs].max())
+        self.pool_layers = int(longest["pools"][dag.outputs].max())
+        self.n_stages = int(self.height[dag.outputs].max())
+        self.pools: list[set[tuple[int, int]]] = [set() for _ in range(self.n_stages)]
+        for pool in (pool for node in dag.nodes for pool in node.pools):
+            for stage in set(self.height[pool.target[self.live[pool.target]]].tolist()) - {0}:
+                self.pools[stage - 1].add((pool.rank, pool.source.shape[1]))
+        biased = [place[block.target] for node in dag.nodes for block in node.biases]
+        self.biased = np.concatenate([np.empty(0, dtype=np.int64), *biased])
+        self.biased = self.biased[self.live[self.biased]]
+        self.biases = bool(len(self.biased))
+
+    def stages(self) -> tuple[int, ...]:
+        """The factor of each stage, from the inputs on."""
+        has_relu = np.zeros(self.n_stages + 2, dtype=bool)
+        has_relu[self.height[self.live & (self.activation == RELU)]] = True
+        used = self.height + ~self.counted  # where the antecedents of a neuron are used
+        used[self.dag.outputs] = self.n_stages + 1
+        place, change = np.arange(self.dag.size), np.zeros(self.n_stages + 3, dtype=np.int64)
+        for node in self.dag.nodes:
+            for tail, head in _edges(node, place):
+                lives = self.live[tail] & self.live[head]
+                first, last = self.height[tail[lives]] + 1, used[head[lives]]
+                wide = last > first
+                np.add.at(change, first[wide], 1)
+                np.subtract.at(change, last[wide], 1)
+        passes = np.cumsum(change) > 0
+        # The constant passes a stage as a ReLU where there is one; a biased pool leaves it at its own stage, too.
+        needed = used[self.biased] + (self.activation[self.biased] == POOL)
+        until = int(needed.max(initial=0))
+        passes[1:until] |= ~has_relu[1:until]
+        return tuple(
+            int(passes[stage]) + 2 * int(has_relu[stage]) + 2 * sum(degree for _, degree in self.pools[stage - 1])
+            for stage in range(1, self.n_stages + 1)
+        )
+
+
+def _edges(node: Node, place: Array) -> Iterator[tuple[Array, Array]]:
+    """Buffer positions of the two ends of the edges into a node, block by block."""
+    for block in node.blocks:
+        target, source, _ = block.pattern()
+        yield place[block.source][source], place[block.target][target]
