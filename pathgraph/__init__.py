@@ -33,6 +33,7 @@ from pathgraph.errors import (
     RescalingError,
     UnsupportedOperatorError,
 )
+from pathgraph.gaussians import ClosestGaussian, Gaussian, closest_gaussian, gaussian_kl
 from pathgraph.generalization import generalization_bound
 from pathgraph.geometry.conservation import (
     ConservationReport,
@@ -54,6 +55,7 @@ from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
+from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
 from pathgraph.path_sums import (
     SignFlipMasses,
     count_paths,
@@ -74,17 +76,20 @@ __all__ = [
     "Architecture",
     "BackendError",
     "Bound",
+    "ClosestGaussian",
     "ConservationReport",
     "ConservedQuantities",
     "EarlierBound",
     "Equivalence",
     "FileFormatError",
     "FunctionalDimension",
+    "Gaussian",
     "GeneralizationBound",
     "GraphError",
     "MarginBound",
     "Network",
     "NormalForm",
+    "PacBayesBound",
     "ParameterError",
     "PathCountError",
     "PathLifting",
@@ -99,6 +104,7 @@ __all__ = [
     "UnsupportedOperatorError",
     "balance",
     "check_conservation",
+    "closest_gaussian",
     "conserved_quantities",
     "count_paths",
     "depth",
@@ -107,10 +113,12 @@ __all__ = [
     "from_networkx",
     "from_weights",
     "functional_dimension",
+    "gaussian_kl",
     "generalization_bound",
     "generic_rank",
     "heaviest_path",
     "input_lipschitz",
+    "kl_inverse",
     "lifting_kernel",
     "lifting_rank",
     "load",
@@ -118,6 +126,7 @@ __all__ = [
     "node_marginals",
     "normalize",
     "operator_norm_product",
+    "pac_bayes_bound",
     "parameter_jacobian",
     "path_activations",
     "path_condition",

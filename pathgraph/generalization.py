@@ -100,9 +100,9 @@ def generalization_bound(
     Notes
     -----
     The stratified statement, for the networks in the cell :math:`r_{k-1} < \|\Phi\|_1 \le r_k`, is McDiarmid's
-    inequality and symmetrisation with the share :math:`\delta w_k` of the confidence. Any cell above the norm will do, so
-    that the best is taken. For the margins the statement is applied to the ramp loss at margin 1 of the network divided
-    by :math:`\gamma`, whose path-norm is :math:`\|\Phi\|_1/\gamma`: so it holds for all margins at once.
+    inequality and symmetrisation with the share :math:`\delta w_k` of the confidence. Any cell above the norm will do,
+    so that the best is taken. For the margins the statement is applied to the ramp loss at margin 1 of the network
+    divided by :math:`\gamma`, whose path-norm is :math:`\|\Phi\|_1/\gamma`: so it holds for all margins at once.
 
     References
     ----------
@@ -209,7 +209,7 @@ def _margin_bounds(
     found = []
     for level in (error, 2 * error / 3 + 1 / 3, (error + 1) / 2, error / 3 + 2 / 3, 1.0):
         if len(positive):
-            at = min(math.ceil(level * len(margins)), len(margins) - 1)
+            at = min(math.ceil(level * len(margins) - 1e-6), len(margins) - 1)
             margin = float(max(margins[at], positive[0]))
             below = float((margins < margin).mean())
             relative = log_norm - math.log(margin)

@@ -1,0 +1,375 @@
+r"""A PAC-Bayes bound for stochastic networks that rescaling does not change.
+
+A stochastic network draws its parameters from a Gaussian law Q each time it is asked. With a prior P **fixed before the
+n samples are seen**, and a loss with values in [0, 1], with probability at least :math:`1 - \delta`, for all Q at once,
+
+.. math:: \mathrm{kl}\big(\hat L(Q) \,\big\|\, L(Q)\big) \le \frac1n \Big( KL(Q \| P) + \log\frac{2\sqrt n}\delta \Big) ,
+
+where :math:`\mathrm{kl}(p \| q)` is the divergence of two coins. Rescaling the random parameters by any factors, even
+ones chosen after seeing the data, gives another law with the same random function, hence the same :math:`L` and
+:math:`\hat L`: the bound holds with the smallest divergence of the orbit (`pathgraph.gaussians`).
+
+The empirical risk :math:`\hat L(Q)` is itself an expectation over draws: it is estimated from some, and bounded with a
+confidence of its own. Both inversions of kl are rounded upwards, and so is the divergence.
+
+Sources: the inequality is that of Maurer, arXiv cs/0411099; rescaling in it, arXiv 2509.26149; the minimisation, and the
+union over scales of the prior as it is written here, are derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pathgraph.arguments import generator, natural
+from pathgraph.errors import ParameterError, RangeError
+from pathgraph.gaussians import ClosestGaussian, Gaussian, closest_gaussian, gaussian_kl
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.scalars import Array
+
+__all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
+
+UNIT = float(np.finfo(np.float64).eps) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class PacBayesBound:
+    """A bound on the risk of a stochastic network, with everything in it; made by `pac_bayes_bound`.
+
+    Attributes
+    ----------
+    risk : float
+        With probability at least ``confidence``, an upper bound on the risk of the stochastic network.
+    empirical : float
+        The mean error of the draws on the samples.
+    empirical_upper : float
+        An upper bound on its expectation, that fails with probability at most `delta_draws`.
+    divergence : float
+        The divergence in the bound, rounded up.
+    scale : float
+        The scale of the prior that was best.
+    n_samples, n_draws, n_scales : int
+    delta, delta_draws : float
+        Probabilities of failure: of the inequality, over the samples; of the estimate, over the draws.
+    rescaled : bool
+        Whether the divergence is the smallest of the orbit.
+    unrescaled : float
+        The same bound on the risk with the law as it was given, at its own best scale.
+    closest : ClosestGaussian or None
+        The closest law of the orbit, with the factors and the residual of the minimisation.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1.0]], [[1.0], [-1.0]]])
+    >>> prior, law = pg.Gaussian([0.0] * 3, 1.0), pg.Gaussian([2.0, 2.0, -2.0], 0.5)
+    >>> bound = pg.pac_bayes_bound(net, prior, law, data=[[1.0]] * 100, labels=[0] * 100, rng=0)
+    >>> bound.risk < bound.unrescaled < 1, bound.is_vacuous
+    (True, False)
+    """
+
+    risk: float
+    empirical: float
+    empirical_upper: float
+    divergence: float
+    scale: float
+    n_samples: int
+    n_draws: int
+    n_scales: int
+    delta: float
+    delta_draws: float
+    rescaled: bool
+    unrescaled: float
+    closest: ClosestGaussian | None
+
+    @property
+    def confidence(self) -> float:
+        """The probability, over samples and draws, with which the bound holds: 1 - delta - delta_draws."""
+        return 1 - self.delta - self.delta_draws
+
+    @property
+    def is_vacuous(self) -> bool:
+        """Whether the bound says nothing."""
+        return self.risk >= 1
+
+    @property
+    def statement(self) -> str:
+        """What exactly holds."""
+        return (
+            f"with probability at least {self.confidence:g} over the {self.n_samples} samples and the {self.n_draws} "
+            f"draws, the network that draws its parameters anew for each input errs with probability at most "
+            f"{self.risk:.4g}, provided that the prior and its {self.n_scales} scale(s) were fixed without these samples"
+        )
+
+    def __repr__(self) -> str:
+        how = f"KL <= {self.divergence:.5g}{' after rescaling' if self.rescaled else ''}, {self.n_samples} samples"
+        shown = f"risk <= {self.risk:.4g} with probability {self.confidence:g}"
+        return f"PacBayesBound({shown}; empirical {self.empirical:.4g}, {how}{', vacuous' if self.is_vacuous else ''})"
+
+
+def kl_inverse(mean: float, budget: float) -> float:
+    r"""An upper bound on the largest p with :math:`\mathrm{kl}(\text{mean} \| p) \le` budget, as tight as floats allow.
+
+    Parameters
+    ----------
+    mean : number in [0, 1]
+    budget : number >= 0
+        Infinity is welcome.
+
+    Returns
+    -------
+    float
+        In [mean, 1]; never below the supremum, round-off included.
+
+    Raises
+    ------
+    ParameterError
+        On arguments out of range.
+
+    Notes
+    -----
+    kl grows with p beyond the mean. Bisection ends at a p where kl is at least the budget even after subtracting a bound
+    on the round-off of its evaluation: 16 units of the absolute values of its two terms, since quotients, differences
+    and logarithms take a few units each.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.kl_inverse(0, float("inf")), round(pg.kl_inverse(0, 0.6931471805599453), 12), pg.kl_inverse(1, 0.1)
+    (1.0, 0.5, 1.0)
+    """
+    mean, budget = _probability(mean, "mean", closed=True), _nonnegative(budget, "budget")
+
+    def surely_reached(p: float) -> bool:
+        first = mean * math.log(mean / p) if mean else 0.0
+        # The quotient of complements is near 1 for small p: its logarithm from its distance to 1.
+        second = (1 - mean) * -math.log1p((mean - p) / (1 - mean)) if mean < 1 else 0.0
+        slack = 16 * UNIT * (abs(first) + abs(second) * (1 + 1 / (1 - p)))
+        return first + second - slack >= budget
+
+    low, high = mean, 1.0
+    while True:
+        middle = low + (high - low) / 2
+        if not low < middle < high:
+            return high
+        low, high = (low, middle) if surely_reached(middle) else (middle, high)
+
+
+def pac_bayes_bound(
+    net: Network | Architecture,
+    prior: Gaussian,
+    posterior: Gaussian,
+    *,
+    data: ArrayLike | None = None,
+    labels: ArrayLike | None = None,
+    errors: ArrayLike | None = None,
+    n_samples: int | None = None,
+    n_draws: int = 1000,
+    rng: np.random.Generator | int = 0,
+    delta: float = 0.04,
+    delta_draws: float = 0.01,
+    scales: Sequence[float] = (1.0,),
+    rescale: bool = True,
+) -> PacBayesBound:
+    r"""A bound on the top-1 risk of a stochastic network, the same for all rescalings of its law.
+
+    Parameters
+    ----------
+    net : Network or Architecture
+        Its parameters do not count; its fixed values do.
+    prior : Gaussian
+        Fixed without looking at the samples: data-free, or learnt from others.
+    posterior : Gaussian
+        The law of the network's parameters, which may depend on the samples.
+    data, labels : array_like, shape (n, n_inputs) and (n,), optional
+        The samples, classes being indices of outputs: the network is evaluated on them `n_draws` times.
+    errors : array_like, shape (n_draws,), optional
+        Instead of data: the mean loss, in [0, 1], on the samples of independent draws from the posterior, computed
+        elsewhere; then `n_samples` is needed. The loss may be any one.
+    n_samples : int, optional
+    n_draws : int
+    rng : numpy.random.Generator or int
+    delta, delta_draws : number in (0, 1)
+        Probabilities of failure, of the inequality and of the estimate of the empirical risk.
+    scales : sequence of numbers > 0
+        Multiples of the prior's standard deviations that are tried; each gets an equal share of `delta`. To be fixed
+        without the samples.
+    rescale : bool
+        Whether to take the closest law of the orbit.
+
+    Returns
+    -------
+    PacBayesBound
+
+    Raises
+    ------
+    ParameterError
+        On laws of other sizes, errors out of [0, 1], labels that are no classes, probabilities out of range.
+    RangeError
+        If a divergence leaves the range of floats.
+
+    Notes
+    -----
+    For a prior of mean zero, the divergence is minimised globally: the bound then is a function of the orbit. With
+    :math:`\hat p` the mean of m errors in [0, 1], their expectation is at most the p with
+    :math:`\mathrm{kl}(\hat p \| p) = \log(1/\delta')/m`, with probability :math:`1 - \delta'` (Chernoff, Hoeffding).
+
+    References
+    ----------
+    arXiv cs/0411099, arXiv 2509.26149.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1.0]], [[1.0]]])
+    >>> prior = pg.Gaussian([0.0, 0.0], 1.0)
+    >>> for law in (pg.Gaussian([2.0, 2.0], 0.5), pg.Gaussian([8.0, 0.5], [2.0, 0.125])):
+    ...     bound = pg.pac_bayes_bound(net, prior, law, errors=[0.0] * 1000, n_samples=100)
+    ...     print(f"{bound.risk:.9f} instead of {bound.unrescaled:.3f}")
+    0.110951286 instead of 0.111
+    0.110951286 instead of 0.351
+    """
+    if not isinstance(net, (Network, Architecture)):
+        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
+    for name, law in (("prior", prior), ("posterior", posterior)):
+        if not isinstance(law, Gaussian):
+            raise ParameterError(f"{name}: needed a pathgraph.Gaussian, got {type(law).__name__}")
+        size = net.n_parameters if isinstance(net, Architecture) else net.architecture.n_parameters
+        if len(law) != size:
+            raise ParameterError(f"{name}: needed a law of {size} parameters, as in net.theta, got one of {len(law)}")
+    delta, delta_draws = _probability(delta, "delta"), _probability(delta_draws, "delta_draws")
+    if delta + delta_draws >= 1:
+        raise ParameterError(f"delta_draws: needed delta + delta_draws < 1, got {delta} + {delta_draws}")
+    factors = _scales(scales)
+    if not isinstance(rescale, bool):
+        raise ParameterError(f"rescale: needed True or False, got {rescale!r}")
+    if (data is None) == (errors is None):
+        raise ParameterError("errors: needed either data= with labels=, or errors= with n_samples=")
+    if errors is None:
+        means, n = _draw_errors(net, posterior, data, labels, n_draws, generator(rng), n_samples)
+    else:
+        means, n = _given_errors(errors, labels, n_samples)
+    empirical = math.fsum(means.tolist()) / len(means)
+    # One-sided; a mean of m numbers is off by a unit or two.
+    budget = -math.log(delta_draws) / len(means)
+    upper = kl_inverse(min(1.0, empirical * (1 + 4 * UNIT)), budget * (1 + 8 * UNIT))
+    confidence = math.log(2) + math.log(n) / 2 - math.log(delta) + math.log(len(factors))
+
+    def risk(divergence: float) -> float:
+        return kl_inverse(upper, (divergence + confidence) * (1 + 16 * UNIT) / n)
+
+    priors = [prior.scaled(factor) for factor in factors]
+    plain = [_or_infinite(posterior, one) for one in priors]
+    closest = [closest_gaussian(net, posterior, one) for one in priors] if rescale else None
+    divergences = [found.divergence for found in closest] if closest is not None else plain
+    best = int(np.argmin(divergences))
+    return PacBayesBound(
+        risk=risk(divergences[best]),
+        empirical=empirical,
+        empirical_upper=upper,
+        divergence=divergences[best],
+        scale=factors[best],
+        n_samples=n,
+        n_draws=len(means),
+        n_scales=len(factors),
+        delta=delta,
+        delta_draws=delta_draws,
+        rescaled=rescale,
+        unrescaled=risk(min(plain)),
+        closest=None if closest is None else closest[best],
+    )
+
+
+# -- the pieces -----------------------------------------------------------------------------------------------------
+
+
+def _or_infinite(law: Gaussian, prior: Gaussian) -> float:
+    try:
+        return gaussian_kl(law, prior)
+    except RangeError:
+        return math.inf
+
+
+def _draw_errors(
+    net: Network | Architecture,
+    posterior: Gaussian,
+    data: Any,
+    labels: Any,
+    n_draws: Any,
+    random: np.random.Generator,
+    n_samples: Any,
+) -> tuple[Array, int]:
+    """The mean error of each of some draws, and the number of samples."""
+    if not isinstance(net, Network):
+        raise ParameterError("net: data= needs a Network to evaluate, got an Architecture; give errors= instead")
+    require_numbers(net, "pac_bayes_bound")
+    if natural(n_draws, "n_draws") == 0:
+        raise ParameterError("n_draws: needed an integer >= 1, got 0")
+    network = net if net.scalars == "float" else net.to_float()
+    try:
+        samples, classes = np.array(data, dtype=np.float64), np.asarray(labels)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"data: needed numbers of shape (n, {len(net.inputs)})") from None
+    if samples.ndim != 2 or samples.shape[1] != len(net.inputs) or not len(samples):
+        raise ParameterError(f"data: needed shape (n, {len(net.inputs)}) with n >= 1, got {samples.shape}")
+    if classes.shape != (len(samples),) or classes.dtype.kind not in "iu":
+        raise ParameterError(f"labels: needed {len(samples)} integers, got shape {classes.shape} of {classes.dtype}")
+    if len(net.outputs) < 2 or classes.min() < 0 or classes.max() >= len(net.outputs):
+        raise ParameterError(f"labels: needed indices of at least two outputs, the network has {len(net.outputs)}")
+    if n_samples is not None and natural(n_samples, "n_samples") != len(samples):
+        raise ParameterError(f"n_samples: data has {len(samples)} rows, got {n_samples}")
+    means = [
+        float(
+            (np.asarray(network.with_theta(posterior.sample(1, random)[0])(samples)).argmax(axis=1) != classes).mean()
+        )
+        for _ in range(n_draws)
+    ]
+    return np.array(means), len(samples)
+
+
+def _given_errors(errors: Any, labels: Any, n_samples: Any) -> tuple[Array, int]:
+    if labels is not None:
+        raise ParameterError("labels: with errors= there are no data to label; leave labels out")
+    if n_samples is None or natural(n_samples, "n_samples") == 0:
+        raise ParameterError(f"n_samples: with errors= the number of samples is needed, >= 1, got {n_samples!r}")
+    try:
+        means = np.array(errors, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError("errors: needed numbers in [0, 1]") from None
+    if means.ndim != 1 or not len(means) or not ((means >= 0) & (means <= 1)).all():
+        raise ParameterError(f"errors: needed numbers in [0, 1], one per draw, got shape {means.shape}")
+    return means, int(n_samples)
+
+
+def _scales(scales: Any) -> list[float]:
+    try:
+        listed = list(scales)
+    except TypeError:
+        raise ParameterError(f"scales: needed a sequence of numbers > 0, got {scales!r}") from None
+    if not listed:
+        raise ParameterError("scales: needed at least one number > 0, got none")
+    out = [_nonnegative(scale, "scales") for scale in listed]
+    if not all(0 < scale < math.inf for scale in out):
+        raise ParameterError(f"scales: needed finite numbers > 0, got {listed}")
+    return out
+
+
+def _nonnegative(value: Any, name: str) -> float:
+    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
+    if not is_number or not value >= 0:
+        raise ParameterError(f"{name}: needed a number >= 0, got {value!r}")
+    return float(value)
+
+
+def _probability(value: Any, name: str, *, closed: bool = False) -> float:
+    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
+    if not is_number or not (0 <= value <= 1 if closed else 0 < value < 1):
+        raise ParameterError(f"{name}: needed a number in {'[0, 1]' if closed else '(0, 1)'}, got {value!r}")
+    return float(value)
