@@ -3,7 +3,8 @@ r"""A PAC-Bayes bound for stochastic networks that rescaling does not change.
 A stochastic network draws its parameters from a Gaussian law Q each time it is asked. With a prior P **fixed before the
 n samples are seen**, and a loss with values in [0, 1], with probability at least :math:`1 - \delta`, for all Q at once,
 
-.. math:: \mathrm{kl}\big(\hat L(Q) \,\big\|\, L(Q)\big) \le \frac1n \Big( KL(Q \| P) + \log\frac{2\sqrt n}\delta \Big) ,
+.. math:: \mathrm{kl}\big(\hat L(Q) \,\big\|\, L(Q)\big)
+   \le \frac1n \Big( KL(Q \| P) + \log\frac{2\sqrt n}\delta \Big) ,
 
 where :math:`\mathrm{kl}(p \| q)` is the divergence of two coins. Rescaling the random parameters by any factors, even
 ones chosen after seeing the data, gives another law with the same random function, hence the same :math:`L` and
@@ -12,8 +13,8 @@ ones chosen after seeing the data, gives another law with the same random functi
 The empirical risk :math:`\hat L(Q)` is itself an expectation over draws: it is estimated from some, and bounded with a
 confidence of its own. Both inversions of kl are rounded upwards, and so is the divergence.
 
-Sources: the inequality is that of Maurer, arXiv cs/0411099; rescaling in it, arXiv 2509.26149; the minimisation, and the
-union over scales of the prior as it is written here, are derived here.
+Sources: the inequality is that of Maurer, arXiv cs/0411099; rescaling in it, arXiv 2509.26149; the minimisation and the
+union over scales of the prior, as they are written here, are derived here.
 """
 
 from __future__ import annotations
@@ -105,7 +106,7 @@ class PacBayesBound:
         return (
             f"with probability at least {self.confidence:g} over the {self.n_samples} samples and the {self.n_draws} "
             f"draws, the network that draws its parameters anew for each input errs with probability at most "
-            f"{self.risk:.4g}, provided that the prior and its {self.n_scales} scale(s) were fixed without these samples"
+            f"{self.risk:.4g}, if the prior and its {self.n_scales} scale(s) were fixed without these samples"
         )
 
     def __repr__(self) -> str:
@@ -135,9 +136,9 @@ def kl_inverse(mean: float, budget: float) -> float:
 
     Notes
     -----
-    kl grows with p beyond the mean. Bisection ends at a p where kl is at least the budget even after subtracting a bound
-    on the round-off of its evaluation: 16 units of the absolute values of its two terms, since quotients, differences
-    and logarithms take a few units each.
+    kl grows with p beyond the mean. Bisection ends at a p where kl is at least the budget even after subtracting a
+    bound on the round-off of its evaluation: the quotients, differences and logarithms of its two terms take a few units
+    each, 16 are subtracted.
 
     Examples
     --------
@@ -148,12 +149,18 @@ def kl_inverse(mean: float, budget: float) -> float:
     mean, budget = _probability(mean, "mean", closed=True), _nonnegative(budget, "budget")
 
     def surely_reached(p: float) -> bool:
+        # mean log(mean / p) + (1 - mean) log((1 - mean) / (1 - p)); a quotient off by a unit moves its logarithm by one.
         first = mean * math.log(mean / p) if mean else 0.0
-        # The quotient of complements is near 1 for small p: its logarithm from its distance to 1.
-        second = (1 - mean) * -math.log1p((mean - p) / (1 - mean)) if mean < 1 else 0.0
-        slack = 16 * UNIT * (abs(first) + abs(second) * (1 + 1 / (1 - p)))
-        return first + second - slack >= budget
+        if p >= 0.5:  # 1 - p is exact
+            second = (1 - mean) * (math.log(1 - mean) - math.log(1 - p))
+            slack = abs(math.log(1 - mean)) + abs(math.log(1 - p)) + 1
+        else:  # the quotient is near 1: its logarithm from its distance to 1
+            second = (1 - mean) * -math.log1p((mean - p) / (1 - mean))
+            slack = 3 * second + mean
+        return first + second - 16 * UNIT * (abs(first) + slack) >= budget
 
+    if mean == 1:
+        return 1.0
     low, high = mean, 1.0
     while True:
         middle = low + (high - low) / 2
@@ -233,8 +240,8 @@ def pac_bayes_bound(
     >>> for law in (pg.Gaussian([2.0, 2.0], 0.5), pg.Gaussian([8.0, 0.5], [2.0, 0.125])):
     ...     bound = pg.pac_bayes_bound(net, prior, law, errors=[0.0] * 1000, n_samples=100)
     ...     print(f"{bound.risk:.9f} instead of {bound.unrescaled:.3f}")
-    0.110951286 instead of 0.111
-    0.110951286 instead of 0.351
+    0.120765778 instead of 0.121
+    0.120765778 instead of 0.352
     """
     if not isinstance(net, (Network, Architecture)):
         raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
@@ -325,12 +332,8 @@ def _draw_errors(
         raise ParameterError(f"labels: needed indices of at least two outputs, the network has {len(net.outputs)}")
     if n_samples is not None and natural(n_samples, "n_samples") != len(samples):
         raise ParameterError(f"n_samples: data has {len(samples)} rows, got {n_samples}")
-    means = [
-        float(
-            (np.asarray(network.with_theta(posterior.sample(1, random)[0])(samples)).argmax(axis=1) != classes).mean()
-        )
-        for _ in range(n_draws)
-    ]
+    draws = (network.with_theta(posterior.sample(1, random)[0]) for _ in range(n_draws))
+    means = [np.mean(np.asarray(draw(samples)).argmax(axis=1) != classes) for draw in draws]
     return np.array(means), len(samples)
 
 
