@@ -18,6 +18,7 @@ Sources: the idea is that of arXiv 2509.26149; convexity, steps, fixed and tied 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -62,7 +63,7 @@ class Gaussian:
 
     def __init__(self, mean: ArrayLike, std: ArrayLike) -> None:
         centre, width = _reals(mean, "mean"), _reals(std, "std")
-        if centre.ndim > 1 or width.ndim > 1 or centre.ndim == width.ndim == 0 or 0 in (centre.size, width.size):
+        if centre.ndim > 1 or width.ndim > 1 or centre.ndim == width.ndim == 0:
             raise ParameterError(f"std: needed one array per law, got shapes {centre.shape} and {width.shape}")
         if centre.ndim == width.ndim == 1 and centre.shape != width.shape:
             raise ParameterError(f"std: needed shape {centre.shape}, that of the means, got {width.shape}")
@@ -92,7 +93,7 @@ class Gaussian:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        low, high = self.std.min(), self.std.max()
+        low, high = self.std.min(initial=np.inf), self.std.max(initial=0)
         return f"Gaussian({len(self)} parameters, standard deviations {low:.4g} to {high:.4g})"
 
 
@@ -259,7 +260,24 @@ class _Objective:
                     )  # fmt: skip
                 z = found.x if np.isfinite(found.x).all() and self.value(found.x) <= self.value(z) else z
             ends.append(z)
-        return min(ends, key=self.value), rounds
+        return self._polished(min(ends, key=self.value)), rounds
+
+    def _polished(self, z: Array) -> Array:
+        """Newton steps near a minimum, for as long as they halve the residual."""
+        from scipy.sparse import csc_array, diags_array
+        from scipy.sparse.linalg import spsolve
+
+        while len(z):
+            residual = self.residual(z)
+            square, cross = self._parts(z)
+            hessian = csc_array(self.exponents @ diags_array(2 * square - cross) @ self.transposed)
+            with np.errstate(all="ignore"), warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of a singular matrix: its step is refused
+                better = z - np.atleast_1d(spsolve(hessian, self.gradient(z)))
+            if not (np.isfinite(better).all() and 2 * self.residual(better) < residual):
+                break
+            z = better
+        return z
 
     def _parts(self, z: Array) -> tuple[Array, Array]:
         y = self.transposed @ z

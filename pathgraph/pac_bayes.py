@@ -137,8 +137,8 @@ def kl_inverse(mean: float, budget: float) -> float:
     Notes
     -----
     kl grows with p beyond the mean. Bisection ends at a p where kl is at least the budget even after subtracting a
-    bound on the round-off of its evaluation: the quotients, differences and logarithms of its two terms take a few units
-    each, 16 are subtracted.
+    bound on the round-off of its evaluation: the quotients, differences and logarithms of its two terms take a few
+    units each, 16 are subtracted.
 
     Examples
     --------
@@ -149,7 +149,7 @@ def kl_inverse(mean: float, budget: float) -> float:
     mean, budget = _probability(mean, "mean", closed=True), _nonnegative(budget, "budget")
 
     def surely_reached(p: float) -> bool:
-        # mean log(mean / p) + (1 - mean) log((1 - mean) / (1 - p)); a quotient off by a unit moves its logarithm by one.
+        # mean log(mean / p) + (1 - mean) log((1 - mean) / (1 - p)); a quotient off by a unit moves its logarithm by it.
         first = mean * math.log(mean / p) if mean else 0.0
         if p >= 0.5:  # 1 - p is exact
             second = (1 - mean) * (math.log(1 - mean) - math.log(1 - p))

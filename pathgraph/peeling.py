@@ -32,7 +32,7 @@ from typing import Literal
 import numpy as np
 
 from pathgraph.arguments import natural
-from pathgraph.errors import GraphError, ParameterError
+from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
 from pathgraph.pathsum.blocks import POOL, RELU, BlockDag, Node
@@ -210,8 +210,8 @@ def peeling_constants(net: Network | Architecture, *, depth: int | None = None) 
 
     Raises
     ------
-    GraphError
-        If no path reaches an output.
+    ParameterError
+        If `net` is neither, or the depth no integer >= 1.
 
     Notes
     -----
@@ -282,12 +282,10 @@ class _Structure:
             for tail, head in _edges(node, place):
                 useful[tail[useful[head]]] = True
         self.live = useful & (longest["edges"] >= 0)
-        if not self.live[dag.outputs].any():
-            raise GraphError("net: no path reaches an output, so there is nothing to bound")
         self.height = longest["height"]
-        self.depth = int(longest["edges"][dag.outputs].max())
-        self.pool_layers = int(longest["pools"][dag.outputs].max())
-        self.n_stages = int(self.height[dag.outputs].max())
+        self.depth, self.n_stages, self.pool_layers = (
+            max(0, int(longest[name][dag.outputs].max())) for name in ("edges", "height", "pools")
+        )
         self.pools: list[set[tuple[int, int]]] = [set() for _ in range(self.n_stages)]
         for pool in (pool for node in dag.nodes for pool in node.pools):
             for stage in set(self.height[pool.target[self.live[pool.target]]].tolist()) - {0}:
