@@ -158,6 +158,10 @@ def generalization_bound(
 # -- the pieces -----------------------------------------------------------------------------------------------------
 
 
+FAR = 1000
+"""How many cells above that of a small radius are tried."""
+
+
 @dataclass(frozen=True)
 class _Grid:
     """The strata: radii that are powers of a ratio, with shares of the confidence."""
@@ -172,10 +176,7 @@ class _Grid:
         """The best of some cells above a radius: of its own, and of larger ones with a larger share."""
         k = math.ceil(log_radius / self.log_ratio) if log_radius > -math.inf else -(10**6)
         k += k * self.log_ratio < log_radius  # a rounded quotient must not round the radius down
-        cells = [self._cell(k, lipschitz)]
-        while k < 0:
-            k = -(-k // 2)
-            cells.append(self._cell(k, lipschitz))
+        cells = (self._cell(index, lipschitz) for index in (k, *range(max(k, -FAR) + 1, 1)))
         return min(cells, key=lambda cell: cell.gap)
 
     def _cell(self, k: int, lipschitz: float) -> Stratum:

@@ -197,9 +197,10 @@ def pac_bayes_bound(
         The law of the network's parameters, which may depend on the samples.
     data, labels : array_like, shape (n, n_inputs) and (n,), optional
         The samples, classes being indices of outputs: the network is evaluated on them `n_draws` times.
-    errors : array_like, shape (n_draws,), optional
-        Instead of data: the mean loss, in [0, 1], on the samples of independent draws from the posterior, computed
-        elsewhere; then `n_samples` is needed. The loss may be any one.
+    errors : array_like, shape (m,), optional
+        Instead of data: losses in [0, 1], computed elsewhere, that are independent given the samples, and whose
+        expectations have the empirical risk as their mean. Such are the mean losses on the samples of several draws
+        from the posterior; or the loss of each sample with its own draws, as many for each. Needs `n_samples`.
     n_samples : int, optional
     n_draws : int
     rng : numpy.random.Generator or int
@@ -225,7 +226,7 @@ def pac_bayes_bound(
     Notes
     -----
     For a prior of mean zero, the divergence is minimised globally: the bound then is a function of the orbit. With
-    :math:`\hat p` the mean of m errors in [0, 1], their expectation is at most the p with
+    :math:`\hat p` the mean of m independent errors in [0, 1], its expectation is at most the p with
     :math:`\mathrm{kl}(\hat p \| p) = \log(1/\delta')/m`, with probability :math:`1 - \delta'` (Chernoff, Hoeffding).
 
     References

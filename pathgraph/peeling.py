@@ -301,19 +301,23 @@ class _Structure:
         has_relu[self.height[self.live & (self.activation == RELU)]] = True
         used = self.height + ~self.counted  # where the antecedents of a neuron are used
         used[self.dag.outputs] = self.n_stages + 1
+        is_constant = self.live & (self.height == 0)
+        is_constant[self.dag.inputs] = False
         place, change = np.arange(self.dag.size), np.zeros(self.n_stages + 3, dtype=np.int64)
+        # A pool with a bias needs the constant at its own stage, too.
+        needed = [used[self.biased] + (self.activation[self.biased] == POOL)]
         for node in self.dag.nodes:
             for tail, head in _edges(node, place):
                 lives = self.live[tail] & self.live[head]
+                needed.append(used[head[lives & is_constant[tail]]])
+                lives &= ~is_constant[tail]
                 first, last = self.height[tail[lives]] + 1, used[head[lives]]
                 wide = last > first
                 np.add.at(change, first[wide], 1)
                 np.subtract.at(change, last[wide], 1)
         passes = np.cumsum(change) > 0
-        # The constant passes a stage as a ReLU where there is one; a biased pool leaves it at its own stage, too.
-        needed = used[self.biased] + (self.activation[self.biased] == POOL)
-        until = int(needed.max(initial=0))
-        passes[1:until] |= ~has_relu[1:until]
+        until = int(np.concatenate(needed).max(initial=0))
+        passes[1:until] |= ~has_relu[1:until]  # the constant passes as a ReLU where there is one
         return tuple(
             int(passes[stage]) + 2 * int(has_relu[stage]) + 2 * sum(degree for _, degree in self.pools[stage - 1])
             for stage in range(1, self.n_stages + 1)

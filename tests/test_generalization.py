@@ -1,0 +1,346 @@
+"""Generalisation bounds: constants against enumerated paths, the published table, the formulas and their statements."""
+
+import math
+from dataclasses import replace
+from fractions import Fraction
+from itertools import pairwise
+from math import prod
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from tests.networks import dag, identity, on_networks, pool, relu
+from tests.oracles import logarithm
+
+NAN, INF = float("nan"), float("inf")
+
+
+# -- constants ----------------------------------------------------------------------------------------------------
+
+
+def heights(oracle):
+    """Of every neuron on a path: the largest number of ReLU and pool neurons behind the first one, up to it."""
+    found = {}
+    for path in oracle.paths():
+        count = 0
+        for place, v in enumerate(path):
+            count += place > 0 and oracle.kind[v] in ("relu", "pool")
+            found[v] = max(found.get(v, 0), count)
+    return found
+
+
+def brute_stages(oracle):
+    """The factors of the stages, path by path."""
+    height = heights(oracle)
+    last = max((height[v] for v in oracle.outputs if v in height), default=0)
+    kinds = [[(v, oracle.kind[v]) for v in height if height[v] == stage] for stage in range(last + 1)]
+    has_relu = [any(kind == "relu" for _, kind in listed) for listed in kinds]
+    passes = [False] * (last + 1)
+    for path in oracle.paths():
+        stops = [(v, height[v]) for v in path if height[v] and oracle.kind[v] in ("relu", "pool")]
+        jumps = [*(h for _, h in stops), last + 1]
+        constant = not oracle.starts_at_input(path)
+        if constant:  # it is used by the first such neuron: inside it, or beside it if that is the biased pool itself
+            beside = stops and stops[0][0] == path[0] and oracle.kind[path[0]] == "pool"
+            for stage in range(1, jumps[0] + bool(beside)):
+                passes[stage] |= not has_relu[stage]
+        for low, high in pairwise(jumps if constant else [0, *jumps]):
+            for stage in range(low + 1, high):
+                passes[stage] = True
+    types = [{pool_type(oracle, v) for v, kind in listed if kind == "pool"} for listed in kinds]
+    stages = range(1, last + 1)
+    return tuple(passes[s] + 2 * has_relu[s] + 2 * sum(size for _, size in types[s]) for s in stages)
+
+
+def pool_type(oracle, v):
+    return oracle.graph.nodes[v].get("rank", 1), oracle.graph.in_degree(v)
+
+
+@on_networks()
+def test_constants_are_their_definitions(case):
+    oracle, found = case.oracle, pg.peeling_constants(case.net)
+    paths, height = oracle.paths(), heights(oracle)
+    pools = {pool_type(oracle, v) for v in height if height[v] and oracle.kind[v] == "pool"}
+    assert found.depth == max((len(path) - 1 for path in paths), default=0) == pg.depth(case.net)
+    assert found.pool_size == max((size for _, size in pools), default=1)
+    assert found.pool_types == len(pools)
+    assert found.pool_layers == max(sum(oracle.kind[v] == "pool" for v in path[1:]) for path in paths)
+    assert found.biases == any(not oracle.starts_at_input(path) for path in paths)
+    assert (found.n_inputs, found.n_outputs) == (len(oracle.inputs), len(oracle.outputs))
+    assert found.stages == brute_stages(oracle)
+    assert found.collapsed_depth == 1 + max(height[v] for v in oracle.outputs if v in height)
+    assert found == pg.peeling_constants(case.net.architecture) == pg.peeling_constants(case.float64)
+
+
+@on_networks()
+def test_the_theorem_covers_the_stages(case):
+    found = pg.peeling_constants(case.net)
+    assert found.is_proved("theorem")
+    assert (
+        found.moments("theorem")
+        >= found.moments("staged")
+        == 2 * prod(found.stages) * found.coordinates * len(case.net.outputs)
+    )
+    for name in ("theorem", "staged", "sharpened"):
+        exact = logarithm(found.moments(name))
+        assert abs(Fraction(found.value(name)) ** 2 - Fraction(exact)) <= Fraction(1, 10**12) * (1 + Fraction(exact))
+
+
+def test_moments_are_the_formulas():
+    found = pg.PeelingConstants(5, 7, 3, pool_size=4, pool_types=2, pool_layers=2)
+    assert found.moments("theorem") == Fraction((7 * 4) ** 5 * 7 * 8 * 3, 3)
+    assert found.moments("sharpened") == 3**5 * 4**2 * 8 * 3
+    assert pg.PeelingConstants(5, 7, 3, biases=False).moments("theorem") == 3**5 * 3 * 7 * 3
+    assert found.collapsed_depth is None
+    assert found.is_proved("theorem") is None
+
+
+def test_layered_networks_have_the_layered_constant():
+    ones = [np.ones((4, 3)), np.ones((5, 4)), np.ones((2, 5))]
+    assert pg.peeling_constants(pg.from_weights(ones)).stages == (2, 2)
+    graph = dag(
+        "x z",
+        a=relu({"x": 1, "z": 1}, 1),
+        b=relu({"x": 1, "z": 2}),
+        m=pool({"a": 1, "b": 1}),
+        i=identity({"m": 1}, 2),
+        j=identity({"m": 3}),
+        r=relu({"i": 1, "j": 1}, 1),
+        y=identity({"r": 1}, 1),
+    )
+    found = pg.peeling_constants(pg.from_networkx(graph))
+    assert found.stages == (2, 2 * 2 + 1, 2)  # the constant of the bias of i passes the pool
+    assert (found.depth, found.collapsed_depth) == (5, 4)
+
+
+def test_depth_of_the_caller_changes_only_the_theorem():
+    net = pg.from_weights([[[1]], [[1]], [[1]]])
+    found = pg.peeling_constants(net, depth=2)
+    assert (found.depth, found.stages) == (2, (2, 2))
+    assert found.is_proved("theorem")
+    assert pg.PeelingConstants(1, 1, 1, stages=(7, 7)).is_proved("theorem") is False
+
+
+def test_the_sharpened_constant_may_be_too_small():
+    """D = 3, M = 1, K = 2: two levels that mix pools of one type with other neurons cost 2 (1 + 5 + 35) = 82 > 54."""
+    found = pg.PeelingConstants(3, 1, 1, pool_size=2, pool_types=1, pool_layers=1, biases=False, stages=(5, 7))
+    assert found.moments("sharpened") == 54
+    assert found.moments("staged") == 70
+    assert not found.is_proved("sharpened")
+
+
+@pytest.mark.parametrize(
+    ("depth", "theorem", "sharpened", "first", "second"),
+    [
+        (18, "9.39499", "6.38764", "0.08809", "0.05989"),
+        (34, "12.21362", "7.64066", "0.11452", "0.07164"),
+        (50, "14.49411", "8.71536", "0.13590", "0.08172"),
+        (101, "20.10520", "11.48855", "0.18852", "0.10772"),
+        (152, "24.46137", "13.71189", "0.22936", "0.12857"),
+    ],
+)
+def test_published_first_factors_of_resnets(depth, theorem, sharpened, first, second):
+    found = pg.PeelingConstants(depth, 150528, 1000, pool_size=9, pool_types=1, pool_layers=1)
+    n, width = int(0.99 * 1281167), 2.640000104904175
+    assert n == 1268355
+    assert (f"{found.theorem:.5f}", f"{found.sharpened:.5f}") == (theorem, sharpened)
+    assert f"{found.first_factor(n, width):.5f}" == first
+    assert f"{found.first_factor(n, width, constant='sharpened'):.5f}" == second
+    bound = pg.generalization_bound(found, n, inputs=width, radius=1.329678881819518e30)
+    assert f"{bound.first_factor:.5f}" == first
+    assert bound.is_vacuous
+
+
+# -- bounds ---------------------------------------------------------------------------------------------------------
+
+
+@on_networks()
+def test_bounds_are_the_formulas(case):
+    norm = sum(sum(case.oracle.powers(1, v)) for v in case.oracle.outputs)
+    for net in (case.net, case.float64):
+        for constant in ("staged", "theorem", "sharpened"):
+            bound = pg.generalization_bound(net, 50, constant=constant, loss=3, inputs=2)
+            sigma = math.sqrt(50) * 2
+            assert bound.sigma == sigma
+            assert bound.gap == pytest.approx(4 * sigma / 50 * 3 * bound.constants.value(constant) * norm, rel=1e-12)
+            assert (bound.log_path_norm == -INF) == (norm == 0)
+            assert bound.stratum.radius >= norm * (1 - 1e-12)
+    narrow = pg.generalization_bound(case.net, 50, inputs=0)
+    assert narrow.sigma == (math.sqrt(50) if narrow.constants.biases else 0)
+
+
+@on_networks()
+def test_bounds_are_those_of_the_orbit(case):
+    factors = pg.random_rescaling(case.net, rng=1)
+    found, other = (pg.generalization_bound(net, 9) for net in (case.net, pg.rescale(case.net, factors)))
+    assert replace(found, earlier=()) == replace(other, earlier=())  # among these are products of norms
+
+
+def test_sigma_of_the_data():
+    data = [[3.0, 0.0], [4.0, 1.0]]
+    without = pg.from_weights([[[1.0, 1.0]]])
+    assert pg.generalization_bound(without, data=data).sigma == 5
+    assert pg.generalization_bound(without, 2, data=[[0.5, 0], [0, 0.1]]).sigma == 0.5
+    with_bias = pg.from_weights([[[1.0, 1.0]]], [[1.0]])
+    assert pg.generalization_bound(with_bias, data=[[0.5, 0], [0, 0.1]]).sigma == math.sqrt(2)
+    bound = pg.generalization_bound(without, data=data)
+    assert bound.sigma_from_data
+    assert "this sample" in bound.statements["gap"]
+    box = pg.generalization_bound(without, 2, inputs=5)
+    assert bound.stratum.deviation > 3 * box.stratum.deviation
+
+
+def test_radius_and_statements():
+    net = pg.from_weights([[[3.0, -4.0]]])
+    given, own = pg.generalization_bound(net, 100, radius=10), pg.generalization_bound(net, 100)
+    assert given.radius_given
+    assert not own.radius_given
+    assert given.gap == pytest.approx(own.gap * 10 / 7)
+    assert "no statement about it" in own.statements["gap"]
+    assert "no statement about it" not in given.statements["gap"]
+    assert pg.generalization_bound(net, 100, radius=7.0).gap == pytest.approx(own.gap)
+    assert "vacuous" in repr(own)
+    assert "vacuous" not in repr(pg.generalization_bound(net, 10**8))
+
+
+def test_strata():
+    net = pg.from_weights([[[1.0, -3.0]]])
+    for ratio in (1.01, 1.1, 2, 16):
+        bound = pg.generalization_bound(net, 1000, ratio=ratio, delta=0.01)
+        cell = bound.stratum
+        assert cell.radius == pytest.approx(ratio**cell.index)
+        assert ratio ** (cell.index - 1) < 4 <= cell.radius * (1 + 1e-12)
+        assert cell.complexity == pytest.approx(bound.gap * cell.radius / 4)
+        assert cell.deviation == pytest.approx(math.sqrt(math.log(1 / (0.01 * cell.weight)) / 2000))
+        assert cell.gap == cell.complexity + cell.deviation
+    shares = [Fraction(2, 3 * (abs(k) + 1) * (abs(k) + 2)) for k in range(-300, 301)]
+    assert 1 - Fraction(1, 200) < sum(shares) < 1
+    # The end of a cell belongs to it.
+    assert pg.generalization_bound(pg.from_weights([[[4.0]]]), 10, ratio=2).stratum.radius == 4
+    # A smaller norm never has a larger bound: cells above are tried, too.
+    gaps = [pg.generalization_bound(pg.from_weights([[[0.5**k]]]), 100).stratum.gap for k in range(0, 60, 4)]
+    assert gaps == sorted(gaps, reverse=True)
+    assert pg.generalization_bound(pg.from_weights([[[0.0]]]), 100).stratum.gap <= gaps[-1]
+
+
+def test_margins_by_hand():
+    net = pg.from_weights([[[1.0], [0.0], [-1.0]]])
+    data, labels = [[1.0], [2.0], [-1.0], [4.0], [1.0]], [0, 0, 0, 0, 1]
+    # margins: 1, 2, -2, 4, -1, so that two of five are errors
+    bound = pg.generalization_bound(net, data=data, labels=labels, constant="theorem")
+    assert [m.margin for m in bound.margins] == [1, 2, 4, 4, 4]
+    assert [m.training for m in bound.margins] == [0.4, 0.6, 0.8, 0.8, 0.8]
+    assert bound.loss == "margin"
+    for m in bound.margins:
+        expected = 4 * bound.sigma / 5 * math.sqrt(2) / m.margin * bound.C * 2
+        assert m.complexity == pytest.approx(expected)
+        assert m.expected == m.training + m.complexity
+        assert m.uniform == m.training + m.stratum.gap
+        assert m.stratum.radius >= 2 / m.margin * (1 - 1e-12)
+    assert bound.is_vacuous
+    assert pg.generalization_bound(net, data=[[0.0]], labels=[0]).margins == ()
+    exact = pg.generalization_bound(net.to_exact(), data=data, labels=labels, constant="theorem")
+    assert exact.margins == bound.margins
+
+
+def test_a_bound_that_is_not_vacuous():
+    rng = np.random.default_rng(0)
+    x = np.sign(rng.normal(size=(20_000, 1)))
+    bound = pg.generalization_bound(pg.from_weights([[[1.0], [-1.0]]]), data=x, labels=(x[:, 0] < 0).astype(int))
+    assert not bound.is_vacuous
+    assert bound.margins[0].uniform < 0.25
+
+
+def test_norms_beyond_floats():
+    deep = pg.from_weights([[[1e100]]] * 4)
+    bound = pg.generalization_bound(deep, 100)
+    assert bound.gap == INF
+    assert bound.log_gap == pytest.approx(400 * math.log(10) + math.log(bound.first_factor * math.sqrt(2)))
+    assert bound.is_vacuous
+    tiny = pg.generalization_bound(pg.from_weights([[[1e-100]]] * 4), 100)
+    assert 0 < tiny.gap < 1e-300
+
+
+def test_earlier_bounds():
+    net = pg.from_weights([[[1.0, 2.0], [3.0, 4.0]], [[1.0, -1.0]]])
+    neyshabur, golowich, barron = pg.generalization_bound(net, 100, loss=1).earlier
+    assert (neyshabur.objections, golowich.objections, barron.objections) == ((), (), ())
+    assert neyshabur.order == pytest.approx(0.1 * 4 * 10 * math.sqrt(math.log(2)))
+    assert golowich.order == pytest.approx(0.1 * math.sqrt(2 + math.log(2)) * 14)
+    assert barron.order == pytest.approx(0.1 * math.sqrt(2 + math.log(2)) * 10)
+    skipping = pg.from_networkx(dag("x", h=relu({"x": 1}, 1), y=identity({"h": 1, "x": 1}), w=identity({"h": 2})))
+    neyshabur, golowich, barron = pg.generalization_bound(skipping, 100).earlier
+    assert golowich.order is None
+    assert "a multilayer perceptron" in golowich.objections
+    assert neyshabur.objections == ("no biases", "one output")
+
+
+NET = pg.from_weights([[[1.0, 2.0], [3.0, 4.0]], [[1.0, 1.0], [1.0, -1.0]]])
+SHAPE = pg.PeelingConstants(2, 2, 2)
+DATA = [[1.0, 2.0], [0.0, 1.0]]
+BAD = {
+    "no samples": (lambda: pg.generalization_bound(NET), "n_samples.*None"),
+    "zero samples": (lambda: pg.generalization_bound(NET, 0), "n_samples.*0"),
+    "negative samples": (lambda: pg.generalization_bound(NET, -5), "n_samples.*-5"),
+    "half a sample": (lambda: pg.generalization_bound(NET, 2.5), "n_samples.*2.5"),
+    "another number of rows": (lambda: pg.generalization_bound(NET, 3, data=DATA), "n_samples.*2 rows.*3"),
+    "no network": (lambda: pg.generalization_bound([[1.0]], 10), "net.*list"),
+    "no radius": (lambda: pg.generalization_bound(NET.architecture, 10), "radius"),
+    "a radius below the norm": (lambda: pg.generalization_bound(NET, 10, radius=1), "radius.*path-norm"),
+    "a negative radius": (lambda: pg.generalization_bound(SHAPE, 10, radius=-1), "radius.*-1"),
+    "an infinite radius": (lambda: pg.generalization_bound(SHAPE, 10, radius=INF), "radius.*inf"),
+    "an unknown loss": (lambda: pg.generalization_bound(NET, 10, loss="hinge"), "loss.*cross-entropy.*'hinge'"),
+    "a negative loss": (lambda: pg.generalization_bound(NET, 10, loss=-1), "loss.*-1"),
+    "delta 0": (lambda: pg.generalization_bound(NET, 10, delta=0), "delta.*0"),
+    "delta 1": (lambda: pg.generalization_bound(NET, 10, delta=1), "delta.*1"),
+    "delta NaN": (lambda: pg.generalization_bound(NET, 10, delta=NAN), "delta.*nan"),
+    "ratio 1": (lambda: pg.generalization_bound(NET, 10, ratio=1), "ratio.*1"),
+    "an unknown constant": (lambda: pg.generalization_bound(NET, 10, constant="best"), "constant.*'best'"),
+    "stages of plain numbers": (lambda: pg.generalization_bound(SHAPE, 10, radius=1, constant="staged"), "staged"),
+    "a box of another size": (lambda: pg.generalization_bound(NET, 10, inputs=[1.0]), "inputs.*2.*1"),
+    "a negative box": (lambda: pg.generalization_bound(NET, 10, inputs=-1), "inputs.*-1"),
+    "a box of plain numbers": (lambda: pg.generalization_bound(SHAPE, 10, radius=1, inputs=[1.0]), "inputs"),
+    "a box and data": (lambda: pg.generalization_bound(NET, data=DATA, inputs=1), "inputs.*data"),
+    "data of another width": (lambda: pg.generalization_bound(NET, data=[[1.0]]), r"data.*\(n, 2\)"),
+    "data without rows": (lambda: pg.generalization_bound(NET, data=np.empty((0, 2))), "data"),
+    "data NaN": (lambda: pg.generalization_bound(NET, data=[[1.0, NAN]]), "data.*finite"),
+    "data text": (lambda: pg.generalization_bound(NET, data=[["a", "b"]]), "data"),
+    "labels without data": (lambda: pg.generalization_bound(NET, 2, labels=[0, 1]), "labels.*data"),
+    "labels of an architecture": (
+        lambda: pg.generalization_bound(NET.architecture, radius=1, data=DATA, labels=[0, 1]),
+        "labels.*network",
+    ),
+    "too few labels": (lambda: pg.generalization_bound(NET, data=DATA, labels=[0]), "labels.*2"),
+    "labels that are no integers": (lambda: pg.generalization_bound(NET, data=DATA, labels=[0.0, 1.0]), "labels"),
+    "labels of no class": (lambda: pg.generalization_bound(NET, data=DATA, labels=[0, 2]), "labels.*2 outputs.*2"),
+    "negative labels": (lambda: pg.generalization_bound(NET, data=DATA, labels=[0, -1]), "labels.*-1"),
+    "one output": (
+        lambda: pg.generalization_bound(pg.from_weights([[[1.0]]]), data=[[1.0]], labels=[0]),
+        "labels.*two outputs",
+    ),
+    "depth 0": (lambda: pg.peeling_constants(NET, depth=0), "depth"),
+    "depth of text": (lambda: pg.peeling_constants(NET, depth="3"), "depth"),
+    "constants of a matrix": (lambda: pg.peeling_constants(np.ones((2, 2))), "net.*ndarray"),
+    "negative depth": (lambda: pg.PeelingConstants(-1, 1, 1), "depth"),
+    "no inputs": (lambda: pg.PeelingConstants(1, 0, 1), "n_inputs"),
+    "no outputs": (lambda: pg.PeelingConstants(1, 1, 0), "n_outputs"),
+    "pools of no type": (lambda: pg.PeelingConstants(1, 1, 1, pool_size=2), "pool_types"),
+    "biases of text": (lambda: pg.PeelingConstants(1, 1, 1, biases="yes"), "biases"),
+    "stages of zeros": (lambda: pg.PeelingConstants(1, 1, 1, stages=(0,)), "stages"),
+    "a factor of no samples": (lambda: SHAPE.first_factor(0), "n_samples"),
+    "a factor of a negative width": (lambda: SHAPE.first_factor(1, -1), "half_width"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_arguments(name):
+    call, words = BAD[name]
+    with pytest.raises(pg.ParameterError, match=f"(?s){words}"):
+        call()
+
+
+def test_symbols_are_refused():
+    sympy = pytest.importorskip("sympy")
+    with pytest.raises(pg.UnsupportedOperatorError):
+        pg.generalization_bound(pg.from_weights([[[sympy.Symbol("a")]]]), 10)
