@@ -18,7 +18,7 @@ Examples
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pathgraph.bounds import Bound
 from pathgraph.errors import (
@@ -33,8 +33,6 @@ from pathgraph.errors import (
     RescalingError,
     UnsupportedOperatorError,
 )
-from pathgraph.gaussians import ClosestGaussian, Gaussian, closest_gaussian, gaussian_kl
-from pathgraph.generalization import generalization_bound
 from pathgraph.geometry.conservation import (
     ConservationReport,
     ConservedQuantities,
@@ -55,7 +53,6 @@ from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
-from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
 from pathgraph.path_sums import (
     SignFlipMasses,
     count_paths,
@@ -68,9 +65,15 @@ from pathgraph.path_sums import (
 from pathgraph.paths import heaviest_path, sample_paths
 from pathgraph.pathsum import semirings
 from pathgraph.pathsum.semirings import Semiring
-from pathgraph.peeling import PeelingConstants, peeling_constants
-from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 from pathgraph.symmetry import normalize, random_rescaling, rescale
+
+if TYPE_CHECKING:
+    from pathgraph.gaussians import Gaussian, gaussian_kl
+    from pathgraph.generalization import generalization_bound
+    from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
+    from pathgraph.peeling import PeelingConstants, peeling_constants
+    from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 
 __all__ = [
     "Architecture",
@@ -150,13 +153,26 @@ __all__ = [
 __version__ = "0.1.0"
 
 _LAZY = {"gpu", "proofs_checks", "testing"}
+_LAZY_NAMES = {
+    "gaussians": ("Gaussian", "gaussian_kl"),
+    "generalization": ("generalization_bound",),
+    "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
+    "pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),
+    "peeling": ("PeelingConstants", "peeling_constants"),
+    "risk": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
+}
+_HOME = {name: module for module, names in _LAZY_NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
     if name in _LAZY:
         return importlib.import_module(f"pathgraph.{name}")
+    if name in _HOME:
+        found = getattr(importlib.import_module(f"pathgraph.{_HOME[name]}"), name)
+        globals()[name] = found
+        return found
     raise AttributeError(f"module 'pathgraph' has no attribute {name!r}")
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *_HOME})

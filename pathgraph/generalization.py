@@ -17,7 +17,7 @@ the ratio of norm and margin enters, so that one grid serves for both.
 The theorem itself cannot be refuted by examples; the checks hold its parts against exact enumeration. The bounds are
 evaluated in floats and do not enclose their round-off, a few units relative to the fan-ins.
 
-Sources: arXiv 2310.01225, Theorem 3.1; the constant of the margin, stages and strata are derived here.
+Sources: arXiv 2310.01225; the constant of the margin, stages and strata are derived here.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def generalization_bound(
 
     References
     ----------
-    arXiv 2310.01225, Theorem 3.1; the margin's :math:`\sqrt 2`, stages and strata are derived here.
+    arXiv 2310.01225; the margin's :math:`\sqrt 2`, stages and strata are derived here.
 
     Examples
     --------
@@ -118,6 +118,8 @@ def generalization_bound(
     >>> round(bound.gap / (4 * 20 / 400 * bound.C * 7), 12)
     1.0
     """
+    if isinstance(net, PeelingConstants) and depth is not None:
+        raise ParameterError(f"depth: plain numbers have the depth {net.depth}; leave depth out, got {depth!r}")
     constants = net if isinstance(net, PeelingConstants) else peeling_constants(net, depth=depth)
     network = net if isinstance(net, Network) else None
     if network is not None:
@@ -147,11 +149,11 @@ def generalization_bound(
         gap=times(scale * lipschitz, r),
         delta=delta,
         ratio=ratio,
-        stratum=grid.stratum(r, lipschitz),
+        stratum=grid.stratum(norm, lipschitz),
         margins=(),
         earlier=(),
     )
-    margins = () if labels is None else _margin_bounds(network, samples, labels, grid, scale, r)
+    margins = () if labels is None else _margin_bounds(network, samples, labels, grid, (norm, r))
     return replace(bound, margins=margins, earlier=_earlier(network, bound))
 
 
@@ -190,7 +192,7 @@ class _Grid:
 
 
 def _margin_bounds(
-    net: Network | None, samples: Array | None, labels: ArrayLike, grid: _Grid, scale: float, log_norm: float
+    net: Network | None, samples: Array | None, labels: ArrayLike, grid: _Grid, logs: tuple[float, float]
 ) -> tuple[MarginBound, ...]:
     if net is None or samples is None:
         raise ParameterError("labels: margins need a network and data=")
@@ -209,13 +211,13 @@ def _margin_bounds(
     error = 1 - len(positive) / len(margins)
     found = []
     for level in (error, 2 * error / 3 + 1 / 3, (error + 1) / 2, error / 3 + 2 / 3, 1.0):
-        if len(positive):
-            at = min(math.ceil(level * len(margins) - 1e-6), len(margins) - 1)
-            margin = float(max(margins[at], positive[0]))
-            below = float((margins < margin).mean())
-            relative = log_norm - math.log(margin)
-            complexity = times(scale * SQRT2, relative)
-            found.append(MarginBound(level, margin, below, complexity, grid.stratum(relative, SQRT2)))
+        at = min(math.ceil(level * len(margins) - 1e-6), len(margins) - 1)
+        # Without a positive margin any will do: the training error is 1.
+        margin = float(max(margins[at], positive[0])) if len(positive) else 1.0
+        below = float((margins < margin).mean())
+        norm, radius = (log - math.log(margin) for log in logs)
+        complexity = times(grid.scale * SQRT2, radius)
+        found.append(MarginBound(level, margin, below, complexity, grid.stratum(norm, SQRT2)))
     return tuple(found)
 
 

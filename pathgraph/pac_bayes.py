@@ -8,7 +8,7 @@ n samples are seen**, and a loss with values in [0, 1], with probability at leas
 
 where :math:`\mathrm{kl}(p \| q)` is the divergence of two coins. Rescaling the random parameters by any factors, even
 ones chosen after seeing the data, gives another law with the same random function, hence the same :math:`L` and
-:math:`\hat L`: the bound holds with the smallest divergence of the orbit (`pathgraph.gaussians`).
+:math:`\hat L`: the bound holds with the smallest divergence of the orbit (`pathgraph.geometry.closest_gaussian`).
 
 The empirical risk :math:`\hat L(Q)` is itself an expectation over draws: it is estimated from some, and bounded with a
 confidence of its own. Both inversions of kl are rounded upwards, and so is the divergence.
@@ -30,7 +30,8 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import generator, natural
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.gaussians import ClosestGaussian, Gaussian, closest_gaussian, gaussian_kl
+from pathgraph.gaussians import Gaussian, check_law, gaussian_kl
+from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.scalars import Array
@@ -246,12 +247,9 @@ def pac_bayes_bound(
     """
     if not isinstance(net, (Network, Architecture)):
         raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
-    for name, law in (("prior", prior), ("posterior", posterior)):
-        if not isinstance(law, Gaussian):
-            raise ParameterError(f"{name}: needed a pathgraph.Gaussian, got {type(law).__name__}")
-        size = net.n_parameters if isinstance(net, Architecture) else net.architecture.n_parameters
-        if len(law) != size:
-            raise ParameterError(f"{name}: needed a law of {size} parameters, as in net.theta, got one of {len(law)}")
+    size = net.n_parameters if isinstance(net, Architecture) else net.architecture.n_parameters
+    check_law(prior, "prior", size)
+    check_law(posterior, "posterior", size)
     delta, delta_draws = _probability(delta, "delta"), _probability(delta_draws, "delta_draws")
     if delta + delta_draws >= 1:
         raise ParameterError(f"delta_draws: needed delta + delta_draws < 1, got {delta} + {delta_draws}")

@@ -17,8 +17,8 @@ of each input, the constant behind the biases included, and for each output. The
 
 M is rational, and kept so. This module computes it in several ways, and nothing that depends on data.
 
-Sources: arXiv 2310.01225, Theorem 3.1, for `PeelingConstants.theorem` and Remark 3.1 for `PeelingConstants.sharpened`;
-when these hold with other depths, and `PeelingConstants.staged`, are derived here.
+Sources: arXiv 2310.01225 for `PeelingConstants.theorem` and `PeelingConstants.sharpened`; when
+these hold with other depths, and `PeelingConstants.staged`, are derived here.
 """
 
 from __future__ import annotations

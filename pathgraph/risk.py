@@ -23,8 +23,8 @@ class Stratum:
     weight : float
         The share :math:`2 / (3(|k|+1)(|k|+2))` of the confidence; the shares sum to 1.
     complexity, deviation : float
-        :math:`4\sigma L C r_k / n`, and :math:`\sqrt{\log(1/(\delta\,\text{weight}))/(2n)}` (thrice that, for twice the
-        inverse, if sigma comes from the data).
+        :math:`4\sigma L C r_k / n`, and :math:`\sqrt{\log(1/(\delta\,\text{weight}))/(2n)}`; the latter is
+        three times the same with 2 in place of 1 if sigma comes from the data.
 
     Examples
     --------
@@ -58,7 +58,7 @@ class MarginBound:
     training : float
         The fraction of the training samples with a smaller margin.
     complexity : float
-        :math:`4 sigma sqrt(2) C r / (n margin)`, at the path-norm itself.
+        :math:`4 sigma sqrt(2) C r / (n margin)`.
     stratum : Stratum
         Of the path-norm over the margin.
 
@@ -150,11 +150,11 @@ class GeneralizationBound:
     delta, ratio : float
         Of the stratified statements: the probability that they fail, and the ratio of the grid.
     stratum : Stratum
-        The stratified bound on the gap, for a loss with values in [0, 1].
+        The stratified bound on the gap, at the path-norm, for a loss with values in [0, 1].
     margins : tuple of MarginBound
     earlier : tuple of EarlierBound
     statements : dict
-        What exactly "gap", "stratum" and "margins" say.
+        What exactly "gap", "stratum" and "margins" say, each for itself.
 
     Examples
     --------
@@ -201,6 +201,8 @@ class GeneralizationBound:
         law = "sigma is that of this sample: " if self.sigma_from_data else ""
         r = "" if self.radius_given else "; here r is the path-norm of the network: no statement about it"
         sure = f"with probability at least {1 - self.delta:g}, for all networks"
+        if self.constants.is_proved(self.constant) is False:
+            law, sure = (f"if C, which is smaller than what is proved here, is valid: {part}" for part in (law, sure))
         return {
             "gap": f"{law}the expectation of (risk - empirical risk) is at most {'that of ' if law else ''}gap, for "
             f"any estimator with path-norm at most r, and r fixed before the data{r}",

@@ -128,6 +128,8 @@ def test_the_sharpened_constant_may_be_too_small():
     assert found.moments("sharpened") == 54
     assert found.moments("staged") == 70
     assert not found.is_proved("sharpened")
+    bound = pg.generalization_bound(found, 10, radius=1, constant="sharpened")
+    assert all("smaller than what is proved" in statement for statement in bound.statements.values())
 
 
 @pytest.mark.parametrize(
@@ -239,7 +241,12 @@ def test_margins_by_hand():
         assert m.uniform == m.training + m.stratum.gap
         assert m.stratum.radius >= 2 / m.margin * (1 - 1e-12)
     assert bound.is_vacuous
-    assert pg.generalization_bound(net, data=[[0.0]], labels=[0]).margins == ()
+    hopeless = pg.generalization_bound(net, data=[[0.0]], labels=[0], inputs=None)
+    assert {(m.margin, m.training) for m in hopeless.margins} == {(1.0, 1.0)}
+    assert hopeless.is_vacuous
+    given = pg.generalization_bound(net, data=data, labels=labels, constant="theorem", radius=20)
+    assert [m.stratum for m in given.margins] == [m.stratum for m in bound.margins]
+    assert [m.complexity for m in given.margins] == pytest.approx([10 * m.complexity for m in bound.margins])
     exact = pg.generalization_bound(net.to_exact(), data=data, labels=labels, constant="theorem")
     assert exact.margins == bound.margins
 
@@ -318,6 +325,10 @@ BAD = {
     "one output": (
         lambda: pg.generalization_bound(pg.from_weights([[[1.0]]]), data=[[1.0]], labels=[0]),
         "labels.*two outputs",
+    ),
+    "another depth of plain numbers": (
+        lambda: pg.generalization_bound(SHAPE, 10, radius=1, depth=3),
+        "depth.*2.*3",
     ),
     "depth 0": (lambda: pg.peeling_constants(NET, depth=0), "depth"),
     "depth of text": (lambda: pg.peeling_constants(NET, depth="3"), "depth"),

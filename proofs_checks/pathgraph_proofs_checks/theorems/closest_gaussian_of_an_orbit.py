@@ -60,7 +60,7 @@ def gradients(net: Network, energy: dict[Any, Fraction]) -> dict[Hashable, tuple
         "2 min(w, w') (1 - S/L)^2 is at most the sum of |log lam_v| (|g_v| + |g'_v|), where w, w' are s^2 + mu^2 and "
         "S/L the ratio of the factors. The laws that the library finds have no gradient, up to its tolerance."
     ),
-    latex=r"2\sum_i\min(w_i,w_i')\log^2\tfrac{d_i'}{d_i}\le\sum_v|\log\lambda_v|\,(|g_v|+|g'_v|),\quad"
+    latex=r"2\sum_i\min(w_i,w_i')\log^2\tfrac{d_i'}{d_i}\le\sum_v|\log\lambda_v|\,(|g_v|+|g'_v|),\quad "
     r"g_v=\sum_{in}w-\sum_{out}w-(\#in-\#out)",
     hypotheses="nothing fixed or tied; parameters on paths; logarithms bounded by rational functions",
     source=DERIVED,

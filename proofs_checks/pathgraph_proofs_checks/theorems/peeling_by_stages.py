@@ -65,7 +65,7 @@ def coordinates(net: Network, xs: Sequence[Input]) -> list[tuple[Fraction, ...]]
         "at most the number of outputs times the stages' product times E max_w G(|sum_i e_i w_i|), w among the inputs "
         "and, if there are biases, the constant 1; the maximum on the left may also run over parameters."
     ),
-    latex=r"\mathbb E\max_{v,\theta}G\Big(\Big|\sum_i\varepsilon_{i,v}R_\theta(x_i)_v\Big|\Big)\le"
+    latex=r"\mathbb E\max_{v,\theta}G\Big(\Big|\sum_i\varepsilon_{i,v}R_\theta(x_i)_v\Big|\Big)\le "
     r"d_{out}\prod_l a_l\;\mathbb E\max_wG\Big(\Big|\sum_i\varepsilon_i w_i\Big|\Big)",
     hypotheses="any DAG; G >= 0 convex and non-decreasing; the maximum runs over the network and its opposite",
     source=DERIVED,
