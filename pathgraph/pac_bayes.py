@@ -41,7 +41,7 @@ __all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
 UNIT = float(np.finfo(np.float64).eps) / 2
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class PacBayesBound:
     """A bound on the risk of a stochastic network, with everything in it; made by `pac_bayes_bound`.
 

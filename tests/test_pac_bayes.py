@@ -1,6 +1,7 @@
 """PAC-Bayes bounds: divergences and inversions against 60 digits, closest laws of orbits, the bound end to end."""
 
 import math
+import pickle
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import comb
@@ -148,6 +149,15 @@ def test_rescaled_draws_are_the_same_function():
     x = np.random.default_rng(1).normal(size=(20, 3))
     for draw in law.sample(5, 0):
         assert np.allclose(MLP.with_theta(draw)(x), MLP.with_theta(draw * ratio)(x), rtol=1e-10, atol=1e-12)
+
+
+def test_results_are_values():
+    law, prior = law_of(len(MLP.theta), 5), pg.Gaussian(0.0, np.ones(len(MLP.theta)))
+    results = [pg.pac_bayes_bound(MLP, prior, law, errors=[0.5], n_samples=9) for _ in range(2)]
+    assert results[0] == results[1] == pickle.loads(pickle.dumps(results[0]))
+    assert results[0] != pg.pac_bayes_bound(MLP, prior, law, errors=[0.5], n_samples=8)
+    assert "after rescaling, 9 samples, vacuous" in repr(results[0])
+    assert "residual" in repr(results[0].closest)
 
 
 def test_architectures_will_do():

@@ -37,7 +37,7 @@ __all__ = ["ClosestGaussian", "closest_gaussian"]
 MAX_ROUNDS, LARGEST_SYSTEM = 200, 5000
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class ClosestGaussian:
     """The closest law of an orbit; made by `closest_gaussian`.
 
