@@ -77,6 +77,7 @@ def test_constants_are_their_definitions(case):
 def test_the_theorem_covers_the_stages(case):
     found = pg.peeling_constants(case.net)
     assert found.is_proved("theorem")
+    assert pg.peeling_constants(case.net, depth=found.collapsed_depth).is_proved("theorem")
     assert (
         found.moments("theorem")
         >= found.moments("staged")
