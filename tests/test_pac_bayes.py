@@ -207,6 +207,19 @@ def test_the_estimate_fails_as_seldom_as_it_says(p):
     assert sum(comb(n, k) * p**k * (1 - p) ** (n - k) for k in bad) <= delta
 
 
+@pytest.mark.parametrize("number", [Fraction(1), Fraction(2), Fraction(1, 3), Fraction(10**40, 7), Fraction(1, 10**9)])
+def test_rational_bounds_on_logarithms(number):
+    from pathgraph_proofs_checks.logarithms import log_above, log_below
+
+    truth = Fraction(logarithm(number))
+    low, high = log_below(number), log_above(number)
+    assert low <= truth + Fraction(1, 10**58)
+    assert high >= truth - Fraction(1, 10**58)
+    assert high - low <= (1 + abs(truth)) / 2**70
+    with pytest.raises(ValueError, match="positive"):
+        log_below(-number)
+
+
 # -- the bound --------------------------------------------------------------------------------------------------------
 
 

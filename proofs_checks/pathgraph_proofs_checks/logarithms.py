@@ -6,14 +6,14 @@ from fractions import Fraction
 
 __all__ = ["log_above", "log_below"]
 
-BITS, TERMS = 80, 16
+BITS, TERMS = 80, 24
 
 
 def log_below(x: Fraction | int) -> Fraction:
     """A rational number below log x, by less than 2**-70 relative to 1 + |log x|.
 
     With x = 2**k m, 2/3 <= m < 4/3, z = (m - 1) / (m + 1), it is k log 2 + 2 (z + z**3 / 3 + z**5 / 5 + ...), and log 2
-    is that of 2 (1/3 + ...). The first 16 terms leave a remainder of at most 2 |z|**33 / (33 (1 - z**2)), |z| <= 1/3.
+    is that of 2 (1/3 + ...). The first 24 terms leave a remainder of at most 2 |z|**49 / (49 (1 - z**2)), |z| <= 1/3.
     """
     if x <= 0:
         raise ValueError(f"x: needed a positive number, got {x}")

@@ -1,4 +1,4 @@
-"""Peeling: random signs correlate with a normalised network at most as often as with its inputs, times the stages."""
+"""Peeling: random signs correlate with a normalised network at most as much as with its inputs, times the stages."""
 
 from collections.abc import Callable, Sequence
 from fractions import Fraction
@@ -44,7 +44,7 @@ def normal_form(net: Network) -> Network:
 
 
 def unit_rows(net: Network, xs: Sequence[Input]) -> list[list[tuple[Fraction, ...]]]:
-    """For each output, its values on the inputs, divided by the norm of its row; for a few signs of the parameters."""
+    """For each output, its values on the inputs, divided by the norm of its row."""
     out: list[list[tuple[Fraction, ...]]] = [[] for _ in net.outputs]
     for place, v in enumerate(net.outputs):
         row = [net.weight(u, v) for u in net.architecture.antecedents(v)] + [net.bias(v) or Fraction(0)]
