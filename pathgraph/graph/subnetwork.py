@@ -6,7 +6,6 @@ from collections.abc import Hashable
 
 import numpy as np
 from scipy.sparse import csr_array
-from scipy.sparse.csgraph import breadth_first_order
 
 from pathgraph.errors import GraphError
 from pathgraph.graph.architecture import STRUCTURAL, Architecture
@@ -80,6 +79,8 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
 
 def _between(architecture: Architecture, first: int, last: int) -> Array:
     """Which neurons lie on a path between two different ones, these included; none if there is no path."""
+    from scipy.sparse.csgraph import breadth_first_order  # takes long to import
+
     size, ones = architecture.n_nodes, np.ones(architecture.n_edges, dtype=np.int8)
     backward = csr_array((ones, architecture.antecedent, architecture.start), shape=(size, size))
     found = np.zeros((2, size), dtype=bool)
