@@ -210,15 +210,12 @@ def _scaled_sweep(kernel: Any, dag: FlatDag, terms: Sequence[Any], x: Array) -> 
 
 def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool:
     """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
-    from pathgraph.pathsum import numba_sums as kernels
+    from pathgraph.pathsum.numba_sums import forward_kernels
 
-    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, code, q)
+    rows, parallel = forward_kernels(code)
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
     return bool(
-        _threaded(
-            dag.n_edges,
-            lambda n: kernels.forward_parallel(dag.ends, WIDE, n, *graph),
-            lambda: kernels.forward_rows(0, dag.n_nodes, *graph),
-        )
+        _threaded(dag.n_edges, lambda n: parallel(dag.ends, WIDE, n, *graph), lambda: rows(0, dag.n_nodes, *graph))
     )
 
 
@@ -226,16 +223,17 @@ def _backward(
     dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float, *, by_neuron: bool = False
 ) -> bool:
     """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished."""
-    from pathgraph.pathsum import numba_sums as kernels
+    from pathgraph.pathsum.numba_sums import backward_kernels, bias_kernel
 
+    rows, parallel = backward_kernels(code, len(mass) > 0)
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, code, q)
+    graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, q)
     lost = _threaded(
         dag.n_edges,
-        lambda n: kernels.backward_parallel(dag.ends, WIDE, n, *graph),
-        lambda: kernels.backward_rows(0, dag.n_nodes, 0, dag.n_nodes, *graph),
+        lambda n: parallel(dag.ends, WIDE, n, *graph),
+        lambda: rows(0, dag.n_nodes, 0, dag.n_nodes, *graph),
     )
-    return bool(lost | kernels.backward_biases(dag.bias, values, x, y, mass, biases, code, q))
+    return bool(lost | bias_kernel(code)(dag.bias, values, x, y, mass, biases, q))
 
 
 # -- sums of powers, without making the powers --------------------------------------------------------------------

@@ -2,116 +2,84 @@
 
 Every kernel runs over the neurons in canonical order. The sum into a neuron is made by one thread in one order, so
 the number of threads changes no bit of a result; where the antecedents of a neuron are consecutive, the compiler may
-reassociate its sum, and runs it in vector registers. With `code` the kernels choose the value of an entry:
+reassociate its sum, and makes it in vector registers.
 
-==== ===========
-code value
-==== ===========
-0    w
-1    abs(w)
-2    w**2
-4    w**4
-3    abs(w)**q
-==== ===========
+There is one kernel for each value of an entry that is wanted (`forward_kernels`, `backward_kernels`), by a `code`:
+0 for w, 1 for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q.
 
-This file holds every function that it compiles: a cached kernel would not notice a change in another file.
+Indices are unsigned: Numba would ask of each signed one whether it counts from the end. Small functions are inlined
+by force: a call passes its arrays through memory, which would take as long as a short sum. This file holds every
+function that it compiles: a cached kernel would not notice a change in another file.
 """
 
 from __future__ import annotations
 
+from functools import cache
+from typing import Any, NamedTuple
+
 import numpy as np
 from numba import njit, prange
 
-REASSOCIATED = {"reassoc", "nsz", "contract"}
 compiled = njit(cache=True, nogil=True)
-compiled_fast = njit(cache=True, nogil=True, fastmath=REASSOCIATED)
 compiled_parallel = njit(cache=True, nogil=True, parallel=True)
+inlined = njit(cache=True, nogil=True, forceinline=True)
+reassociated = njit(cache=True, nogil=True, forceinline=True, fastmath={"reassoc", "nsz", "contract"})
+U = np.uintp
 
 
-@compiled
-def value(w, code, q):
-    """The value of one entry."""
-    if code == 0:
-        return w
-    if code == 1:
-        return abs(w)
-    if code == 2:
-        return w * w
-    if code == 4:
-        square = w * w
-        return square * square
+# -- the value of an entry ----------------------------------------------------------------------------------------
+
+
+@inlined
+def signed(w, q):
+    """The weight."""
+    return w
+
+
+@inlined
+def absolute(w, q):
+    """Its absolute value."""
+    return abs(w)
+
+
+@inlined
+def square(w, q):
+    """Its square."""
+    return w * w
+
+
+@inlined
+def fourth(w, q):
+    """Its fourth power."""
+    return (w * w) * (w * w)
+
+
+@inlined
+def power(w, q):
+    """The q-th power of its absolute value."""
     return abs(w) ** q
 
 
-@compiled_fast
-def run_sum(w, x, code, q):
-    """The sum of value(w) x over consecutive antecedents."""
-    total = x.dtype.type(0)
-    if code == 0:
-        for k in range(len(w)):
-            total += w[k] * x[k]
-    elif code == 1:
-        for k in range(len(w)):
-            total += abs(w[k]) * x[k]
-    elif code == 2:
-        for k in range(len(w)):
-            u = x.dtype.type(w[k])
-            total += u * u * x[k]
-    elif code == 4:
-        for k in range(len(w)):
-            u = x.dtype.type(w[k])
-            square = u * u
-            total += square * square * x[k]
-    else:
-        for k in range(len(w)):
-            total += value(x.dtype.type(w[k]), code, q) * x[k]
-    return total
+VALUES = {0: signed, 1: absolute, 2: square, 3: power, 4: fourth}
+
+
+# -- forward ------------------------------------------------------------------------------------------------------
+
+
+class Kernels(NamedTuple):
+    """One kernel for a range of neurons, and one that shares all of them among threads."""
+
+    rows: Any
+    parallel: Any
 
 
 @compiled
-def indexed_sum(w, antecedent, x, code, q):
-    """The sum of value(w) x over any antecedents; x begins at the constant."""
-    total = x.dtype.type(0)
-    if code == 0:
-        for k in range(len(w)):
-            total += w[k] * x[antecedent[k] + 1]
-    elif code == 1:
-        for k in range(len(w)):
-            total += abs(w[k]) * x[antecedent[k] + 1]
-    else:
-        for k in range(len(w)):
-            total += value(x.dtype.type(w[k]), code, q) * x[antecedent[k] + 1]
-    return total
-
-
-@compiled
-def vanished(w, antecedent, x):
+def vanished(lo, hi, w, antecedent, x):
     """Whether a sum of non-negative terms that came out as zero has a term that is not."""
-    for k in range(len(w)):
-        if w[k] != 0 and x[antecedent[k] + 1] != 0:
+    for e in range(lo, hi):
+        if w[e] != 0 and x[antecedent[e] + 1] != 0:
             return True
     return False
-
-
-@compiled
-def forward_rows(first, stop, start, antecedent, run, bias, w, x, code, q):
-    """Sum into the neurons first:stop; returns whether a sum of non-zero terms vanished."""
-    lost = False
-    for v in range(first, stop):
-        lo, hi = start[v], start[v + 1]
-        a = run[v]
-        total = x[v + 1]
-        if a >= 0:
-            total += run_sum(w[lo:hi], x[a + 1 : a + 1 + hi - lo], code, q)
-        else:
-            total += indexed_sum(w[lo:hi], antecedent[lo:hi], x, code, q)
-        b = bias[v]
-        if b >= 0:
-            total += value(x.dtype.type(w[b]), code, q) * x[0]
-        if total == 0 and code != 0:
-            lost |= vanished(w[lo:hi], antecedent[lo:hi], x) or (b >= 0 and w[b] != 0 and x[0] != 0)
-        x[v + 1] = total
-    return lost
 
 
 @compiled
@@ -125,19 +93,56 @@ def shares(first, stop, start, n):
     return ends
 
 
-@compiled_parallel
-def forward_parallel(ends, wide, n, start, antecedent, run, bias, w, x, code, q):
-    """`forward_rows` of all neurons, with n threads on the levels of at least `wide` edges."""
-    lost = np.zeros(n + 1, dtype=np.bool_)
-    for level in range(len(ends) - 1):
-        first, stop = ends[level], ends[level + 1]
-        if start[stop] - start[first] < wide:
-            lost[n] |= forward_rows(first, stop, start, antecedent, run, bias, w, x, code, q)
-        else:
-            part = shares(first, stop, start, n)
-            for c in prange(n):
-                lost[c] |= forward_rows(part[c], part[c + 1], start, antecedent, run, bias, w, x, code, q)
-    return lost.any()
+@cache
+def forward_kernels(code: int) -> Kernels:
+    """The forward sweep: ``rows(first, stop, ...)`` sums into the neurons first:stop.
+
+    Both return whether a sum of terms that are not zero came out as zero (never for signed values).
+    """
+    value = VALUES[code]
+    is_signed = code == 0
+
+    @reassociated
+    def run_sum(w, lo, n, x, at, q):
+        total = x.dtype.type(0)
+        for k in range(n):
+            total += value(x.dtype.type(w[lo + k]), q) * x[at + k]
+        return total
+
+    @compiled
+    def rows(first, stop, start, antecedent, run, bias, w, x, q):
+        lost = False
+        hi = start[first]
+        for v in range(first, stop):
+            lo, hi = hi, start[v + 1]
+            total = x[v + 1]
+            if run[v] >= 0:
+                total += run_sum(w, U(lo), U(hi - lo), x, U(run[v] + 1), q)
+            else:
+                for e in range(U(lo), U(hi)):
+                    total += value(x.dtype.type(w[e]), q) * x[U(antecedent[e]) + U(1)]
+            b = bias[v]
+            if b >= 0:
+                total += value(x.dtype.type(w[b]), q) * x[0]
+            if not is_signed and total == 0:
+                lost |= vanished(lo, hi, w, antecedent, x) or (b >= 0 and w[b] != 0 and x[0] != 0)
+            x[v + 1] = total
+        return lost
+
+    @compiled_parallel
+    def parallel(ends, wide, n, start, antecedent, run, bias, w, x, q):
+        lost = np.zeros(n + 1, dtype=np.bool_)
+        for level in range(len(ends) - 1):
+            first, stop = ends[level], ends[level + 1]
+            if start[stop] - start[first] < wide:
+                lost[n] |= rows(first, stop, start, antecedent, run, bias, w, x, q)
+            else:
+                part = shares(first, stop, start, n)
+                for c in prange(n):
+                    lost[c] |= rows(part[c], part[c + 1], start, antecedent, run, bias, w, x, q)
+        return lost.any()
+
+    return Kernels(rows, parallel)
 
 
 @compiled
@@ -145,141 +150,132 @@ def forward_maxima(start, antecedent, bias, w, x):
     """The sweep in (max, x), of values w >= 0."""
     for v in range(len(start) - 1):
         top = x[v + 1]
-        for e in range(start[v], start[v + 1]):
-            top = max(top, w[e] * x[antecedent[e] + 1])
+        for e in range(U(start[v]), U(start[v + 1])):
+            top = max(top, w[e] * x[U(antecedent[e]) + U(1)])
         b = bias[v]
         if b >= 0:
             top = max(top, w[b] * x[0])
         x[v + 1] = top
 
 
-@compiled_fast
-def run_scatter(w, y, out, code, q):
-    """Add value(w) out to consecutive antecedents."""
-    if code == 0:
-        for k in range(len(w)):
-            y[k] += w[k] * out
-    elif code == 1:
-        for k in range(len(w)):
-            y[k] += abs(w[k]) * out
-    else:
-        for k in range(len(w)):
-            y[k] += value(y.dtype.type(w[k]), code, q) * out
-
-
-@compiled_fast
-def run_scatter_mass(w, x, y, mass, out, code, q, tiny):
-    """`run_scatter`, and the sum over the paths through each edge; returns how many of these are below `tiny`."""
-    small = 0
-    if code == 1:
-        for k in range(len(w)):
-            part = abs(w[k]) * out
-            y[k] += part
-            through = part * x[k]
-            mass[k] = through
-            small += through < tiny
-    else:
-        for k in range(len(w)):
-            part = value(y.dtype.type(w[k]), code, q) * out
-            y[k] += part
-            through = part * x[k]
-            mass[k] = through
-            small += through < tiny
-    return small
+# -- backward -----------------------------------------------------------------------------------------------------
 
 
 @compiled
-def mass_vanished(w, antecedent, x, mass, out, tiny):
-    """Whether a sum over paths came out below the normal range although none of its factors is zero."""
-    for k in range(len(w)):
-        if abs(mass[k]) < tiny and w[k] != 0 and x[antecedent[k] + 1] != 0 and out != 0:
+def mass_vanished(lo, hi, w, antecedent, x, mass, here, tiny):
+    """Whether a sum over paths, through the edges lo:hi, is below the normal range although no factor is zero."""
+    for e in range(lo, hi):
+        if abs(mass[here + e - lo]) < tiny and w[e] != 0 and x[antecedent[e] + 1] != 0:
             return True
     return False
 
 
 @compiled
-def backward_rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, place, code, q):
-    """Send the sums of the neurons first:stop back to those of their antecedents that lie in low:high.
+def reach(first, stop, start, antecedent):
+    """The first antecedent of the neurons first:stop, and the one behind their last."""
+    low, high = first, 0
+    for v in range(first, stop):
+        if start[v + 1] > start[v]:
+            low = min(low, antecedent[start[v]])
+            high = max(high, antecedent[start[v + 1] - 1] + 1)
+    return low, high
 
-    `mass`, where it is not empty, gets the sums over the paths through the edges: those into neuron v from ``place[v]``
-    on. In descending order of neurons. Returns whether one of these sums vanished.
+
+@cache
+def backward_kernels(code: int, with_mass: bool) -> Kernels:
+    """The backward sweep: ``rows(first, stop, low, high, ...)`` sends the sums of the neurons first:stop back.
+
+    It does so in descending order, to those of their antecedents that lie in low:high. `with_mass`, the sums over the
+    paths through the edges into neuron v are put in `mass` from ``place[v]`` on, and both kernels return whether one of
+    them vanished: came out below the normal range although none of its factors is zero.
     """
-    with_mass = len(mass) > 0
-    tiny = np.finfo(y.dtype).tiny
-    lost = False
-    for v in range(stop - 1, first - 1, -1):
-        lo, hi = start[v], start[v + 1]
-        if hi == lo:
-            continue
-        out = y[v + 1]
-        a = run[v]
-        if a >= 0:
-            i, j = max(a, low), min(a + hi - lo, high)
-            if i >= j:
-                continue
-            here = place[v] + i - a
-            lo, hi = lo + i - a, lo + j - a
-            row, part_x, part_y = w[lo:hi], x[i + 1 : j + 1], y[i + 1 : j + 1]
+    value = VALUES[code]
+
+    @reassociated
+    def run_scatter(w, lo, n, x, y, at, mass, here, out, q, tiny):
+        small = 0
+        for k in range(n):
+            part = value(y.dtype.type(w[lo + k]), q) * out
+            y[at + k] += part
             if with_mass:
-                part = mass[here : here + hi - lo]
-                if run_scatter_mass(row, part_x, part_y, part, out, code, q, tiny):
-                    lost |= mass_vanished(row, antecedent[lo:hi], x, part, out, tiny)
+                through = part * x[at + k]
+                mass[here + k] = through
+                small += through < tiny
+        return small
+
+    @compiled
+    def rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, place, q):
+        tiny = np.finfo(y.dtype).tiny
+        lost = False
+        for v in range(stop - 1, first - 1, -1):
+            lo, hi = start[v], start[v + 1]
+            out = y[v + 1]
+            a = run[v]
+            if a >= 0:
+                i, j = max(a, low), min(a + hi - lo, high)
+                if i >= j:
+                    continue
+                lo, n, here = lo + i - a, j - i, place[v] + i - a
+                small = run_scatter(w, U(lo), U(n), x, y, U(i + 1), mass, U(here), out, q, tiny)
+                if with_mass and small > 0 and out != 0:
+                    lost |= mass_vanished(lo, lo + n, w, antecedent, x, mass, here, tiny)
+                continue
+            here = U(place[v] - lo)
+            for e in range(U(lo), U(hi)):
+                u = antecedent[e]
+                if low <= u < high:
+                    part = value(y.dtype.type(w[e]), q) * out
+                    y[U(u) + U(1)] += part
+                    if with_mass:
+                        through = part * x[U(u) + U(1)]
+                        mass[here + e] = through
+                        if through < tiny:
+                            lost |= w[e] != 0 and x[U(u) + U(1)] != 0 and out != 0
+        return lost
+
+    @compiled_parallel
+    def parallel(ends, wide, n, start, antecedent, run, w, x, y, mass, place, q):
+        lost = np.zeros(n + 1, dtype=np.bool_)
+        for level in range(len(ends) - 2, -1, -1):
+            first, stop = ends[level], ends[level + 1]
+            if start[stop] - start[first] < wide:
+                lost[n] |= rows(first, stop, 0, first, start, antecedent, run, w, x, y, mass, place, q)
             else:
-                run_scatter(row, part_y, out, code, q)
-            continue
-        here = place[v] - lo
-        for e in range(lo, hi):
-            u = antecedent[e]
-            if low <= u < high:
-                part = value(y.dtype.type(w[e]), code, q) * out
-                y[u + 1] += part
-                if with_mass:
-                    through = part * x[u + 1]
-                    mass[here + e] = through
-                    lost |= through < tiny and w[e] != 0 and x[u + 1] != 0 and out != 0
-    return lost
+                low, high = reach(first, stop, start, antecedent)
+                for c in prange(n):
+                    i, j = low + (high - low) * c // n, low + (high - low) * (c + 1) // n
+                    lost[c] |= rows(first, stop, i, j, start, antecedent, run, w, x, y, mass, place, q)
+        return lost.any()
+
+    return Kernels(rows, parallel)
 
 
-@compiled
-def backward_biases(bias, w, x, y, mass, place, code, q):
+@cache
+def bias_kernel(code: int) -> Any:
     """What the biases send back to the constant, and the sums over the paths that start at them, at ``place[v]``."""
-    tiny = np.finfo(y.dtype).tiny
-    lost = False
-    for v in range(len(bias) - 1, -1, -1):
-        b = bias[v]
-        if b >= 0:
-            part = value(y.dtype.type(w[b]), code, q) * y[v + 1]
-            y[0] += part
-            if len(mass):
-                through = part * x[0]
-                mass[place[v]] = through
-                lost |= through < tiny and w[b] != 0 and x[0] != 0 and y[v + 1] != 0
-    return lost
+    value = VALUES[code]
 
+    @compiled
+    def backward_biases(bias, w, x, y, mass, place, q):
+        tiny = np.finfo(y.dtype).tiny
+        lost = False
+        for v in range(len(bias) - 1, -1, -1):
+            b = bias[v]
+            if b >= 0:
+                part = value(y.dtype.type(w[b]), q) * y[v + 1]
+                y[0] += part
+                if len(mass):
+                    through = part * x[0]
+                    mass[place[v]] = through
+                    lost |= through < tiny and w[b] != 0 and x[0] != 0 and y[v + 1] != 0
+        return lost
 
-@compiled_parallel
-def backward_parallel(ends, wide, n, start, antecedent, run, w, x, y, mass, place, code, q):
-    """`backward_rows` of all neurons; on wide levels each of n threads owns some of the antecedents."""
-    lost = np.zeros(n + 1, dtype=np.bool_)
-    for level in range(len(ends) - 2, -1, -1):
-        first, stop = ends[level], ends[level + 1]
-        if start[stop] - start[first] < wide:
-            lost[n] |= backward_rows(first, stop, 0, first, start, antecedent, run, w, x, y, mass, place, code, q)
-        else:
-            low, high = first, 0
-            for v in range(first, stop):
-                if start[v + 1] > start[v]:
-                    low = min(low, antecedent[start[v]])
-                    high = max(high, antecedent[start[v + 1] - 1] + 1)
-            for c in prange(n):
-                i, j = low + (high - low) * c // n, low + (high - low) * (c + 1) // n
-                lost[c] |= backward_rows(first, stop, i, j, start, antecedent, run, w, x, y, mass, place, code, q)
-    return lost.any()
+    return backward_biases
 
 
 @compiled
 def extremes(x):
-    """The smallest non-zero absolute value (infinite if there is none) and the largest; NaN becomes infinite."""
+    """The smallest non-zero absolute value (infinite if there is none) and the largest; 0 and infinity with NaN."""
     least, most = np.inf, 0.0
     for k in range(len(x)):
         size = abs(x[k])

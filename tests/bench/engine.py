@@ -30,7 +30,9 @@ class Parameters:
     def __init__(self, net: pg.Network) -> None:
         graph = net.architecture
         self.net, self.random = net, np.random.default_rng(1)
-        self.matrix = csr_array((net.values, graph.antecedent, graph.start), shape=(graph.n_nodes,) * 2)
+        self.matrix = csr_array(
+            (net.values, graph.antecedent, graph.start.astype(np.int32)), shape=(graph.n_nodes,) * 2
+        )
         self.x = self.random.random(graph.n_nodes)
 
     def network(self) -> pg.Network:
