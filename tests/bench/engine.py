@@ -183,6 +183,24 @@ def marginals(net: pg.Network, repeats: int, results: dict[str, Any], title: str
     results[title] = found
 
 
+def scores_and_bounds(net: pg.Network, repeats: int, results: dict[str, Any]) -> None:
+    """The score of every parameter, and the meet bound of two networks, against the path-norm of one."""
+    title, source = "scores and bounds, dense layers", Parameters(net)
+    found = measure.interleaved(
+        {
+            "path_norm": (source.network, pg.path_norm),
+            "path_magnitude": (source.network, pg.path_magnitude),
+            "meet bound": (
+                lambda: (source.network(), source.network()),
+                lambda pair: pg.path_metric(*pair, method="meet"),
+            ),
+        },
+        repeats,
+    )
+    measure.report(f"{title}: {net.architecture.n_edges} edges", found)
+    results[title] = found
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -204,6 +222,7 @@ def main(arguments: list[str] | None = None) -> int:
     threads(wide, repeats, results)
     marginals(dense, repeats, results, "marginals, dense layers")
     marginals(scattered, repeats, results, "marginals, random graph")
+    scores_and_bounds(dense, repeats, results)
     batches("batch, random graph", scattered, {}, max(3, repeats // 3), results)
     width = dense.dag.outputs.size
     batches("batch, dense layers", dense, {"BLAS": layers_by_blas(dense, width)}, repeats, results)
