@@ -52,6 +52,7 @@ from pathgraph.graph.subnetwork import subnetwork
 from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
+from pathgraph.metrics import path_metric
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
 from pathgraph.path_sums import (
     SignFlipMasses,
@@ -135,6 +136,7 @@ __all__ = [
     "path_condition",
     "path_lifting",
     "path_marginals",
+    "path_metric",
     "path_norm",
     "path_sum",
     "peeling_constants",

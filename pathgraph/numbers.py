@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from pathgraph.errors import RangeError
+from pathgraph.pathsum.exact import in_range
 from pathgraph.pathsum.scaled import (
     scaled,
     scaled_argmax,
     scaled_product,
     scaled_quotient,
+    scaled_to_float,
     scaled_total,
 )
 from pathgraph.scalars import Array, object_array
 
-__all__ = ["joined", "norm", "product", "quotient"]
+__all__ = ["joined", "lower_floats", "norm", "outward", "product", "quotient", "root_outward", "upper_floats"]
 
 
 def norm(numbers: Array, q: Any) -> Array:
@@ -47,3 +51,66 @@ def product(a: Array, b: Array) -> Array:
 def quotient(a: Array, b: Array) -> Array:
     """The quotients of two arrays: rational if both are, scaled else."""
     return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))
+
+
+def upper_floats(numbers: Array, what: str) -> Array:
+    """Floats or scaled numbers as floats that are no smaller, where they are subnormal: a bound must not vanish.
+
+    Raises
+    ------
+    RangeError
+        If one is too large; `what` begins the message.
+    """
+    wide = scaled(numbers)
+    floats = scaled_to_float(wide)
+    if not np.isfinite(floats).all():
+        raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
+    small = (floats < np.finfo(np.float64).tiny) & (wide["mantissa"] != 0)
+    floats[small] = np.nextafter(floats[small], 1)
+    return floats
+
+
+def lower_floats(numbers: Array) -> Array:
+    """Non-negative floats or scaled numbers as floats that are no larger, where they are subnormal or too large."""
+    floats = np.minimum(scaled_to_float(scaled(numbers)), np.finfo(np.float64).max)
+    small = floats < np.finfo(np.float64).tiny
+    floats[small] = np.maximum(np.nextafter(floats[small], -1), 0)
+    return floats
+
+
+def outward(lower: Fraction, upper: Fraction, what: str) -> tuple[float, float]:
+    """The nearest floats around an interval of rationals.
+
+    Raises
+    ------
+    RangeError
+        If it leaves the range; `what` begins the message.
+    """
+    below, above = in_range(lower, what), in_range(upper, what)
+    if below > lower:
+        below = math.nextafter(below, -math.inf)
+    if above < upper:
+        above = math.nextafter(above, math.inf)
+    return below, above
+
+
+def root_outward(lower: Fraction, upper: Fraction, degree: int, what: str) -> tuple[float, float]:
+    """Floats around the roots of the ends of an interval of non-negative rationals, each at most a rounding away.
+
+    Raises
+    ------
+    RangeError
+        If they leave the range; `what` begins the message.
+    """
+    below, above = scaled_to_float(scaled(object_array([lower, upper]), 1 / degree)).tolist()
+    if math.isinf(above):
+        raise RangeError(f"{what}: the value leaves the range of float64; use root=False on an exact network")
+    while Fraction(below) ** degree > lower:
+        below = math.nextafter(below, 0)
+    while Fraction(math.nextafter(below, math.inf)) ** degree <= lower:
+        below = math.nextafter(below, math.inf)
+    while Fraction(above) ** degree < upper:
+        above = math.nextafter(above, math.inf)
+    while above and Fraction(math.nextafter(above, 0)) ** degree >= upper:
+        above = math.nextafter(above, 0)
+    return below, above
