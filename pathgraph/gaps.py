@@ -88,7 +88,7 @@ def gap_sweep(
     Three multiplications and additions per edge. Summands are non-negative, so the relative error of float states is
     that of a norm, plus the one of the gaps themselves: one rounding.
     """
-    terms = [(small, _move(2, 0, 0)), (gap, _move(2, 0, 1)), (large, _move(2, 1, 1))]
+    terms: list[Term] = [(small, _move(2, 0, 0)), (gap, _move(2, 0, 1)), (large, _move(2, 1, 1))]
     return _swept(net, terms, start, states=2, pools=pools)
 
 
@@ -124,7 +124,8 @@ def power_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array,
         Shape (q + 1, n_outputs): the same sums with every term made positive say how much has cancelled.
     """
     start = start**q
-    terms, sizes = [], []
+    terms: list[Term] = []
+    sizes: list[Term] = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         apart = [a - b for a, b in zip(ours, theirs, strict=True)]
         for j in range(q + 1):
@@ -211,7 +212,7 @@ def to_rationals(entries: Entries) -> list[Array]:
 
 def _rational(number: Any) -> Fraction:
     if isinstance(number, tuple):
-        return Fraction(number[0]) * Fraction(2) ** number[1]
+        return Fraction(number[0]) * Fraction(2) ** int(number[1])
     return to_fraction(number)
 
 

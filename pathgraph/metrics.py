@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
@@ -35,7 +35,7 @@ from pathgraph.gaps import (
     total,
 )
 from pathgraph.graph.network import Network
-from pathgraph.numbers import lower_floats, norm, outward, root_outward, upper_floats
+from pathgraph.numbers import lower_floats, norm, root_outward, upper_floats
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
@@ -153,7 +153,8 @@ def path_metric(
         return _even_metric(pair, q, per_output, root)
     gap = l1_gap(pair, method, max_paths)
     lower, upper = (gap.lower, gap.upper) if per_output else (norm(gap.lower, 1), norm(gap.upper, 1))
-    return public(gap, lower, upper, net.is_exact, per_output, "path_metric")
+    ends = public(lower, upper, net.is_exact, per_output, "path_metric")
+    return Bound(*ends, gap.exact, gap.rigorous, gap.method)
 
 
 class Gap(NamedTuple):
@@ -210,7 +211,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
 def excess(pair: Pair, small: Sequence[Array], large: Sequence[Array]) -> Array:
     """P(large) - P(small) per output, for entries 0 <= small <= large, by the recursion on the error."""
     gap = [a - b for a, b in zip(large, small, strict=True)]
-    return fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1]
+    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
 
 
 def meet_sums(pair: Pair) -> tuple[Array, Array]:
@@ -234,7 +235,7 @@ def telescoped(pair: Pair) -> Array:
     """The bound U4 per output."""
     large, small = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
     gap = [distance(a, b) for a, b in zip(pair.ours, pair.theirs, strict=True)]
-    return fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1]
+    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
 
 
 def _max_min(pair: Pair) -> Array:
@@ -268,16 +269,13 @@ def _flipped(pair: Pair) -> str:
     return "some that differ"
 
 
-def public(gap: Gap, lower: Array, upper: Array, is_exact: bool, per_output: bool, what: str) -> Bound:
-    """The public form of a gap with these ends, made of those per output: Fractions on exact networks, else floats."""
-    if upper.dtype != object:
-        lower, upper = lower_floats(lower), upper_floats(upper, what)
-    elif not is_exact:
-        ends = [outward(a, b, what) for a, b in zip(lower, upper, strict=True)]
-        lower, upper = (np.array(end) for end in zip(*ends, strict=True))
-    if not per_output:
-        lower, upper = lower.tolist()[0], upper.tolist()[0]
-    return Bound(lower, upper, gap.exact, gap.rigorous, gap.method)
+def public(lower: Array, upper: Array, is_exact: bool, per_output: bool, what: str) -> tuple[Any, Any]:
+    """Both ends as the caller gets them: Fractions if `is_exact`, else floats; alone unless there is one per output."""
+    if not is_exact or upper.dtype != object:
+        lower, upper = lower_floats(lower), upper_floats(upper)
+        if not np.isfinite(upper).all():
+            raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
+    return (lower, upper) if per_output else (lower.tolist()[0], upper.tolist()[0])
 
 
 # -- even powers --------------------------------------------------------------------------------------------------
@@ -294,16 +292,15 @@ def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
         lower, upper, exact = found
     else:
         raise RangeError(f"path_metric: a power {q} leaves the range of float64; use net.to_exact()")
-    ends = list(zip(lower, upper, strict=True)) if per_output else [(sum(lower), sum(upper))]
-    if root or not pair.is_exact:
-        around = [root_outward(a, b, q, "path_metric") if root else outward(a, b, "path_metric") for a, b in ends]
-        low, high = (np.array(end) for end in zip(*around, strict=True))
+    if not per_output:
+        lower, upper = [sum(lower, Fraction(0))], [sum(upper, Fraction(0))]
+    if root:
+        roots = [root_outward(a, b, q, "path_metric") for a, b in zip(lower, upper, strict=True)]
+        low, high = (np.array(end) for end in zip(*roots, strict=True))
     else:
-        low, high = (object_array(end) for end in zip(*ends, strict=True))
-    method = "three sweeps" if q == 2 else f"{q + 1} sweeps"
-    if per_output:
-        return Bound(low, high, exact, True, method)
-    return Bound(low.tolist()[0], high.tolist()[0], exact, True, method)
+        low, high = object_array(lower), object_array(upper)
+    ends = public(low, high, pair.is_exact, per_output, "path_metric")
+    return Bound(*ends, exact, True, "three sweeps" if q == 2 else f"{q + 1} sweeps")
 
 
 def _float_powers(pair: Pair, q: int) -> tuple[list[Fraction], list[Fraction], bool] | None:

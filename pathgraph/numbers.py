@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from pathgraph.errors import RangeError
-from pathgraph.pathsum.exact import in_range
 from pathgraph.pathsum.scaled import (
     scaled,
     scaled_argmax,
@@ -20,7 +19,7 @@ from pathgraph.pathsum.scaled import (
 )
 from pathgraph.scalars import Array, object_array
 
-__all__ = ["joined", "lower_floats", "norm", "outward", "product", "quotient", "root_outward", "upper_floats"]
+__all__ = ["joined", "lower_floats", "norm", "product", "quotient", "root_outward", "upper_floats"]
 
 
 def norm(numbers: Array, q: Any) -> Array:
@@ -53,45 +52,41 @@ def quotient(a: Array, b: Array) -> Array:
     return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))
 
 
-def upper_floats(numbers: Array, what: str) -> Array:
-    """Floats or scaled numbers as floats that are no smaller, where they are subnormal: a bound must not vanish.
+def upper_floats(numbers: Array) -> Array:
+    """Rationals, floats or scaled numbers, none negative, as floats: infinite where they are too large.
 
-    Raises
-    ------
-    RangeError
-        If one is too large; `what` begins the message.
+    Rationals are rounded up; so are subnormal numbers of the other kinds, since a bound must not vanish.
     """
+    if numbers.dtype == object:
+        return np.array([_rounded(number, up=True) for number in numbers], dtype=np.float64)
     wide = scaled(numbers)
     floats = scaled_to_float(wide)
-    if not np.isfinite(floats).all():
-        raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
     small = (floats < np.finfo(np.float64).tiny) & (wide["mantissa"] != 0)
     floats[small] = np.nextafter(floats[small], 1)
     return floats
 
 
 def lower_floats(numbers: Array) -> Array:
-    """Non-negative floats or scaled numbers as floats that are no larger, where they are subnormal or too large."""
+    """The same from below: rationals are rounded down, and so are subnormal and infinite results."""
+    if numbers.dtype == object:
+        return np.array([_rounded(number, up=False) for number in numbers], dtype=np.float64)
     floats = np.minimum(scaled_to_float(scaled(numbers)), np.finfo(np.float64).max)
     small = floats < np.finfo(np.float64).tiny
     floats[small] = np.maximum(np.nextafter(floats[small], -1), 0)
     return floats
 
 
-def outward(lower: Fraction, upper: Fraction, what: str) -> tuple[float, float]:
-    """The nearest floats around an interval of rationals.
-
-    Raises
-    ------
-    RangeError
-        If it leaves the range; `what` begins the message.
-    """
-    below, above = in_range(lower, what), in_range(upper, what)
-    if below > lower:
-        below = math.nextafter(below, -math.inf)
-    if above < upper:
-        above = math.nextafter(above, math.inf)
-    return below, above
+def _rounded(number: Fraction, *, up: bool) -> float:
+    """The nearest float that is no smaller, or no larger, than a rational."""
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return math.inf if up else np.finfo(np.float64).max.item()
+    if up and nearest < number:
+        return math.nextafter(nearest, math.inf)
+    if not up and nearest > number:
+        return math.nextafter(nearest, -math.inf)
+    return nearest
 
 
 def root_outward(lower: Fraction, upper: Fraction, degree: int, what: str) -> tuple[float, float]:

@@ -40,7 +40,8 @@ class Pair(NamedTuple):
     @classmethod
     def of(cls, net: Network, other: Network, widths: Array) -> Pair:
         """The pair of two networks."""
-        return cls(net, *([_working(w) for w in each.tensors] for each in (net, other)), _working(widths))
+        ours, theirs = ([_working(w) for w in each.tensors] for each in (net, other))
+        return cls(net, ours, theirs, _working(widths))
 
     @property
     def is_exact(self) -> bool:
