@@ -297,7 +297,7 @@ def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
     if root:
         roots = [root_outward(a, b, q, "path_metric") for a, b in zip(lower, upper, strict=True)]
         low, high = (np.array(end) for end in zip(*roots, strict=True))
-        ends = (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
+        ends: tuple[Any, Any] = (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
     else:
         ends = public(object_array(lower), object_array(upper), pair.is_exact, per_output, "path_metric")
     return Bound(*ends, exact, True, "three sweeps" if q == 2 else f"{q + 1} sweeps")

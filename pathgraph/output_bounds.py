@@ -9,7 +9,7 @@ import numpy as np
 from pathgraph.bounds import Bound
 from pathgraph.gaps import gamma, roundings
 from pathgraph.metrics import public
-from pathgraph.numbers import lower_floats, norm
+from pathgraph.numbers import lower_floats, norm, root_outward
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
@@ -17,6 +17,9 @@ from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.scalars import Array
 
 __all__ = ["differences_found", "output_bound"]
+
+MAX_EXACT_NORM = 64
+"""Integer norms over the outputs up to this one are taken of rationals."""
 
 
 def differences_found(pair: Pair) -> Array:
@@ -61,11 +64,16 @@ def output_bound(found: Array, upper: Array, r: Any, per_output: bool, is_exact:
     """
     if per_output:
         lower = found.max(axis=0)
+    elif is_exact and isinstance(r, int) and 1 < r <= MAX_EXACT_NORM:
+        below, above = max(sum(row**r) for row in found), sum(upper**r)
+        return Bound(*root_outward(below, above, r, what), below == above, True, method)
     else:
         norms = [norm(row, r) for row in found]
         upper = norm(upper, r)
         if upper.dtype != object:
-            norms = [lower_floats(one) for one in norms]
+            # a norm of numbers in the range of floats by powers of scaled numbers: 4096 roundings and the additions
+            factor = 1 - (4096 + len(found[0])) * 2.0**-53
+            norms = [lower_floats(one) * factor for one in norms]
         lower = np.maximum.reduce(norms)
     rigorous = is_exact and upper.dtype == object
     ends = public(lower, upper, is_exact, per_output, what)
