@@ -109,7 +109,7 @@ def path_metric(
 
     Notes
     -----
-    ``metric <= U2 <= U1 <= U3`` if no sign differs on a path, and ``metric <= U2 <= U4`` always. U2 is the metric
+    ``metric <= U2 <= U4`` always, and ``U2 <= U1 <= U3``, ``U4 <= U3`` if no sign differs on a path. U2 is the metric
     itself for an output if on each of the paths to it whose two products are not zero the parameters all shrink, or
     all grow, or an odd number of signs flip; a sweep over sets of states decides that, without rounding. Computing
     the metric in general is #P-hard: on a chain of "diamonds" with branch weights (p, 1 - p) it is twice the total
