@@ -123,7 +123,7 @@ def max_min(a: Entries, b: Entries) -> Fraction:
 
 def join(a: Entries, b: Entries) -> Fraction:
     """U3."""
-    return 2 * _extreme(max, a, b) - abs(prod(a)) - abs(prod(b))
+    return 2 * _extreme(max, a, b) - abs(Fraction(prod(a))) - abs(Fraction(prod(b)))
 
 
 def telescope(a: Entries, b: Entries) -> Fraction:

@@ -1,5 +1,8 @@
 """For any signs: on paths with sign flips, sums take the place of differences."""
 
+from fractions import Fraction
+from math import prod
+
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
@@ -64,7 +67,10 @@ general_sign_bound.mutant(
     "the larger of both instead of the sum",
     ("x0; y0 = out(x0)", (-1,), (1,)),
     bound=lambda net, other, box: summed(
-        net, other, lambda a, b: max(metric(a, [0]), metric(b, [0])) if flips(a, b) else metric(a, b), box
+        net,
+        other,
+        lambda a, b: max(abs(Fraction(prod(a))), abs(Fraction(prod(b)))) if flips(a, b) else metric(a, b),
+        box,
     ),
 )
 general_sign_bound.mutant(

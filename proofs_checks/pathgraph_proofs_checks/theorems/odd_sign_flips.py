@@ -81,5 +81,5 @@ odd_sign_flips.mutant(
 odd_sign_flips.mutant(
     "paths with flips do not count",
     ("x0; y0 = out(x0)", (1,), (0,), (True,), (1,)),
-    bound=lambda net, other, box: summed(net, other, lambda a, b: 0 if flips(a, b) else metric(a, b), box),
+    bound=lambda net, other, box: summed(net, other, lambda a, b: Fraction(0) if flips(a, b) else metric(a, b), box),
 )

@@ -6,6 +6,7 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
+from pathgraph.metrics import Method
 from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.pairs import (
@@ -25,7 +26,7 @@ from pathgraph_proofs_checks.pairs import (
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 
-NAMES = ("enumeration", "meet", "max-min", "join", "telescope")
+NAMES: tuple[Method, ...] = ("enumeration", "meet", "max-min", "join", "telescope")
 
 
 def library(net: Network, other: Network, box: Sequence[Fraction]) -> dict[str, Any]:

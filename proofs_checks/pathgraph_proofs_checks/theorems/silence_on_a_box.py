@@ -51,7 +51,8 @@ def intervals(net: Network, box: Input) -> tuple[dict[Any, Any], dict[Any, Any]]
     """For each neuron the interval of its pre-activation; for each edge that of its candidate."""
     graph = net.graph
     value: dict[Any, Any] = {u: (-w, w) for u, w in zip(net.inputs, box, strict=True)}
-    before, candidate = dict(value), {}
+    before = dict(value)
+    candidate: dict[Any, Any] = {}
     for v in net.nodes:
         data = graph.nodes[v]
         if data["activation"] == "input":

@@ -85,19 +85,31 @@ def meet_with_maxima(net: Network, other: Network, box: Input) -> list[Fraction]
     return [a + b - 2 * m for a, b, m in zip(*three, strict=True)]
 
 
-telescope_with_maxima.mutant("pools keep their rank", ("CX",), bound=swept(pool=kth_largest))
 telescope_with_maxima.mutant(
-    "pools take the mean", ("CX",), bound=swept(pool=lambda terms, rank: sum(terms, Fraction(0)) / len(terms))
+    "pools keep their rank",
+    ("x0; h0 = id(x0); h1 = pool2(x0, h0); y0 = out(h1)", (2,), (-1,)),
+    bound=swept(pool=kth_largest),
+)
+telescope_with_maxima.mutant(
+    "pools take the mean",
+    ("x0; h0 = id(); h1 = max(x0, h0); y0 = out(h1)", (0,), (1,)),
+    bound=swept(pool=lambda terms, rank: sum(terms, Fraction(0)) / len(terms)),
 )
 telescope_with_maxima.mutant(
     "errors are passed on by the smaller weight",
-    ("CX",),
+    ("x0; h0 = id(x0); y0 = out(h0)", (0,), (1,)),
     bound=swept(step=lambda a, b, e, s: min(abs(a), abs(b)) * e + abs(a - b) * s),
 )
 telescope_with_maxima.mutant(
     "differences of absolute values",
-    ("CX",),
+    ("x0; y0 = out(x0)", (-1,), (1,)),
     bound=swept(step=lambda a, b, e, s: abs(a) * e + abs(abs(a) - abs(b)) * s),
 )
-telescope_with_maxima.mutant("changes of biases do not count", ("CX",), bound=swept(biases=False))
-telescope_with_maxima.mutant("the meet bound with maxima", ("CX",), bound=meet_with_maxima)
+telescope_with_maxima.mutant(
+    "changes of biases do not count", ("x0; y0 = out(x0); y1 = out(x0, 1)", (-1,), (1,)), bound=swept(biases=False)
+)
+telescope_with_maxima.mutant(
+    "the meet bound with maxima",
+    ("x0; h0 = id(x0); h1 = pool2(x0, h0); y0 = out(h1)", (1, 1, -1), (1,)),
+    bound=meet_with_maxima,
+)

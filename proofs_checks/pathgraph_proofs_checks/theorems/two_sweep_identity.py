@@ -54,8 +54,16 @@ def two_sweep_identity(net: Network, factors: Factors, x: Input, *, norms: Norms
     return Equality([differences, found], [summed(net, other, metric, box)] * 2)
 
 
-two_sweep_identity.mutant("some parameters grow", ("CX",), instances=drawn(same_signs, inputs))
-two_sweep_identity.mutant("signs may change", ("CX",), instances=drawn(any_signs, inputs))
-two_sweep_identity.mutant("biases are lost", ("CX",), norms=lambda net, box: norms(without_biases(net), box))
-two_sweep_identity.mutant("pools keep their rank", ("CX",), norms=lambda net, box: masses(net, box, pool=kth_largest))
-two_sweep_identity.mutant("the box is ignored", ("CX",), norms=lambda net, box: norms(net, [1] * len(box)))
+two_sweep_identity.mutant("some parameters grow", ("x0; y0 = out(x0)", (2,), (1,)), instances=drawn(same_signs, inputs))
+two_sweep_identity.mutant("signs may change", ("x0; y0 = out(x0)", (-1,), (1,)), instances=drawn(any_signs, inputs))
+two_sweep_identity.mutant(
+    "biases are lost", ("x0; y0 = out(x0, 1)", (0,), (1,)), norms=lambda net, box: norms(without_biases(net), box)
+)
+two_sweep_identity.mutant(
+    "pools keep their rank",
+    ("x0; h0 = id(x0); h1 = max(x0, h0); y0 = out(h1)", (0,), (1,)),
+    norms=lambda net, box: masses(net, box, pool=kth_largest),
+)
+two_sweep_identity.mutant(
+    "the box is ignored", ("x0; y0 = out(x0)", (0,), (0,)), norms=lambda net, box: norms(net, [1] * len(box))
+)
