@@ -1,6 +1,7 @@
 """The sign hypothesis is too strong: paths may contain an odd number of sign flips."""
 
 from collections.abc import Sequence
+from fractions import Fraction
 
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
