@@ -123,11 +123,11 @@ def power_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array,
     sums, masses : GapStates
         Shape (q + 1, n_outputs): the same sums with every term made positive say how much has cancelled.
     """
-    start = start**q
     terms: list[Term] = []
     sizes: list[Term] = []
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         apart = [a - b for a, b in zip(ours, theirs, strict=True)]
+        powers = start**q
         for j in range(q + 1):
             for i in range(j + 1):
                 values = [
@@ -136,11 +136,11 @@ def power_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array,
                 ]
                 terms.append((values, _move(q + 1, i, j)))
                 sizes.append(([np.abs(w) for w in values], _move(q + 1, i, j)))
-    factors = np.concatenate([np.abs(w).ravel() for w in (*ours, *apart, *theirs)])
-    factors = factors[factors != 0]
-    kept = bool((np.log2(factors) > -1000 / q).all() and (np.log2(factors) < 1000 / q).all())
-    sums = _swept(net, terms, start, states=q + 1)
-    masses = _swept(net, sizes, start, states=q + 1)
+    factors = np.concatenate([np.abs(w).ravel() for w in (start, *ours, *apart, *theirs)])
+    bits = np.log2(factors[factors != 0])
+    kept = bool((np.abs(bits) < 1000 / q).all())  # else a product of q factors may overflow or vanish
+    sums = _swept(net, terms, powers, states=q + 1)
+    masses = _swept(net, sizes, powers, states=q + 1)
     return GapStates(sums.states, kept and sums.in_range), GapStates(masses.states, kept and masses.in_range)
 
 
@@ -255,4 +255,4 @@ def _swept(net: BlockNetwork, terms: list[Term], start: Array, *, states: int, p
         terms = [([scaled(w) for w in values], move) for values, move in terms]
     x = sweep(net, terms, x, ring=ring, pools=pools)
     in_range = start.dtype.kind != "f" or is_safe([start, *(w for values, _ in terms for w in values)], x)
-    return GapStates(np.asarray(x[:, net.dag.outputs]), in_range)
+    return GapStates(np.asarray(x[:, net.dag.outputs]), bool(in_range))

@@ -3,7 +3,7 @@
 Intervals go through a network by one sweep with two states, the lower and the upper ends: a positive entry keeps
 the ends, a negative one exchanges them, ReLU and k-max-pool are monotone. Each input runs over [-D, D] on its own, so
 the intervals are right and seldom sharp. Floats are compared with a margin for the round-off of the sweep, and
-rationals take over where floats leave their range; nothing is called dead that is not.
+rationals take over where floats leave their range, unless the network is large; nothing is called dead that is not.
 
 Comparisons at pools are strict: a candidate is *below* if k others always exceed it, *above* if so many never reach it
 that it is among the k - 1 largest; with candidates that tie, each would be dropped for the sake of the other.
@@ -26,6 +26,9 @@ from pathgraph.pathsum.sweep import Term, is_safe, sweep
 from pathgraph.scalars import Array
 
 __all__ = ["Silence", "live_entries", "silence"]
+
+MAX_EXACT = 100_000
+"""In networks with more entries nothing is called silent where floats leave their range."""
 
 _SWAP = np.array([[False, True], [True, False]])
 
@@ -97,6 +100,8 @@ def silence(net: BlockNetwork, entries: Entries, widths: Array) -> Silence:
         mass[0, net.dag.inputs] = widths
         mass = sweep(net, [([np.abs(w) for w in entries], None)], mass, pools="max")
         if not is_safe([widths, *entries], mass):
+            if sum(w.size for w in entries) > MAX_EXACT:
+                return _nothing(net)
             return silence(net, [accelerated(w) for w in to_rationals(entries)], _rational(widths))
         margin = 2 * gamma(roundings(net, 2)) * mass[0]
     dead = np.zeros(net.dag.size, dtype=bool)
@@ -109,6 +114,11 @@ def silence(net: BlockNetwork, entries: Entries, widths: Array) -> Silence:
             below.append(less)
             above.append(more)
     return Silence(dead, below, above)
+
+
+def _nothing(net: BlockNetwork) -> Silence:
+    none = [np.zeros(pool.entry.shape, dtype=bool) for pool in _pools(net)]
+    return Silence(np.zeros(net.dag.size, dtype=bool), none, none)
 
 
 def _before_relu(node: Node, terms: Sequence[Term], x: Array) -> Array:

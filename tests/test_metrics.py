@@ -190,8 +190,9 @@ def test_a_large_network_keeps_its_enclosure(monkeypatch):
     assert not found.exact
     assert found.rigorous
     assert Fraction(found.lower) ** 2 <= exact <= Fraction(found.upper) ** 2
-    with pytest.raises(pg.RangeError, match="to_exact"):
-        pg.path_metric(pg.from_weights([[[1e300]]]), pg.from_weights([[[1.0]]]), q=2)
+    for big, inputs in ((1e300, 1), (1.5, 1e-200)):
+        with pytest.raises(pg.RangeError, match="to_exact"):
+            pg.path_metric(pg.from_weights([[[big]]]), pg.from_weights([[[1.0]]]), q=2, inputs=inputs)
 
 
 # -- why the exact metric is hard ---------------------------------------------------------------------------------

@@ -194,10 +194,12 @@ def test_what_is_dead_in_one_network_only_is_kept():
     assert pg.parameter_lipschitz(net, other).upper >= 3
 
 
-def test_silence_beyond_the_range_of_floats():
+def test_silence_beyond_the_range_of_floats(monkeypatch):
     net = pg.from_weights([[[1e300]], [[1e300]], [[1e-300]], [[1e-300]]], [[-2e300], [0], [0], [0]])
     assert silence(net, net.tensors, np.ones(1)).dead.sum() == 3
     assert pg.parameter_lipschitz(net, net.with_theta(net.theta * 0.5)).upper == 0
+    monkeypatch.setattr("pathgraph.intervals.MAX_EXACT", 0)
+    assert not silence(net, net.tensors, np.ones(1)).dead.any()
 
 
 # -- boxes of parameters ------------------------------------------------------------------------------------------
