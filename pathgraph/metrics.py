@@ -94,9 +94,9 @@ def path_metric(
     Returns
     -------
     Bound
-        The lower end is |P(theta) - P(theta')| per output where the metric itself is not found. `exact` says whether
-        the upper end is the metric, `rigorous` whether the round-off is enclosed: always so on exact networks, by
-        enumeration, and for even q.
+        The lower end is ``|P(theta) - P(theta')|`` per output where the metric itself is not found. `exact` says
+        whether the upper end is the metric, `rigorous` whether the round-off is enclosed: always so on exact networks,
+        by enumeration, and for even q.
 
     Raises
     ------

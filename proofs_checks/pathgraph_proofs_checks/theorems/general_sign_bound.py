@@ -35,7 +35,7 @@ def library(net: Network, other: Network, box: Input) -> object:
         "Phi'_p| if no sign flips on p, and of |Phi_p| + |Phi'_p| if some does."
     ),
     latex=(
-        r"|R_v(\theta,x)-R_v(\theta',x)|\le\sum_{p\in\mathcal P^v}|x_{p_0}|\,g_p,\quad"
+        r"|R_v(\theta,x)-R_v(\theta',x)|\le\sum_{p\in\mathcal P^v}|x_{p_0}|\,g_p,\quad "
         r"g_p=|\Phi_p-\Phi'_p|\text{ without flips, }|\Phi_p|+|\Phi'_p|\text{ with flips}"
     ),
     hypotheses="any DAG of identity, ReLU and k-max-pool neurons; no hypothesis on signs",

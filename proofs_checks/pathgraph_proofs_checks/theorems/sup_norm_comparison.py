@@ -32,7 +32,7 @@ def constant(layers: int, width: int, radius: Fraction, size: Any) -> Any:
         "the largest change of a parameter: L times less than the bound of the literature."
     ),
     latex=(
-        r"\sum_pX_{p_0}|\Phi_p-\Phi'_p|\le L\,W(WX+1)\,R^{L-1}\,\|\theta-\theta'\|_\infty,\quad"
+        r"\sum_pX_{p_0}|\Phi_p-\Phi'_p|\le L\,W(WX+1)\,R^{L-1}\,\|\theta-\theta'\|_\infty,\quad "
         r"R\ge\max(1,\textstyle\sum_u|\theta^{u\to v}|+|b_v|)"
     ),
     hypotheses=(
