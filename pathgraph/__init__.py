@@ -52,7 +52,10 @@ from pathgraph.graph.subnetwork import subnetwork
 from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
+from pathgraph.metrics import path_metric
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
+from pathgraph.parameter_boxes import box_bound, perturbation_bound
+from pathgraph.parameter_lipschitz import parameter_lipschitz
 from pathgraph.path_sums import (
     SignFlipMasses,
     count_paths,
@@ -106,6 +109,7 @@ __all__ = [
     "Stratum",
     "UnsupportedOperatorError",
     "balance",
+    "box_bound",
     "check_conservation",
     "closest_gaussian",
     "conserved_quantities",
@@ -131,13 +135,16 @@ __all__ = [
     "operator_norm_product",
     "pac_bayes_bound",
     "parameter_jacobian",
+    "parameter_lipschitz",
     "path_activations",
     "path_condition",
     "path_lifting",
     "path_marginals",
+    "path_metric",
     "path_norm",
     "path_sum",
     "peeling_constants",
+    "perturbation_bound",
     "random_rescaling",
     "rescale",
     "sample_paths",

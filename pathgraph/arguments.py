@@ -12,10 +12,19 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pathgraph.errors import ParameterError
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.scalars import Array, as_values, refuse_floats
 
-__all__ = ["Inputs", "exponent", "generator", "half_widths", "natural", "numbers_per_input", "per_input"]
+__all__ = [
+    "Inputs",
+    "exponent",
+    "generator",
+    "half_widths",
+    "natural",
+    "numbers_per_input",
+    "per_input",
+    "same_structure",
+]
 
 Inputs: TypeAlias = "ArrayLike | Sequence[Any] | Mapping[Hashable, Any]"
 
@@ -146,3 +155,20 @@ def half_widths(net: Network, inputs: Any) -> Array:
     for i in np.flatnonzero(widths < 0)[:1].tolist():
         raise ParameterError(f"inputs: the width of {net.inputs[i]!r} must be >= 0, got {widths[i]}")
     return widths
+
+
+def same_structure(net: Network, other: Network, function: str) -> None:
+    """Refuse a pair of networks whose paths or scalars differ, and symbolic ones.
+
+    Raises
+    ------
+    ParameterError
+    UnsupportedOperatorError
+    """
+    require_numbers(net, function)
+    if not isinstance(other, Network):
+        raise ParameterError(f"other: needed a pathgraph.Network, got {type(other).__name__}")
+    if net.architecture != other.architecture:
+        raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
+    if net.scalars != other.scalars:
+        raise ParameterError(f"other: needed a network of the same scalars, {net.scalars}, got {other.scalars}")

@@ -38,7 +38,16 @@ if TYPE_CHECKING:
 
     from pathgraph.geometry.exactmatrix import ExactMatrix
 
-__all__ = ["PathLifting", "entries_on_paths", "entry_activations", "path_activations", "path_lifting"]
+__all__ = [
+    "PathLifting",
+    "entries_on_paths",
+    "entry_activations",
+    "guarded_paths",
+    "lift",
+    "path_activations",
+    "path_lifting",
+    "starts",
+]
 
 
 def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int = 100_000) -> PathLifting:
@@ -85,19 +94,21 @@ def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int =
     >>> lifting.paths[2], list(lifting.paths)[0]
     (((1, 0), (2, 0)), ((0, 0), (1, 0), (2, 0)))
     """
-    paths = Paths(net, node)
-    _guard(paths, max_paths)
+    paths = guarded_paths(net, node, max_paths)
     return PathLifting(net, paths)
 
 
-def _guard(paths: Paths, max_paths: int) -> None:
+def guarded_paths(net: Network, node: Hashable | None, max_paths: int) -> Paths:
+    """The paths, if there are at most `max_paths` of them."""
     natural(max_paths, "max_paths")
+    paths = Paths(net, node)
     if paths.total > max_paths:
         count = str(paths.total) if paths.total < 10**100 else f"more than 2**{paths.total.bit_length() - 1}"
         raise PathCountError(
             f"the network has {count} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
             "memory, or use path_sum, path_norm, count_paths, which need no list of paths"
         )
+    return paths
 
 
 class PathLifting:
@@ -131,12 +142,12 @@ class PathLifting:
         """The path products, in the scalars of the network. Read-only."""
         net = self.net
         if net.scalars != "float":
-            lifted = _lift(net, self.paths, accelerated(net.values))
+            lifted = lift(net, self.paths, accelerated(net.values))
             return frozen(restored(lifted) if net.is_exact else lifted)
         size = np.abs(net.values[net.values != 0].astype(np.float64))
         if (depth(net) + 1) * np.abs(np.log2(size)).max(initial=0) < -np.finfo(net.dtype).minexp:
-            return frozen(_lift(net, self.paths, net.values))
-        lifted = scaled_to_float(_lift(net, self.paths, scaled(net.values)), net.dtype)  # products may leave the range
+            return frozen(lift(net, self.paths, net.values))
+        lifted = scaled_to_float(lift(net, self.paths, scaled(net.values)), net.dtype)  # products may leave the range
         if np.isinf(lifted).any():
             raise RangeError(f"path_lifting: a product leaves the range of {net.dtype}; use net.to_exact()")
         return frozen(lifted)
@@ -192,7 +203,7 @@ class PathLifting:
                 symbols[parameter < 0, key] = sympy.Dummy(name) if name in taken else sympy.Symbol(name)
                 taken.add(name)
         entries = object_array(symbols[p < 0, (p, e)[p < 0]] for e, p in enumerate(owner))
-        return sympy.Matrix(_lift(self.net, self.paths, entries).tolist())
+        return sympy.Matrix(lift(self.net, self.paths, entries).tolist())
 
     def _symbol(self, entry: int) -> str:
         architecture = self.net.architecture
@@ -301,10 +312,9 @@ def path_activations(
     shape = np.shape(np.asarray(x, dtype=object))
     if shape != (len(net.inputs),):
         raise ParameterError(f"x: needed one input vector of shape ({len(net.inputs)},), got shape {shape}")
-    paths = Paths(net, node)
-    _guard(paths, max_paths)
-    active = _lift(net, paths, entry_activations(net, x))
-    column = _starts(net, paths)
+    paths = guarded_paths(net, node, max_paths)
+    active = lift(net, paths, entry_activations(net, x))
+    column = starts(net, paths)
     rows = np.flatnonzero(active)
     ones = np.ones(len(rows), dtype=np.int8)
     return csr_array((ones, (rows, column[rows])), shape=(paths.total, len(net.inputs) + 1))
@@ -327,7 +337,7 @@ def entry_activations(net: Network, x: ArrayLike | Sequence[Any]) -> Array:
     return active
 
 
-def _lift(net: Network, paths: Paths, entries: Array) -> Array:
+def lift(net: Network, paths: Paths, entries: Array) -> Array:
     """Products of `entries` along each path, in the order of `paths`."""
     one, mul = (SCALED.one, scaled_product) if entries.dtype == SCALED_DTYPE else (1, np.multiply)
     return _recursion(
@@ -344,7 +354,7 @@ def entries_on_paths(net: Network, paths: Paths) -> Array:
     return _recursion(net, paths, np.dtype(object), lambda i: (), lambda e: (e,), extend)
 
 
-def _starts(net: Network, paths: Paths) -> Array:
+def starts(net: Network, paths: Paths) -> Array:
     """The column of the start of each path: its input, or n_inputs for a bias."""
     return _recursion(net, paths, np.dtype(np.int64), lambda i: i, lambda e: len(net.inputs), lambda part, e: part)
 

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from pathgraph.errors import RangeError
 from pathgraph.pathsum.scaled import (
     scaled,
     scaled_argmax,
     scaled_product,
     scaled_quotient,
+    scaled_to_float,
     scaled_total,
 )
 from pathgraph.scalars import Array, object_array
 
-__all__ = ["joined", "norm", "product", "quotient"]
+__all__ = ["joined", "lower_floats", "norm", "product", "quotient", "root_outward", "upper_floats"]
 
 
 def norm(numbers: Array, q: Any) -> Array:
@@ -47,3 +50,62 @@ def product(a: Array, b: Array) -> Array:
 def quotient(a: Array, b: Array) -> Array:
     """The quotients of two arrays: rational if both are, scaled else."""
     return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))
+
+
+def upper_floats(numbers: Array) -> Array:
+    """Rationals, floats or scaled numbers, none negative, as floats: infinite where they are too large.
+
+    Rationals are rounded up; so are subnormal numbers of the other kinds, since a bound must not vanish.
+    """
+    if numbers.dtype == object:
+        return np.array([_rounded(number, up=True) for number in numbers], dtype=np.float64)
+    wide = scaled(numbers)
+    floats = scaled_to_float(wide)
+    small = (floats < np.finfo(np.float64).tiny) & (wide["mantissa"] != 0)
+    floats[small] = np.nextafter(floats[small], 1)
+    return floats
+
+
+def lower_floats(numbers: Array) -> Array:
+    """The same from below: rationals are rounded down, and so are subnormal and infinite results."""
+    if numbers.dtype == object:
+        return np.array([_rounded(number, up=False) for number in numbers], dtype=np.float64)
+    floats = np.minimum(scaled_to_float(scaled(numbers)), np.finfo(np.float64).max)
+    small = floats < np.finfo(np.float64).tiny
+    floats[small] = np.maximum(np.nextafter(floats[small], -1), 0)
+    return floats
+
+
+def _rounded(number: Fraction, *, up: bool) -> float:
+    """The nearest float that is no smaller, or no larger, than a rational."""
+    try:
+        nearest = float(number)
+    except OverflowError:
+        return math.inf if up else np.finfo(np.float64).max.item()
+    if up and nearest < number:
+        return math.nextafter(nearest, math.inf)
+    if not up and nearest > number:
+        return math.nextafter(nearest, -math.inf)
+    return nearest
+
+
+def root_outward(lower: Fraction, upper: Fraction, degree: int, what: str) -> tuple[float, float]:
+    """Floats around the roots of the ends of an interval of non-negative rationals, each at most a rounding away.
+
+    Raises
+    ------
+    RangeError
+        If they leave the range; `what` begins the message.
+    """
+    below, above = scaled_to_float(scaled(object_array([lower, upper]), 1 / degree)).tolist()
+    if math.isinf(above):
+        raise RangeError(f"{what}: the value leaves the range of float64; use root=False on an exact network")
+    while Fraction(below) ** degree > lower:
+        below = math.nextafter(below, 0)
+    while Fraction(math.nextafter(below, math.inf)) ** degree <= lower:
+        below = math.nextafter(below, math.inf)
+    while Fraction(above) ** degree < upper:
+        above = math.nextafter(above, math.inf)
+    while above and Fraction(math.nextafter(above, 0)) ** degree >= upper:
+        above = math.nextafter(above, 0)
+    return below, above

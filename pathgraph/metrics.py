@@ -1,0 +1,333 @@
+r"""The path-metric: how far apart the path-liftings of two networks of one architecture are.
+
+.. math:: \|\Phi(\theta) - \Phi(\theta')\|_1 = \sum_p D_p\, |\Phi_p(\theta) - \Phi_p(\theta')| ,
+
+where :math:`D_p` is the half-width of the input at which the path starts, and 1 at a bias. It is invariant under
+rescaling either network. Two sweeps compute it if all parameters move one way (pruning, shrinking, rounding toward
+zero); in general that is #P-hard, so there are bounds, and enumeration for small networks. For even q the sum of the
+q-th powers is a polynomial in the two liftings, hence exact whatever the signs.
+
+Every float bound comes from a recursion on the error (`pathgraph.gaps`), never from a difference of path-norms.
+
+Source: arXiv 2405.15006 for the metric and its two sweeps; the rest is derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from fractions import Fraction
+from typing import Any, Literal, NamedTuple, get_args
+
+import numpy as np
+
+from pathgraph.arguments import Inputs, exponent, half_widths, natural, same_structure
+from pathgraph.bounds import Bound
+from pathgraph.errors import ParameterError, RangeError
+from pathgraph.gaps import (
+    distance,
+    fallen_back,
+    gamma,
+    gap_sweep,
+    meet_sweep,
+    power_sweep,
+    roundings,
+    total,
+)
+from pathgraph.graph.network import Network
+from pathgraph.numbers import lower_floats, norm, root_outward, upper_floats
+from pathgraph.path_differences import Pair, differences, has_few_paths
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
+from pathgraph.pathsum.sweep import sweep
+from pathgraph.scalars import Array, object_array, to_fraction
+
+__all__ = ["Gap", "excess", "l1_gap", "lower_sums", "meet_sums", "path_metric", "public", "telescoped"]
+
+Method = Literal["auto", "two-sweeps", "enumeration", "meet", "max-min", "join", "telescope"]
+
+MAX_POWER = 16
+MAX_EXACT = 100_000
+"""Float networks with more entries than this are not computed in rationals when an even metric cancels."""
+
+
+def path_metric(
+    net: Network,
+    other: Network,
+    *,
+    inputs: Inputs | None = None,
+    per_output: bool = False,
+    q: int = 1,
+    method: Method = "auto",
+    root: bool = True,
+    max_paths: int = 10_000,
+) -> Bound:
+    r"""The norm of the difference of two path-liftings, :math:`\|\Phi(\theta) - \Phi(\theta')\|_q`, or bounds of it.
+
+    Parameters
+    ----------
+    net, other : Network
+        Of one architecture and one kind of scalars.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Weights :math:`D_i \ge 0` of the paths that start at the inputs (box half-widths); ones by default.
+    per_output : bool
+        One metric per output instead of the norm over all paths.
+    q : 1 or an even integer up to 16
+    method : {"auto", "two-sweeps", "enumeration", "meet", "max-min", "join", "telescope"}
+        For q = 1 the upper end, with P the path-norm, and the largest and smallest absolute value of each parameter:
+
+        * "two-sweeps": the metric; all parameters keep their signs and all shrink, or all grow;
+        * "enumeration": the metric, path by path, at most `max_paths` of them;
+        * "meet" (U2): P(theta) + P(theta') - 2 P(meet), the meet having the smallest absolute values, and zeros where
+          signs differ;
+        * "max-min" (U1): P(largest) - P(smallest); no sign differs on any path;
+        * "join" (U3): 2 P(largest) - P(theta) - P(theta'); likewise;
+        * "telescope" (U4): one recursion with the entries theta, theta - theta', theta'; any signs.
+
+        "auto" is the first of these that is exact: "two-sweeps", "meet", "enumeration"; and "meet" if none is.
+    root : bool
+        With False the sum of the q-th powers, without the root; rational on exact networks.
+    max_paths : int
+        The most paths that are enumerated.
+
+    Returns
+    -------
+    Bound
+        The lower end is ``|P(theta) - P(theta')|`` per output where the metric itself is not found. `exact` says
+        whether the upper end is the metric, `rigorous` whether the round-off is enclosed: always so on exact networks,
+        by enumeration, and for even q.
+
+    Raises
+    ------
+    ParameterError
+        On networks of different architectures or scalars, differing signs where a method needs them equal, other q.
+    PathCountError
+        If there are too many paths to enumerate.
+    RangeError
+        If the result leaves the range of floats.
+
+    Notes
+    -----
+    ``metric <= U2 <= U4`` always, and ``U2 <= U1 <= U3``, ``U4 <= U3`` if no sign differs on a path. U2 is the metric
+    itself for an output if on each of the paths to it whose two products are not zero the parameters all shrink, or
+    all grow, or an odd number of signs flip; a sweep over sets of states decides that, without rounding. Computing
+    the metric in general is #P-hard: on a chain of "diamonds" with branch weights (p, 1 - p) it is twice the total
+    variation distance of two products of Bernoulli laws, and with branch weights (1, a) it counts the subsets of a
+    given product.
+
+    The metric is invariant under a rescaling of either network; the other bounds only if both are rescaled alike.
+
+    For even q the sweep carries the mixed powers of the change of a path and of the path; floats come with an
+    enclosure of the round-off, and where cancellation makes it wide, networks of up to 100,000 entries are computed in
+    rationals.
+
+    References
+    ----------
+    arXiv 2405.15006 ("two-sweeps"); the rest is derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pruned = net.with_theta([1, -2, 0, 3, 1, 0, 1, 1])
+    >>> pg.path_metric(net, pruned)
+    Bound(5.0 <= . <= 5.0, exact, by two-sweeps)
+    >>> moved = net.with_theta([1, -3, 0, 3, 1, 4, 1, 2])
+    >>> pg.path_metric(net, moved, max_paths=0), pg.path_metric(net, moved).value
+    (Bound(7.99... <= . <= 10.0, by meet), 8.0)
+    >>> pg.path_metric(net.to_exact(), moved.to_exact(), q=2, root=False)
+    Bound(20 <= . <= 20, exact, rigorous, by three sweeps)
+    """
+    same_structure(net, other, "path_metric")
+    if method not in get_args(Method):
+        raise ParameterError(f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
+    natural(max_paths, "max_paths")
+    pair = Pair.of(net, other, half_widths(net, inputs))
+    q = exponent(q, "q", least=1)
+    if q not in (1, *range(2, MAX_POWER + 1, 2)):
+        raise ParameterError(f"q: needed 1 or an even integer up to {MAX_POWER}, got {q!r}")
+    if q != 1:
+        if method != "auto":
+            raise ParameterError(f"method: for q = {q} the metric is exact; leave method out, got {method!r}")
+        return _even_metric(pair, q, per_output, root)
+    gap = l1_gap(pair, method, max_paths)
+    lower, upper = (gap.lower, gap.upper) if per_output else (norm(gap.lower, 1), norm(gap.upper, 1))
+    ends = public(lower, upper, net.is_exact, per_output, "path_metric")
+    return Bound(*ends, gap.exact, gap.rigorous, gap.method)
+
+
+class Gap(NamedTuple):
+    """Both ends of a bound of the l1 metric, per output, and what is known about it.
+
+    Attributes
+    ----------
+    lower, upper : ndarray, shape (n_outputs,)
+        Floats, scaled numbers or Fractions.
+    exact, rigorous, method
+        As in `Bound`.
+    """
+
+    lower: Array
+    upper: Array
+    exact: bool
+    rigorous: bool
+    method: str
+
+
+def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
+    """The l1 metric of a pair, per output, or bounds of it: the methods of `path_metric`."""
+    if method in ("auto", "two-sweeps"):
+        for one in (pair, pair.swapped()):
+            if one.shrinks():
+                large, small = ([abs(w) for w in each] for each in (one.ours, one.theirs))
+                upper = excess(one, small, large)
+                return Gap(upper, upper, True, pair.is_exact, "two-sweeps")
+        if method == "two-sweeps":
+            raise ParameterError(
+                "method: 'two-sweeps' needs parameters that keep their signs, and all shrink or all grow; "
+                "use 'auto' or 'meet'"
+            )
+    if method == "enumeration":
+        return _enumerated(pair, max_paths)
+    changes = pair.changes()
+    known = ~(changes.mixed | changes.even)
+    if method == "auto" and not known.all() and has_few_paths(pair.net, max_paths):
+        return _enumerated(pair, max_paths)
+    over, under = meet_sums(pair)
+    upper, lower = total(over, under), lower_sums(pair, over, under)
+    if method in ("auto", "meet"):
+        lower = np.where(known, upper if lower.dtype == object else scaled(upper), lower)
+        return Gap(lower, upper, bool(known.all()), pair.is_exact, "meet")
+    if method != "telescope" and (changes.odd | changes.even).any():
+        raise ParameterError(
+            f"method: {method!r} needs parameters whose signs agree on every path, got {_flipped(pair)}; use 'meet'"
+        )
+    upper = _UPPER[method](pair)
+    exact = pair.is_exact and bool((lower == upper).all())
+    return Gap(lower, upper, exact, pair.is_exact, method)
+
+
+def excess(pair: Pair, small: Sequence[Array], large: Sequence[Array]) -> Array:
+    """P(large) - P(small) per output, for entries 0 <= small <= large, by the recursion on the error."""
+    gap = [a - b for a, b in zip(large, small, strict=True)]
+    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
+
+
+def meet_sums(pair: Pair) -> tuple[Array, Array]:
+    """What the path-norms of both networks exceed that of their meet by, per output."""
+    states = fallen_back(lambda start: meet_sweep(pair.net, pair.ours, pair.theirs, start), pair.widths)
+    return states[1], states[2]
+
+
+def lower_sums(pair: Pair, over: Array, under: Array) -> Array:
+    """|P(theta) - P(theta')| per output, from `meet_sums`: rational, or scaled and less than that by the round-off."""
+    apart = distance(over, under) if over.dtype == object else distance(scaled(over), scaled(under))
+    if over.dtype == object:
+        return apart
+    slack = scaled(np.full(len(over), -2 * gamma(roundings(pair.net, 5))))
+    lower = scaled_sum(apart, scaled_product(slack, total(scaled(over), scaled(under))))
+    lower["mantissa"] = np.maximum(lower["mantissa"], 0)
+    return scaled(lower)
+
+
+def telescoped(pair: Pair) -> Array:
+    """The bound U4 per output."""
+    large, small = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
+    gap = [distance(a, b) for a, b in zip(pair.ours, pair.theirs, strict=True)]
+    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
+
+
+def _max_min(pair: Pair) -> Array:
+    sizes = [(abs(a), abs(b)) for a, b in zip(pair.ours, pair.theirs, strict=True)]
+    return excess(pair, [np.minimum(a, b) for a, b in sizes], [np.maximum(a, b) for a, b in sizes])
+
+
+def _join(pair: Pair) -> Array:
+    ours, theirs = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
+    large = [np.maximum(a, b) for a, b in zip(ours, theirs, strict=True)]
+    return total(excess(pair, ours, large), excess(pair, theirs, large))
+
+
+_UPPER = {"max-min": _max_min, "join": _join, "telescope": telescoped}
+
+
+def _enumerated(pair: Pair, max_paths: int) -> Gap:
+    sums = restored(object_array(sum(each.metric().tolist()) for each in differences(pair, max_paths)))
+    return Gap(sums, sums, True, True, "enumeration")
+
+
+def _flipped(pair: Pair) -> str:
+    """The first entry whose sign differs."""
+    net, entry = pair.net, 0
+    for a, b in zip(pair.ours, pair.theirs, strict=True):
+        differs = np.flatnonzero(((a > 0) & (b < 0)) | ((a < 0) & (b > 0)))
+        if len(differs):
+            index = int(differs[0])
+            return f"{net.architecture.describe(entry + index)} {a[index]} and {b[index]}"
+        entry += len(a)
+    return "some that differ"
+
+
+def public(lower: Array, upper: Array, is_exact: bool, per_output: bool, what: str) -> tuple[Any, Any]:
+    """Both ends as the caller gets them: Fractions if `is_exact`, else floats; alone unless there is one per output."""
+    if not is_exact or upper.dtype != object:
+        lower, upper = lower_floats(lower), upper_floats(upper)
+        if not np.isfinite(upper).all():
+            raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
+    return (lower, upper) if per_output else (lower.tolist()[0], upper.tolist()[0])
+
+
+# -- even powers --------------------------------------------------------------------------------------------------
+
+
+def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
+    found = None if pair.is_exact else _float_powers(pair, q)
+    if found is not None and found[2]:
+        lower, upper, exact = found
+    elif pair.is_exact or sum(w.size for w in pair.ours) <= MAX_EXACT:
+        lower = upper = _rational_powers(pair.rationals(), q)
+        exact = True
+    elif found is not None:
+        lower, upper, exact = found
+    else:
+        raise RangeError(f"path_metric: a power {q} leaves the range of float64; use net.to_exact()")
+    if not per_output:
+        lower, upper = [sum(lower, Fraction(0))], [sum(upper, Fraction(0))]
+    if root:
+        roots = [root_outward(a, b, q, "path_metric") for a, b in zip(lower, upper, strict=True)]
+        low, high = (np.array(end) for end in zip(*roots, strict=True))
+        ends: tuple[Any, Any] = (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
+    else:
+        ends = public(object_array(lower), object_array(upper), pair.is_exact, per_output, "path_metric")
+    return Bound(*ends, exact, True, "three sweeps" if q == 2 else f"{q + 1} sweeps")
+
+
+def _float_powers(pair: Pair, q: int) -> tuple[list[Fraction], list[Fraction], bool] | None:
+    """An enclosure of the sums of q-th powers, and whether little cancelled; None if floats leave their range."""
+    sums, masses = power_sweep(pair.net, pair.ours, pair.theirs, pair.widths, q)
+    if not (sums.in_range and masses.in_range):
+        return None
+    # each entry: q + 2 factors and a binomial coefficient, powers within 2 units; the start likewise
+    count = roundings(pair.net, (q + 1) * (q + 2) // 2, entry=4 * q + 8) + 4 * q
+    slack = to_fraction(gamma(2 * count))
+    lower, upper, is_sharp = [], [], True
+    for power, mass in zip(sums.states[-1].tolist(), masses.states[-1].tolist(), strict=True):
+        value, error = Fraction(power), slack * Fraction(mass)
+        lower.append(max(Fraction(0), value - error))
+        upper.append(value + error)
+        is_sharp = is_sharp and mass <= 4 * power
+    return lower, upper, is_sharp
+
+
+def _rational_powers(pair: Pair, q: int) -> list[Fraction]:
+    """The sums of q-th powers by the binomial formula: q + 1 sweeps on products of powers of the entries."""
+    sums = 0 * object_array([Fraction(0)] * len(pair.net.outputs))
+    for k in range(q + 1):
+        values = [a ** (q - k) * b**k for a, b in zip(pair.ours, pair.theirs, strict=True)]
+        x = np.zeros((1, pair.net.dag.size), dtype=object)
+        x[0, CONSTANT] = 1
+        x[0, pair.net.dag.inputs] = pair.widths**q
+        swept = restored(sweep(pair.net, [(values, None)], x)[0, pair.net.dag.outputs])
+        sums = sums + (-1) ** k * math.comb(q, k) * swept
+    return list(sums)

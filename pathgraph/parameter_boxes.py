@@ -1,0 +1,191 @@
+r"""Bounds over all parameters in a box, known before any of them is chosen: a priori bounds for rounding and pruning.
+
+Both are differences of path-norms weighted by the box of inputs, computed by the recursion on the error:
+
+.. math:: P(|\theta| + \rho) - P(|\theta|) , \qquad P(|\theta|) - P((|\theta| - \rho)_+) , \qquad P(high) - P(low) .
+
+Source: derived here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Number
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pathgraph.arguments import Inputs, exponent, half_widths, same_structure
+from pathgraph.bounds import Bound
+from pathgraph.errors import ParameterError
+from pathgraph.gaps import fallen_back, gap_sweep, total
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.metrics import excess
+from pathgraph.numbers import upper_floats
+from pathgraph.output_bounds import differences_found, output_bound
+from pathgraph.path_differences import Pair
+from pathgraph.pathsum.exact import accelerated
+from pathgraph.scalars import Array, as_values, object_array, refuse_floats
+
+__all__ = ["box_bound", "perturbation_bound"]
+
+
+def perturbation_bound(
+    net: Network,
+    rho: ArrayLike | Any,
+    *,
+    inputs: Inputs | None = None,
+    r: float = 1,
+    per_output: bool = False,
+    shrink: bool = False,
+) -> Bound:
+    r"""A bound on the change of the output for every change of the parameters by at most `rho`.
+
+    Parameters
+    ----------
+    net : Network
+    rho : number, or array_like of shape (n_parameters,)
+        The largest changes, >= 0, aligned with ``net.theta``; fixed values do not change.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs; ones by default.
+    r : number in [1, inf]
+        The norm over the outputs.
+    per_output : bool
+        One bound per output instead.
+    shrink : bool
+        Whether the parameters are known to keep their signs, or vanish, and not to grow, as in rounding toward zero.
+
+    Returns
+    -------
+    Bound
+        The lower end is the largest change found at x = 0 and at a few corners of the box, for the parameters moved by
+        `rho` away from zero (toward zero if `shrink`).
+
+    Raises
+    ------
+    ParameterError
+        On a negative or non-finite `rho`, or one of a wrong shape.
+    RangeError
+        If the bound leaves the range of floats.
+
+    Notes
+    -----
+    The bound is :math:`P(|\theta| + \rho) - P(|\theta|)`, with `shrink` :math:`P(|\theta|) - P((|\theta| - \rho)_+)`.
+    It holds for any signs and is attained by networks without negative parameters and without pools, at x = D.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[2, 1]], [[3]]], dtype=object)
+    >>> pg.perturbation_bound(net, 1), pg.perturbation_bound(net, 1, shrink=True)
+    (Bound(11 <= . <= 11, exact, rigorous, by growth), Bound(7 <= . <= 7, exact, rigorous, by shrinkage))
+    """
+    require_numbers(net, "perturbation_bound")
+    r = exponent(r, "r", least=1)
+    widths = half_widths(net, inputs)
+    moves = _moves(net, rho)
+    architecture = net.architecture
+    each = np.zeros(architecture.n_entries, dtype=moves.dtype)
+    is_free = architecture.parameter >= 0
+    each[is_free] = moves[architecture.parameter[is_free]]
+    pair = Pair.of(net, net, widths)
+    rhos = [accelerated(each[part]) for part in architecture.tensor_slices]
+    sizes = [abs(w) for w in pair.ours]
+    if shrink:
+        small = [np.maximum(w - rho, w - w) for w, rho in zip(sizes, rhos, strict=True)]
+        gap = [np.minimum(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
+        large, moved = sizes, small
+    else:
+        small, gap = sizes, rhos
+        large = moved = [total(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
+    bounds = fallen_back(lambda start: gap_sweep(net, small, gap, large, start), pair.widths)[1]
+    signs = [np.where(w < 0, -1, 1) for w in pair.ours]
+    if all(w.dtype in (np.float64, object) for w in moved):
+        pair = pair._replace(theirs=[sign * w for sign, w in zip(signs, moved, strict=True)])
+    upper = bounds if net.is_exact else upper_floats(bounds)
+    method = "shrinkage" if shrink else "growth"
+    return output_bound(differences_found(pair), upper, r, per_output, net.is_exact, method, "perturbation_bound")
+
+
+def _moves(net: Network, rho: Any) -> Array:
+    """The changes, one per parameter, in the scalars of the network."""
+    size = net.architecture.n_parameters
+    is_one = isinstance(rho, (Number, np.generic))
+    if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
+        raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {rho!r}")
+    listed = [rho] if is_one else list(rho)
+    if not is_one and len(listed) != size:
+        raise ParameterError(f"rho: needed a number, or {size} numbers, one per parameter, got {len(listed)}")
+
+    def describe(i: int) -> str:
+        return "rho" if is_one else f"rho: the value of {net.parameters[i]!r}"
+
+    if net.is_exact:
+        refuse_floats(listed, describe)
+    moves = as_values(listed, describe, np.float64 if net.scalars == "float" else object)
+    for i in np.flatnonzero(moves < 0)[:1].tolist():
+        raise ParameterError(f"{describe(i)} must be >= 0, got {moves[i]}")
+    return object_array(list(moves) * size) if is_one and net.is_exact else np.resize(moves, size)
+
+
+def box_bound(
+    low: Network, high: Network, *, inputs: Inputs | None = None, r: float = 1, per_output: bool = False
+) -> Bound:
+    r"""A bound on the difference of the outputs of any two networks between two others, over a box of inputs.
+
+    Parameters
+    ----------
+    low, high : Network
+        Of one architecture, with the same signs; no parameter of `low` is larger in absolute value than that of
+        `high`, and it may be 0. Between them lie the parameters with these signs and absolute values in between.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs; ones by default.
+    r : number in [1, inf]
+        The norm over the outputs.
+    per_output : bool
+        One bound per output instead.
+
+    Returns
+    -------
+    Bound
+        The lower end is the largest difference of the outputs of `low` and `high` found at x = 0 and at a few corners
+        of the box.
+
+    Raises
+    ------
+    ParameterError
+        If the two are no ends of a box.
+    RangeError
+        If the bound leaves the range of floats.
+
+    Notes
+    -----
+    The bound is P(high) - P(low): the path-metric of the two ends, which is monotone in the box.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> high = pg.from_weights([[[2, -1]], [[3]]], dtype=object)
+    >>> pg.box_bound(high.with_theta([1, 0, 3]), high, inputs=[1, 0])
+    Bound(3 <= . <= 3, exact, rigorous, by box)
+    """
+    same_structure(low, high, "box_bound")
+    r = exponent(r, "r", least=1)
+    pair = Pair.of(high, low, half_widths(high, inputs))
+    if not pair.shrinks():
+        raise ParameterError(
+            "low: needed parameters with the signs of those of high, or zero, and absolute values no larger; use "
+            "parameter_lipschitz for any two networks"
+        )
+    bounds = excess(pair, [abs(w) for w in pair.theirs], [abs(w) for w in pair.ours])
+    upper = bounds if high.is_exact else upper_floats(bounds)
+    return output_bound(differences_found(pair), upper, r, per_output, high.is_exact, "box", "box_bound")

@@ -1,0 +1,96 @@
+r"""Which changes meet on the paths to each output: a sweep over sets of automaton states.
+
+A path between two networks is *unchanged*, *shrinking* or *growing* if its parameters change so, *mixed* if some shrink
+and some grow, *odd* or *even* if signs flip on it, an odd number of times or an even number of at least two. Paths on
+which one of the two products is zero, and those from inputs of width zero, are left out. The elements of the semiring
+are sets of these kinds, as the bits of an integer: addition is union, and an edge maps each kind to another one. So
+one sweep finds, without any arithmetic on the parameters but comparisons, what happens on the paths to each output.
+
+Source: derived here; the sign hypothesis that it decides is the one of arXiv 2405.15006.
+"""
+
+from __future__ import annotations
+
+import operator
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from pathgraph.gaps import Entries
+from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
+from pathgraph.pathsum.semirings import ArrayOperations, Semiring
+from pathgraph.pathsum.sweep import sweep
+from pathgraph.scalars import Array
+
+__all__ = ["PathChanges", "path_changes"]
+
+_UNCHANGED, _SHRINKS, _GROWS, _MIXED, _ODD, _EVEN = range(6)
+_ZERO, _SAME, _SMALLER, _LARGER, _FLIP = range(5)
+_NEXT = {
+    _SAME: (_UNCHANGED, _SHRINKS, _GROWS, _MIXED, _ODD, _EVEN),
+    _SMALLER: (_SHRINKS, _SHRINKS, _MIXED, _MIXED, _ODD, _EVEN),
+    _LARGER: (_GROWS, _MIXED, _GROWS, _MIXED, _ODD, _EVEN),
+    _FLIP: (_ODD, _ODD, _ODD, _ODD, _EVEN, _ODD),
+}
+
+
+def _table() -> Array:
+    """The image of every set of kinds under every kind of edge."""
+    table = np.zeros((5, 64), dtype=np.uint8)
+    for edge, images in _NEXT.items():
+        for kinds in range(64):
+            for kind, image in enumerate(images):
+                table[edge, kinds] |= (kinds >> kind & 1) << image
+    return table
+
+
+_TABLE = _table()
+
+
+def _times(edge: Any, kinds: Any) -> Any:
+    return _TABLE[edge, kinds]
+
+
+_KINDS = Semiring(
+    0,
+    1 << _UNCHANGED,
+    operator.or_,
+    _times,
+    name="kinds of changes",
+    arrays=ArrayOperations(
+        np.bitwise_or, _times, partial(np.bitwise_or.reduceat, axis=-1), lambda w: w.astype(np.uint8), np.uint8
+    ),
+)
+
+
+class PathChanges(NamedTuple):
+    """What happens on the paths to each output.
+
+    Attributes
+    ----------
+    mixed, odd, even : ndarray of bool, shape (n_outputs,)
+        Whether some path, both of whose products are non-zero, is of this kind.
+    """
+
+    mixed: Array
+    odd: Array
+    even: Array
+
+
+def path_changes(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> PathChanges:
+    """The kinds of changes on the paths to each output, from the entries of two networks."""
+    values = [_edges(a, b) for a, b in zip(ours, theirs, strict=True)]
+    x = np.zeros((1, net.dag.size), dtype=np.uint8)
+    x[0, CONSTANT] = _KINDS.one
+    x[0, net.dag.inputs] = np.where(widths != 0, _KINDS.one, 0)
+    found = sweep(net, [(values, None)], x, ring=_KINDS)[0, net.dag.outputs]
+    return PathChanges(*((found >> kind & 1).astype(bool) for kind in (_MIXED, _ODD, _EVEN)))
+
+
+def _edges(a: Array, b: Array) -> Array:
+    """The kind of each edge."""
+    size, other = abs(a), abs(b)
+    conditions = [(a == 0) | (b == 0), (a > 0) != (b > 0), other < size, other > size]
+    conditions = [np.asarray(condition, dtype=bool) for condition in conditions]
+    return np.select(conditions, [_ZERO, _FLIP, _SMALLER, _LARGER], _SAME).astype(np.uint8)

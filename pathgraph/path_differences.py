@@ -1,0 +1,141 @@
+"""A pair of networks as the metrics see it: its entries, how they compare, and its path products one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from pathgraph.gaps import Entries, masked, to_rationals
+from pathgraph.graph.network import Network
+from pathgraph.lifting import guarded_paths, lift, starts
+from pathgraph.path_changes import PathChanges, path_changes
+from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.exact import accelerated
+from pathgraph.pathsum.sweep import sweep
+from pathgraph.scalars import Array, object_array
+
+__all__ = ["Differences", "Pair", "differences", "has_few_paths"]
+
+
+class Pair(NamedTuple):
+    """Two networks of one architecture, over a box.
+
+    Attributes
+    ----------
+    net : Network
+        The structure.
+    ours, theirs : sequence of ndarray
+        Their entries per tensor: float64, or (accelerated) rationals.
+    widths : ndarray, shape (n_inputs,)
+        The half-widths of the box, likewise.
+    """
+
+    net: Network
+    ours: Entries
+    theirs: Entries
+    widths: Array
+
+    @classmethod
+    def of(cls, net: Network, other: Network, widths: Array) -> Pair:
+        """The pair of two networks."""
+        ours, theirs = ([_working(w) for w in each.tensors] for each in (net, other))
+        return cls(net, ours, theirs, _working(widths))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the entries are rationals."""
+        return self.net.is_exact
+
+    def swapped(self) -> Pair:
+        """The pair in the other order."""
+        return self._replace(ours=self.theirs, theirs=self.ours)
+
+    def kept(self, keep: Entries | None) -> Pair:
+        """The pair with zeros where `keep` is False."""
+        return self._replace(ours=masked(self.ours, keep), theirs=masked(self.theirs, keep))
+
+    def rationals(self) -> Pair:
+        """The pair in rationals."""
+        if self.is_exact:
+            return self
+        ours, theirs, (widths,) = (
+            [accelerated(w) for w in to_rationals(entries)] for entries in (self.ours, self.theirs, [self.widths])
+        )
+        return self._replace(ours=ours, theirs=theirs, widths=widths)
+
+    def changes(self) -> PathChanges:
+        """What changes on the paths to each output."""
+        return path_changes(self.net, self.ours, self.theirs, self.widths)
+
+    def shrinks(self) -> bool:
+        """Whether all entries keep their signs, or vanish, and none grows."""
+        return all(
+            bool(((abs(b) <= abs(a)) & ((a >= 0) | (b <= 0)) & ((a <= 0) | (b >= 0))).all())
+            for a, b in zip(self.ours, self.theirs, strict=True)
+        )
+
+
+class Differences(NamedTuple):
+    """The paths to one output: their products in both networks, their weights, and whether signs flip on them."""
+
+    ours: Array
+    theirs: Array
+    weights: Array
+    flipped: Array
+
+    def metric(self) -> Array:
+        """The weighted absolute differences."""
+        return np.asarray(abs(self.ours - self.theirs) * self.weights)
+
+    def without_signs(self) -> Array:
+        """The same, with the sum of the absolute values instead of the difference where signs flip."""
+        sums = abs(self.ours) + abs(self.theirs)
+        return np.asarray(np.where(self.flipped, sums, abs(self.ours - self.theirs)) * self.weights)
+
+
+def differences(pair: Pair, max_paths: int) -> list[Differences]:
+    """For each output, all its paths, in rationals.
+
+    Raises
+    ------
+    PathCountError
+        If there are more than `max_paths` paths.
+    """
+    guarded_paths(pair.net, None, max_paths)
+    exact, net = pair.rationals(), pair.net
+    ours, theirs = _flat(net, exact.ours), _flat(net, exact.theirs)
+    kept = np.where((ours > 0) & (theirs < 0) | (ours < 0) & (theirs > 0), 0, 1).astype(np.int8)
+    weights = object_array([*exact.widths, accelerated(object_array([1]))[0]])
+    found = []
+    for v in net.outputs:
+        paths = guarded_paths(net, v, max_paths)
+        found.append(
+            Differences(
+                lift(net, paths, ours),
+                lift(net, paths, theirs),
+                weights[starts(net, paths)],
+                lift(net, paths, kept) == 0,
+            )
+        )
+    return found
+
+
+def has_few_paths(net: Network, limit: int) -> bool:
+    """Whether there are at most `limit` paths, by a sweep in floats, which hold such numbers exactly."""
+    x = np.zeros((1, net.dag.size))
+    x[0, CONSTANT] = x[0, net.dag.inputs] = 1
+    x = sweep(net, [([np.ones(w.shape) for w in net.tensors], None)], x)
+    return bool(x[0, net.dag.outputs].sum() <= limit)
+
+
+def _working(values: Array) -> Array:
+    return accelerated(values) if values.dtype == object else values.astype(np.float64)
+
+
+def _flat(net: Network, entries: Sequence[Array]) -> Array:
+    out = np.empty(net.architecture.n_entries, dtype=object)
+    for part, tensor in zip(net.architecture.tensor_slices, entries, strict=True):
+        out[part] = tensor
+    return out

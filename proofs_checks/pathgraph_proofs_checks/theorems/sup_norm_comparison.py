@@ -1,0 +1,83 @@
+"""The path-metric is at most the bounds of the literature in the largest change of a parameter."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import pathgraph as pg
+from pathgraph import Network
+from pathgraph.testing import inputs, mlps
+from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph_proofs_checks.pairs import Factors, moved, same_signs
+from pathgraph_proofs_checks.parts import Input
+from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.variants import layers
+
+
+def rows(net: Network) -> Fraction:
+    """The largest l1 norm of a row of weights with its bias, at least 1."""
+    sums = [sum(map(abs, row)) for matrix in layers(net, biases=True) for row in matrix]
+    return Fraction(max(1, *sums))
+
+
+def constant(layers: int, width: int, radius: Fraction, size: Any) -> Any:
+    """L W (W X + 1) R**(L - 1)."""
+    return layers * width * (width * size + 1) * radius ** (layers - 1)
+
+
+@theorem(
+    statement=(
+        "For a perceptron of L layers and width W with rows of l1 norm at most R >= 1, biases included, and no "
+        "change of sign, the path-metric weighted by the box of size X is at most L W (W X + 1) R**(L-1) times "
+        "the largest change of a parameter: L times less than the bound of the literature."
+    ),
+    latex=(
+        r"\sum_pX_{p_0}|\Phi_p-\Phi'_p|\le L\,W(WX+1)\,R^{L-1}\,\|\theta-\theta'\|_\infty,\quad "
+        r"R\ge\max(1,\textstyle\sum_u|\theta^{u\to v}|+|b_v|)"
+    ),
+    hypotheses=(
+        "perceptrons with biases, the R of both networks, W the largest width of a layer, inputs and outputs included"
+    ),
+    source=DERIVED,
+    instances=drawn(same_signs, inputs),
+    networks=mlps(),
+    on_network=0,
+    constant=1,
+)
+def sup_norm_comparison(
+    net: Network,
+    factors: Factors,
+    x: Input,
+    *,
+    constant: Callable[[int, int, Fraction, Any], Any] = constant,
+    radius: Callable[[Network], Fraction] = rows,
+) -> Inequality:
+    """Compare the metric with the constant times the largest change."""
+    other, size = moved(net, factors), max(map(abs, x))
+    level = net.architecture.level.tolist()
+    width, count = max(level.count(k) for k in set(level)), max(level)
+    change = max(abs(a - b) for a, b in zip(net.values, other.values, strict=True))
+    bound = constant(count, width, max(radius(net), radius(other)), size) * change
+    return Inequality(pg.path_metric(net, other, inputs=size).upper, bound)
+
+
+sup_norm_comparison.mutant(
+    "the number of layers is left out",
+    ("v0_0; v1_0 = relu(v0_0, 1); v2_0 = out(v1_0, 1)", ("3/4",), (1,)),
+    constant=lambda layers, *others: constant(layers, *others) / layers,
+)
+sup_norm_comparison.mutant(
+    "one width is left out",
+    ("v0_0; v1_0 = out(v0_0, 1); v1_1 = out(v0_0, 1)", (0,), (1,)),
+    constant=lambda layers, width, *others: constant(layers, width, *others) / width,
+)
+sup_norm_comparison.mutant(
+    "R may be less than 1",
+    ("v0_0; v1_0 = relu(1/4*v0_0, 1/4); v2_0 = out(1/4*v1_0, 1/4)", ("1/2",), (0,)),
+    radius=lambda net: Fraction(max(sum(map(abs, row)) for matrix in layers(net, biases=True) for row in matrix)),
+)
+sup_norm_comparison.mutant(
+    "biases do not count in the size",
+    ("v0_0; v1_0 = out(v0_0, 1)", (0,), (1,)),
+    constant=lambda layers, width, radius, size: layers * width**2 * size * radius ** (layers - 1),
+)
