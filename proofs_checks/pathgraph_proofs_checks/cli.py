@@ -13,6 +13,7 @@ from rich.console import Console
 
 from pathgraph_proofs_checks.analysis import Analysis, analyse
 from pathgraph_proofs_checks.codec import encode
+from pathgraph_proofs_checks.conjectures import ConjectureError, load
 from pathgraph_proofs_checks.digits import train
 from pathgraph_proofs_checks.picture import save_picture
 from pathgraph_proofs_checks.registry import Check, all_checks
@@ -62,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
     if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
         parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
-    checks = _chosen(options.only)
+    checks = _chosen(options.only, options.load)
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
@@ -83,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--list", action="store_true", help="list the checks and stop")
     parser.add_argument("--only", action="append", metavar="NAME", help="run this check alone (can be repeated)")
+    parser.add_argument(
+        "--load", action="append", metavar="FILE", help="run the checks of this Python file, too (can be repeated)"
+    )
     parser.add_argument(
         "--refute", action="store_true", help="search and shrink a counterexample of every mutant again"
     )
@@ -117,8 +121,17 @@ def _writable(text: str) -> Path:
     return path
 
 
-def _chosen(names: Sequence[str] | None) -> list[Check]:
+def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Check]:
     known = {check.name: check for check in all_checks()}
+    for file in files or []:
+        try:
+            loaded = load(file)
+        except ConjectureError as error:
+            _parser().error(f"--load: {error}")
+        for check in loaded:
+            if check.name in known:
+                _parser().error(f"--load: {file}: there is a check {check.name!r} already, in another file")
+            known[check.name] = check
     for name in names or []:
         if name not in known:
             close = get_close_matches(name, known, 3, 0.4)
@@ -195,6 +208,8 @@ def _search_mutants(console: Console, checks: Sequence[Check], profile: Profile)
             refuted = refuted and stored.refuted
             seconds = perf_counter() - started
             found = "none found again" if failure is None else repr(encode(failure.instance))
+            if failure is not None and failure.instance is None:
+                found = f"none, no instance could be drawn: {failure.error}"
             lines = [f"{check.name}: {mutant.name} ({seconds:.1f} s)", f"    found   {found}"]
             lines.append(f"    stored  {mutant.counterexample!r}{'' if stored.refuted else ' NOT A COUNTEREXAMPLE'}")
             print_lines(console, lines)

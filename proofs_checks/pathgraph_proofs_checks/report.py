@@ -110,6 +110,8 @@ def _verdict(holds: bool) -> Text:
 
 def failure_text(name: str, failure: Failure) -> str:
     """A counterexample: the network neuron by neuron, the rest of the instance, both sides."""
+    if failure.instance is None:
+        return f"{name}: no instance could be drawn, {type(failure.error).__name__}: {failure.error}"
     lines = [f"{name} does not hold on", "", summary(failure.instance), ""]
     if failure.outcome is None:
         lines.append(f"it raised {type(failure.error).__name__}: {failure.error}")

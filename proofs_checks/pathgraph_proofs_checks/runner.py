@@ -69,13 +69,14 @@ class Failure:
 
     Attributes
     ----------
-    instance : tuple
+    instance : tuple or None
+        None: none could be drawn.
     outcome : Equality, Inequality or None
         Both sides; None if the check raised.
     error : Exception or None
     """
 
-    instance: tuple[Any, ...]
+    instance: tuple[Any, ...] | None
     outcome: Comparison | None = None
     error: Exception | None = None
 
@@ -134,9 +135,11 @@ class Report:
 
     @property
     def tightness(self) -> str:
-        """Of an inequality: "attained" if the worst ratio is the constant, else "gap open"; empty for an equality."""
+        """Of an inequality: "attained", "gap open" or "exceeded", by the constant; empty for an equality."""
         if self.check.constant is None:
             return ""
+        if self.ratio is not None and self.ratio > self.check.constant:
+            return "exceeded"
         return "attained" if self.ratio == self.check.constant else "gap open"
 
 
@@ -180,10 +183,9 @@ def search(
 
     try:
         configure(holds)()
-    except Exception:
+    except Exception as error:
         # Hypothesis ends with the smallest failing instance, so `found` is that one.
-        if found is None:
-            raise
+        return found or Failure(None, error=error)
     return found
 
 
@@ -238,7 +240,8 @@ def examine_all(
 ) -> Iterator[Report]:
     """Run checks, in `jobs` processes; the reports come as they are ready, and do not depend on `jobs`.
 
-    With several processes they start at once, in the background, and only registered checks can be run.
+    With several processes they start at once, in the background, and only registered checks can be run; a process reads
+    the files that checks were loaded from.
     """
     if jobs == 1:
         return (examine(check, profile, net) for check in checks)
