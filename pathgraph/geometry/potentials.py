@@ -167,28 +167,32 @@ def potentials(architecture: Architecture, taking_part: Array) -> Potentials:
     Linear in the size of the network if nothing is tied; otherwise exact Gaussian elimination, on the unknowns that
     tied parameters meet.
     """
-    n_nodes, n_entries, n_parameters = architecture.n_nodes, architecture.n_entries, architecture.n_parameters
+    n_nodes = architecture.n_nodes
     tail, head = ends(architecture)
     unknown = _unknowns(architecture, taking_part & (architecture.role != PARAMETER), taking_part)
     n_unknowns = int(unknown.max()) + 1
     basis = _solutions(architecture, taking_part, unknown)
-    combination = _sparse(
-        [(i, j, k) for i, vector in enumerate(basis) for j, k in vector.items()], len(basis), n_unknowns
-    )
     neurons = np.flatnonzero(unknown[1:] >= 0)
-    on_neurons = combination @ _selection(unknown[1:][neurons], neurons, (n_unknowns, n_nodes))
-    entries = np.arange(n_entries)
-    incidence = _selection(head, entries, (n_nodes + 1, n_entries)) - _selection(
-        tail, entries, (n_nodes + 1, n_entries)
-    )
+    on_neurons = _selection(unknown[1:][neurons], neurons, (n_unknowns, n_nodes))
     places = np.flatnonzero(taking_part & (architecture.role == PARAMETER))
     owners, first = np.unique(architecture.parameter[places], return_index=True)
-    one_place = _selection(places[first], owners, (n_entries, n_parameters))
-    on_parameters = csr_array(on_neurons @ (incidence[1:] @ one_place))
+    one = places[first]  # any place of a tied parameter will do
+    ahead, behind = unknown[head[one]], unknown[tail[one]]
+    signs = np.concatenate([(ahead >= 0).astype(np.int64), -(behind >= 0).astype(np.int64)])
+    rows, columns = np.maximum(np.concatenate([ahead, behind]), 0), np.concatenate([owners, owners])
+    acting = signs != 0
+    on_parameters = csr_array(
+        (signs[acting], (rows[acting], columns[acting])), shape=(n_unknowns, architecture.n_parameters)
+    )
+    if architecture.is_tied:
+        combination = _sparse(
+            [(i, j, k) for i, vector in enumerate(basis) for j, k in vector.items()], len(basis), n_unknowns
+        )
+        on_neurons, on_parameters = csr_array(combination @ on_neurons), csr_array(combination @ on_parameters)
     on_parameters.eliminate_zeros()
-    acts_on = np.zeros(n_parameters, dtype=bool)
+    acts_on = np.zeros(architecture.n_parameters, dtype=bool)
     acts_on[owners] = True
-    return Potentials(architecture, csr_array(on_neurons), on_parameters, acts_on)
+    return Potentials(architecture, on_neurons, on_parameters, acts_on)
 
 
 def _solutions(architecture: Architecture, taking_part: Array, unknown: Array) -> list[dict[int, int]]:
@@ -210,10 +214,14 @@ def _unknowns(architecture: Architecture, held: Array, at: Array | slice) -> Arr
     size = architecture.n_nodes + 1
     tail, head = ends(architecture)
     outer = np.concatenate([architecture.input, architecture.output]) + 1
-    graph = _selection(
-        np.concatenate([np.zeros_like(outer), tail[held]]), np.concatenate([outer, head[held]]), (size,) * 2
-    )
-    group = connected_components(graph, directed=False)[1]
+    if held.any():
+        graph = _selection(
+            np.concatenate([np.zeros_like(outer), tail[held]]), np.concatenate([outer, head[held]]), (size,) * 2
+        )
+        group = connected_components(graph, directed=False)[1]
+    else:
+        group = np.arange(size)
+        group[outer] = 0
     touched = np.full(size, isinstance(at, slice))
     touched[tail[at]] = touched[head[at]] = True
     out = np.full(size, -1)

@@ -20,6 +20,7 @@ from pathgraph_proofs_checks.registry import Check, all_checks
 from pathgraph_proofs_checks.report import (
     as_json,
     check_list,
+    durations_table,
     facts_table,
     failure_text,
     identities_table,
@@ -95,6 +96,14 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
     )
+    parser.add_argument(
+        "--durations",
+        type=_positive,
+        nargs="?",
+        const=10,
+        metavar="N",
+        help="show the N checks that took most CPU time (without N: 10)",
+    )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
@@ -103,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needed a number of processes, an integer >= 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"needed an integer >= 1, got {text!r}")
     return int(text)
 
 
@@ -161,6 +170,9 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
     console.print(reports_table(reports))
     if any(report.worst for report in reports):
         console.print(worst_table(reports))
+        console.print()
+    if options.durations:
+        console.print(durations_table(reports, options.durations))
         console.print()
     passed = _conclude(console, reports, analysis, perf_counter() - started)
     if options.json is not None:

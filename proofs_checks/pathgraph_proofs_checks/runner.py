@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
@@ -116,7 +116,10 @@ class Report:
         Of an inequality: the largest left side / right side.
     worst : tuple or None
         The instance with that ratio.
-    seconds : float
+    seconds, cpu_seconds : float
+        By the clock, and of this process.
+    evaluating : float
+        The part of the CPU seconds that went into the function of the check; the rest drew instances.
     """
 
     check: Check
@@ -127,6 +130,8 @@ class Report:
     ratio: Fraction | None = None
     worst: tuple[Any, ...] | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    evaluating: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -208,14 +213,21 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     Report
     """
     report = Report(check)
-    started = perf_counter()
+    started, cpu = perf_counter(), process_time()
+
+    def timed(*instance: Any) -> Comparison:
+        before = process_time()
+        try:
+            return check(*instance)
+        finally:
+            report.evaluating += process_time() - before
 
     def watch(instance: tuple[Any, ...], outcome: Comparison) -> None:
         report.instances += 1
         _keep_worst(report, instance, outcome)
 
     report.failure = search(
-        check.instances(check.networks), check, lambda test: profile.apply(test, profile.max_examples), watch
+        check.instances(check.networks), timed, lambda test: profile.apply(test, profile.max_examples), watch
     )
     if net is not None and check.on_network and report.failure is None:
         report.on_network = 0
@@ -226,12 +238,12 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
 
         report.failure = search(
             check.instances(parts_of(net) if check.enumerates else st.just(net)),
-            check,
+            timed,
             lambda test: replace(profile, thorough=False).apply(test, check.on_network, shrink=False),
             watch_network,
         )
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
-    report.seconds = perf_counter() - started
+    report.seconds, report.cpu_seconds = perf_counter() - started, process_time() - cpu
     return report
 
 
