@@ -12,19 +12,22 @@ graphs (networkx); each candidate is verified as above. Derived here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.geometry.forest import Forest, around, signs
 from pathgraph.geometry.isomorphism import coloured, images, isomorphisms, keeps_ties, may_be_negative, refine
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.pathsum.exact import in_range
 from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["Equivalence", "find_rescaling"]
@@ -45,7 +48,8 @@ class Equivalence:
     where : tuple
         The entries that show it: names as in ``net.parameters``.
     values : tuple or None
-        The invariant of the first and of the second network, where it is a number.
+        The invariant of the first and of the second network, where it is a number: floats for float networks, if
+        they are in the range of floats.
 
     Examples
     --------
@@ -65,10 +69,17 @@ class Equivalence:
 
     def __repr__(self) -> str:
         if self.difference is not None:
-            numbers = "" if self.values is None else f": {self.values[0]} and {self.values[1]}"
+            numbers = "" if self.values is None else ": " + " and ".join(map(_shown, self.values))
             return f"Equivalence(none: {self.difference}{numbers})"
         permuted = "" if self.permutation is None else f", permutation={dict(self.permutation)!r}"
         return f"Equivalence(factors={dict(self.factors or {})!r}{permuted})"
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    if len(text) <= 60 or not isinstance(value, Fraction):
+        return text
+    return f"{'-' * (value < 0)}about 2**{value.numerator.bit_length() - value.denominator.bit_length()}"
 
 
 def find_rescaling(
@@ -96,6 +107,8 @@ def find_rescaling(
     ------
     ParameterError
         If the architectures or the kinds of scalars differ.
+    RangeError
+        If a factor of a float network leaves the range of floats.
     UnsupportedOperatorError
         On symbolic networks; or if more than `max_candidates` isomorphisms would have to be tried.
 
@@ -172,9 +185,16 @@ def _compared(net: Network, other: Network, image: Array) -> Equivalence:
     if isinstance(factor, int):
         what = f"the sign of the products that lead to {architecture.nodes[factor - 1]!r}, which cannot be flipped"
         return _difference(net, what, [e for e, _ in forest.walk_to(factor)], None)
-    scalar: Callable[[Any], Any] = to_fraction if net.is_exact else float
     outer = {*architecture.input.tolist(), *architecture.output.tolist()}
-    return Equivalence({v: scalar(factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer})
+    hidden = [(v, factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer]
+    return Equivalence({v: lam if net.is_exact else _as_float(v, lam) for v, lam in hidden})
+
+
+def _as_float(node: Hashable, factor: Fraction) -> float:
+    value = in_range(factor, f"find_rescaling: the factor of {node!r}")
+    if value == 0:
+        raise RangeError(f"find_rescaling: the factor of {node!r} vanishes as a float; use net.to_exact()")
+    return value
 
 
 def _walked(net: Network, walk: list[tuple[int, int]]) -> str:
@@ -202,7 +222,9 @@ def _describe(net: Network, entry: int) -> str:
 
 def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equivalence:
     if values is not None and not net.is_exact:
-        values = tuple(map(float, values))
+        with suppress(OverflowError):  # a product along a path may leave the range of floats: it stays a Fraction then
+            floats = tuple(map(float, values))
+            values = floats if all(floats) == all(values) else values
     return Equivalence(None, None, what, tuple(net.architecture.entry_name(e) for e in entries), values)
 
 

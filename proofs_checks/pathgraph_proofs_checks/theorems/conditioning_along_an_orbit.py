@@ -31,7 +31,8 @@ def diagonal(net: Network) -> list[Fraction]:
 def spread(g: Sequence[Fraction]) -> Fraction:
     """(sum of g / n)^n / product of g, over the n parameters on paths: the n-th power of the means' ratio."""
     found = [value for value in g if value]
-    return (sum(found) / len(found)) ** len(found) / prod(found, start=Fraction(1))
+    mean = sum(found, start=Fraction(0)) / len(found)
+    return prod((mean / value for value in found), start=Fraction(1))
 
 
 def sides(net: Network, g: Sequence[Fraction]) -> list[Side]:
