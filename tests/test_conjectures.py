@@ -75,6 +75,15 @@ def test_processes_read_the_file(capsys, write):
     assert "frobenius-bound does not hold on" in printed
 
 
+def test_errors_that_cannot_be_pickled_cross_processes(capsys, write):
+    text = CHECK.replace(
+        "@theorem",
+        "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a} {b}')\n@theorem",
+    ).replace("return ", "raise Odd(1, 2)\n    return ")
+    assert run("--load", write(text), "--only", "my-conjecture", "--jobs", "2") == 1
+    assert "it raised RuntimeError: Odd: 1 2" in capsys.readouterr().out
+
+
 def test_checks_and_mutants_are_pickled_by_name(write):
     file = write(CHECK + "my_conjecture.mutant('relu', ('x0; y0 = out(x0)',), kind='relu')\n")
     (check,) = load(file)
@@ -162,6 +171,6 @@ def test_wrong_checks(write, capsys, text, message):
 
 
 def test_refute_says_that_nothing_could_be_drawn(write, capsys):
-    text = CHECK.replace("drawn()", "drawn(st.nothing())") + "my_conjecture.mutant('no', ('x0; y0 = out(x0)',))\n"
+    text = CHECK.replace("drawn()", "drawn(lambda net: 1 / 0)") + "my_conjecture.mutant('no', ('x0; y0 = out(x0)',))\n"
     assert main(["--refute", "--load", write(text), "--only", "my-conjecture"]) == 1
     assert "none, no instance could be drawn" in capsys.readouterr().out

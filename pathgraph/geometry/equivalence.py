@@ -222,9 +222,10 @@ def _describe(net: Network, entry: int) -> str:
 
 def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equivalence:
     if values is not None and not net.is_exact:
-        with suppress(OverflowError):  # a product along a path may leave the range of floats: it stays a Fraction then
+        with suppress(OverflowError):  # products along paths may leave the range of floats: they stay Fractions then
             floats = tuple(map(float, values))
-            values = floats if all(floats) == all(values) else values
+            if floats.count(0) == values.count(0):
+                values = floats
     return Equivalence(None, None, what, tuple(net.architecture.entry_name(e) for e in entries), values)
 
 

@@ -79,7 +79,7 @@ class Forest:
         architecture = self.net.architecture
         size = architecture.n_nodes + 1
         outer = np.concatenate([[0], architecture.input + 1, architecture.output + 1])
-        tail, head = self.tail[self.present], self.head[self.present]
+        tail, head = (end[self.present].astype(np.int64) for end in (self.tail, self.head))
 
         def graph(starts: Array) -> csr_array:
             rows, columns = np.concatenate([np.full(len(starts), size), tail]), np.concatenate([starts, head])

@@ -60,7 +60,7 @@ def load(file: str | Path) -> list[Check]:
     except SyntaxError as error:
         line = f", line {error.lineno}" if error.lineno else ""
         raise ConjectureError(f"{file}{line}: {error.msg}") from None
-    except ValueError as error:
+    except (ValueError, RecursionError, MemoryError) as error:
         raise ConjectureError(f"{file}: needed Python, got {error}") from None
     sys.modules[module.__name__] = module  # dataclasses look their module up
     with collected(place) as checks:

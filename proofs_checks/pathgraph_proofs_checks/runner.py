@@ -6,6 +6,7 @@ is a fact about the code and not about luck. Neither profile keeps a database or
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
@@ -79,6 +80,14 @@ class Failure:
     instance: tuple[Any, ...] | None
     outcome: Comparison | None = None
     error: Exception | None = None
+
+    def __reduce__(self) -> Any:
+        error = self.error
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # exceptions with arguments of their own: the text is what is shown
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        return Failure, (self.instance, self.outcome, error)
 
 
 @dataclass(frozen=True)
