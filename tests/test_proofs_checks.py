@@ -207,7 +207,7 @@ def test_json(tmp_path, capsys):
 def test_durations(capsys):
     assert main(["--no-digits", "--only", "number-of-paths", "--only", "product-bound", "--durations", "1"]) == 0
     _, shown = capsys.readouterr().out.split("slowest checks, CPU seconds")
-    rows = [line.split() for line in shown.splitlines() if line]
+    rows = [line.split() for line in shown.splitlines() if line.strip()]
     assert rows[0] == ["check", "total", "evaluating", "milliseconds", "per", "instance"]
     assert [row[0] for row in rows[1:3]] == [rows[1][0], "all"]
     assert 0 < float(rows[1][2]) < float(rows[1][1]) < float(rows[2][1])
