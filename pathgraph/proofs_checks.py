@@ -2,6 +2,7 @@
 
 from pathgraph_proofs_checks import (
     Check,
+    ConjectureError,
     Equality,
     Inequality,
     Mutant,
@@ -9,18 +10,22 @@ from pathgraph_proofs_checks import (
     Report,
     all_checks,
     decode,
+    drawn,
     encode,
     examine,
+    load,
     main,
     network_from_text,
     network_to_text,
     refute,
     replay,
     summary,
+    theorem,
 )
 
 __all__ = [
     "Check",
+    "ConjectureError",
     "Equality",
     "Inequality",
     "Mutant",
@@ -28,14 +33,17 @@ __all__ = [
     "Report",
     "all_checks",
     "decode",
+    "drawn",
     "encode",
     "examine",
+    "load",
     "main",
     "network_from_text",
     "network_to_text",
     "refute",
     "replay",
     "summary",
+    "theorem",
 ]
 
 if __name__ == "__main__":

@@ -139,6 +139,57 @@ def test_floats_are_compared_up_to_the_rounding_of_rescale():
     assert not pg.find_rescaling(net, net.with_theta(theta))
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("rough", [False, True])
+def test_floats_near_the_limit_are_decided_exactly(dtype, rough):
+    """Values off by a few units in the last place, against the rule for cycles, evaluated on rationals."""
+    random, eps = np.random.default_rng(0), Fraction(float(np.finfo(dtype).eps))
+    verdicts = []
+    for _ in range(50):
+        weights = [random.normal(size=shape).astype(dtype) for shape in ((2, 1), (1, 2))]
+        net = pg.from_weights([weights[0], weights[1]])
+        factors = {v: float(np.exp(random.normal())) if rough else 2.0 ** random.integers(-4, 4) for v in net.hidden}
+        theta = pg.rescale(net, factors).theta.astype(np.float64)
+        steps = random.integers(-6, 7, size=len(theta))
+        theta = theta + steps * np.spacing(np.abs(theta).astype(dtype)).astype(np.float64)
+        other = net.with_theta(theta.astype(dtype))
+        # Two cycles, each along one path: from the input to the output.
+        before, after = ([Fraction(float(n.theta[i])) for i in range(4)] for n in (net, other))
+        ratios = [after[k] * after[2 + k] / (before[k] * before[2 + k]) for k in range(2)]
+        expected = all(abs(ratio - 1) <= 2 * eps * 2 for ratio in ratios)
+        found = pg.find_rescaling(net, other)
+        assert bool(found) == expected
+        verdicts.append(expected)
+    assert 5 < sum(verdicts) < 45
+
+
+def chain(weights, *, skip):
+    """Neurons in a row, behind one input, and perhaps an edge around all of them."""
+    graph = nx.DiGraph()
+    graph.add_node(0, activation="input")
+    for i, weight in enumerate(weights, 1):
+        graph.add_node(i, activation="relu" if i < len(weights) else "identity")
+        graph.add_edge(i - 1, i, weight=weight)
+    if skip:
+        graph.add_edge(0, len(weights), weight=1.0)
+    return pg.from_networkx(graph)
+
+
+def test_factors_and_products_beyond_the_range_of_floats():
+    length = 2200
+    one, two = chain([1.0] * length, skip=True), chain([2.0] * length, skip=True)
+    found = pg.find_rescaling(one, two)
+    assert found.values == (1, 2**length)
+    assert repr(found).endswith(f"1 and about 2**{length})")
+    up = [2.0] * (length // 2) + [0.5] * (length // 2)
+    with pytest.raises(pg.RangeError, match="the factor of"):
+        pg.find_rescaling(chain([1.0] * length, skip=True), chain(up, skip=True))
+    with pytest.raises(pg.RangeError, match="vanishes as a float"):
+        pg.find_rescaling(chain(up, skip=True), chain([1.0] * length, skip=True))
+    found = pg.find_rescaling(chain([1.0] * length, skip=True).to_exact(), chain(up, skip=True).to_exact())
+    assert found.factors[length // 2] == 2 ** (length // 2)
+
+
 def test_permutations_of_different_networks():
     net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)
 

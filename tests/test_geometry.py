@@ -4,6 +4,7 @@ from collections import Counter
 from fractions import Fraction
 from math import prod
 
+import networkx as nx
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -223,3 +224,19 @@ def test_wrong_arguments():
         pg.functional_dimension(pg.from_weights([[[1]]], dtype=object), [[1]], tolerance=0.1)
     with pytest.raises(pg.PathCountError):
         pg.tangent_kernel(pg.from_weights([[[1.0, 1.0]]]), [[1, 1]], method="paths", max_paths=1)
+
+
+def test_a_zero_bias_may_cost_dimensions():
+    """The formula for frozen values admits zero biases only where something else leads to their neurons."""
+    graph = nx.DiGraph()
+    graph.add_node("x", activation="input")
+    graph.add_node("c", activation="identity", bias=Fraction(0))
+    for i in range(3):
+        graph.add_node(i, activation="identity", output=True)
+        graph.add_edge("c", i, weight=Fraction(1))
+    constant = pg.from_networkx(graph)
+    assert (pg.lifting_rank(constant), pg.generic_rank(constant)) == (1, 3)
+    assert pg.path_lifting(constant).jacobian().rank() == 1
+    graph.add_edge("x", "c", weight=Fraction(1))
+    fed = pg.from_networkx(graph)
+    assert pg.lifting_rank(fed) == pg.generic_rank(fed) == pg.path_lifting(fed).jacobian().rank() == 4

@@ -204,6 +204,15 @@ def test_json(tmp_path, capsys):
     assert "everything holds" in capsys.readouterr().out
 
 
+def test_durations(capsys):
+    assert main(["--no-digits", "--only", "number-of-paths", "--only", "product-bound", "--durations", "1"]) == 0
+    _, shown = capsys.readouterr().out.split("slowest checks, CPU seconds")
+    rows = [line.split() for line in shown.splitlines() if line.strip()]
+    assert rows[0] == ["check", "total", "evaluating", "milliseconds", "per", "instance"]
+    assert [row[0] for row in rows[1:3]] == [rows[1][0], "all"]
+    assert 0 < float(rows[1][2]) < float(rows[1][1]) < float(rows[2][1])
+
+
 def test_refute(capsys):
     assert main(["--refute", "--only", "contraction-of-pools"]) == 0
     printed = capsys.readouterr().out
@@ -216,7 +225,7 @@ def test_refute(capsys):
         (["--only", "factorization"], "did you mean factorisation"),
         (["--only", "zzz"], "--list shows the names"),
         (["--seed", "x"], "invalid int value"),
-        (["--jobs", "0"], "needed a number of processes"),
+        (["--jobs", "0"], "needed an integer >= 1"),
         (["--json", "/no/such/folder/x.json"], "needed a file that can be written"),
         (["--no-digits", "--picture", "x.png"], "nothing to draw with --no-digits"),
         (["--frobnicate"], "unrecognized arguments"),
@@ -237,7 +246,10 @@ def test_same_seed_same_run():
 def test_reports_do_not_depend_on_the_number_of_processes():
     checks = [CHECKS[name] for name in ("float-sweep-error", "output-bound", "number-of-paths")]
     one, two = (
-        {report.check.name: replace(report, seconds=0) for report in examine_all(checks, Profile(20), MLP, jobs)}
+        {
+            report.check.name: replace(report, seconds=0, cpu_seconds=0, evaluating=0)
+            for report in examine_all(checks, Profile(20), MLP, jobs)
+        }
         for jobs in (1, 2)
     )
     assert one == two

@@ -12,8 +12,8 @@ graphs (networkx); each candidate is verified as above. Derived here.
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -21,11 +21,13 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.geometry.forest import Forest, around, signs
 from pathgraph.geometry.isomorphism import coloured, images, isomorphisms, keeps_ties, may_be_negative, refine
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.pathsum.exact import in_range
 from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["Equivalence", "find_rescaling"]
@@ -46,7 +48,8 @@ class Equivalence:
     where : tuple
         The entries that show it: names as in ``net.parameters``.
     values : tuple or None
-        The invariant of the first and of the second network, where it is a number.
+        The invariant of the first and of the second network, where it is a number: floats for float networks, if
+        they are in the range of floats.
 
     Examples
     --------
@@ -66,10 +69,17 @@ class Equivalence:
 
     def __repr__(self) -> str:
         if self.difference is not None:
-            numbers = "" if self.values is None else f": {self.values[0]} and {self.values[1]}"
+            numbers = "" if self.values is None else ": " + " and ".join(map(_shown, self.values))
             return f"Equivalence(none: {self.difference}{numbers})"
         permuted = "" if self.permutation is None else f", permutation={dict(self.permutation)!r}"
         return f"Equivalence(factors={dict(self.factors or {})!r}{permuted})"
+
+
+def _shown(value: Any) -> str:
+    text = str(value)
+    if len(text) <= 60 or not isinstance(value, Fraction):
+        return text
+    return f"{'-' * (value < 0)}about 2**{value.numerator.bit_length() - value.denominator.bit_length()}"
 
 
 def find_rescaling(
@@ -97,6 +107,8 @@ def find_rescaling(
     ------
     ParameterError
         If the architectures or the kinds of scalars differ.
+    RangeError
+        If a factor of a float network leaves the range of floats.
     UnsupportedOperatorError
         On symbolic networks; or if more than `max_candidates` isomorphisms would have to be tried.
 
@@ -148,112 +160,41 @@ def find_rescaling(
 def _compared(net: Network, other: Network, image: Array) -> Equivalence:
     """The factors between `net` and `other`, whose entry ``image[e]`` answers to the entry e."""
     architecture = net.architecture
-    before = [to_fraction(value) for value in net.values]
-    after = [to_fraction(value) for value in other.values[image]]
+    before, after = net.values, other.values[image]
     flexible = may_be_negative(net)
     tail, head = ends(architecture)
-    for e, (a, b) in enumerate(zip(before, after, strict=True)):
-        what = None
-        if (a == 0) != (b == 0):
-            what = "zero in one network only"
-        elif architecture.role[e] == STRUCTURAL and a != b:
-            what = "structural, so it cannot be rescaled"
-        elif a * b < 0 and not (flexible[tail[e]] or flexible[head[e]]):
-            what = "of another sign"
-        if what is not None:
-            return _difference(net, f"{_describe(net, e)} is {what}", [e], (a, b))
-    forest = _Forest(net, before, after)
+    signs_before, signs_after = signs(before), signs(after)
+    structural = architecture.role == STRUCTURAL
+    structural[structural] = before[structural] != after[structural]
+    kinds = {
+        "zero in one network only": (signs_before == 0) != (signs_after == 0),
+        "structural, so it cannot be rescaled": structural,
+        "of another sign": (signs_before * signs_after < 0) & ~(flexible[tail] | flexible[head]),
+    }
+    wrong = np.flatnonzero(np.any(list(kinds.values()), axis=0))
+    for e in wrong[:1].tolist():
+        what = next(text for text, where in kinds.items() if where[e])
+        pair = to_fraction(before[e]), to_fraction(after[e])
+        return _difference(net, f"{_describe(net, e)} is {what}", [e], pair)
+    forest = Forest(net, after)
     if forest.conflict is not None:
         walk = forest.conflict
-        products = tuple(_around(values, walk) for values in (before, after))
+        products = around(before, walk), around(after, walk)
         return _difference(net, _walked(net, walk), [e for e, _ in walk], products)
     factor = forest.oriented(flexible)
     if isinstance(factor, int):
         what = f"the sign of the products that lead to {architecture.nodes[factor - 1]!r}, which cannot be flipped"
         return _difference(net, what, [e for e, _ in forest.walk_to(factor)], None)
-    scalar: Callable[[Any], Any] = to_fraction if net.is_exact else float
     outer = {*architecture.input.tolist(), *architecture.output.tolist()}
-    return Equivalence({v: scalar(factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer})
+    hidden = [(v, factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer]
+    return Equivalence({v: lam if net.is_exact else _as_float(v, lam) for v, lam in hidden})
 
 
-class _Forest:
-    """Factors along a spanning forest of the non-zero entries, rooted where the factors must be 1.
-
-    Attributes
-    ----------
-    factor : list
-        Of the constant and each neuron; 1 where no non-zero entry leads.
-    conflict : list of (entry, +1 or -1), or None
-        A closed walk around which the factors do not multiply to 1.
-    """
-
-    def __init__(self, net: Network, before: list[Fraction], after: list[Fraction]) -> None:
-        architecture = net.architecture
-        self.tail, self.head = (end.tolist() for end in ends(architecture))
-        size = architecture.n_nodes + 1
-        self.factor = [Fraction(1)] * size
-        self.parent: list[tuple[int, int] | None] = [None] * size  # the entry that led here, and its direction
-        self.tree = [-1] * size  # the root of each neuron; 0 for the constant, inputs and outputs
-        self.conflict: list[tuple[int, int]] | None = None
-        around: list[list[tuple[int, int]]] = [[] for _ in range(size)]
-        for e, value in enumerate(before):
-            if value:
-                around[self.tail[e]].append((e, 1))
-                around[self.head[e]].append((e, -1))
-        slack = 0 if net.is_exact else 2 * to_fraction(np.finfo(net.dtype).eps)
-        outer = [0, *(architecture.input + 1).tolist(), *(architecture.output + 1).tolist()]
-        for root in [*outer, *range(size)]:
-            if self.tree[root] >= 0:
-                continue
-            waiting = deque(outer if root == 0 else [root])
-            for v in waiting:
-                self.tree[v] = root
-            while waiting and self.conflict is None:
-                v = waiting.popleft()
-                for e, way in around[v]:
-                    u = self.head[e] if way > 0 else self.tail[e]
-                    factor = self.factor[v] * (after[e] / before[e]) ** way
-                    if self.tree[u] < 0:
-                        self.tree[u], self.factor[u], self.parent[u] = root, factor, (e, way)
-                        waiting.append(u)
-                    elif factor != self.factor[u]:
-                        walk = self.closed_by(e)
-                        if abs(factor - self.factor[u]) > slack * len(walk) * abs(self.factor[u]):
-                            self.conflict = walk
-
-    def walk_to(self, v: int) -> list[tuple[int, int]]:
-        """The entries from the root to a neuron, each with the direction in which it is walked."""
-        walk = []
-        while (step := self.parent[v]) is not None:
-            walk.append(step)
-            v = self.tail[step[0]] if step[1] > 0 else self.head[step[0]]
-        return walk[::-1]
-
-    def closed_by(self, e: int) -> list[tuple[int, int]]:
-        """The closed walk that an entry makes with the forest, along the entry."""
-        out, back = self.walk_to(self.tail[e]), self.walk_to(self.head[e])
-        while out and back and out[0] == back[0]:
-            out, back = out[1:], back[1:]
-        return [*out, (e, 1), *((b, -way) for b, way in reversed(back))]
-
-    def oriented(self, flexible: Array) -> list[Fraction] | int:
-        """The factors, with the sign of each floating tree chosen; or a neuron whose factor has a wrong sign."""
-        wrong: dict[int, set[int]] = {}
-        for v, factor in enumerate(self.factor):
-            if not flexible[v]:
-                wrong.setdefault(self.tree[v], set()).add(-1 if factor < 0 else 1)
-        for v, factor in enumerate(self.factor):
-            signs = wrong.get(self.tree[v], {1})
-            if not flexible[v] and factor < 0 and (self.tree[v] == 0 or len(signs) > 1):
-                return v
-        return [-factor if wrong.get(self.tree[v]) == {-1} else factor for v, factor in enumerate(self.factor)]
-
-
-def _around(values: list[Fraction], walk: list[tuple[int, int]]) -> Fraction:
-    out = Fraction(1)
-    for e, way in walk:
-        out *= values[e] ** way
-    return out
+def _as_float(node: Hashable, factor: Fraction) -> float:
+    value = in_range(factor, f"find_rescaling: the factor of {node!r}")
+    if value == 0:
+        raise RangeError(f"find_rescaling: the factor of {node!r} vanishes as a float; use net.to_exact()")
+    return value
 
 
 def _walked(net: Network, walk: list[tuple[int, int]]) -> str:
@@ -281,7 +222,10 @@ def _describe(net: Network, entry: int) -> str:
 
 def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equivalence:
     if values is not None and not net.is_exact:
-        values = tuple(map(float, values))
+        with suppress(OverflowError):  # products along paths may leave the range of floats: they stay Fractions then
+            floats = tuple(map(float, values))
+            if floats.count(0) == values.count(0):
+                values = floats
     return Equivalence(None, None, what, tuple(net.architecture.entry_name(e) for e in entries), values)
 
 

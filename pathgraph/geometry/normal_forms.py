@@ -39,6 +39,9 @@ from pathgraph.scalars import Array
 
 __all__ = ["NormalForm", "balance", "path_condition"]
 
+DENSE = 30
+"""Up to this many directions, Newton steps solve with a dense matrix; beyond, iteratively."""
+
 
 @dataclass(frozen=True)
 class NormalForm:
@@ -201,6 +204,7 @@ class _Objective:
 
     def __init__(self, exponents: csr_array, logs: Array, *, power: int, linear: int) -> None:
         self.exponents = exponents
+        self.transposed = csr_array(exponents.T)
         self.logs = logs
         self.power, self.linear = power, linear
         self.size = exponents.shape[1]
@@ -208,7 +212,7 @@ class _Objective:
         self.absolute = abs(exponents)
 
     def _shares(self, z: Array) -> Array:
-        logs = self.logs + self.power * (self.exponents.T @ z)
+        logs = self.logs + self.power * (self.transposed @ z)
         return np.asarray(np.exp(logs - _log_total(logs)))
 
     def gradient(self, z: Array) -> Array:
@@ -237,13 +241,13 @@ class _Objective:
         return z, sweeps
 
     def _value(self, z: Array) -> float:
-        moved = self.exponents.T @ z
+        moved = self.transposed @ z
         return float(self.size * _log_total(self.logs + self.power * moved) - self.linear * moved.sum())
 
     def _round(self, z: Array) -> None:
         """Minimise along each direction in turn, in place."""
         rows = self.exponents
-        logs = self.logs + self.power * (rows.T @ z)
+        logs = self.logs + self.power * (self.transposed @ z)
         for k in range(len(z)):
             part = slice(rows.indptr[k], rows.indptr[k + 1])
             touched, exponents = rows.indices[part], rows.data[part]
@@ -255,21 +259,8 @@ class _Objective:
 
     def _newton(self, z: Array) -> Array | None:
         """The end of a damped Newton step, if it makes the function smaller, or the residual half as large."""
-        from scipy.sparse.linalg import LinearOperator, cg  # here and below: slow to import, rarely needed
-
-        shares = self._shares(z)
-        scale = self.power * self.size
-
-        def curvature(direction: Array) -> Array:
-            along = self.exponents.T @ direction.ravel()
-            return np.asarray(scale * (self.exponents @ (shares * (along - shares @ along))))
-
-        diagonal = scale * (csr_array(self.exponents**2) @ shares) + np.finfo(float).tiny
-        shape = (len(z), len(z))
-        operator = LinearOperator(shape, matvec=curvature, dtype=np.float64)
-        preconditioner = LinearOperator(shape, matvec=lambda v: v.ravel() / diagonal, dtype=np.float64)
         gradient = self.gradient(z)
-        step, _ = cg(operator, -gradient, rtol=1e-6, maxiter=len(z) + 10, M=preconditioner)
+        step = -self._solve(self._shares(z), gradient)
         residual, value, slope = self.residual(z), self._value(z), self.power * float(gradient @ step)
         for fraction in (1.0, 0.5, 0.25, 0.125):
             better = z + fraction * step
@@ -277,6 +268,25 @@ class _Objective:
             if 2 * self.residual(better) < residual or decrease > max(-0.1 * fraction * slope, 1e-12 * abs(value)):
                 return np.asarray(better)
         return None
+
+    def _solve(self, shares: Array, gradient: Array) -> Array:
+        """The second derivative, over the power, inverted where it is not zero: dense while that is small."""
+        scale, size = self.power * self.size, len(gradient)
+        if size <= DENSE:
+            dense = self.exponents.toarray()
+            mean = dense @ shares
+            curvature = scale * ((dense * shares) @ dense.T - np.outer(mean, mean))
+            return np.asarray(np.linalg.lstsq(curvature, gradient, rcond=None)[0])
+        from scipy.sparse.linalg import LinearOperator, cg  # slow to import, rarely needed
+
+        def curve(direction: Array) -> Array:
+            along = self.transposed @ direction.ravel()
+            return np.asarray(scale * (self.exponents @ (shares * (along - shares @ along))))
+
+        diagonal = scale * (csr_array(self.exponents**2) @ shares) + np.finfo(float).tiny
+        operator = LinearOperator((size, size), matvec=curve, dtype=np.float64)
+        inverse = LinearOperator((size, size), matvec=lambda v: v.ravel() / diagonal, dtype=np.float64)
+        return np.asarray(cg(operator, gradient, rtol=1e-6, maxiter=size + 10, M=inverse)[0])
 
 
 def _log_total(logs: Array) -> float:

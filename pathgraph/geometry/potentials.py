@@ -145,56 +145,66 @@ def rescaling_directions(net: Network) -> list[dict[int, int]]:
     """
     architecture = net.architecture
     present = (net.values != 0).astype(bool)
-    found = potentials(architecture, present, held=architecture.role == STRUCTURAL, everywhere=True).on_neurons
-    parts = (slice(lo, hi) for lo, hi in pairwise(found.indptr.tolist()))
-    return [dict(zip(found.indices[part].tolist(), found.data[part].tolist(), strict=True)) for part in parts]
+    unknown = _unknowns(architecture, present & (architecture.role == STRUCTURAL), slice(None))
+    members: list[list[int]] = [[] for _ in range(int(unknown.max()) + 1)]
+    for v, k in enumerate(unknown[1:].tolist()):
+        if k >= 0:
+            members[k].append(v)
+    basis = _solutions(architecture, present, unknown)
+    return [{v: multiple for k, multiple in vector.items() for v in members[k]} for vector in basis]
 
 
-def potentials(
-    architecture: Architecture, taking_part: Array, *, held: Array | None = None, everywhere: bool = False
-) -> Potentials:
+def potentials(architecture: Architecture, taking_part: Array) -> Potentials:
     """The potentials on the neurons at the ends of some entries, with differences that suit these entries.
 
     Parameters
     ----------
     architecture : Architecture
     taking_part : ndarray of bool, shape (n_entries,)
-    held : ndarray of bool, shape (n_entries,), optional
-        The entries that allow no difference; by default those that are no parameters.
-    everywhere : bool
-        Whether neurons at no end of these entries have potentials, too.
 
     Notes
     -----
     Linear in the size of the network if nothing is tied; otherwise exact Gaussian elimination, on the unknowns that
     tied parameters meet.
     """
-    n_nodes, n_entries, n_parameters = architecture.n_nodes, architecture.n_entries, architecture.n_parameters
+    n_nodes = architecture.n_nodes
     tail, head = ends(architecture)
-    fixed = taking_part & ((architecture.role != PARAMETER) if held is None else held)
-    unknown = _unknowns(architecture, fixed, tail, head, slice(None) if everywhere else taking_part)
+    unknown = _unknowns(architecture, taking_part & (architecture.role != PARAMETER), taking_part)
     n_unknowns = int(unknown.max()) + 1
-    basis = null_space(_equations(architecture, taking_part, unknown[tail], unknown[head]), range(n_unknowns))
-    combination = _sparse(
-        [(i, j, k) for i, vector in enumerate(basis) for j, k in vector.items()], len(basis), n_unknowns
-    )
+    basis = _solutions(architecture, taking_part, unknown)
     neurons = np.flatnonzero(unknown[1:] >= 0)
-    on_neurons = combination @ _selection(unknown[1:][neurons], neurons, (n_unknowns, n_nodes))
-    entries = np.arange(n_entries)
-    incidence = _selection(head, entries, (n_nodes + 1, n_entries)) - _selection(
-        tail, entries, (n_nodes + 1, n_entries)
-    )
+    on_neurons = _selection(unknown[1:][neurons], neurons, (n_unknowns, n_nodes))
     places = np.flatnonzero(taking_part & (architecture.role == PARAMETER))
     owners, first = np.unique(architecture.parameter[places], return_index=True)
-    one_place = _selection(places[first], owners, (n_entries, n_parameters))
-    on_parameters = csr_array(on_neurons @ (incidence[1:] @ one_place))
+    one = places[first]  # any place of a tied parameter will do
+    ahead, behind = unknown[head[one]], unknown[tail[one]]
+    signs = np.concatenate([(ahead >= 0).astype(np.int64), -(behind >= 0).astype(np.int64)])
+    rows, columns = np.maximum(np.concatenate([ahead, behind]), 0), np.concatenate([owners, owners])
+    acting = signs != 0
+    on_parameters = csr_array(
+        (signs[acting], (rows[acting], columns[acting])), shape=(n_unknowns, architecture.n_parameters)
+    )
+    if architecture.is_tied:
+        combination = _sparse(
+            [(i, j, k) for i, vector in enumerate(basis) for j, k in vector.items()], len(basis), n_unknowns
+        )
+        on_neurons, on_parameters = csr_array(combination @ on_neurons), csr_array(combination @ on_parameters)
     on_parameters.eliminate_zeros()
-    acts_on = np.zeros(n_parameters, dtype=bool)
+    acts_on = np.zeros(architecture.n_parameters, dtype=bool)
     acts_on[owners] = True
-    return Potentials(architecture, csr_array(on_neurons), on_parameters, acts_on)
+    return Potentials(architecture, on_neurons, on_parameters, acts_on)
 
 
-def _unknowns(architecture: Architecture, held: Array, tail: Array, head: Array, at: Array | slice) -> Array:
+def _solutions(architecture: Architecture, taking_part: Array, unknown: Array) -> list[dict[int, int]]:
+    """A basis of the values of the unknowns with equal differences at the places of each tied parameter."""
+    if not architecture.is_tied:
+        return [{k: 1} for k in range(int(unknown.max()) + 1)]
+    tail, head = ends(architecture)
+    equations = _equations(architecture, taking_part, unknown[tail], unknown[head])
+    return null_space(equations, range(int(unknown.max()) + 1))
+
+
+def _unknowns(architecture: Architecture, held: Array, at: Array | slice) -> Array:
     """For the constant and each neuron the number of its unknown, or -1: shape (n_nodes + 1,).
 
     Neurons between which an entry is held share one; those held to the inputs, outputs or the constant have none.
@@ -202,11 +212,16 @@ def _unknowns(architecture: Architecture, held: Array, tail: Array, head: Array,
     from scipy.sparse.csgraph import connected_components  # slow to import
 
     size = architecture.n_nodes + 1
+    tail, head = ends(architecture)
     outer = np.concatenate([architecture.input, architecture.output]) + 1
-    graph = _selection(
-        np.concatenate([np.zeros_like(outer), tail[held]]), np.concatenate([outer, head[held]]), (size,) * 2
-    )
-    group = connected_components(graph, directed=False)[1]
+    if held.any():
+        graph = _selection(
+            np.concatenate([np.zeros_like(outer), tail[held]]), np.concatenate([outer, head[held]]), (size,) * 2
+        )
+        group = connected_components(graph, directed=False)[1]
+    else:
+        group = np.arange(size)
+        group[outer] = 0
     touched = np.full(size, isinstance(at, slice))
     touched[tail[at]] = touched[head[at]] = True
     out = np.full(size, -1)
@@ -218,8 +233,6 @@ def _unknowns(architecture: Architecture, held: Array, tail: Array, head: Array,
 
 def _equations(architecture: Architecture, taking_part: Array, tail: Array, head: Array) -> list[dict[int, Fraction]]:
     """For each further place of a tied parameter, the combination of unknowns that must vanish."""
-    if not architecture.is_tied:
-        return []
     equations: list[dict[int, Fraction]] = []
     first: dict[int, int] = {}
     for entry in np.flatnonzero(taking_part & (architecture.role == PARAMETER)).tolist():

@@ -97,7 +97,9 @@ def generic_rank(net: Network | Architecture) -> int:
 
     Notes
     -----
-    At parameters without zeros the rank has this value; at any parameters it is at most this (see `lifting_rank`).
+    At parameters without zeros the rank has this value; at any parameters it is at most this (see `lifting_rank`). It
+    may be less where a bias is 0, too, if no other path of non-zero product leads to the neuron: a constant of bias 0
+    with k outgoing weights has rank 1 and generic rank k.
     If nothing is fixed or tied, as many dimensions are lost as hidden neurons lie on a path. With fixed values it is
     the number of connected sets of hidden neurons, joined by fixed entries, that meet no input, no output and no
     fixed bias. With tied parameters it is the dimension of the potentials, found by elimination. For a convolution

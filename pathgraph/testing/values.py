@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Sequence
 from fractions import Fraction
+from functools import cache
 from itertools import cycle, islice
 from typing import Any
 
@@ -69,6 +70,11 @@ def dyadics(*, max_numerator: int = 4, max_exponent: int = 2) -> SearchStrategy[
     """
     at_least(1, max_numerator=max_numerator)
     at_least(0, max_exponent=max_exponent)
+    return _dyadics(max_numerator, max_exponent)
+
+
+@cache  # strategies that depend on a network ask for it at every example
+def _dyadics(max_numerator: int, max_exponent: int) -> SearchStrategy[Fraction]:
     numerators = range(-max_numerator, max_numerator + 1)
     values = {Fraction(n, 2**k) for n in numerators for k in range(max_exponent + 1)}
     return st.sampled_from(sorted(values, key=lambda w: (w.denominator, w != 1, w != -1, abs(w), -w)))

@@ -2,12 +2,14 @@
 
 from pathgraph_proofs_checks.cli import main
 from pathgraph_proofs_checks.codec import decode, encode, network_from_text, network_to_text, summary
+from pathgraph_proofs_checks.conjectures import ConjectureError, load
 from pathgraph_proofs_checks.outcome import Equality, Inequality
-from pathgraph_proofs_checks.registry import Check, Mutant, all_checks
+from pathgraph_proofs_checks.registry import Check, Mutant, all_checks, drawn, theorem
 from pathgraph_proofs_checks.runner import Profile, Report, examine, refute, replay
 
 __all__ = [
     "Check",
+    "ConjectureError",
     "Equality",
     "Inequality",
     "Mutant",
@@ -15,12 +17,15 @@ __all__ = [
     "Report",
     "all_checks",
     "decode",
+    "drawn",
     "encode",
     "examine",
+    "load",
     "main",
     "network_from_text",
     "network_to_text",
     "refute",
     "replay",
     "summary",
+    "theorem",
 ]

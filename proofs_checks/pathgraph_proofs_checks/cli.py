@@ -13,12 +13,14 @@ from rich.console import Console
 
 from pathgraph_proofs_checks.analysis import Analysis, analyse
 from pathgraph_proofs_checks.codec import encode
+from pathgraph_proofs_checks.conjectures import ConjectureError, load
 from pathgraph_proofs_checks.digits import train
 from pathgraph_proofs_checks.picture import save_picture
 from pathgraph_proofs_checks.registry import Check, all_checks
 from pathgraph_proofs_checks.report import (
     as_json,
     check_list,
+    durations_table,
     facts_table,
     failure_text,
     identities_table,
@@ -62,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
     if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
         parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
-    checks = _chosen(options.only)
+    checks = _chosen(options.only, options.load)
     console = Console()
     if not console.is_terminal:
         console.width = WIDTH
@@ -84,12 +86,23 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--list", action="store_true", help="list the checks and stop")
     parser.add_argument("--only", action="append", metavar="NAME", help="run this check alone (can be repeated)")
     parser.add_argument(
+        "--load", action="append", metavar="FILE", help="run the checks of this Python file, too (can be repeated)"
+    )
+    parser.add_argument(
         "--refute", action="store_true", help="search and shrink a counterexample of every mutant again"
     )
     parser.add_argument("--thorough", action="store_true", help="ten times as many examples, others at every run")
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples")
     parser.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
+    )
+    parser.add_argument(
+        "--durations",
+        type=_positive,
+        nargs="?",
+        const=10,
+        metavar="N",
+        help="show the N checks that took most CPU time (without N: 10)",
     )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
@@ -99,7 +112,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needed a number of processes, an integer >= 1, got {text!r}")
+        raise argparse.ArgumentTypeError(f"needed an integer >= 1, got {text!r}")
     return int(text)
 
 
@@ -117,8 +130,17 @@ def _writable(text: str) -> Path:
     return path
 
 
-def _chosen(names: Sequence[str] | None) -> list[Check]:
+def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Check]:
     known = {check.name: check for check in all_checks()}
+    for file in files or []:
+        try:
+            loaded = load(file)
+        except ConjectureError as error:
+            _parser().error(f"--load: {error}")
+        for check in loaded:
+            if check.name in known:
+                _parser().error(f"--load: {file}: there is a check {check.name!r} already, in another file")
+            known[check.name] = check
     for name in names or []:
         if name not in known:
             close = get_close_matches(name, known, 3, 0.4)
@@ -148,6 +170,9 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
     console.print(reports_table(reports))
     if any(report.worst for report in reports):
         console.print(worst_table(reports))
+        console.print()
+    if options.durations:
+        console.print(durations_table(reports, options.durations))
         console.print()
     passed = _conclude(console, reports, analysis, perf_counter() - started)
     if options.json is not None:
@@ -195,6 +220,8 @@ def _search_mutants(console: Console, checks: Sequence[Check], profile: Profile)
             refuted = refuted and stored.refuted
             seconds = perf_counter() - started
             found = "none found again" if failure is None else repr(encode(failure.instance))
+            if failure is not None and failure.instance is None:
+                found = f"none, no instance could be drawn: {failure.error}"
             lines = [f"{check.name}: {mutant.name} ({seconds:.1f} s)", f"    found   {found}"]
             lines.append(f"    stored  {mutant.counterexample!r}{'' if stored.refuted else ' NOT A COUNTEREXAMPLE'}")
             print_lines(console, lines)

@@ -1,6 +1,6 @@
-"""Jacobians by brute force: of the path-lifting by listing paths, of the outputs by dual numbers; ranks by elimination.
+"""Jacobians by brute force: of the path-lifting by listing paths, of the outputs by dual numbers; ranks by FLINT.
 
-Loops over a graph and over lists of Fractions, independent of the library's sweeps and of its linear algebra.
+Loops over a graph and over Fractions, independent of the library's sweeps and of its linear algebra.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from pathgraph_proofs_checks.parts import MAX_PATHS, entries_on
 __all__ = ["hidden_on_paths", "lifting_jacobian", "output_jacobian", "parameters_on_paths", "rank", "without_zeros"]
 
 Matrix = list[list[Fraction]]
+Slope = dict[int, Any]
+"""Derivatives by entry, without those that are known to vanish."""
 
 
 def lifting_jacobian(net: Network) -> Matrix:
@@ -34,18 +36,11 @@ def lifting_jacobian(net: Network) -> Matrix:
 
 
 def rank(matrix: Sequence[Sequence[Fraction]]) -> int:
-    """The rank over the rationals, by Gaussian elimination."""
-    rows = [list(row) for row in matrix if any(row)]
-    found = 0
-    while rows:
-        pivot = rows.pop()
-        column = next(j for j, value in enumerate(pivot) if value)
-        found += 1
-        for row in rows:
-            if factor := row[column] / pivot[column]:
-                row[:] = [a - factor * b for a, b in zip(row, pivot, strict=True)]
-        rows = [row for row in rows if any(row)]
-    return found
+    """The rank over the rationals, by FLINT."""
+    import flint
+
+    rows = [[flint.fmpq(value.numerator, value.denominator) for value in row] for row in matrix if any(row)]
+    return int(flint.fmpq_mat(rows).rank()) if rows else 0
 
 
 def output_jacobian(net: Network, x: Sequence[Any], *, is_on: Callable[[Fraction], bool] = lambda z: z > 0) -> Matrix:
@@ -54,35 +49,33 @@ def output_jacobian(net: Network, x: Sequence[Any], *, is_on: Callable[[Fraction
     A ReLU is on where `is_on` its pre-activation; a pool takes its first candidate of the right rank.
     """
     graph, architecture = net.graph, net.architecture
-    size = architecture.n_entries
-    dual: dict[Hashable, tuple[Fraction, list[Fraction]]] = {}
+    dual: dict[Hashable, tuple[Fraction, Slope]] = {}
     for v in net.nodes:
         data = graph.nodes[v]
         if data["activation"] == "input":
-            dual[v] = Fraction(x[net.inputs.index(v)]), [Fraction(0)] * size
+            dual[v] = Fraction(x[net.inputs.index(v)]), {}
             continue
-        terms = []
+        terms: list[tuple[Fraction, Slope]] = []
         for u in architecture.antecedents(v):
             weight, (value, slope) = graph.edges[u, v]["weight"], dual[u]
-            moved = [weight * s for s in slope]
-            moved[architecture.edge_entry(u, v)] += value
-            terms.append((weight * value, moved))
+            moved = {e: weight * s for e, s in slope.items()} if weight else {}
+            terms.append((weight * value, moved | {architecture.edge_entry(u, v): value}))
         if data["activation"] == "pool":
             chosen = sorted((t[0] for t in terms), reverse=True)[data.get("rank", 1) - 1]
             terms = [next(t for t in terms if t[0] == chosen)]
         bias = architecture.bias_entry(v)
         if bias is not None:
-            terms.append((data["bias"], [Fraction(e == bias) for e in range(size)]))
-        value = sum((t[0] for t in terms), start=Fraction(0))
-        slope = [sum((t[1][e] for t in terms), start=Fraction(0)) for e in range(size)]
-        if data["activation"] == "relu" and not is_on(value):
-            value, slope = Fraction(0), [Fraction(0)] * size
-        dual[v] = value, slope
+            terms.append((data["bias"], {bias: Fraction(1)}))
+        value, slope = sum((t[0] for t in terms), start=Fraction(0)), {}
+        for _, moved in terms:
+            for e, s in moved.items():
+                slope[e] = slope.get(e, 0) + s
+        dual[v] = (Fraction(0), {}) if data["activation"] == "relu" and not is_on(value) else (value, slope)
     owner = architecture.parameter.tolist()
     rows = []
     for v in net.outputs:
         row = [Fraction(0)] * len(net.theta)
-        for entry, derivative in enumerate(dual[v][1]):
+        for entry, derivative in dual[v][1].items():
             if owner[entry] >= 0:
                 row[owner[entry]] += derivative
         rows.append(row)

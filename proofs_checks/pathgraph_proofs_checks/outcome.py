@@ -23,6 +23,8 @@ def _exact(side: Any) -> Any:
     if isinstance(side, np.ndarray):
         side = side.tolist()
     if isinstance(side, (tuple, list)):
+        if set(map(type, side)) <= {Fraction, int}:  # long lists of path products
+            return tuple(side)
         return tuple(map(_exact, side))
     if isinstance(side, np.integer):
         return int(side)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
@@ -25,7 +26,19 @@ from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.codec import decode
 from pathgraph_proofs_checks.outcome import Comparison
 
-__all__ = ["DERIVED", "METRIC", "TOOLKIT", "Check", "Instances", "Mutant", "all_checks", "drawn", "theorem"]
+__all__ = [
+    "DERIVED",
+    "METRIC",
+    "TOOLKIT",
+    "Check",
+    "Instances",
+    "Mutant",
+    "all_checks",
+    "collected",
+    "drawn",
+    "registered",
+    "theorem",
+]
 
 Networks = SearchStrategy[Network]
 Instances = Callable[[Networks], SearchStrategy[tuple[Any, ...]]]
@@ -51,6 +64,8 @@ class Mutant:
         Keyword arguments of the check's function that replace its right ingredients.
     instances, networks : callable or None, strategy or None
         Where counterexamples are searched, if a hypothesis on instances is dropped; None: where the check looks.
+    file : str or None
+        As in `Check`.
     """
 
     check: str
@@ -59,6 +74,7 @@ class Mutant:
     ingredients: Mapping[str, Any]
     instances: Instances | None
     networks: Networks | None
+    file: str | None = None
 
     @cached_property
     def instance(self) -> tuple[Any, ...]:
@@ -73,7 +89,7 @@ class Mutant:
         return self.instances is not None or self.networks is not None
 
     def __reduce__(self) -> Any:
-        return registered, (self.check, self.name)
+        return registered, (self.check, self.file, self.name)
 
 
 @dataclass(frozen=True)
@@ -98,6 +114,8 @@ class Check:
     constant : Fraction or None
         For an inequality: the factor proved, with which the worst ratio found is compared.
     mutants : list of Mutant
+    file : str or None
+        The file outside the package that it was loaded from.
     """
 
     name: str
@@ -112,13 +130,17 @@ class Check:
     enumerates: bool
     constant: Fraction | None
     mutants: list[Mutant] = field(default_factory=list)
+    file: str | None = None
 
     def __call__(self, *instance: Any, **ingredients: Any) -> Comparison:
         """Evaluate both sides on an instance, perhaps with wrong ingredients."""
-        return self.evaluate(*instance, **ingredients)
+        outcome = self.evaluate(*instance, **ingredients)
+        if not isinstance(outcome, Comparison):
+            raise TypeError(f"{self.name}: needed an Equality or an Inequality as result, got {outcome!r}")
+        return outcome
 
     def __reduce__(self) -> Any:
-        return registered, (self.name,)
+        return registered, (self.name, self.file)
 
     def mutant(
         self,
@@ -130,10 +152,14 @@ class Check:
         **ingredients: Any,
     ) -> None:
         """Add a wrong version of the theorem."""
-        self.mutants.append(Mutant(self.name, name, counterexample, ingredients, instances, networks))
+        self.mutants.append(Mutant(self.name, name, counterexample, ingredients, instances, networks, self.file))
 
 
 _REGISTERED: dict[str, Check] = {}
+_LOADED: dict[str, dict[str, Check]] = {}
+"""The checks of files outside the package, by file and name."""
+
+_loading: str | None = None
 
 
 def all_checks() -> tuple[Check, ...]:
@@ -151,19 +177,42 @@ def all_checks() -> tuple[Check, ...]:
     return tuple(_REGISTERED[name] for name in sorted(_REGISTERED))
 
 
-def registered(check: str, mutant: str | None = None) -> Check | Mutant:
-    """A check, or one of its mutants, by name: what their pickles say, since functions of checks cannot be pickled."""
-    found = next(one for one in all_checks() if one.name == check)
+@contextmanager
+def collected(file: str) -> Iterator[dict[str, Check]]:
+    """Within the block, checks are registered under a file, in place of those that were."""
+    global _loading
+    all_checks()  # first, since the file may import some of them
+    _LOADED[file], _loading = {}, file
+    try:
+        yield _LOADED[file]
+    except BaseException:
+        del _LOADED[file]
+        raise
+    finally:
+        _loading = None
+
+
+def registered(name: str, file: str | None = None, mutant: str | None = None) -> Check | Mutant:
+    """A check, or one of its mutants, by name: what their pickles say, since functions of checks cannot be pickled.
+
+    A process that has not read the file does so now.
+    """
+    if file is None:
+        found = next(one for one in all_checks() if one.name == name)
+    else:
+        if file not in _LOADED:
+            importlib.import_module("pathgraph_proofs_checks.conjectures").load(file)
+        found = _LOADED[file][name]
     return found if mutant is None else next(one for one in found.mutants if one.name == mutant)
 
 
 def theorem(
     *,
     statement: str,
-    latex: str,
-    hypotheses: str,
-    source: str,
     instances: Instances,
+    latex: str = "",
+    hypotheses: str = "",
+    source: str = "",
     networks: Networks | None = None,
     on_network: int = 3,
     enumerates: bool = False,
@@ -171,7 +220,12 @@ def theorem(
 ) -> Callable[[Callable[..., Comparison]], Check]:
     """Decorate the function of a check and register it, under its name with hyphens.
 
-    The parameters are the attributes of `Check`.
+    The parameters are the attributes of `Check`. Those of the package have a formula, hypotheses and a source.
+
+    Raises
+    ------
+    ValueError
+        If there is a check of this name already, in the package or in the same file.
     """
 
     def register(evaluate: Callable[..., Comparison]) -> Check:
@@ -190,8 +244,12 @@ def theorem(
             on_network,
             enumerates,
             bound,
+            file=_loading,
         )
-        _REGISTERED[name] = check
+        home = _REGISTERED if _loading is None else _LOADED[_loading]
+        if name in home or name in _REGISTERED:
+            raise ValueError(f"there is a check {name!r} already; give the function another name")
+        home[name] = check
         return check
 
     return register

@@ -18,6 +18,7 @@ from pathgraph_proofs_checks.runner import Failure, Report
 __all__ = [
     "as_json",
     "check_list",
+    "durations_table",
     "facts_table",
     "failure_text",
     "identities_table",
@@ -88,6 +89,20 @@ def worst_table(reports: Sequence[Report]) -> Table:
     return table
 
 
+def durations_table(reports: Sequence[Report], n: int) -> Table:
+    """The checks that took most CPU time."""
+    table = Table(title="slowest checks, CPU seconds", title_justify="left", title_style="bold", box=None)
+    table.add_column("check")
+    for name in ("total", "evaluating", "milliseconds per instance"):
+        table.add_column(name, justify="right")
+    for report in sorted(reports, key=lambda report: -report.cpu_seconds)[:n]:
+        instances = report.instances + (report.on_network or 0)
+        each = f"{1000 * report.cpu_seconds / instances:.1f}" if instances else "-"
+        table.add_row(report.check.name, f"{report.cpu_seconds:.2f}", f"{report.evaluating:.2f}", each)
+    table.add_row("all", f"{sum(r.cpu_seconds for r in reports):.2f}", f"{sum(r.evaluating for r in reports):.2f}")
+    return table
+
+
 def instances_on_network(report: Report) -> str:
     """How many instances were drawn on the given network, or why there were none."""
     if not report.check.on_network:
@@ -110,6 +125,8 @@ def _verdict(holds: bool) -> Text:
 
 def failure_text(name: str, failure: Failure) -> str:
     """A counterexample: the network neuron by neuron, the rest of the instance, both sides."""
+    if failure.instance is None:
+        return f"{name}: no instance could be drawn, {type(failure.error).__name__}: {failure.error}"
     lines = [f"{name} does not hold on", "", summary(failure.instance), ""]
     if failure.outcome is None:
         lines.append(f"it raised {type(failure.error).__name__}: {failure.error}")
@@ -159,6 +176,7 @@ def _row(report: Report) -> dict[str, Any]:
         "tightness": report.tightness or None,
         "worst_instance": None if report.worst is None else summary(report.worst),
         "seconds": round(report.seconds, 3),
+        "cpu_seconds": round(report.cpu_seconds, 3),
     }
 
 

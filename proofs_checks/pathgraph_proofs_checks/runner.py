@@ -6,12 +6,13 @@ is a fact about the code and not about luck. Neither profile keeps a database or
 
 from __future__ import annotations
 
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
@@ -69,15 +70,24 @@ class Failure:
 
     Attributes
     ----------
-    instance : tuple
+    instance : tuple or None
+        None: none could be drawn.
     outcome : Equality, Inequality or None
         Both sides; None if the check raised.
     error : Exception or None
     """
 
-    instance: tuple[Any, ...]
+    instance: tuple[Any, ...] | None
     outcome: Comparison | None = None
     error: Exception | None = None
+
+    def __reduce__(self) -> Any:
+        error = self.error
+        try:
+            pickle.loads(pickle.dumps(error))
+        except Exception:  # exceptions with arguments of their own: the text is what is shown
+            error = RuntimeError(f"{type(error).__name__}: {error}")
+        return Failure, (self.instance, self.outcome, error)
 
 
 @dataclass(frozen=True)
@@ -115,7 +125,10 @@ class Report:
         Of an inequality: the largest left side / right side.
     worst : tuple or None
         The instance with that ratio.
-    seconds : float
+    seconds, cpu_seconds : float
+        By the clock, and of this process.
+    evaluating : float
+        The part of the CPU seconds that went into the function of the check; the rest drew instances.
     """
 
     check: Check
@@ -126,6 +139,8 @@ class Report:
     ratio: Fraction | None = None
     worst: tuple[Any, ...] | None = None
     seconds: float = 0.0
+    cpu_seconds: float = 0.0
+    evaluating: float = 0.0
 
     @property
     def passed(self) -> bool:
@@ -134,9 +149,11 @@ class Report:
 
     @property
     def tightness(self) -> str:
-        """Of an inequality: "attained" if the worst ratio is the constant, else "gap open"; empty for an equality."""
+        """Of an inequality: "attained", "gap open" or "exceeded", by the constant; empty for an equality."""
         if self.check.constant is None:
             return ""
+        if self.ratio is not None and self.ratio > self.check.constant:
+            return "exceeded"
         return "attained" if self.ratio == self.check.constant else "gap open"
 
 
@@ -180,10 +197,9 @@ def search(
 
     try:
         configure(holds)()
-    except Exception:
+    except Exception as error:
         # Hypothesis ends with the smallest failing instance, so `found` is that one.
-        if found is None:
-            raise
+        return found or Failure(None, error=error)
     return found
 
 
@@ -206,14 +222,21 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     Report
     """
     report = Report(check)
-    started = perf_counter()
+    started, cpu = perf_counter(), process_time()
+
+    def timed(*instance: Any) -> Comparison:
+        before = process_time()
+        try:
+            return check(*instance)
+        finally:
+            report.evaluating += process_time() - before
 
     def watch(instance: tuple[Any, ...], outcome: Comparison) -> None:
         report.instances += 1
         _keep_worst(report, instance, outcome)
 
     report.failure = search(
-        check.instances(check.networks), check, lambda test: profile.apply(test, profile.max_examples), watch
+        check.instances(check.networks), timed, lambda test: profile.apply(test, profile.max_examples), watch
     )
     if net is not None and check.on_network and report.failure is None:
         report.on_network = 0
@@ -224,12 +247,12 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
 
         report.failure = search(
             check.instances(parts_of(net) if check.enumerates else st.just(net)),
-            check,
+            timed,
             lambda test: replace(profile, thorough=False).apply(test, check.on_network, shrink=False),
             watch_network,
         )
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
-    report.seconds = perf_counter() - started
+    report.seconds, report.cpu_seconds = perf_counter() - started, process_time() - cpu
     return report
 
 
@@ -238,7 +261,8 @@ def examine_all(
 ) -> Iterator[Report]:
     """Run checks, in `jobs` processes; the reports come as they are ready, and do not depend on `jobs`.
 
-    With several processes they start at once, in the background, and only registered checks can be run.
+    With several processes they start at once, in the background, and only registered checks can be run; a process reads
+    the files that checks were loaded from.
     """
     if jobs == 1:
         return (examine(check, profile, net) for check in checks)

@@ -53,9 +53,10 @@ def rescaling_invariance(
     """Compare lifting, activations and value of a neuron, before and after a rescaling."""
     factor = factors[node] if node in net.hidden else 1
     other = rescale(net, factors)
+    products = path_products(net, node)
     return Equality(
         (
-            tuple(factor * product for product in path_products(net, node)),
+            products if factor == 1 else tuple(factor * product for product in products),
             factor * values_at(net, x)[node],
             activations(net, x, node),
         ),

@@ -29,19 +29,16 @@ def through_paths(
 ) -> Matrix:
     """For each output, the derivatives by the parameters: activations times the Jacobian of the lifting."""
     rows = jacobian(net)
-    columns = range(len(net.theta))
-    return [
-        [
-            sum((a * row[i] for a, row in zip(seen(net, x, v, constant=constant), rows, strict=True)), Fraction(0))
-            for i in columns
-        ]
-        for v in net.outputs
-    ]
+    found = []
+    for v in net.outputs:
+        weighted = [(a, row) for a, row in zip(seen(net, x, v, constant=constant), rows, strict=True) if a]
+        found.append([sum((a * row[i] for a, row in weighted if row[i]), Fraction(0)) for i in range(len(net.theta))])
+    return found
 
 
 def gram(left: Matrix, right: Matrix) -> Matrix:
     """All inner products of the rows."""
-    return [[sum((a * b for a, b in zip(u, v, strict=True)), Fraction(0)) for v in right] for u in left]
+    return [[sum((a * b for a, b in zip(u, v, strict=True) if a and b), Fraction(0)) for v in right] for u in left]
 
 
 @theorem(

@@ -1,0 +1,110 @@
+"""How well the path-lifting is conditioned, as far as the diagonal tells, is log-convex along an orbit."""
+
+from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
+from math import floor, prod
+
+from pathgraph import Network
+from pathgraph.testing import relu_dags, rescalings
+from pathgraph_proofs_checks.jacobians import lifting_jacobian, without_zeros
+from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.variants import rescaled
+
+Side = tuple[int, Hashable, Hashable]
+"""A parameter on a path, where it starts (None: it is a bias) and where it ends."""
+
+ROOT = 16
+"""Powers of two with rational exponents are rounded down to the next sixteenth root of an integer power."""
+
+
+def diagonal(net: Network) -> list[Fraction]:
+    """The squared lengths of the columns of the Jacobian of the path-lifting, listing the paths."""
+    found = [Fraction(0)] * len(net.theta)
+    for row in lifting_jacobian(net):
+        for i, value in enumerate(row):
+            if value:
+                found[i] += value**2
+    return found
+
+
+def spread(g: Sequence[Fraction]) -> Fraction:
+    """(sum of g / n)^n / product of g, over the n parameters on paths: the n-th power of the means' ratio."""
+    found = [value for value in g if value]
+    mean = sum(found, start=Fraction(0)) / len(found)
+    return prod((mean / value for value in found), start=Fraction(1))
+
+
+def sides(net: Network, g: Sequence[Fraction]) -> list[Side]:
+    """The parameters with positive g."""
+    names = [net.architecture.entry_name(e) for e in net.architecture.first_entry.tolist()]
+    edges = [e < net.architecture.n_edges for e in net.architecture.first_entry.tolist()]
+    every = zip(names, edges, g, strict=True)
+    return [(i, *(name if edge else (None, name))) for i, (name, edge, value) in enumerate(every) if value]
+
+
+def slope(
+    g: Sequence[Fraction], found: Sequence[Side], v: Hashable, *, counts: bool = True, bias: bool = True
+) -> Fraction:
+    """Half the derivative of log(spread) by log(lam_v): n (out - in) / total - (#out - #in).
+
+    Incoming are weights and, with `bias`, the bias; without `counts` the second term is left out.
+    """
+    shares = [(len(found) * g[i] / sum(g) - counts, tail, head) for i, tail, head in found if tail is not None or bias]
+    return sum((share * ((tail == v) - (head == v)) for share, tail, head in shares), start=Fraction(0))
+
+
+@theorem(
+    statement=(
+        "Let g be the diagonal of the Gram matrix of the Jacobian of the path-lifting, over the n parameters on paths, "
+        "and s = (sum of g / n)^n / product of g. Then s(lam * theta) is at least s(theta) times the product of "
+        "lam_v^(2 d_v), where d_v = n (out - in) / total - (#out - #in) from the sums of g over outgoing and incoming "
+        "parameters of v, and their numbers: log s is convex along an orbit, with this slope. So a network with all "
+        "d_v = 0 is one of the best conditioned of its orbit."
+    ),
+    latex=r"s(\lambda\diamond\theta)\ge s(\theta)\prod_v\lambda_v^{2d_v},\quad "
+    r"d_v=n\,\frac{g^{v\to}-g^{\to v}}{\sum g}-(\#^{v\to}-\#^{\to v})",
+    hypotheses="no parameter is zero, nothing fixed or tied; lam powers of two, the right side is rounded down",
+    source=f"{DERIVED}; the objective is that of arXiv:2602.19799",
+    instances=drawn(rescalings),
+    networks=relu_dags(max_hidden=4, roles=["parameter"], ties=False).map(without_zeros),
+    on_network=0,
+    constant=1,
+)
+def conditioning_along_an_orbit(
+    net: Network, factors: dict[Hashable, Fraction], *, slope: Callable[..., Fraction] = slope
+) -> Inequality:
+    """Compare the growth of the spread with the tangent."""
+    g = diagonal(net)
+    if not any(g):
+        return Inequality(0, 0)
+    found = sides(net, g)
+    exponent = sum((2 * _exponent(lam) * slope(g, found, v) for v, lam in factors.items()), start=Fraction(0))
+    growth = spread(diagonal(rescaled(net, factors))) / spread(g)
+    return Inequality(Fraction(2) ** floor(ROOT * exponent), growth**ROOT)
+
+
+def _exponent(lam: Fraction) -> int:
+    return Fraction(lam).numerator.bit_length() - Fraction(lam).denominator.bit_length()
+
+
+conditioning_along_an_orbit.mutant(
+    "the numbers of parameters are left out",
+    ("x0; h0 = id(4*x0); y0 = out(1/4*h0); y1 = out(1/4*h0)", {"h0": 2}),
+    slope=lambda *of: slope(*of, counts=False),
+)
+conditioning_along_an_orbit.mutant(
+    "the bias is left out",
+    ("x0; h0 = id(4*x0, 4); y0 = out(1/4*h0)", {"h0": "1/2"}),
+    slope=lambda *of: slope(*of, bias=False),
+)
+conditioning_along_an_orbit.mutant(
+    "incoming less outgoing",
+    ("x0; h0 = id(x0); y0 = out(1/4*h0)", {"h0": "1/2"}),
+    slope=lambda *of: -slope(*of),
+)
+conditioning_along_an_orbit.mutant(
+    "twice the slope",
+    ("x0; h0 = id(4*x0); y0 = out(1/4*h0)", {"h0": 2}),
+    slope=lambda *of: 2 * slope(*of),
+)
