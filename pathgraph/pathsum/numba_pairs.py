@@ -1,21 +1,26 @@
 """Compiled sweeps of two networks at once: how much their path sums differ, without subtracting path sums.
 
-Each kernel reads the entries of both networks and carries two or three sums per neuron; no array of differences is
-made. This file holds every function that it compiles: a cached kernel would not notice a change in another file.
+Each kernel carries two or three sums per neuron; `meet` makes its entries from those of the two networks as it reads
+them. This file holds every function that it compiles: a cached kernel would not notice a change in another file.
 """
 
 from __future__ import annotations
 
+import numpy as np
 from numba import njit
 
 from pathgraph.pathsum.blocks import POOL
 
-REASSOCIATED = {"reassoc", "nsz", "contract"}
 compiled = njit(cache=True, nogil=True)
-compiled_fast = njit(cache=True, nogil=True, fastmath=REASSOCIATED)
+inlined = njit(cache=True, nogil=True, forceinline=True)
+reassociated = njit(cache=True, nogil=True, forceinline=True, fastmath={"reassoc", "nsz", "contract"})
+U = np.uintp
 
 
-@compiled_fast
+# -- the meet of two networks -------------------------------------------------------------------------------------
+
+
+@inlined
 def meet_edge(a, b, s, e, f):
     """What one edge adds to the three sums of `meet`."""
     size_a, size_b = abs(a), abs(b)
@@ -23,30 +28,18 @@ def meet_edge(a, b, s, e, f):
     return least * s, size_a * e + (size_a - least) * s, size_b * f + (size_b - least) * s
 
 
-@compiled_fast
-def meet_run(a, b, s, e, f):
+@reassociated
+def meet_run(a, b, lo, n, s, e, f, at):
     """The three sums of `meet` over consecutive antecedents."""
-    zero = s.dtype.type(0)
-    total_s, total_e, total_f = zero, zero, zero
-    for k in range(len(a)):
-        part_s, part_e, part_f = meet_edge(s.dtype.type(a[k]), s.dtype.type(b[k]), s[k], e[k], f[k])
-        total_s += part_s
-        total_e += part_e
-        total_f += part_f
-    return total_s, total_e, total_f
-
-
-@compiled
-def meet_indexed(a, b, antecedent, s, e, f):
-    """The three sums of `meet` over any antecedents."""
-    zero = s.dtype.type(0)
-    total_s, total_e, total_f = zero, zero, zero
-    for k in range(len(a)):
-        u = antecedent[k] + 1
-        part_s, part_e, part_f = meet_edge(s.dtype.type(a[k]), s.dtype.type(b[k]), s[u], e[u], f[u])
-        total_s += part_s
-        total_e += part_e
-        total_f += part_f
+    kind = s.dtype.type
+    total_s, total_e, total_f = kind(0), kind(0), kind(0)
+    for k in range(n):
+        size_a, size_b = abs(kind(a[lo + k])), abs(kind(b[lo + k]))
+        least = min(size_a, size_b) if (a[lo + k] > 0) == (b[lo + k] > 0) else kind(0)
+        below = s[at + k]
+        total_s += least * below
+        total_e += size_a * e[at + k] + (size_a - least) * below
+        total_f += size_b * f[at + k] + (size_b - least) * below
     return total_s, total_e, total_f
 
 
@@ -69,18 +62,24 @@ def meet(start, antecedent, run, bias, a, b, s, e, f):
 
     Returns whether a sum of terms that are not zero vanished.
     """
+    kind = s.dtype.type
     lost = False
+    hi = start[0]
     for v in range(len(start) - 1):
-        lo, hi = start[v], start[v + 1]
-        r = run[v]
-        if r >= 0:
-            i, j = r + 1, r + 1 + hi - lo
-            new_s, new_e, new_f = meet_run(a[lo:hi], b[lo:hi], s[i:j], e[i:j], f[i:j])
+        lo, hi = hi, start[v + 1]
+        if run[v] >= 0:
+            new_s, new_e, new_f = meet_run(a, b, U(lo), U(hi - lo), s, e, f, U(run[v] + 1))
         else:
-            new_s, new_e, new_f = meet_indexed(a[lo:hi], b[lo:hi], antecedent[lo:hi], s, e, f)
+            new_s, new_e, new_f = kind(0), kind(0), kind(0)
+            for k in range(U(lo), U(hi)):
+                u = U(antecedent[k]) + U(1)
+                part_s, part_e, part_f = meet_edge(kind(a[k]), kind(b[k]), s[u], e[u], f[u])
+                new_s += part_s
+                new_e += part_e
+                new_f += part_f
         i = bias[v]
         if i >= 0:
-            part_s, part_e, part_f = meet_edge(s.dtype.type(a[i]), s.dtype.type(b[i]), s[0], e[0], f[0])
+            part_s, part_e, part_f = meet_edge(kind(a[i]), kind(b[i]), s[0], e[0], f[0])
             new_s += part_s
             new_e += part_e
             new_f += part_f
@@ -96,40 +95,22 @@ def meet(start, antecedent, run, bias, a, b, s, e, f):
     return lost
 
 
-@compiled_fast
-def telescoped_run(a, b, s, e):
-    """The two sums of `telescoped` over consecutive antecedents."""
-    zero = s.dtype.type(0)
-    total_s, total_e = zero, zero
-    for k in range(len(a)):
-        w, other = s.dtype.type(a[k]), s.dtype.type(b[k])
-        total_s += abs(other) * s[k]
-        total_e += abs(w) * e[k] + abs(w - other) * s[k]
+# -- a recursion on the error -------------------------------------------------------------------------------------
+
+
+@reassociated
+def gap_run(small, apart, large, lo, n, s, e, at):
+    """The two sums of `gap` over consecutive antecedents."""
+    total_s, total_e = s.dtype.type(0), s.dtype.type(0)
+    for k in range(n):
+        total_s += small[lo + k] * s[at + k]
+        total_e += large[lo + k] * e[at + k] + apart[lo + k] * s[at + k]
     return total_s, total_e
 
 
 @compiled
-def telescoped_indexed(a, b, antecedent, s, e, largest):
-    """The two sums of `telescoped` over any antecedents, or their largest terms."""
-    zero = s.dtype.type(0)
-    total_s, total_e = zero, zero
-    for k in range(len(a)):
-        u = antecedent[k] + 1
-        w, other = s.dtype.type(a[k]), s.dtype.type(b[k])
-        part_s = abs(other) * s[u]
-        part_e = abs(w) * e[u] + abs(w - other) * s[u]
-        if largest:
-            total_s = max(total_s, part_s)
-            total_e = max(total_e, part_e)
-        else:
-            total_s += part_s
-            total_e += part_e
-    return total_s, total_e
-
-
-@compiled
-def telescoped(start, antecedent, run, bias, activation, a, b, s, e, largest):
-    """The path sums s of abs(b), and e_v = sum of abs(a) e_u + abs(a - b) s_u.
+def gap(start, antecedent, run, bias, activation, small, apart, large, s, e, largest):
+    """``s_v = sum small s_u`` and ``e_v = sum large e_u + apart s_u``, of non-negative entries.
 
     With `largest`, pool neurons take the largest candidate instead of the sum. Returns whether a sum of terms that are
     not zero vanished.
@@ -137,26 +118,97 @@ def telescoped(start, antecedent, run, bias, activation, a, b, s, e, largest):
     lost = False
     for v in range(len(start) - 1):
         lo, hi = start[v], start[v + 1]
-        r = run[v]
         takes_largest = largest and activation[v] == POOL
-        if r >= 0 and not takes_largest:
-            i, j = r + 1, r + 1 + hi - lo
-            new_s, new_e = telescoped_run(a[lo:hi], b[lo:hi], s[i:j], e[i:j])
+        if run[v] >= 0 and not takes_largest:
+            new_s, new_e = gap_run(small, apart, large, U(lo), U(hi - lo), s, e, U(run[v] + 1))
         else:
-            new_s, new_e = telescoped_indexed(a[lo:hi], b[lo:hi], antecedent[lo:hi], s, e, takes_largest)
-        i = bias[v]
-        if i >= 0:
-            w, other = s.dtype.type(a[i]), s.dtype.type(b[i])
-            new_s += abs(other) * s[0]
-            new_e += abs(w) * e[0] + abs(w - other) * s[0]
+            new_s, new_e = s.dtype.type(0), s.dtype.type(0)
+            for k in range(U(lo), U(hi)):
+                u = U(antecedent[k]) + U(1)
+                part_s = small[k] * s[u]
+                part_e = large[k] * e[u] + apart[k] * s[u]
+                if takes_largest:
+                    new_s, new_e = max(new_s, part_s), max(new_e, part_e)
+                else:
+                    new_s, new_e = new_s + part_s, new_e + part_e
+        b = bias[v]
+        if b >= 0:
+            new_s += small[b] * s[0]
+            new_e += large[b] * e[0] + apart[b] * s[0]
         if new_s == 0 or new_e == 0:
             for k in range(lo, hi + 1):
-                i = k if k < hi else bias[v]
+                i = k if k < hi else b
                 if i < 0:
                     continue
                 u = antecedent[k] + 1 if k < hi else 0
-                lost |= new_s == 0 and b[i] != 0 and s[u] != 0
-                lost |= new_e == 0 and ((a[i] != 0 and e[u] != 0) or (a[i] != b[i] and s[u] != 0))
+                lost |= new_s == 0 and small[i] != 0 and s[u] != 0
+                lost |= new_e == 0 and ((large[i] != 0 and e[u] != 0) or (apart[i] != 0 and s[u] != 0))
         s[v + 1] += new_s
         e[v + 1] += new_e
     return lost
+
+
+# -- which changes meet on a path ---------------------------------------------------------------------------------
+
+
+@compiled
+def comparison(a, b):
+    """Whether some entry becomes smaller, some larger, and some changes its sign; of pairs without a zero, and of all.
+
+    Returns (smaller, larger, flipped) of the pairs of non-zero numbers, and whether some number that was zero is not.
+    """
+    smaller, larger, flipped, new = 0, 0, 0, 0
+    for k in range(len(a)):
+        size, other = abs(a[k]), abs(b[k])
+        both = (size > 0) & (other > 0)
+        same = (a[k] > 0) == (b[k] > 0)
+        smaller |= both & same & (other < size)
+        larger |= both & same & (other > size)
+        flipped |= both & (not same)
+        new |= (size == 0) & (other > 0)
+    return smaller != 0, larger != 0, flipped != 0, new != 0
+
+
+@inlined
+def change(a, b):
+    """The kind of a change: 0 if one of the numbers is zero, 1 same, 2 smaller, 3 larger, 4 of another sign."""
+    if a == 0 or b == 0:
+        return 0
+    if (a > 0) != (b > 0):
+        return 4
+    if abs(b) < abs(a):
+        return 2
+    return 3 if abs(b) > abs(a) else 1
+
+
+@compiled
+def kinds(start, antecedent, bias, a, b, table, possible, x):
+    """The sets of kinds of changes on the paths to each neuron, as bits; see `pathgraph.path_changes`.
+
+    ``table[change, set]`` is the image of a set. A neuron is done when its set is as large as any union of images of
+    the sets before can be, by the changes that are `possible`; of kind 0, "unchanged", which leads to no other kind
+    that is not there too, some may then be missing.
+    """
+    before = x[0]
+    reached = x[0]
+    for v in range(len(start) - 1):
+        before |= x[v + 1]
+    level_bound = before
+    for v in range(len(start) - 1):
+        found = x[v + 1]
+        if start[v + 1] > start[v] or bias[v] >= 0:
+            level_bound = np.uint8(0)
+            for c in range(1, 5):
+                if possible[c]:
+                    level_bound |= table[c, before]
+            i = bias[v]
+            if i >= 0:
+                found |= table[change(a[i], b[i]), x[0]]
+            for k in range(U(start[v]), U(start[v + 1])):
+                if (found | 1) == (level_bound | 1):
+                    break
+                found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
+        x[v + 1] = found
+        before |= found
+        reached |= found
+    return reached
