@@ -65,6 +65,11 @@ from pathgraph.path_sums import (
 from pathgraph.paths import heaviest_path, sample_paths
 from pathgraph.pathsum import semirings
 from pathgraph.pathsum.semirings import Semiring
+from pathgraph.pruning.layers import layer_arrays
+from pathgraph.pruning.masses import path_magnitude, set_magnitude
+from pathgraph.pruning.minimization import minimize
+from pathgraph.pruning.prune import PruningResult, prune
+from pathgraph.pruning.scores import importance_scores
 from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 if TYPE_CHECKING:
@@ -99,6 +104,7 @@ __all__ = [
     "PathNormOverflowError",
     "PathgraphError",
     "PeelingConstants",
+    "PruningResult",
     "RangeError",
     "RescalingError",
     "Semiring",
@@ -120,12 +126,15 @@ __all__ = [
     "generalization_bound",
     "generic_rank",
     "heaviest_path",
+    "importance_scores",
     "input_lipschitz",
     "kl_inverse",
+    "layer_arrays",
     "lifting_kernel",
     "lifting_rank",
     "load",
     "log_path_norm",
+    "minimize",
     "node_marginals",
     "normalize",
     "operator_norm_product",
@@ -134,15 +143,18 @@ __all__ = [
     "path_activations",
     "path_condition",
     "path_lifting",
+    "path_magnitude",
     "path_marginals",
     "path_norm",
     "path_sum",
     "peeling_constants",
+    "prune",
     "random_rescaling",
     "rescale",
     "sample_paths",
     "save",
     "semirings",
+    "set_magnitude",
     "sign_flip_masses",
     "subnetwork",
     "tangent_kernel",
