@@ -27,7 +27,7 @@ from pathgraph.scalars import Array, frozen
 __all__ = ["PruningResult", "prune"]
 
 Strategy = Literal["one-shot", "iterative", "greedy"]
-ROUNDS = {"one-shot": 1, "iterative": 10, "synflow": 100}
+ROUNDS = {"one-shot": 1, "greedy": 1, "iterative": 10, "synflow": 100}
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -284,7 +284,7 @@ def _result(
     chosen = chosen[net.theta[chosen] != 0]
     moduli = Moduli(net, inputs)
     values = net.values.copy()
-    values[moduli.entries_of(hit)] = 0
+    values[moduli.entries_of(hit)] = Fraction(0) if net.is_exact else 0
     pruned = net.with_values(values)
     costs = moduli.set_costs(hit)
     upper = public(costs if per_output else norm(costs, r), "prune", up=True)

@@ -60,7 +60,7 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
     candidate with the smallest old cost is next if that is at most c - D for every other one.
     """
     removed: list[int] = []
-    slack = 0.0 if moduli.scalars == "exact" else _slack(moduli)
+    slack = 0 if moduli.scalars == "exact" else _slack(moduli)
     level = _levels(moduli)
     while len(removed) < count:
         costs = moduli.costs()
