@@ -262,7 +262,7 @@ class Moduli:
         least = 1.0
         for arrays in ([self.values], [forward], [backward]):
             least *= min(map(_smallest, arrays))
-        return least >= np.finfo(np.float64).tiny and all(np.isfinite(part.sum()) for part in through)
+        return bool(least >= np.finfo(np.float64).tiny and all(np.isfinite(part.sum()) for part in through))
 
 
 def _smallest(array: Array) -> float:

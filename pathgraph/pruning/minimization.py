@@ -162,8 +162,9 @@ class _Reducer:
     def _fold_if_constant(self, v: Hashable) -> None:
         data = self.graph.nodes[v]
         if data[ACTIVATION] == "pool":
-            candidates = [self._constant(u, w) for u, _, w in self.graph.in_edges(v, data=WEIGHT)]
-            if None in candidates:
+            found = [self._constant(u, w) for u, _, w in self.graph.in_edges(v, data=WEIGHT)]
+            candidates = [value for value in found if value is not None]
+            if len(candidates) < len(found):
                 return
             value = sorted(candidates, reverse=True)[data.get(RANK, 1) - 1] + to_fraction(data.get(BIAS, 0))
         elif not self.graph.in_degree(v):

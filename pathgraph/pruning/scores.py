@@ -157,7 +157,7 @@ def _taylor(moduli: Moduli, derivative: Array, method: str) -> Array:
     theta = moduli.values[moduli.architecture.first_entry]
     if method == "snip":
         return product(theta, abs(derivative))
-    half = derivative / 2 if derivative.dtype == object else scaled(derivative)
+    half: Array = derivative / 2 if derivative.dtype == object else scaled(derivative)
     if half.dtype == SCALED_DTYPE:
         half["exponent"] -= half["mantissa"] != 0
     return product(product(theta, theta), half)

@@ -57,16 +57,16 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
     Scoring costs two sweeps and scores all candidates. The search is lazy: it goes on with old costs while they
     decide. Costs only fall (F is submodular), and since a scoring the cost c of a parameter fell by at most the sum D
     of the old costs of what was removed at other levels, no path having two parameters of one level. So the
-    candidate with the smallest old cost is next if that is at most c - D for every other one.
+    candidate with the smallest old cost is next if that is at most c - D for every other one. This saves most where
+    many costs vanish, behind neurons that are dead already; in a dense network nearly every removal needs a scoring.
     """
     removed: list[int] = []
     slack = 0 if moduli.scalars == "exact" else _slack(moduli)
     level = _levels(moduli)
     while len(removed) < count:
         costs = moduli.costs()
-        batch = [int(order(costs, candidates)[0])]
-        if costs.dtype != SCALED_DTYPE:
-            batch = _decided(costs, level, candidates, count - len(removed), slack)
+        wanted = 1 if costs.dtype == SCALED_DTYPE else count - len(removed)
+        batch = _decided(costs, level, candidates, wanted, slack)
         moduli.remove(np.array(batch))
         removed += batch
         candidates = candidates[~np.isin(candidates, batch)]
@@ -75,21 +75,26 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
 
 def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: float) -> list[int]:
     """The next removals on which these costs decide: one at least."""
-    queues: dict[int, list[int]] = {}
-    for place in order(costs, candidates)[::-1].tolist():
-        queues.setdefault(int(level[place]), []).append(place)
-    listed = costs.tolist()
+    ordered = order(costs, candidates)
+    if count == 1:
+        return [int(ordered[0])]
+    levels = level[ordered]
+    queues = {int(key): iter(ordered[levels == key]) for key in np.unique(levels)}
     lost: dict[int, Any] = dict.fromkeys(queues, 0)
     total: Any = 0
-    heads = [(listed[queue[-1]], queue[-1], key) for key, queue in queues.items()]
-    heapq.heapify(heads)
+    heads: list[tuple[Any, int, int]] = []
+
+    def advance(key: int) -> None:
+        place = next(queues[key], None)
+        if place is not None:
+            heapq.heappush(heads, (costs[place], int(place), key))
+
+    for key in queues:
+        advance(key)
     batch: list[int] = []
     while heads and len(batch) < count:
         cost, place, key = heapq.heappop(heads)
-        queues[key].pop()
-        if queues[key]:
-            after = queues[key][-1]
-            heapq.heappush(heads, (listed[after], after, key))
+        advance(key)
         if batch and not all(
             _precedes(cost, place, other, rival, total - (lost[group] if group >= 0 else 0), slack)
             for other, rival, group in heads

@@ -13,7 +13,17 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.parts import MAX_PATHS, entries_on
 
-__all__ = ["Places", "chosen", "mass", "masses_and_places", "names", "places", "single_costs", "without"]
+__all__ = [
+    "Places",
+    "chosen",
+    "mass",
+    "mass_by_place",
+    "masses_and_places",
+    "names",
+    "places",
+    "single_costs",
+    "without",
+]
 
 Places = Sequence[int]
 """Places in theta, modulo its length."""
@@ -52,6 +62,15 @@ def masses_and_places(net: Network) -> list[tuple[Fraction, set[int]]]:
 def mass(net: Network, of: Callable[[set[int]], bool]) -> Fraction:
     """The mass of the paths whose places fulfil a condition."""
     return sum((size for size, on in masses_and_places(net) if of(on)), Fraction(0))
+
+
+def mass_by_place(net: Network) -> list[Fraction]:
+    """For every parameter, the mass of the paths that meet it."""
+    out = [Fraction(0)] * len(net.theta)
+    for size, on in masses_and_places(net):
+        for place in on:
+            out[place] += size
+    return out
 
 
 def single_costs(net: Network) -> np.ndarray[Any, Any]:

@@ -14,7 +14,7 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import dyadics
 from pathgraph_proofs_checks.outcome import Equality
-from pathgraph_proofs_checks.pruned import mass
+from pathgraph_proofs_checks.pruned import mass_by_place
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
 
 Scores = Callable[[Network], Any]
@@ -71,9 +71,7 @@ def derivative(net: Network) -> Any:
 def cost_of_a_convolution_entry(net: Network, *, scores: Scores = derivative) -> Equality:
     """Compare the derivative with an enumeration and with the library's cost."""
     found = scores(net)
-    return Equality(
-        (found, found), (pg.path_magnitude(net), [mass(net, lambda on, i=i: i in on) for i in range(len(net.theta))])
-    )
+    return Equality((found, found), (pg.path_magnitude(net), mass_by_place(net)))
 
 
 def per_position(net: Network) -> list[Fraction]:

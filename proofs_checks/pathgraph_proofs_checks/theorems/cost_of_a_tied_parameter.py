@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
-from pathgraph_proofs_checks.pruned import mass, single_costs
+from pathgraph_proofs_checks.pruned import mass_by_place, single_costs
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 
 Scores = Callable[[Network], Any]
@@ -26,7 +26,7 @@ Scores = Callable[[Network], Any]
 )
 def cost_of_a_tied_parameter(net: Network, *, scores: Scores = single_costs) -> Equality:
     """Compare the scores with an enumeration."""
-    return Equality(scores(net), [mass(net, lambda on, i=i: i in on) for i in range(len(net.theta))])
+    return Equality(scores(net), mass_by_place(net))
 
 
 def at_first_place(net: Network) -> list[Fraction]:
@@ -50,7 +50,7 @@ def _at(net: Network, entries: list[int]) -> Fraction:
     for _, data in untied.nodes(data=True):
         data.pop("bias_parameter", None)
     free = pg.from_networkx(untied, dtype=object)
-    return pg.path_norm(free) - pg.path_norm(free.with_values(values))
+    return Fraction(pg.path_norm(free) - pg.path_norm(free.with_values(values)))
 
 
 cost_of_a_tied_parameter.mutant(
