@@ -257,11 +257,10 @@ class Moduli:
             x = sweep(self, [(kept, None), (met, MEET)], scaled(self.start(2)), ring=SCALED)
         return np.asarray(x[1, self.dag.outputs])
 
+    @np.errstate(over="ignore", under="ignore")
     def _is_safe(self, forward: Array, backward: Array, through: Sequence[Array]) -> bool:
         """Whether every product of a value and the two sums stayed clear of the ends of the range of floats."""
-        least = 1.0
-        for arrays in ([self.values], [forward], [backward]):
-            least *= min(map(_smallest, arrays))
+        least = _smallest(self.values) * _smallest(forward) * _smallest(backward)
         return bool(least >= np.finfo(np.float64).tiny and all(np.isfinite(part.sum()) for part in through))
 
 
