@@ -1,6 +1,7 @@
 """Costs of parameters against an enumeration, selection against the naive one, certificates against evaluations."""
 
 import pickle
+from contextlib import nullcontext
 from fractions import Fraction
 from itertools import combinations, pairwise
 from random import Random
@@ -86,6 +87,28 @@ def test_float_costs_are_as_near_as_the_analysis_says(case):
         for name, cost in zip(net.parameters, found, strict=True):
             assert_close(cost, sum(mass for names, mass, _ in paths if name in names), slack)
         assert_close(pg.set_magnitude(net, chosen), together, slack)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_large_networks(fixed):
+    """Above the size from which sweeps are compiled: Kirchhoff's law, and the bits of a rescaled copy."""
+    rng = np.random.default_rng(0)
+    net = pg.from_weights([rng.normal(size=(90, 60)), rng.normal(size=(80, 90)), rng.normal(size=(3, 80))])
+    if fixed:
+        graph = pg.to_networkx(net)
+        for edge in list(graph.edges)[::7]:
+            graph.edges[edge]["role"] = "frozen"
+        net = pg.from_networkx(graph)
+    costs = pg.path_magnitude(net)
+    expected = pg.path_marginals(net.map_values(np.abs))
+    slack = gamma(4 * (60 + 90 + 80 + 3 + 6))
+    for cost, mass in zip(costs, expected, strict=True):
+        assert_close(cost, Fraction(float(mass)), slack)
+    other = pg.rescale(net, pg.random_rescaling(net, 0))
+    assert pg.path_magnitude(other).tobytes() == costs.tobytes()
+    result = pg.prune(net, 0.5, strategy="iterative", rounds=2)
+    norms = [Fraction(pg.path_norm(n)) for n in (net, result.net)]
+    assert abs(Fraction(result.certificate.upper) - (norms[0] - norms[1])) <= 3 * slack * norms[0]
 
 
 def test_a_parameter_met_twice_is_counted_once():
@@ -383,12 +406,16 @@ def test_deep_networks_are_pruned_like_their_exact_copies(strategy):
         pg.set_magnitude(big, [big.parameters[0]])
 
 
-def test_synflow_out_of_range():
+@pytest.mark.parametrize("size", [1e-160, 1e160])
+def test_synflow_out_of_range(size):
     graph = dag("x", a=pool({"x": 1, "b": 1}), b=identity({"x": 2}), y=identity({"a": 1}))
     for data in (data for _, _, data in graph.edges(data=True)):
-        data["weight"] = float(data["weight"]) * 1e-160
+        data["weight"] = float(data["weight"]) * size
     net = pg.from_networkx(graph)
-    assert list(pg.prune(net, 3, "synflow").removed) == list(pg.prune(net.to_exact(), 3, "synflow").removed)
+    for box in ([1], [0]):  # the certificate of an unbounded change is refused; that of none is not
+        with pytest.raises(pg.RangeError) if size > 1 and box == [1] else nullcontext():
+            result = pg.prune(net, 3, "synflow", inputs=box)
+            assert list(result.removed) == list(pg.prune(net.to_exact(), 3, "synflow").removed)
 
 
 # -- rescaling ----------------------------------------------------------------------------------------------------

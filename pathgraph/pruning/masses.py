@@ -14,24 +14,28 @@ Source: arXiv 2405.15006; sets, box weights and parameters that occur twice on a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Hashable, Sequence
+from collections.abc import Collection, Sequence
 from copy import copy
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
-from pathgraph.errors import GraphError, ParameterError, RangeError
-from pathgraph.graph.architecture import ROLES, Architecture
+from pathgraph.errors import RangeError
+from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.pathsum.blocks import CONSTANT, BlockDag
+from pathgraph.pathsum import engine
+from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.flat import FlatTensors
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
 from pathgraph.pathsum.semirings import REAL, SCALED
-from pathgraph.pathsum.sweep import back, buffer, is_safe, marginals, sweep
+from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
+from pathgraph.pruning.names import parameter_mask
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
-__all__ = ["Moduli", "grouped", "parameter_mask", "path_magnitude", "public", "set_magnitude"]
+__all__ = ["Moduli", "grouped", "path_magnitude", "public", "set_magnitude"]
 
 MEET = np.array([[False, True], [False, True]])
 """From either state to "met"."""
@@ -152,8 +156,10 @@ class Moduli:
     ----------
     values : ndarray, shape (n_entries,)
         float64, or rationals; may be changed.
-    tensors : tuple of ndarray
+    tensors : FlatTensors
         Views of it.
+    net : Network
+        As it was given.
     widths : ndarray, shape (n_inputs,)
     """
 
@@ -163,8 +169,17 @@ class Moduli:
         self.dag: BlockDag = net.dag
         self.scalars: ScalarKind = net.scalars
         self.widths = accelerated(half_widths(net, inputs))
-        self.values = abs(accelerated(net.values)) if net.is_exact else np.abs(net.values, dtype=np.float64)
-        self.tensors = tuple(self.values[part] for part in self.architecture.tensor_slices)
+
+    @cached_property
+    def values(self) -> Array:
+        """The absolute values."""
+        net = self.net
+        return np.asarray(abs(accelerated(net.values)) if net.is_exact else np.abs(net.values, dtype=np.float64))
+
+    @cached_property
+    def tensors(self) -> FlatTensors:
+        """Views of them."""
+        return self.cut(self.values)
 
     def remove(self, parameters: Array) -> None:
         """Set the parameters at these places of theta to zero."""
@@ -190,7 +205,7 @@ class Moduli:
         """The same network with other values, which are not copied."""
         other = copy(self)
         other.values = values
-        other.tensors = tuple(values[part] for part in self.architecture.tensor_slices)
+        other.tensors = self.cut(values)
         return other
 
     def start(self, states: int = 1, *, plain: bool = False) -> Array:
@@ -209,14 +224,20 @@ class Moduli:
         backward = back(self, terms, y.copy())
         through = marginals(self, terms[0], forward, backward)
         if self.scalars == "float" and not self._is_safe(forward, backward, through):
-            wide = tuple(map(scaled, self.tensors))
+            wide = self.cut(scaled(self.values))
             forward = sweep(self, [(wide, None)], scaled(self.start(plain=plain)), ring=SCALED)
             backward = back(self, [(wide, None)], scaled(y), ring=SCALED)
             through = marginals(self, (wide, None), forward, backward, ring=SCALED)
         return self.flat(through)
 
+    def cut(self, values: Array) -> FlatTensors:
+        """One array over the entries as one view per tensor."""
+        return FlatTensors(values, self.architecture.tensor_slices)
+
     def flat(self, tensors: Sequence[Array]) -> Array:
         """One array per tensor as one array over the entries."""
+        if isinstance(tensors, FlatTensors):
+            return tensors.flat
         out = np.empty(len(self.values), dtype=tensors[0].dtype if tensors else self.values.dtype)
         for part, tensor in zip(self.architecture.tensor_slices, tensors, strict=True):
             out[part] = tensor
@@ -232,6 +253,9 @@ class Moduli:
 
     def costs(self) -> Array:
         """The cost of each parameter, aligned with theta."""
+        costs = self._compiled_costs()
+        if costs is not None:
+            return costs
         costs = self.per_parameter(self.masses())
         for parameter in scattered(self.architecture).tolist():
             mask = np.zeros(len(costs), dtype=bool)
@@ -244,16 +268,30 @@ class Moduli:
                 costs[parameter] = exact[0]
         return costs
 
+    def _compiled_costs(self) -> Array | None:
+        """The costs by the kernel that makes them in one pass each way, if it fits and floats stay in their range."""
+        architecture = self.architecture
+        if architecture.is_tied or choose_backend(None, self) != "numba":
+            return None
+        untouched = "values" not in self.__dict__
+        network: BlockNetwork = self.net if untouched else self
+        _, mass, is_safe = engine.power_marginals(network, 1, self.start()[0], by_neuron=True)
+        if not is_safe:
+            return None
+        if architecture.n_parameters == architecture.n_entries:
+            return mass
+        return np.asarray(mass[architecture.parameter[architecture.theta_order] >= 0])
+
     def set_costs(self, mask: Array) -> Array:
         """For each output, the mass of the paths that meet a parameter of the mask: float64, rational, or scaled."""
         hit = self.entries_of(mask)
         in_set, others = self.values.copy(), self.values.copy()
         in_set[~hit] = 0
         others[hit] = 0
-        met, kept = (tuple(flat[part] for part in self.architecture.tensor_slices) for flat in (in_set, others))
+        met, kept = self.cut(in_set), self.cut(others)
         x = sweep(self, [(kept, None), (met, MEET)], self.start(2))
         if self.scalars == "float" and not is_safe([*self.tensors, self.widths], x):
-            met, kept = tuple(map(scaled, met)), tuple(map(scaled, kept))
+            met, kept = self.cut(scaled(in_set)), self.cut(scaled(others))
             x = sweep(self, [(kept, None), (met, MEET)], scaled(self.start(2)), ring=SCALED)
         return np.asarray(x[1, self.dag.outputs])
 
@@ -326,60 +364,3 @@ def public(numbers: Array, what: str, *, up: bool = False) -> Array:
         small = (floats < np.finfo(np.float64).tiny) & (numbers["mantissa"] != 0)
         floats[small] = np.nextafter(floats[small], 1)
     return floats
-
-
-def parameter_mask(architecture: Architecture, parameters: Collection[Any] | Array) -> Array:
-    """Some parameters, given by their names or by a mask, as a mask.
-
-    Raises
-    ------
-    ParameterError
-    """
-    size = architecture.n_parameters
-    if isinstance(parameters, np.ndarray) and parameters.dtype == bool:
-        if parameters.shape != (size,):
-            raise ParameterError(f"parameters: needed a mask of shape ({size},), got {parameters.shape}")
-        return parameters
-    if isinstance(parameters, str) or not isinstance(parameters, (Collection, np.ndarray)):
-        raise ParameterError(
-            f"parameters: needed a collection of names, or a mask (a bool ndarray), got {parameters!r}"
-        )
-    mask = np.zeros(size, dtype=bool)
-    named = {name: int(architecture.parameter[entry]) for entry, name in architecture.ties.items()}
-    for name in parameters:
-        mask[_place(architecture, named, name)] = True
-    return mask
-
-
-def _place(architecture: Architecture, named: dict[Hashable, int], name: Any) -> int:
-    """Place in theta of a parameter."""
-    try:
-        if name in named:
-            return named[name]
-        entries = [_found(architecture.bias_entry, name)]
-        if isinstance(name, tuple) and len(name) == 2:
-            entries.append(_found(architecture.edge_entry, *name))
-    except TypeError:
-        entries = []
-    found = [entry for entry in entries if entry is not None]
-    if len(found) != 1:
-        what = "the name of a weight and of a bias; give a mask" if found else "no parameter of the network"
-        raise ParameterError(f"parameters: {name!r} is {what}; see net.parameters for their names")
-    entry = found[0]
-    if entry in architecture.ties:
-        raise ParameterError(
-            f"parameters: {architecture.describe(entry)} belongs to the tied parameter {architecture.ties[entry]!r}; "
-            "give that name"
-        )
-    if architecture.parameter[entry] < 0:
-        role = ROLES[architecture.role[entry]]
-        raise ParameterError(f"parameters: {architecture.describe(entry)} is {role}, not a parameter")
-    return int(architecture.parameter[entry])
-
-
-def _found(entry: Callable[..., int | None], *names: Any) -> int | None:
-    """An entry, or None if the network has no such neuron or edge."""
-    try:
-        return entry(*names)
-    except GraphError:
-        return None

@@ -176,6 +176,8 @@ def synaptic_flow(moduli: Moduli) -> Array:
 def _through_pools(moduli: Moduli) -> Array:
     """The masses where only the selected candidates of the pools count; floats without room are made exact."""
     x = sweep(moduli, [(moduli.tensors, None)], moduli.start(plain=True), pools="rank")
+    if moduli.scalars == "float" and not is_safe(moduli.tensors, x):
+        return scaled(_through_pools(moduli.to_exact()))
     selected = moduli.values.copy()
     starts = np.array([part.start for part in moduli.architecture.tensor_slices])
     for node in moduli.dag.nodes:
@@ -185,6 +187,4 @@ def _through_pools(moduli: Moduli) -> Array:
             value = np.sort(candidates, axis=1)[:, -pool.rank, None]
             chosen = (candidates == value).argmax(axis=1)
             selected[entries[np.arange(entries.shape[1]) != chosen[:, None]]] = 0
-    if moduli.scalars == "float" and not is_safe(moduli.tensors, x):
-        return scaled(_through_pools(moduli.to_exact()))
     return moduli.with_values(selected).masses(plain=True)
