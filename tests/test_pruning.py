@@ -93,7 +93,7 @@ def test_float_costs_are_as_near_as_the_analysis_says(case):
 def test_large_networks(fixed):
     """Above the size from which sweeps are compiled: Kirchhoff's law, and the bits of a rescaled copy."""
     rng = np.random.default_rng(0)
-    net = pg.from_weights([rng.normal(size=(90, 60)), rng.normal(size=(80, 90)), rng.normal(size=(3, 80))])
+    net = pg.from_weights([rng.normal(size=(180, 60)), rng.normal(size=(80, 180)), rng.normal(size=(3, 80))])
     if fixed:
         graph = pg.to_networkx(net)
         for edge in list(graph.edges)[::7]:
@@ -101,7 +101,7 @@ def test_large_networks(fixed):
         net = pg.from_networkx(graph)
     costs = pg.path_magnitude(net)
     expected = pg.path_marginals(net.map_values(np.abs))
-    slack = gamma(4 * (60 + 90 + 80 + 3 + 6))
+    slack = gamma(4 * (60 + 180 + 80 + 3 + 6))
     for cost, mass in zip(costs, expected, strict=True):
         assert_close(cost, Fraction(float(mass)), slack)
     other = pg.rescale(net, pg.random_rescaling(net, 0))
