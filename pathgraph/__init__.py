@@ -65,11 +65,6 @@ from pathgraph.path_sums import (
 from pathgraph.paths import heaviest_path, sample_paths
 from pathgraph.pathsum import semirings
 from pathgraph.pathsum.semirings import Semiring
-from pathgraph.pruning.layers import layer_arrays
-from pathgraph.pruning.masses import path_magnitude, set_magnitude
-from pathgraph.pruning.minimization import minimize
-from pathgraph.pruning.prune import PruningResult, prune
-from pathgraph.pruning.scores import importance_scores
 from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 if TYPE_CHECKING:
@@ -78,6 +73,11 @@ if TYPE_CHECKING:
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
     from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
     from pathgraph.peeling import PeelingConstants, peeling_constants
+    from pathgraph.pruning.layers import layer_arrays
+    from pathgraph.pruning.masses import path_magnitude, set_magnitude
+    from pathgraph.pruning.minimization import minimize
+    from pathgraph.pruning.prune import PruningResult, prune
+    from pathgraph.pruning.scores import importance_scores
     from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 
 __all__ = [
@@ -171,6 +171,11 @@ _LAZY_NAMES = {
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
     "pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),
     "peeling": ("PeelingConstants", "peeling_constants"),
+    "pruning.layers": ("layer_arrays",),
+    "pruning.masses": ("path_magnitude", "set_magnitude"),
+    "pruning.minimization": ("minimize",),
+    "pruning.prune": ("PruningResult", "prune"),
+    "pruning.scores": ("importance_scores",),
     "risk": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
 }
 _HOME = {name: module for module, names in _LAZY_NAMES.items() for name in names}
