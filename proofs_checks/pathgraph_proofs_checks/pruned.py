@@ -28,7 +28,7 @@ __all__ = [
 Places = Sequence[int]
 """Places in theta, modulo its length."""
 
-places = st.lists(st.integers(0, 15), max_size=4)
+places = st.lists(st.integers(0, 15), max_size=4).map(tuple)
 
 
 def chosen(net: Network, drawn: Places) -> set[int]:

@@ -54,12 +54,12 @@ def total(number: Any, net: Network) -> list[Any]:
 
 certificate_of_pruning.mutant(
     "the box is ignored",
-    ("x0; y0 = out(x0)", [0], (2,)),
+    ("x0; y0 = out(x0)", (0,), (2,)),
     bound=lambda net, found, box: library(net, found, [Fraction(1)] * len(box)),
 )
 certificate_of_pruning.mutant(
     "the paths of the biases are left out",
-    ("x0; y0 = out(x0, 1)", [1], (1,)),
+    ("x0; y0 = out(x0, 1)", (1,), (1,)),
     bound=lambda net, found, box: (
         pg.path_sum(net.map_values(abs), inputs=box, biases=False, per_output=True)
         - pg.path_sum(without(net, found).map_values(abs), inputs=box, biases=False, per_output=True)
@@ -67,23 +67,23 @@ certificate_of_pruning.mutant(
 )
 certificate_of_pruning.mutant(
     "the largest single cost",
-    ("x0 x1; y0 = out(x0, x1)", [0, 1], (1, 1)),
+    ("x0 x1; y0 = out(x0, x1)", (0, 1), (1, 1)),
     bound=lambda net, found, box: total(
         max((pg.path_magnitude(net, inputs=box)[i] for i in found), default=Fraction(0)), net
     ),
 )
 certificate_of_pruning.mutant(
     "the moduli of the parameters",
-    ("x0; h0 = id(x0); y0 = out(2*h0)", [0], (1,)),
+    ("x0; h0 = id(x0); y0 = out(2*h0)", (0,), (1,)),
     bound=lambda net, found, box: total(max([1, *box]) * sum((abs(net.theta[i]) for i in found), Fraction(0)), net),
 )
 certificate_of_pruning.mutant(
     "pools keep their rank",
-    ("x0 x1; h0 = id(x1); h1 = pool2(x0, x1, h0); y0 = out(h1)", [0], (1, -1)),
+    ("x0 x1; h0 = id(x1); h1 = pool2(x0, x1, h0); y0 = out(h1)", (0,), (1, -1)),
     bound=kept_pools,
 )
 certificate_of_pruning.mutant(
     "half of it",
-    ("x0; y0 = out(x0)", [0], (1,)),
+    ("x0; y0 = out(x0)", (0,), (1,)),
     bound=lambda net, found, box: library(net, found, box) / 2,
 )

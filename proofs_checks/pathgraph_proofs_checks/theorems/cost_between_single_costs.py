@@ -40,15 +40,15 @@ def cost_between_single_costs(net: Network, drawn: Places, *, lower: Ends = larg
     return Inequality((lower(costs, net), cost), (cost, upper(costs, net)))
 
 
-cost_between_single_costs.mutant("at most the largest", ("x0; y0 = out(x0, 1)", [0, 1]), upper=largest)
-cost_between_single_costs.mutant("at least the sum", ("x0; h0 = id(x0); y0 = out(h0)", [0, 1]), lower=total)
+cost_between_single_costs.mutant("at most the largest", ("x0; y0 = out(x0, 1)", (0, 1)), upper=largest)
+cost_between_single_costs.mutant("at least the sum", ("x0; h0 = id(x0); y0 = out(h0)", (0, 1)), lower=total)
 cost_between_single_costs.mutant(
     "at least half the sum",
-    ("x0; h0 = id(x0); h1 = id(h0); y0 = out(h1)", [0, 1, 2]),
+    ("x0; h0 = id(x0); h1 = id(h0); y0 = out(h1)", (0, 1, 2)),
     lower=lambda costs, net: total(costs, net) / 2,
 )
 cost_between_single_costs.mutant(
     "at most the mean",
-    ("x0; y0 = out(x0); y1 = out(x0)", [0, 1]),
+    ("x0; y0 = out(x0); y1 = out(x0)", (0, 1)),
     upper=lambda costs, net: total(costs, net) / max(1, len(costs)),
 )

@@ -52,31 +52,31 @@ def kept_pools(net: Network) -> Fraction:
 
 cost_of_a_set_of_parameters.mutant(
     "the sum of the single costs",
-    ("x0; h0 = id(x0); y0 = out(h0)", [0, 1]),
+    ("x0; h0 = id(x0); y0 = out(h0)", (0, 1)),
     cost=lambda net, found: sum((single_costs(net)[i] for i in found), Fraction(0)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the largest single cost",
-    ("x0; y0 = out(x0, 1)", [0, 1]),
+    ("x0; y0 = out(x0, 1)", (0, 1)),
     cost=lambda net, found: max((single_costs(net)[i] for i in found), default=Fraction(0)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the paths within the set",
-    ("x0; h0 = id(x0); y0 = out(h0)", [0]),
+    ("x0; h0 = id(x0); y0 = out(h0)", (0,)),
     cost=lambda net, found: mass(net, lambda on: on <= set(found)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the difference of the signed sums",
-    ("x0; y0 = out(-1*x0, 1)", [0]),
+    ("x0; y0 = out(-1*x0, 1)", (0,)),
     cost=lambda net, found: abs(pg.path_sum(net)) - abs(pg.path_sum(without(net, found))),
 )
 cost_of_a_set_of_parameters.mutant(
     "pools keep their rank",
-    ("x0 x1; h0 = max(x0, x1); y0 = out(h0)", [0]),
+    ("x0 x1; h0 = max(x0, x1); y0 = out(h0)", (0,)),
     cost=lambda net, found: kept_pools(net) - kept_pools(without(net, found)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the moduli of the parameters",
-    ("x0; h0 = id(x0); y0 = out(0*h0)", [0]),
+    ("x0; h0 = id(x0); y0 = out(0*h0)", (0,)),
     cost=lambda net, found: sum((abs(net.theta[i]) for i in found), Fraction(0)),
 )

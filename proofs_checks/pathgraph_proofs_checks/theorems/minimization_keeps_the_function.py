@@ -118,26 +118,26 @@ def collapsed(
 
 minimization_keeps_the_function.mutant(
     "zero candidates of pools are dropped",
-    ("x0 x1; h0 = max(x0, -1*x1); y0 = out(h0)", [0], (1, 1)),
+    ("x0 x1; h0 = max(x0, -1*x1); y0 = out(h0)", (0,), (1, 1)),
     minimize=all_zeros_dropped,
 )
 minimization_keeps_the_function.mutant(
     "neurons that no input reaches are dropped, with their biases",
-    ("x0; h0 = id(1); y0 = out(h0)", [], (1,)),
+    ("x0; h0 = id(1); y0 = out(h0)", (), (1,)),
     minimize=without_neurons_out_of_reach,
 )
 minimization_keeps_the_function.mutant(
     "ReLUs are collapsed",
-    ("x0; h0 = relu(x0); y0 = out(h0)", [], (-1,)),
+    ("x0; h0 = relu(x0); y0 = out(h0)", (), (-1,)),
     minimize=lambda net: collapsed(net, kinds=("identity", "relu")),
 )
 minimization_keeps_the_function.mutant(
     "a parallel edge replaces the one that was there",
-    ("x0; h0 = id(x0); y0 = out(x0, h0)", [], (1,)),
+    ("x0; h0 = id(x0); y0 = out(x0, h0)", (), (1,)),
     minimize=lambda net: collapsed(net, merge=False),
 )
 minimization_keeps_the_function.mutant(
     "a sum in front of a pool becomes several candidates",
-    ("x0 x1; h0 = id(x0, x1); h1 = max(h0); y0 = out(h1)", [], (1, 1)),
+    ("x0 x1; h0 = id(x0, x1); h1 = max(h0); y0 = out(h1)", (), (1, 1)),
     minimize=lambda net: collapsed(net, pools=True),
 )

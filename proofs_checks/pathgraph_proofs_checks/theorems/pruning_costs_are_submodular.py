@@ -48,26 +48,26 @@ def pruning_costs_are_submodular(
 
 pruning_costs_are_submodular.mutant(
     "supermodular: a parameter costs more after more others",
-    ("x0; y0 = out(x0)", [], [0], 0),
+    ("x0; y0 = out(x0)", (), (0,), 0),
     law="supermodular",
 )
 pruning_costs_are_submodular.mutant(
     "additive: a parameter costs the same after others",
-    ("x0; y0 = out(x0)", [], [0], 0),
+    ("x0; y0 = out(x0)", (), (0,), 0),
     law="additive",
 )
 pruning_costs_are_submodular.mutant(
     "the paths within the set",
-    ("x0; h0 = id(x0); y0 = out(h0)", [], [0], 1),
+    ("x0; h0 = id(x0); y0 = out(h0)", (), (0,), 1),
     cost=lambda net, found: mass(net, lambda on: bool(on) and on <= set(found)),
 )
 pruning_costs_are_submodular.mutant(
     "the square of the cost",
-    ("x0; y0 = out(x0); y1 = out(x0)", [], [0], 1),
+    ("x0; y0 = out(x0); y1 = out(x0)", (), (0,), 1),
     cost=lambda net, found: library(net, found) ** 2,
 )
 pruning_costs_are_submodular.mutant(
     "the change of the signed sum of the paths",
-    ("x0; y0 = out(x0); y1 = out(-1*x0)", [], [0], 1),
+    ("x0; y0 = out(x0); y1 = out(-1*x0)", (), (0,), 1),
     cost=lambda net, found: abs(pg.path_sum(net) - pg.path_sum(without(net, found))),
 )
