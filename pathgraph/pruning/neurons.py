@@ -57,9 +57,10 @@ def _own_places(architecture: Architecture) -> Array:
     owner, edges = architecture.parameter, architecture.n_edges
     neuron = np.concatenate([architecture.target, architecture.antecedent])
     place = np.concatenate([owner, owner[:edges]])
-    pairs, times = np.unique(np.stack([neuron, place])[:, place >= 0], axis=1, return_counts=True)
-    everywhere = np.bincount(owner[owner >= 0], minlength=architecture.n_parameters)
-    return np.asarray(pairs[:, times == everywhere[pairs[1]]])
+    size = max(1, architecture.n_parameters)
+    keys, times = np.unique((neuron * size + place)[place >= 0], return_counts=True)
+    everywhere = np.bincount(owner[owner >= 0], minlength=size)
+    return np.stack(np.divmod(keys, size))[:, times == everywhere[keys % size]]
 
 
 def _can_go(architecture: Architecture, is_live: Array, own: Array) -> Array:
