@@ -52,10 +52,7 @@ from pathgraph.graph.subnetwork import subnetwork
 from pathgraph.graph.weights import from_weights
 from pathgraph.lifting import PathLifting, path_activations, path_lifting
 from pathgraph.lipschitz import input_lipschitz
-from pathgraph.metrics import path_metric
 from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
-from pathgraph.parameter_boxes import box_bound, perturbation_bound
-from pathgraph.parameter_lipschitz import parameter_lipschitz
 from pathgraph.path_sums import (
     SignFlipMasses,
     count_paths,
@@ -74,8 +71,16 @@ if TYPE_CHECKING:
     from pathgraph.gaussians import Gaussian, gaussian_kl
     from pathgraph.generalization import generalization_bound
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.metrics import path_metric
     from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
+    from pathgraph.parameter_boxes import box_bound, perturbation_bound
+    from pathgraph.parameter_lipschitz import parameter_lipschitz
     from pathgraph.peeling import PeelingConstants, peeling_constants
+    from pathgraph.pruning.layers import layer_arrays
+    from pathgraph.pruning.masses import path_magnitude, set_magnitude
+    from pathgraph.pruning.minimization import minimize
+    from pathgraph.pruning.prune import PruningResult, prune
+    from pathgraph.pruning.scores import importance_scores
     from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 
 __all__ = [
@@ -102,6 +107,7 @@ __all__ = [
     "PathNormOverflowError",
     "PathgraphError",
     "PeelingConstants",
+    "PruningResult",
     "RangeError",
     "RescalingError",
     "Semiring",
@@ -124,12 +130,15 @@ __all__ = [
     "generalization_bound",
     "generic_rank",
     "heaviest_path",
+    "importance_scores",
     "input_lipschitz",
     "kl_inverse",
+    "layer_arrays",
     "lifting_kernel",
     "lifting_rank",
     "load",
     "log_path_norm",
+    "minimize",
     "node_marginals",
     "normalize",
     "operator_norm_product",
@@ -139,17 +148,20 @@ __all__ = [
     "path_activations",
     "path_condition",
     "path_lifting",
+    "path_magnitude",
     "path_marginals",
     "path_metric",
     "path_norm",
     "path_sum",
     "peeling_constants",
     "perturbation_bound",
+    "prune",
     "random_rescaling",
     "rescale",
     "sample_paths",
     "save",
     "semirings",
+    "set_magnitude",
     "sign_flip_masses",
     "subnetwork",
     "tangent_kernel",
@@ -164,8 +176,16 @@ _LAZY_NAMES = {
     "gaussians": ("Gaussian", "gaussian_kl"),
     "generalization": ("generalization_bound",),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
+    "metrics": ("path_metric",),
     "pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),
+    "parameter_boxes": ("box_bound", "perturbation_bound"),
+    "parameter_lipschitz": ("parameter_lipschitz",),
     "peeling": ("PeelingConstants", "peeling_constants"),
+    "pruning.layers": ("layer_arrays",),
+    "pruning.masses": ("path_magnitude", "set_magnitude"),
+    "pruning.minimization": ("minimize",),
+    "pruning.prune": ("PruningResult", "prune"),
+    "pruning.scores": ("importance_scores",),
     "risk": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
 }
 _HOME = {name: module for module, names in _LAZY_NAMES.items() for name in names}

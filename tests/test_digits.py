@@ -126,3 +126,39 @@ def test_rescaled_copies_are_the_same_classifier():
         assert pg.path_norm(other) == pg.path_norm(net)
     normal = pg.normalize(net.to_exact())
     assert pg.path_norm(normal) == pg.path_norm(net.to_exact()) == pg.operator_norm_product(normal)
+
+
+def test_pruning_by_paths_is_blind_to_rescaling_and_by_magnitude_is_not():
+    """Half of the weights: the same ones in both copies, to the last bit; by magnitude the accuracy collapses."""
+    from pathgraph_proofs_checks.digits import train
+
+    digits = train((32,), max_iter=60)
+    net, images, labels = digits.net, digits.images, digits.labels
+    copy = pg.rescale(net, pg.random_rescaling(net, 0))
+    sample = images[:50]
+
+    def accuracy(result):
+        return np.mean(result.net(images).argmax(axis=1) == labels)
+
+    def options(network, method):
+        jacobian = pg.parameter_jacobian(network, sample)
+        if method == "snip":
+            return {"gradient": np.einsum("no,nop->p", network(sample), jacobian)}
+        return {"hessian_diagonal": (jacobian**2).sum(axis=(0, 1))} if method == "obd" else {}
+
+    assert pg.path_magnitude(copy).tobytes() == pg.path_magnitude(net).tobytes()
+    for method in ("path-magnitude", "neurons", "synflow", "snip", "obd"):
+        for share in (0.3, 0.5, 0.7):
+            here, there = (pg.prune(n, share, method, **options(n, method)) for n in (net, copy))
+            assert list(here.removed) == list(there.removed)
+            assert here.neurons == there.neurons
+            assert here.certificate == there.certificate
+            assert here.net(images).tobytes() == there.net(images).tobytes()
+    kept, before, after = (
+        accuracy(pg.prune(n, 0.5, method))
+        for n, method in ((copy, "path-magnitude"), (net, "magnitude"), (copy, "magnitude"))
+    )
+    assert min(kept, before) > 0.85
+    assert after < 0.6
+    result = pg.prune(net, 0.5)
+    assert (np.abs(net(images) - result.net(images)).sum(axis=1) <= result.certificate.upper).all()

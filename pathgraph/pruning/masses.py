@@ -1,0 +1,366 @@
+r"""What it costs to set parameters to zero: the mass of the paths through them.
+
+For a set I of parameters, with :math:`s_I \odot \theta` the parameters after those in I are set to zero,
+
+.. math:: F(I) = \|\Phi(\theta) - \Phi(s_I \odot \theta)\|_1 = \sum_{p \cap I \neq \emptyset} |\Phi_p| ,
+   \qquad F(\{i\}) = |\theta_i| \, \frac{\partial \|\Phi\|_1}{\partial |\theta_i|} .
+
+F is a coverage function: monotone, submodular, between the largest and the sum of its single costs. The single costs
+of all parameters come from one forward and one backward sweep; the cost of a set from one sweep with two states, "no
+parameter of I met" and "met". Nothing is subtracted, so nothing cancels.
+
+Source: arXiv 2405.15006; sets, box weights and parameters that occur twice on a path are derived here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from copy import copy
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from pathgraph.arguments import Inputs, half_widths
+from pathgraph.errors import RangeError
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.pathsum import engine
+from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
+from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.flat import FlatTensors
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
+from pathgraph.pathsum.semirings import REAL, SCALED
+from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
+from pathgraph.pruning.names import parameter_mask
+from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
+
+__all__ = ["Moduli", "grouped", "path_magnitude", "public", "set_magnitude"]
+
+MEET = np.array([[False, True], [False, True]])
+"""From either state to "met"."""
+
+
+def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
+    r"""The path-magnitude of every parameter: how much of the path-norm is lost when it is set to zero.
+
+    Parameters
+    ----------
+    net : Network
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs: the weights of the paths that start at the inputs. Ones by default.
+
+    Returns
+    -------
+    ndarray, shape (n_parameters,)
+        Aligned with ``net.theta``; Fractions on exact networks, float64 else. A float below the range is rounded to a
+        subnormal number or to zero.
+
+    Raises
+    ------
+    RangeError
+        If a cost leaves the range of floats.
+    ParameterError
+        On negative half-widths.
+    UnsupportedOperatorError
+        On a symbolic network.
+
+    Notes
+    -----
+    The cost of the edge u -> v is :math:`|\theta^{u\to v}| \cdot \|\Phi^{\to u}\|_1 \cdot up(v)`, where up(v) sums the
+    absolute path products from v to the outputs; that of a bias is :math:`|b_v| \cdot up(v)`. One forward and one
+    backward sweep. Frozen and structural values multiply paths and have no cost of their own. Costs are invariant
+    under rescaling, to the last bit for factors that are powers of two, while no float comes near the ends of its
+    range.
+
+    A tied parameter gets the sum over its places, which is exact if no path meets two of them. If its places lie on
+    several levels, so that a path might, the parameter is scored as a set, by a sweep of its own: then
+    :math:`\theta\,\partial\|\Phi\|_1/\partial\theta` would count such paths as often as they meet it.
+
+    References
+    ----------
+    arXiv 2405.15006; parameters that occur twice on a path: derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pg.path_magnitude(net)
+    array([1., 2., 0., 3., 1., 5., 3., 9.])
+    >>> pg.path_magnitude(pg.rescale(net, {(1, 0): 0.25, (1, 1): 16}))
+    array([1., 2., 0., 3., 1., 5., 3., 9.])
+    """
+    require_numbers(net, "path_magnitude")
+    return public(Moduli(net, inputs).costs(), "path_magnitude")
+
+
+def set_magnitude(
+    net: Network, parameters: Collection[Any] | Array, *, inputs: Inputs | None = None, per_output: bool = False
+) -> Any:
+    r"""The exact cost of setting some parameters to zero together: the mass of the paths that meet one of them.
+
+    Parameters
+    ----------
+    net : Network
+    parameters : collection of names, or bool ndarray of shape (n_parameters,)
+        Names as in ``net.parameters``: (u, v) for a weight, v for a bias, the name of a tied parameter.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs; ones by default.
+    per_output : bool
+        Return one cost per output, as an array.
+
+    Returns
+    -------
+    float, Fraction, or ndarray of shape (n_outputs,)
+        :math:`\|\Phi(\theta) - \Phi(s_I\odot\theta)\|_1`, its paths weighted by `inputs`. Per output it bounds the
+        change of that output over the box.
+
+    Raises
+    ------
+    ParameterError
+        If a name is not that of a parameter of the network, or a mask has a wrong shape.
+    RangeError
+        If the cost leaves the range of floats.
+    UnsupportedOperatorError
+        On a symbolic network.
+
+    Notes
+    -----
+    One sweep with two states. A set costs at least its most expensive parameter and at most the sum of them.
+
+    References
+    ----------
+    arXiv 2405.15006 for the cost; the sweep is derived here.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> first, last = ((0, 0), (1, 1)), ((1, 1), (2, 0))
+    >>> [pg.set_magnitude(net, chosen) for chosen in ([first], [last], [first, last])]
+    [3.0, 9.0, 9.0]
+    """
+    require_numbers(net, "set_magnitude")
+    mask = parameter_mask(net.architecture, parameters)
+    costs = Moduli(net, inputs).set_costs(mask)
+    if not per_output:
+        costs = grouped(costs, np.zeros(len(costs), dtype=np.int64), 1)
+    costs = public(costs, "set_magnitude")
+    return costs if per_output else costs.tolist()[0]
+
+
+class Moduli:
+    """The absolute values of a network, some of which may be set to zero: a network as the sweeps see it.
+
+    Attributes
+    ----------
+    values : ndarray, shape (n_entries,)
+        float64, or rationals; may be changed.
+    tensors : FlatTensors
+        Views of it.
+    net : Network
+        As it was given.
+    widths : ndarray, shape (n_inputs,)
+    """
+
+    def __init__(self, net: Network, inputs: Inputs | None = None) -> None:
+        self.net = net
+        self.architecture = net.architecture
+        self.dag: BlockDag = net.dag
+        self.scalars: ScalarKind = net.scalars
+        self.widths = accelerated(half_widths(net, inputs))
+
+    @cached_property
+    def values(self) -> Array:
+        """The absolute values."""
+        net = self.net
+        return np.asarray(abs(accelerated(net.values)) if net.is_exact else np.abs(net.values, dtype=np.float64))
+
+    @cached_property
+    def tensors(self) -> FlatTensors:
+        """Views of them."""
+        return self.cut(self.values)
+
+    def remove(self, parameters: Array) -> None:
+        """Set the parameters at these places of theta to zero."""
+        if self.architecture.is_tied:
+            mask = np.zeros(self.architecture.n_parameters, dtype=bool)
+            mask[parameters] = True
+            self.values[self.entries_of(mask)] = 0
+        else:
+            self.values[self.architecture.first_entry[parameters]] = 0
+
+    def entries_of(self, mask: Array) -> Array:
+        """Which entries belong to the parameters of a mask: bool, shape (n_entries,)."""
+        owner = self.architecture.parameter
+        if not len(mask):
+            return np.zeros(len(owner), dtype=bool)
+        return np.asarray(mask[owner] & (owner >= 0))
+
+    def to_exact(self) -> Moduli:
+        """The same over the rationals."""
+        return Moduli(self.net.to_exact()).with_values(accelerated(object_array(map(to_fraction, self.values))))
+
+    def with_values(self, values: Array) -> Moduli:
+        """The same network with other values, which are not copied."""
+        other = copy(self)
+        other.values = values
+        other.tensors = self.cut(values)
+        return other
+
+    def start(self, states: int = 1, *, plain: bool = False) -> Array:
+        """The buffer with which paths start, in the first state; `plain`: at the inputs alone, with weight one."""
+        x = buffer(self, REAL, states)
+        x[0, CONSTANT] = 0 if plain else 1
+        x[0, self.dag.inputs] = 1 if plain else self.widths
+        return x
+
+    def masses(self, *, plain: bool = False) -> Array:
+        """The mass of the paths through each entry, shape (n_entries,): float64, rational, or scaled."""
+        y = buffer(self, REAL)
+        y[0, self.dag.outputs] = 1
+        terms = [(self.tensors, None)]
+        forward = sweep(self, terms, self.start(plain=plain))
+        backward = back(self, terms, y.copy())
+        through = marginals(self, terms[0], forward, backward)
+        if self.scalars == "float" and not self._is_safe(forward, backward, through):
+            wide = self.cut(scaled(self.values))
+            forward = sweep(self, [(wide, None)], scaled(self.start(plain=plain)), ring=SCALED)
+            backward = back(self, [(wide, None)], scaled(y), ring=SCALED)
+            through = marginals(self, (wide, None), forward, backward, ring=SCALED)
+        return self.flat(through)
+
+    def cut(self, values: Array) -> FlatTensors:
+        """One array over the entries as one view per tensor."""
+        return FlatTensors(values, self.architecture.tensor_slices)
+
+    def flat(self, tensors: Sequence[Array]) -> Array:
+        """One array per tensor as one array over the entries."""
+        if isinstance(tensors, FlatTensors):
+            return tensors.flat
+        out = np.empty(len(self.values), dtype=tensors[0].dtype if tensors else self.values.dtype)
+        for part, tensor in zip(self.architecture.tensor_slices, tensors, strict=True):
+            out[part] = tensor
+        return out
+
+    def per_parameter(self, masses: Array) -> Array:
+        """The sums over the places of each parameter, aligned with theta."""
+        architecture = self.architecture
+        if not architecture.is_tied:
+            return np.asarray(masses[architecture.first_entry])
+        free = np.flatnonzero(architecture.parameter >= 0)
+        return grouped(masses[free], architecture.parameter[free], architecture.n_parameters)
+
+    def costs(self) -> Array:
+        """The cost of each parameter, aligned with theta."""
+        costs = self._compiled_costs()
+        if costs is not None:
+            return costs
+        costs = self.per_parameter(self.masses())
+        for parameter in scattered(self.architecture).tolist():
+            mask = np.zeros(len(costs), dtype=bool)
+            mask[parameter] = True
+            if self.values[self.architecture.first_entry[parameter]] != 0:
+                exact = self.set_costs(mask)
+                exact = grouped(exact, np.zeros(len(exact), dtype=np.int64), 1)
+                if SCALED_DTYPE in (exact.dtype, costs.dtype):
+                    costs, exact = scaled(costs), scaled(exact)
+                costs[parameter] = exact[0]
+        return costs
+
+    def _compiled_costs(self) -> Array | None:
+        """The costs by the kernel that makes them in one pass each way, if it fits and floats stay in their range."""
+        architecture = self.architecture
+        if architecture.is_tied or choose_backend(None, self) != "numba":
+            return None
+        untouched = "values" not in self.__dict__
+        network: BlockNetwork = self.net if untouched else self
+        _, mass, is_safe = engine.power_marginals(network, 1, self.start()[0], by_neuron=True)
+        if not is_safe:
+            return None
+        if architecture.n_parameters == architecture.n_entries:
+            return mass
+        return np.asarray(mass[architecture.parameter[architecture.theta_order] >= 0])
+
+    def set_costs(self, mask: Array) -> Array:
+        """For each output, the mass of the paths that meet a parameter of the mask: float64, rational, or scaled."""
+        hit = self.entries_of(mask)
+        in_set, others = self.values.copy(), self.values.copy()
+        in_set[~hit] = 0
+        others[hit] = 0
+        met, kept = self.cut(in_set), self.cut(others)
+        x = sweep(self, [(kept, None), (met, MEET)], self.start(2))
+        if self.scalars == "float" and not is_safe([*self.tensors, self.widths], x):
+            met, kept = self.cut(scaled(in_set)), self.cut(scaled(others))
+            x = sweep(self, [(kept, None), (met, MEET)], scaled(self.start(2)), ring=SCALED)
+        return np.asarray(x[1, self.dag.outputs])
+
+    @np.errstate(over="ignore", under="ignore")
+    def _is_safe(self, forward: Array, backward: Array, through: Sequence[Array]) -> bool:
+        """Whether every product of a value and the two sums stayed clear of the ends of the range of floats."""
+        least = _smallest(self.values) * _smallest(forward) * _smallest(backward)
+        return bool(least >= np.finfo(np.float64).tiny and all(np.isfinite(part.sum()) for part in through))
+
+
+def _smallest(array: Array) -> float:
+    """The smallest positive number of a non-negative array, at most 1."""
+    if not array.size:
+        return 1.0
+    least = float(array.min())
+    if least > 0:
+        return min(least, 1.0)
+    return float(array[array > 0].min(initial=1.0))
+
+
+def scattered(architecture: Architecture) -> Array:
+    """The parameters that are tied at neurons of several levels: only these can occur twice on one path."""
+    if not architecture.is_tied:
+        return np.empty(0, dtype=np.int64)
+    first, last = level_range(architecture)
+    return np.flatnonzero(first < last)
+
+
+def level_range(architecture: Architecture) -> tuple[Array, Array]:
+    """The smallest and the largest level of the neurons that each parameter leads to."""
+    free = np.flatnonzero(architecture.parameter >= 0)
+    owner, level = architecture.parameter[free], architecture.level[architecture.target[free]]
+    first = np.full(architecture.n_parameters, np.iinfo(np.int64).max)
+    last = np.full(architecture.n_parameters, -1)
+    np.minimum.at(first, owner, level)
+    np.maximum.at(last, owner, level)
+    return first, last
+
+
+def grouped(numbers: Array, owner: Array, size: int) -> Array:
+    """The sums of some non-negative numbers, of any of the three kinds, by owner: shape (size,)."""
+    if numbers.dtype.kind == "f":
+        return np.bincount(owner, weights=numbers, minlength=size)
+    ring = SCALED if numbers.dtype == SCALED_DTYPE else REAL
+    out = np.zeros(size, dtype=numbers.dtype)
+    if len(owner):
+        order = np.argsort(owner, kind="stable")
+        owners, start = np.unique(owner[order], return_index=True)
+        assert ring.arrays is not None
+        out[owners] = ring.arrays.segments(numbers[order][None], start)[0]
+    return out
+
+
+def public(numbers: Array, what: str, *, up: bool = False) -> Array:
+    """Non-negative results as float64 or Fractions.
+
+    With `up`, floats below the normal range are rounded up, so that a bound does not vanish.
+
+    Raises
+    ------
+    RangeError
+        If one is too large for a float; `what` begins the message.
+    """
+    if numbers.dtype == object:
+        return restored(numbers)
+    floats = scaled_to_float(numbers) if numbers.dtype == SCALED_DTYPE else numbers
+    if not np.isfinite(floats).all():
+        raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()")
+    if up and numbers.dtype == SCALED_DTYPE:
+        small = (floats < np.finfo(np.float64).tiny) & (numbers["mantissa"] != 0)
+        floats[small] = np.nextafter(floats[small], 1)
+    return floats

@@ -1,0 +1,133 @@
+"""Which parameters to remove: by one scoring, by several, or one after the other.
+
+All functions remove what they choose, and return it in the order of removal. Equal scores go by the place in theta, so
+that results are deterministic.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pathgraph.pathsum.scaled import SCALED_DTYPE
+from pathgraph.pruning.masses import Moduli, level_range
+from pathgraph.scalars import Array
+
+__all__ = ["greedy", "in_rounds", "order"]
+
+
+def order(scores: Array, candidates: Array) -> Array:
+    """The candidates by increasing score, equal ones by increasing place."""
+    chosen = scores[candidates]
+    if chosen.dtype == SCALED_DTYPE:
+        sign = np.sign(chosen["mantissa"])
+        return np.asarray(candidates[np.lexsort((chosen["mantissa"], chosen["exponent"] * sign, sign))])
+    return np.asarray(candidates[np.argsort(chosen, kind="stable")])
+
+
+def in_rounds(
+    score: Callable[[], Array], remove: Callable[[Array], None], candidates: Array, count: int, rounds: int
+) -> Array:
+    """Remove `count` candidates, parameters or neurons, in some rounds, scoring anew before each.
+
+    The share of the candidates that is kept shrinks by one factor per round.
+    """
+    removed: list[Array] = []
+    done, n = 0, len(candidates)
+    for k in range(1, rounds + 1):
+        kept = 0.0 if count == n else n * (1 - Fraction(count, n)) ** (k / rounds)
+        wanted = count if k == rounds else min(count, n - int(np.ceil(kept)))
+        if wanted <= done:
+            continue
+        chosen = order(score(), candidates)[: wanted - done]
+        remove(chosen)
+        removed.append(chosen)
+        candidates = candidates[~np.isin(candidates, chosen)]
+        done = wanted
+    return np.concatenate([np.empty(0, dtype=np.int64), *removed])
+
+
+def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
+    r"""Remove one candidate after the other, always one whose removal costs least then.
+
+    Scoring costs two sweeps and scores all candidates. The search is lazy: it goes on with old costs while they
+    decide. Costs only fall (F is submodular), and since a scoring the cost c of a parameter fell by at most the sum D
+    of the old costs of what was removed at other levels, no path having two parameters of one level. So the
+    candidate with the smallest old cost is next if that is at most c - D for every other one. This saves most where
+    many costs vanish, behind neurons that are dead already; in a dense network nearly every removal needs a scoring.
+    """
+    removed: list[int] = []
+    slack = 0 if moduli.scalars == "exact" else _slack(moduli)
+    level = _levels(moduli)
+    while len(removed) < count:
+        costs = moduli.costs()
+        wanted = 1 if costs.dtype == SCALED_DTYPE else count - len(removed)
+        batch = _decided(costs, level, candidates, wanted, slack)
+        moduli.remove(np.array(batch))
+        removed += batch
+        candidates = candidates[~np.isin(candidates, batch)]
+    return np.array(removed, dtype=np.int64)
+
+
+def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: float) -> list[int]:
+    """The next removals on which these costs decide: one at least."""
+    ordered = order(costs, candidates)
+    if count == 1:
+        return [int(ordered[0])]
+    levels = level[ordered]
+    queues = {int(key): iter(ordered[levels == key]) for key in np.unique(levels)}
+    lost: dict[int, Any] = dict.fromkeys(queues, 0)
+    total: Any = 0
+    heads: list[tuple[Any, int, int]] = []
+
+    def advance(key: int) -> None:
+        place = next(queues[key], None)
+        if place is not None:
+            heapq.heappush(heads, (costs[place], int(place), key))
+
+    for key in queues:
+        advance(key)
+    batch: list[int] = []
+    while heads and len(batch) < count:
+        cost, place, key = heapq.heappop(heads)
+        advance(key)
+        if batch and not all(
+            _precedes(cost, place, other, rival, total - (lost[group] if group >= 0 else 0), slack)
+            for other, rival, group in heads
+        ):
+            break
+        batch.append(place)
+        total += cost
+        lost[key] += cost
+    return batch
+
+
+def _precedes(cost: Any, place: int, other: Any, rival: int, fall: Any, slack: float) -> bool:
+    """Whether `place` is removed before `rival`, whose cost fell by at most `fall` (rounded: within the slack)."""
+    if not fall:
+        return (cost, place) < (other, rival)
+    least = other - fall - slack * (cost + other + fall)
+    return bool(cost < least or (cost == least and place < rival))
+
+
+def _levels(moduli: Moduli) -> Array:
+    """The level of the neuron that each parameter leads to; -1 if there are several."""
+    first, last = level_range(moduli.architecture)
+    return np.where(first == last, first, -1)
+
+
+def _slack(moduli: Moduli) -> float:
+    """A bound on the relative error of a cost: a product of two sums, each of which rounds once per term and level."""
+    architecture = moduli.architecture
+    level, source, target = architecture.level, architecture.antecedent, architecture.target
+    roundings = 8
+    for ends in (target, source):
+        degree = np.bincount(ends, minlength=architecture.n_nodes)
+        widest = np.zeros(int(level.max()) + 1, dtype=np.int64)
+        np.maximum.at(widest, level, degree + 2)
+        roundings += int(widest.sum())
+    return 2 * roundings * float(np.finfo(np.float64).eps)
