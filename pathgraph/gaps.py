@@ -16,17 +16,20 @@ Source: derived here.
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Callable, Sequence
 from fractions import Fraction
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_sum
 from pathgraph.pathsum.semirings import REAL, SCALED
-from pathgraph.pathsum.sweep import Pools, Term, is_safe, sweep
+from pathgraph.pathsum.sweep import Pools, Term, choose_backend, is_safe, sweep
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = [
@@ -88,6 +91,9 @@ def gap_sweep(
     Three multiplications and additions per edge. Summands are non-negative, so the relative error of float states is
     that of a norm, plus the one of the gaps themselves: one rounding.
     """
+    if _is_compiled(net, start, small, gap, large):
+        x, in_range = engine.gap(net, small, gap, large, _start(net, start, 2), largest=pools == "max")
+        return GapStates(x[:, net.dag.outputs], in_range)
     terms: list[Term] = [(small, _move(2, 0, 0)), (gap, _move(2, 0, 1)), (large, _move(2, 1, 1))]
     return _swept(net, terms, start, states=2, pools=pools)
 
@@ -101,11 +107,14 @@ def meet_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array) 
 
     Parameters are those of `gap_sweep`, with the signed entries of the two networks.
     """
-    small = [meet(a, b) for a, b in zip(ours, theirs, strict=True)]
+    if _is_compiled(net, start, ours, theirs):
+        x, in_range = engine.meet(net, ours, theirs, _start(net, start, 3))
+        return GapStates(x[:, net.dag.outputs], in_range)
+    small = mapped(meet, ours, theirs)
     terms: list[Term] = [(small, _move(3, 0, 0))]
     for state, entries in ((1, ours), (2, theirs)):
-        large = [abs(w) for w in entries]
-        gap = [w - m for w, m in zip(large, small, strict=True)]
+        large = mapped(abs, entries)
+        gap = mapped(operator.sub, large, small)
         terms += [(gap, _move(3, 0, state)), (large, _move(3, state, state))]
     return _swept(net, terms, start, states=3)
 
@@ -222,10 +231,11 @@ def roundings(net: BlockNetwork, terms: int, entry: int = 1) -> int:
     Per node at most one rounding for each antecedent and term, in whatever order they are added, one multiplication,
     and `entry` roundings in what is multiplied by.
     """
-    return sum(
-        terms * (sum(block.shape[1] for block in (*node.blocks, *node.biases)) + 1) + 1 + entry
-        for node in net.dag.nodes
-    )
+    if net.dag.flat is not None:
+        fan_ins = net.dag.flat.fan_ins
+    else:
+        fan_ins = tuple(sum(block.shape[1] for block in (*node.blocks, *node.biases)) for node in net.dag.nodes)
+    return sum(terms * (fan_in + 1) + 1 + entry for fan_in in fan_ins)
 
 
 def gamma(count: int) -> float:
@@ -245,14 +255,28 @@ def _move(states: int, before: int, after: int) -> Array:
 
 def _swept(net: BlockNetwork, terms: list[Term], start: Array, *, states: int, pools: Pools = "sum") -> GapStates:
     is_scaled = start.dtype == SCALED_DTYPE
-    ring, one = (SCALED, scaled(np.ones(1))[0]) if is_scaled else (REAL, 1)
+    ring = SCALED if is_scaled else REAL
     if start.dtype.kind == "f" and any(w.dtype == SCALED_DTYPE for values, _ in terms for w in values):
         return GapStates(np.full((states, len(net.dag.outputs)), np.inf, dtype=start.dtype), False)
-    x = np.zeros((states, net.dag.size), dtype=start.dtype)
-    x[0, CONSTANT] = one
-    x[0, net.dag.inputs] = start
     if is_scaled:
-        terms = [([scaled(w) for w in values], move) for values, move in terms]
-    x = sweep(net, terms, x, ring=ring, pools=pools)
+        terms = [(mapped(scaled, values), move) for values, move in terms]
+    x = sweep(net, terms, _start(net, start, states), ring=ring, pools=pools)
     in_range = start.dtype.kind != "f" or is_safe([start, *(w for values, _ in terms for w in values)], x)
     return GapStates(np.asarray(x[:, net.dag.outputs]), bool(in_range))
+
+
+def _start(net: BlockNetwork, start: Array, states: int) -> Array:
+    """The buffer of a sweep, with the weights of the inputs in the first state."""
+    x = np.zeros((states, net.dag.size), dtype=start.dtype)
+    x[0, CONSTANT] = scaled(np.ones(1))[0] if start.dtype == SCALED_DTYPE else 1
+    x[0, net.dag.inputs] = start
+    return x
+
+
+def _is_compiled(net: BlockNetwork, start: Array, *entries: Entries) -> bool:
+    """Whether there is a kernel for a sweep that starts so, over these entries."""
+    return (
+        choose_backend(None, net) == "numba"
+        and start.dtype.kind == "f"
+        and all(isinstance(values, FlatTensors) and values.flat.dtype.kind == "f" for values in entries)
+    )

@@ -21,6 +21,7 @@ import numpy as np
 from pathgraph.gaps import Entries, gamma, roundings, to_rationals
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork, Node, Pool
 from pathgraph.pathsum.exact import accelerated
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.semirings import REAL
 from pathgraph.pathsum.sweep import Term, is_safe, sweep
 from pathgraph.scalars import Array
@@ -98,7 +99,7 @@ def silence(net: BlockNetwork, entries: Entries, widths: Array) -> Silence:
         mass = np.zeros((1, net.dag.size))
         mass[0, CONSTANT] = 1
         mass[0, net.dag.inputs] = widths
-        mass = sweep(net, [([np.abs(w) for w in entries], None)], mass, pools="max")
+        mass = sweep(net, [(mapped(np.abs, entries), None)], mass, pools="max")
         if not is_safe([widths, *entries], mass):
             if sum(w.size for w in entries) > MAX_EXACT:
                 return _nothing(net)

@@ -15,6 +15,7 @@ Source: arXiv 2405.15006 for the metric and its two sweeps; the rest is derived 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Sequence
 from fractions import Fraction
 from typing import Any, Literal, NamedTuple, get_args
@@ -39,6 +40,7 @@ from pathgraph.numbers import lower_floats, norm, root_outward, upper_floats
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
 from pathgraph.pathsum.sweep import sweep
 from pathgraph.scalars import Array, object_array, to_fraction
@@ -180,7 +182,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
     if method in ("auto", "two-sweeps"):
         for one in (pair, pair.swapped()):
             if one.shrinks():
-                large, small = ([abs(w) for w in each] for each in (one.ours, one.theirs))
+                large, small = (mapped(abs, each) for each in (one.ours, one.theirs))
                 upper = excess(one, small, large)
                 return Gap(upper, upper, True, pair.is_exact, "two-sweeps")
         if method == "two-sweeps":
@@ -210,7 +212,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
 
 def excess(pair: Pair, small: Sequence[Array], large: Sequence[Array]) -> Array:
     """P(large) - P(small) per output, for entries 0 <= small <= large, by the recursion on the error."""
-    gap = [a - b for a, b in zip(large, small, strict=True)]
+    gap = mapped(operator.sub, large, small)
     return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
 
 
@@ -233,19 +235,19 @@ def lower_sums(pair: Pair, over: Array, under: Array) -> Array:
 
 def telescoped(pair: Pair) -> Array:
     """The bound U4 per output."""
-    large, small = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
-    gap = [distance(a, b) for a, b in zip(pair.ours, pair.theirs, strict=True)]
+    large, small = (mapped(abs, each) for each in (pair.ours, pair.theirs))
+    gap = mapped(distance, pair.ours, pair.theirs)
     return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
 
 
 def _max_min(pair: Pair) -> Array:
-    sizes = [(abs(a), abs(b)) for a, b in zip(pair.ours, pair.theirs, strict=True)]
-    return excess(pair, [np.minimum(a, b) for a, b in sizes], [np.maximum(a, b) for a, b in sizes])
+    sizes = [mapped(abs, each) for each in (pair.ours, pair.theirs)]
+    return excess(pair, mapped(np.minimum, *sizes), mapped(np.maximum, *sizes))
 
 
 def _join(pair: Pair) -> Array:
-    ours, theirs = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
-    large = [np.maximum(a, b) for a, b in zip(ours, theirs, strict=True)]
+    ours, theirs = (mapped(abs, each) for each in (pair.ours, pair.theirs))
+    large = mapped(np.maximum, ours, theirs)
     return total(excess(pair, ours, large), excess(pair, theirs, large))
 
 

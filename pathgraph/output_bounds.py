@@ -13,6 +13,7 @@ from pathgraph.numbers import lower_floats, norm, root_outward
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.scalars import Array
 
@@ -43,7 +44,7 @@ def differences_found(pair: Pair) -> Array:
         return restored(abs(ours - theirs))
     masses = []
     for entries in (pair.ours, pair.theirs):
-        sizes = [np.abs(w) for w in entries]
+        sizes = mapped(np.abs, entries)
         mass = sweep(pair.net, [(sizes, None)], start[:1].copy(), pools="max")
         if not is_safe([pair.widths, *sizes], mass):
             return np.zeros(ours.shape)

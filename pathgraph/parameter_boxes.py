@@ -26,6 +26,7 @@ from pathgraph.numbers import upper_floats
 from pathgraph.output_bounds import differences_found, output_bound
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.exact import accelerated
+from pathgraph.pathsum.flat import mapped
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats
 
 __all__ = ["box_bound", "perturbation_bound"]
@@ -186,6 +187,6 @@ def box_bound(
             "low: needed parameters with the signs of those of high, or zero, and absolute values no larger; use "
             "parameter_lipschitz for any two networks"
         )
-    bounds = excess(pair, [abs(w) for w in pair.theirs], [abs(w) for w in pair.ours])
+    bounds = excess(pair, mapped(abs, pair.theirs), mapped(abs, pair.ours))
     upper = bounds if high.is_exact else upper_floats(bounds)
     return output_bound(differences_found(pair), upper, r, per_output, high.is_exact, "box", "box_bound")

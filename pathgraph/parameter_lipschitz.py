@@ -27,6 +27,7 @@ from pathgraph.output_bounds import differences_found, output_bound
 from pathgraph.path_changes import PathChanges
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.flat import mapped
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["parameter_lipschitz"]
@@ -205,8 +206,8 @@ def _one_telescope(pair: Pair) -> Array:
 
 
 def _telescope(pair: Pair) -> Callable[[Array], Any]:
-    large, small = ([abs(w) for w in each] for each in (pair.ours, pair.theirs))
-    gap = [distance(a, b) for a, b in zip(pair.ours, pair.theirs, strict=True)]
+    large, small = (mapped(abs, each) for each in (pair.ours, pair.theirs))
+    gap = mapped(distance, pair.ours, pair.theirs)
     return lambda start: gap_sweep(pair.net, small, gap, large, start, pools="max")
 
 

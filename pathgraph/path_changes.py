@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathgraph.gaps import Entries
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
+from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
-from pathgraph.pathsum.sweep import sweep
+from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.scalars import Array
 
 __all__ = ["PathChanges", "path_changes"]
@@ -78,13 +80,18 @@ class PathChanges(NamedTuple):
     even: Array
 
 
-def path_changes(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> PathChanges:
+def path_changes(
+    net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array, *, backend: str | None = None
+) -> PathChanges:
     """The kinds of changes on the paths to each output, from the entries of two networks."""
-    values = [_edges(a, b) for a, b in zip(ours, theirs, strict=True)]
     x = np.zeros((1, net.dag.size), dtype=np.uint8)
     x[0, CONSTANT] = _KINDS.one
     x[0, net.dag.inputs] = np.where(widths != 0, _KINDS.one, 0)
-    found = sweep(net, [(values, None)], x, ring=_KINDS)[0, net.dag.outputs]
+    if choose_backend(backend, net) == "numba":
+        engine.kinds(net, ours, theirs, _TABLE, x[0])
+    else:
+        sweep(net, [(mapped(_edges, ours, theirs), None)], x, ring=_KINDS)
+    found = x[0, net.dag.outputs]
     return PathChanges(*((found >> kind & 1).astype(bool) for kind in (_MIXED, _ODD, _EVEN)))
 
 

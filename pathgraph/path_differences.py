@@ -11,9 +11,11 @@ from pathgraph.gaps import Entries, masked, to_rationals
 from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
 from pathgraph.path_changes import PathChanges, path_changes
+from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated
-from pathgraph.pathsum.sweep import sweep
+from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["Differences", "Pair", "differences", "has_few_paths"]
@@ -40,7 +42,7 @@ class Pair(NamedTuple):
     @classmethod
     def of(cls, net: Network, other: Network, widths: Array) -> Pair:
         """The pair of two networks."""
-        ours, theirs = ([_working(w) for w in each.tensors] for each in (net, other))
+        ours, theirs = (mapped(_working, each.tensors) for each in (net, other))
         return cls(net, ours, theirs, _working(widths))
 
     @property
@@ -71,6 +73,9 @@ class Pair(NamedTuple):
 
     def shrinks(self) -> bool:
         """Whether all entries keep their signs, or vanish, and none grows."""
+        if choose_backend(None, self.net) == "numba":
+            found = engine.comparison(self.ours, self.theirs)
+            return not (found.grows or found.flips or found.appears)
         return all(
             bool(((abs(b) <= abs(a)) & ((a >= 0) | (b <= 0)) & ((a <= 0) | (b >= 0))).all())
             for a, b in zip(self.ours, self.theirs, strict=True)
@@ -126,12 +131,12 @@ def has_few_paths(net: Network, limit: int) -> bool:
     """Whether there are at most `limit` paths, by a sweep in floats, which hold such numbers exactly."""
     x = np.zeros((1, net.dag.size))
     x[0, CONSTANT] = x[0, net.dag.inputs] = 1
-    x = sweep(net, [([np.ones(w.shape) for w in net.tensors], None)], x)
+    x = sweep(net, [(mapped(lambda w: np.ones(w.shape), net.tensors), None)], x)
     return bool(x[0, net.dag.outputs].sum() <= limit)
 
 
 def _working(values: Array) -> Array:
-    return accelerated(values) if values.dtype == object else values.astype(np.float64)
+    return accelerated(values) if values.dtype == object else values.astype(np.float64, copy=False)
 
 
 def _flat(net: Network, entries: Sequence[Array]) -> Array:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.path_changes import path_changes
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.scaled import scaled
@@ -189,40 +190,55 @@ def test_threads_change_no_bit_of_a_sum(q):
 # -- pairs --------------------------------------------------------------------------------------------------------
 
 
-def meet_of(a, b):
-    return np.where((a > 0) == (b > 0), np.minimum(abs(a), abs(b)), 0 * a)
+def moved(net):
+    """Other parameters: of other sizes, and some of another sign."""
+    factors = np.where(np.arange(len(net.theta)) % 3 == 0, -1, 0.5)
+    return net.with_theta(np.roll(net.theta, 1) * factors)
 
 
 @on_networks(lambda case: case.is_dyadic)
 def test_two_networks_at_once(case):
-    """The excess of the path sums of abs(w), and of abs(w'), over those of their meet; and the telescoped sum."""
-    net = case.float64
-    other = net.with_theta(np.roll(net.theta, 1) * np.where(np.arange(len(net.theta)) % 3 == 0, -1, 0.5))
-    net, other = net.to_exact(), other.to_exact()
-    sums = [
-        pg_sums(net.map_values(lambda w, f=f: np.array([f(a, b) for a, b in zip(w, other.values, strict=True)])))
-        for f in (
-            lambda a, b: min(abs(a), abs(b)) if a * b > 0 else Fraction(0),
-            lambda a, b: abs(a),
-            lambda a, b: abs(b),
-        )
-    ]
-    start = np.zeros((3, net.dag.size))
-    start[0, CONSTANT] = start[0, net.dag.inputs] = 1
-    floats = net.to_float(), other.to_float()
-    (s, e, f), _ = engine.meet(*floats, start.copy())
-    assert s[1:].tolist() == sums[0]
-    assert (s + e)[1:].tolist() == sums[1]
-    assert (s + f)[1:].tolist() == sums[2]
+    """The excess of the path sums of abs(w), and of abs(w'), over those of their meet."""
+    net, other = case.float64, moved(case.float64)
+    a, b = net.to_exact(), other.to_exact()
+    least = [min(abs(v), abs(w)) if v * w > 0 else Fraction(0) for v, w in zip(a.values, b.values, strict=True)]
+    expected = [pg_sums(each) for each in (a.with_values(least), a.map_values(abs), b.map_values(abs))]
+    (s, e, f), _ = engine.meet(net, net.tensors, other.tensors, started(net, 3))
+    assert [s[1:].tolist(), (s + e)[1:].tolist(), (s + f)[1:].tolist()] == expected
+
+
+@on_networks(lambda case: case.is_dyadic)
+def test_a_recursion_on_the_error(case):
+    net, other = case.float64, moved(case.float64)
+    small, apart, large = entries(abs, other), entries(lambda w, v: abs(w - v), net, other), entries(abs, net)
     steps = [
-        (entries(lambda w, v: abs(v), *floats), np.array([[1, 0], [0, 0]], dtype=bool)),
-        (entries(lambda w, v: abs(w), *floats), np.array([[0, 0], [0, 1]], dtype=bool)),
-        (entries(lambda w, v: abs(w - v), *floats), np.array([[0, 1], [0, 0]], dtype=bool)),
+        (small, np.array([[1, 0], [0, 0]], dtype=bool)),
+        (apart, np.array([[0, 1], [0, 0]], dtype=bool)),
+        (large, np.array([[0, 0], [0, 1]], dtype=bool)),
     ]
-    for largest in (False, True):
-        found, _ = engine.telescoped(*floats, start[:2].copy(), largest=largest)
-        pools = "max" if largest else "sum"
-        assert np.array_equal(found, sweep(floats[0], steps, start[:2].copy(), pools=pools, backend="numpy"))
+    for pools in ("sum", "max"):
+        found, _ = engine.gap(net, small, apart, large, started(net, 2), largest=pools == "max")
+        assert np.array_equal(found, sweep(net, steps, started(net, 2), pools=pools, backend="numpy"))
+
+
+@on_networks()
+def test_kinds_of_changes(case):
+    """The kernel stops early at a neuron, and finds the same of mixed and flipped paths."""
+    random = np.random.default_rng(len(case.name))
+    net, widths = case.float64, np.ones(len(case.net.inputs))
+    for _ in range(30):
+        size = len(net.theta)
+        changes = [np.ones(size), random.choice([1, 0.5, 2], size), random.choice([1, 0.5, 2, -1, 0], size)]
+        for factors in changes:
+            pair = net.tensors, net.with_theta(net.theta * factors).tensors
+            found, expected = (path_changes(net, *pair, widths, backend=backend) for backend in ("numba", "numpy"))
+            assert all(np.array_equal(*ends) for ends in zip(found, expected, strict=True))
+
+
+def started(net, states):
+    x = np.zeros((states, net.dag.size))
+    x[0, CONSTANT] = x[0, net.dag.inputs] = 1
+    return x
 
 
 def pg_sums(net):

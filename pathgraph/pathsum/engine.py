@@ -17,7 +17,7 @@ import sys
 import threading
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -30,9 +30,14 @@ if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
 __all__ = [
+    "Comparison",
     "back",
+    "comparison",
     "evaluate",
+    "extremes",
+    "gap",
     "is_available",
+    "kinds",
     "marginals",
     "meet",
     "power_marginals",
@@ -40,7 +45,6 @@ __all__ = [
     "refusal",
     "stays_in_range",
     "sweep",
-    "telescoped",
 ]
 
 WIDE = 1 << 17
@@ -302,30 +306,77 @@ def extremes(x: Array) -> tuple[float, float]:
 # -- two networks -------------------------------------------------------------------------------------------------
 
 
-def meet(net: BlockNetwork, other: BlockNetwork, x: Array) -> tuple[Array, bool]:
-    """The sums of the meet of two networks, and the excess over them of the sums of each: buffers of shape (3, N).
+def meet(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], x: Array) -> tuple[Array, bool]:
+    """The sums of the meet of the entries of two networks, and the excess over them of the sums of each.
 
-    `x` is the start: that of the meet in row 0, zeros elsewhere. With it comes whether floats stayed in their range.
+    Parameters
+    ----------
+    net : network
+        Its structure.
+    a, b : sequence of ndarray
+    x : ndarray, shape (3, N)
+        The start: that of the meet in row 0, zeros elsewhere.
+
+    Returns
+    -------
+    x : ndarray, shape (3, N)
+    in_range : bool
+        Whether floats stayed in their range.
     """
     from pathgraph.pathsum import numba_pairs
 
     dag = _flat(net)
-    a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
     out = np.ascontiguousarray(x)
-    lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, a, b, *out)
+    entries = (_flattened(values, x.dtype) for values in (a, b))
+    lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, *entries, *out)
     return out, not lost and stays_in_range(out.ravel())
 
 
-def telescoped(net: BlockNetwork, other: BlockNetwork, x: Array, *, largest: bool = False) -> tuple[Array, bool]:
-    """The sums s' of `other`, and e = sum of abs(w) e_u + abs(w - w') s'_u: buffers of shape (2, N), as for `meet`."""
+def gap(
+    net: BlockNetwork,
+    small: Sequence[Array],
+    apart: Sequence[Array],
+    large: Sequence[Array],
+    x: Array,
+    *,
+    largest: bool = False,
+) -> tuple[Array, bool]:
+    """The sums s of `small` and e = sum of large e_u + apart s_u: shape (2, N), as for `meet`."""
     from pathgraph.pathsum import numba_pairs
 
     dag = _flat(net)
-    a, b = (_flattened(n.tensors, x.dtype) for n in (net, other))
     out = np.ascontiguousarray(x)
+    entries = (_flattened(values, x.dtype) for values in (small, apart, large))
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation)
-    lost = numba_pairs.telescoped(*graph, a, b, *out, largest)
+    lost = numba_pairs.gap(*graph, *entries, *out, largest)
     return out, not lost and stays_in_range(out.ravel())
+
+
+class Comparison(NamedTuple):
+    """Whether some entries, from one network to another, shrink, grow, change sign, vanish, come up from zero."""
+
+    shrinks: bool
+    grows: bool
+    flips: bool
+    vanishes: bool
+    appears: bool
+
+
+def comparison(a: Sequence[Array], b: Sequence[Array]) -> Comparison:
+    """What happens to the entries of a network of floats."""
+    from pathgraph.pathsum import numba_pairs
+
+    return Comparison(*map(bool, numba_pairs.comparison(*(_flattened(values, np.float64) for values in (a, b)))))
+
+
+def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array) -> None:
+    """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`."""
+    from pathgraph.pathsum import numba_pairs
+
+    dag, found = _flat(net), comparison(a, b)
+    possible = np.array([False, True, found.shrinks, found.grows, found.flips])
+    entries = (_flattened(values, np.float64) for values in (a, b))
+    numba_pairs.kinds(dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

@@ -80,6 +80,13 @@ class FlatDag:
         return out
 
     @cached_property
+    def fan_ins(self) -> tuple[int, ...]:
+        """For each level, the largest number of terms that a neuron sums, its bias included."""
+        terms = np.diff(self.start)
+        terms[self.biased] += 1
+        return tuple(np.maximum.reduceat(terms, self.ends[:-1]).tolist())
+
+    @cached_property
     def by_neuron(self) -> tuple[Array, Array]:
         """Where the entries of neuron v go if they are put neuron by neuron, edges before the bias.
 

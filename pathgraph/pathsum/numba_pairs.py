@@ -153,25 +153,23 @@ def gap(start, antecedent, run, bias, activation, small, apart, large, s, e, lar
 
 @compiled
 def comparison(a, b):
-    """Whether some entry becomes smaller, some larger, and some changes its sign; of pairs without a zero, and of all.
-
-    Returns (smaller, larger, flipped) of the pairs of non-zero numbers, and whether some number that was zero is not.
-    """
-    smaller, larger, flipped, new = 0, 0, 0, 0
+    """Whether some of the entries shrink, grow, change sign, vanish, and come up from zero, from a to b."""
+    shrinks, grows, flips, vanishes, appears = 0, 0, 0, 0, 0
     for k in range(len(a)):
         size, other = abs(a[k]), abs(b[k])
         both = (size > 0) & (other > 0)
         same = (a[k] > 0) == (b[k] > 0)
-        smaller |= both & same & (other < size)
-        larger |= both & same & (other > size)
-        flipped |= both & (not same)
-        new |= (size == 0) & (other > 0)
-    return smaller != 0, larger != 0, flipped != 0, new != 0
+        shrinks |= both & same & (other < size)
+        grows |= both & same & (other > size)
+        flips |= both & (not same)
+        vanishes |= (size > 0) & (other == 0)
+        appears |= (size == 0) & (other > 0)
+    return shrinks != 0, grows != 0, flips != 0, vanishes != 0, appears != 0
 
 
 @inlined
 def change(a, b):
-    """The kind of a change: 0 if one of the numbers is zero, 1 same, 2 smaller, 3 larger, 4 of another sign."""
+    """The kind of a change: 0 if one of the numbers is zero; 1 same, 2 smaller, 3 larger, 4 of another sign."""
     if a == 0 or b == 0:
         return 0
     if (a > 0) != (b > 0):
@@ -183,32 +181,29 @@ def change(a, b):
 
 @compiled
 def kinds(start, antecedent, bias, a, b, table, possible, x):
-    """The sets of kinds of changes on the paths to each neuron, as bits; see `pathgraph.path_changes`.
+    """The sets of kinds of changes on the paths to each neuron, as bits, in place of the start in `x`.
 
-    ``table[change, set]`` is the image of a set. A neuron is done when its set is as large as any union of images of
-    the sets before can be, by the changes that are `possible`; of kind 0, "unchanged", which leads to no other kind
-    that is not there too, some may then be missing.
+    ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
+    `pathgraph.path_changes` for the kinds. A neuron is done as soon as its set is as large as the sets before it allow.
+    "Unchanged" (bit 0) may then be missing where a kind without flips (bits 1 to 3) is there, since what it leads to
+    later, mixed or flipped, these lead to as well.
     """
     before = x[0]
-    reached = x[0]
     for v in range(len(start) - 1):
         before |= x[v + 1]
-    level_bound = before
     for v in range(len(start) - 1):
+        bound = np.uint8(0)
+        for c in range(5):
+            if possible[c]:
+                bound |= table[c, before]
         found = x[v + 1]
-        if start[v + 1] > start[v] or bias[v] >= 0:
-            level_bound = np.uint8(0)
-            for c in range(1, 5):
-                if possible[c]:
-                    level_bound |= table[c, before]
-            i = bias[v]
-            if i >= 0:
-                found |= table[change(a[i], b[i]), x[0]]
-            for k in range(U(start[v]), U(start[v + 1])):
-                if (found | 1) == (level_bound | 1):
-                    break
-                found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
+        i = bias[v]
+        if i >= 0:
+            found |= table[change(a[i], b[i]), x[0]]
+        for k in range(U(start[v]), U(start[v + 1])):
+            missing = bound & ~found
+            if missing == 0 or (missing == 1 and (found & 14) != 0):
+                break
+            found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
         x[v + 1] = found
         before |= found
-        reached |= found
-    return reached

@@ -45,7 +45,7 @@ class Profile:
         Ten times as many examples, different ones at every run.
     """
 
-    max_examples: int = 120
+    max_examples: int = 80
     seed: int | None = None
     thorough: bool = False
 
