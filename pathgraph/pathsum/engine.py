@@ -72,6 +72,10 @@ def refusal(net: BlockNetwork) -> str | None:
     return None
 
 
+TOGETHER = 1 << 21
+"""Bytes of neuron values from which the samples of a batch are no longer computed all together."""
+
+
 # -- threads ------------------------------------------------------------------------------------------------------
 
 _launching = threading.Lock()
@@ -376,7 +380,7 @@ def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Arra
     dag, found = _flat(net), comparison(a, b)
     possible = np.array([False, True, found.shrinks, found.grows, found.flips])
     entries = (_flattened(values, np.float64) for values in (a, b))
-    numba_pairs.kinds(dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
+    numba_pairs.kinds(dag.ends, dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------
@@ -408,10 +412,16 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
         finite = kernels.evaluate_one(*graph, x)
         return x[None, wanted], bool(finite)
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
+    tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
+
+    def buffer(n: int) -> Array:  # by NumPy, which asks for large pages: scattered antecedents would miss small ones
+        together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
+        return np.empty((n, together * tile), dtype=w.dtype)
+
     finite = _threaded(
         dag.n_edges * len(rows),
-        lambda n: kernels.evaluate_parallel(min(n, tiles), *graph, rows, inputs, wanted, out),
-        lambda: kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out),
+        lambda n: kernels.evaluate_parallel(n, *graph, rows, inputs, wanted, out, buffer(n)),
+        lambda: kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out, buffer(1)[0]),
     )
     return out, bool(finite)

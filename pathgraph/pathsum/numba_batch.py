@@ -32,8 +32,10 @@ WIDTH64 = 2 * _vector_bytes() // 8
 """Samples of float64 that are taken at once."""
 WIDTH32 = 2 * _vector_bytes() // 4
 """Samples of float32 that are taken at once."""
+U = np.uintp
 
 compiled = njit(cache=True, nogil=True)
+inlined = njit(cache=True, nogil=True, inline="always")
 compiled_parallel = njit(cache=True, nogil=True, parallel=True)
 
 
@@ -156,50 +158,56 @@ def _compiled_width(array):
 
 
 # -- many samples -------------------------------------------------------------------------------------------------
+#
+# The buffer of some tiles has shape (tiles, N, width), flattened: the weights of a neuron are read once for them all.
 
 
-@compiled
-def finish(v, total, bias, w, x, activation, poison):
+@inlined
+def finish(v, base, total, bias, w, x, activation, poison):
     """Add the bias of a neuron, clip it if it is a ReLU, write it, and let what is not finite poison a vector."""
     b = bias[v]
     if b >= 0:
-        total = fma(w[b], load(x, 0), total)
+        total = fma(w[b], load(x, base), total)
     if activation[v] == RELU:
         total = clipped(total)
-    store(x, (v + 1) * width(x), total)
+    store(x, base + (v + 1) * width(x), total)
     store(poison, 0, fma(x.dtype.type(0), total, load(poison, 0)))
 
 
 @compiled
-def six_neurons(v, lo, degree, first, bias, w, x, activation, poison):
-    """Six neurons with the same run of antecedents, which begins at neuron `first`."""
+def six_neurons(v, base, lo, degree, first, bias, w, x, activation, poison):
+    """Six neurons with the same run of antecedents, which begins at neuron `first`, on one tile."""
     n = width(x)
     a0, a1, a2, a3, a4, a5 = zeros(x), zeros(x), zeros(x), zeros(x), zeros(x), zeros(x)
-    for k in range(degree):
-        u = load(x, (first + k + 1) * n)
-        e = lo + k
+    d = U(degree)
+    e = U(lo)
+    at = base + (first + 1) * n
+    for _ in range(degree):
+        u = load(x, at)
         a0 = fma(w[e], u, a0)
-        a1 = fma(w[e + degree], u, a1)
-        a2 = fma(w[e + 2 * degree], u, a2)
-        a3 = fma(w[e + 3 * degree], u, a3)
-        a4 = fma(w[e + 4 * degree], u, a4)
-        a5 = fma(w[e + 5 * degree], u, a5)
-    finish(v, a0, bias, w, x, activation, poison)
-    finish(v + 1, a1, bias, w, x, activation, poison)
-    finish(v + 2, a2, bias, w, x, activation, poison)
-    finish(v + 3, a3, bias, w, x, activation, poison)
-    finish(v + 4, a4, bias, w, x, activation, poison)
-    finish(v + 5, a5, bias, w, x, activation, poison)
+        a1 = fma(w[e + d], u, a1)
+        a2 = fma(w[e + U(2) * d], u, a2)
+        a3 = fma(w[e + U(3) * d], u, a3)
+        a4 = fma(w[e + U(4) * d], u, a4)
+        a5 = fma(w[e + U(5) * d], u, a5)
+        e += U(1)
+        at += n
+    finish(v, base, a0, bias, w, x, activation, poison)
+    finish(v + 1, base, a1, bias, w, x, activation, poison)
+    finish(v + 2, base, a2, bias, w, x, activation, poison)
+    finish(v + 3, base, a3, bias, w, x, activation, poison)
+    finish(v + 4, base, a4, bias, w, x, activation, poison)
+    finish(v + 5, base, a5, bias, w, x, activation, poison)
 
 
 @compiled
-def pooled(v, lo, hi, rank, antecedent, w, x, scratch):
-    """Write the rank-th largest candidate of a pool neuron, for each sample."""
+def pooled(v, base, lo, hi, rank, antecedent, w, x, scratch):
+    """Write the rank-th largest candidate of a pool neuron, for each sample of a tile."""
     n = width(x)
     for s in range(n):
         scratch[:rank] = -np.inf
         for e in range(lo, hi):  # the largest `rank` candidates, sorted by insertion
-            candidate = w[e] * x[(antecedent[e] + 1) * n + s]
+            candidate = w[e] * x[base + (antecedent[e] + 1) * n + s]
             i = rank
             while i > 0 and scratch[i - 1] < candidate:
                 if i < rank:
@@ -207,14 +215,14 @@ def pooled(v, lo, hi, rank, antecedent, w, x, scratch):
                 i -= 1
             if i < rank:
                 scratch[i] = candidate
-        x[(v + 1) * n + s] = scratch[rank - 1]
+        x[base + (v + 1) * n + s] = scratch[rank - 1]
 
 
 @compiled
 def same_run(v, start, run, activation):
-    """Whether the six neurons from v read one run of antecedents, and none is a pool."""
+    """Whether the six neurons from v, which reads a run, read that same one, which lies below, and none is a pool."""
     degree = start[v + 1] - start[v]
-    if run[v] < 0:
+    if run[v] + degree > v or v + 6 >= len(start):
         return False
     for i in range(v, v + 6):
         if run[i] != run[v] or start[i + 1] - start[i] != degree or activation[i] == POOL:
@@ -223,66 +231,101 @@ def same_run(v, start, run, activation):
 
 
 @compiled
-def sweep_tile(start, antecedent, run, bias, activation, rank, w, x, scratch, poison):
-    """Evaluate every neuron on the samples in the buffer."""
+def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison):
+    """Some neurons that are no pools, one by one, on one tile."""
     n = width(x)
-    v, n_nodes = 0, len(start) - 1
-    while v < n_nodes:
-        lo, hi = start[v], start[v + 1]
-        if activation[v] == INPUT:
-            v += 1
-        elif v + 6 <= n_nodes and run[v] + hi - lo <= v and same_run(v, start, run, activation):
-            six_neurons(v, lo, hi - lo, run[v], bias, w, x, activation, poison)
-            v += 6
-        else:
-            total = zeros(x)
-            if activation[v] == POOL:
-                pooled(v, lo, hi, rank[v], antecedent, w, x, scratch)
-                total = load(x, (v + 1) * n)
-            elif run[v] >= 0:
-                for e in range(lo, hi):
-                    total = fma(w[e], load(x, (run[v] + 1 + e - lo) * n), total)
-            else:
-                for e in range(lo, hi):
-                    total = fma(w[e], load(x, (np.int64(antecedent[e]) + 1) * n), total)
-            finish(v, total, bias, w, x, activation, poison)
-            v += 1
+    poisoned = load(poison, 0)
+    hi = start[first]
+    for v in range(first, stop):
+        lo, hi = hi, start[v + 1]
+        kind = activation[v]
+        if kind == INPUT:
+            continue
+        total = zeros(x)
+        for e in range(U(lo), U(hi)):
+            total = fma(w[e], load(x, base + (np.int64(antecedent[e]) + 1) * n), total)
+        b = bias[v]
+        if b >= 0:
+            total = fma(w[b], load(x, base), total)
+        if kind == RELU:
+            total = clipped(total)
+        store(x, base + (v + 1) * n, total)
+        poisoned = fma(x.dtype.type(0), total, poisoned)
+    store(poison, 0, poisoned)
 
 
 @compiled
-def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out):
+def plain_until(v, start, run, activation):
+    """The neuron behind v at which something else begins than plain neurons: a pool, or six of one run."""
+    v += 1
+    while v < len(run) and activation[v] != POOL and not (run[v] >= 0 and same_run(v, start, run, activation)):
+        v += 1
+    return v
+
+
+@compiled
+def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison):
+    """Evaluate every neuron on the samples in the buffer."""
+    n = width(x)
+    size = len(start) * n
+    v = 0
+    while v < len(run):
+        lo, hi = start[v], start[v + 1]
+        if activation[v] == POOL:
+            for t in range(tiles):
+                pooled(v, t * size, lo, hi, rank[v], antecedent, w, x, scratch)
+                finish(v, t * size, load(x, t * size + (v + 1) * n), bias, w, x, activation, poison)
+            v += 1
+        elif run[v] >= 0 and same_run(v, start, run, activation):
+            for t in range(tiles):
+                six_neurons(v, t * size, lo, hi - lo, run[v], bias, w, x, activation, poison)
+            v += 6
+        else:
+            stop = plain_until(v, start, run, activation)
+            for t in range(tiles):
+                plain_neurons(v, stop, t * size, start, antecedent, bias, w, x, activation, poison)
+            v = stop
+
+
+@compiled
+def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x):
     """Evaluate the samples of some tiles; returns whether all values are finite.
 
     `inputs` and `wanted` are buffer positions: of the inputs, in the order of the columns of `rows`, and of the neurons
-    whose values go to the columns of `out`.
+    whose values go to the columns of `out`. The buffer `x` has room for one tile or more.
     """
     n = width(w)
-    x = np.empty(len(start) * n, dtype=w.dtype)
-    x[:n] = 1
+    size = len(start) * n
+    together = len(x) // size
     scratch = np.empty(max(1, rank.max()), dtype=w.dtype)
     poison = np.zeros(n, dtype=w.dtype)
-    for tile in range(first, stop):
-        low, high = tile * n, min((tile + 1) * n, len(rows))
-        for i in range(len(inputs)):
+    for tile in range(first, stop, together):
+        tiles = min(together, stop - tile)
+        for t in range(tiles):
+            low, high = (tile + t) * n, min((tile + t + 1) * n, len(rows))
+            x[t * size : t * size + n] = 1
             for s in range(n):
-                x[inputs[i] * n + s] = rows[low + s, i] if low + s < high else 0
-        sweep_tile(start, antecedent, run, bias, activation, rank, w, x, scratch, poison)
-        for j in range(len(wanted)):
+                for i in range(len(inputs)):
+                    x[t * size + inputs[i] * n + s] = rows[low + s, i] if low + s < high else 0
+        sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison)
+        for t in range(tiles):
+            low, high = (tile + t) * n, min((tile + t + 1) * n, len(rows))
             for s in range(high - low):
-                out[low + s, j] = x[wanted[j] * n + s]
+                for j in range(len(wanted)):
+                    out[low + s, j] = x[t * size + wanted[j] * n + s]
     return np.isfinite(poison).all()
 
 
 @compiled_parallel
-def evaluate_parallel(n_threads, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out):
-    """`evaluate_tiles` of all tiles, some for each thread."""
+def evaluate_parallel(n_threads, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x):
+    """`evaluate_tiles` of all tiles, some for each thread; `x` has a row for each."""
     n = width(w)
     n_tiles = (len(rows) + n - 1) // n
     finite = np.ones(n_threads, dtype=np.bool_)
     for c in prange(n_threads):
         first, stop = n_tiles * c // n_threads, n_tiles * (c + 1) // n_threads
         finite[c] = evaluate_tiles(
-            first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out
+            first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x[c]
         )
     return finite.all()
 
@@ -291,70 +334,72 @@ def evaluate_parallel(n_threads, start, antecedent, run, bias, activation, rank,
 
 
 @compiled
-def finish_one(v, total, bias, w, x, activation):
-    """`finish` for one sample; returns whether the value is finite."""
-    b = bias[v]
-    if b >= 0:
-        total = fma_scalar(w[b], x[0], total)
-    if activation[v] == RELU and total < 0:
-        total = x.dtype.type(0)
-    x[v + 1] = total
-    return np.isfinite(total)
+def six_sums(lo, degree, first, w, x, sums):
+    """The sums into six neurons of one run, side by side: each has to wait for its own additions."""
+    zero = x.dtype.type(0)
+    a0, a1, a2, a3, a4, a5 = zero, zero, zero, zero, zero, zero
+    d = U(degree)
+    e = U(lo)
+    at = U(first + 1)
+    for _ in range(degree):
+        u = x[at]
+        a0 = fma_scalar(w[e], u, a0)
+        a1 = fma_scalar(w[e + d], u, a1)
+        a2 = fma_scalar(w[e + U(2) * d], u, a2)
+        a3 = fma_scalar(w[e + U(3) * d], u, a3)
+        a4 = fma_scalar(w[e + U(4) * d], u, a4)
+        a5 = fma_scalar(w[e + U(5) * d], u, a5)
+        e += U(1)
+        at += U(1)
+    sums[0], sums[1], sums[2], sums[3], sums[4], sums[5] = a0, a1, a2, a3, a4, a5
+
+
+@compiled
+def pooled_one(lo, hi, rank, antecedent, w, x, scratch):
+    """The rank-th largest candidate of a pool neuron."""
+    scratch[:rank] = -np.inf
+    for e in range(lo, hi):
+        candidate = w[e] * x[antecedent[e] + 1]
+        i = rank
+        while i > 0 and scratch[i - 1] < candidate:
+            if i < rank:
+                scratch[i] = scratch[i - 1]
+            i -= 1
+        if i < rank:
+            scratch[i] = candidate
+    return scratch[rank - 1]
 
 
 @compiled
 def evaluate_one(start, antecedent, run, bias, activation, rank, w, x):
-    """Evaluate every neuron on one sample, with the same bits; returns whether all values are finite.
-
-    Six neurons of one run are computed side by side, since each sum has to wait for its own additions.
-    """
+    """Evaluate every neuron on one sample, to the same bits as in a batch; returns whether all values are finite."""
     scratch = np.empty(max(1, rank.max()), dtype=w.dtype)
+    sums = np.empty(6, dtype=w.dtype)
     zero = x.dtype.type(0)
-    finite = True
-    v, n_nodes = 0, len(start) - 1
-    while v < n_nodes:
+    poison = zero
+    ready = 0  # how many sums there are of neurons from v on
+    for v in range(len(run)):
         lo, hi = start[v], start[v + 1]
-        degree = hi - lo
-        if activation[v] == INPUT:
-            v += 1
+        kind = activation[v]
+        if kind == INPUT:
             continue
-        if v + 6 <= n_nodes and run[v] + degree <= v and same_run(v, start, run, activation):
-            a0, a1, a2, a3, a4, a5 = zero, zero, zero, zero, zero, zero
-            r0, r1, r2 = w[lo : lo + degree], w[lo + degree : lo + 2 * degree], w[lo + 2 * degree : lo + 3 * degree]
-            r3, r4 = w[lo + 3 * degree : lo + 4 * degree], w[lo + 4 * degree : lo + 5 * degree]
-            r5, part = w[lo + 5 * degree : lo + 6 * degree], x[run[v] + 1 : run[v] + 1 + degree]
-            for k in range(degree):
-                u = part[k]
-                a0 = fma_scalar(r0[k], u, a0)
-                a1 = fma_scalar(r1[k], u, a1)
-                a2 = fma_scalar(r2[k], u, a2)
-                a3 = fma_scalar(r3[k], u, a3)
-                a4 = fma_scalar(r4[k], u, a4)
-                a5 = fma_scalar(r5[k], u, a5)
-            finite &= finish_one(v, a0, bias, w, x, activation)
-            finite &= finish_one(v + 1, a1, bias, w, x, activation)
-            finite &= finish_one(v + 2, a2, bias, w, x, activation)
-            finite &= finish_one(v + 3, a3, bias, w, x, activation)
-            finite &= finish_one(v + 4, a4, bias, w, x, activation)
-            finite &= finish_one(v + 5, a5, bias, w, x, activation)
-            v += 6
-            continue
-        total = zero
-        if activation[v] == POOL:
-            scratch[: rank[v]] = -np.inf
-            for e in range(lo, hi):
-                candidate = w[e] * x[antecedent[e] + 1]
-                i = rank[v]
-                while i > 0 and scratch[i - 1] < candidate:
-                    if i < rank[v]:
-                        scratch[i] = scratch[i - 1]
-                    i -= 1
-                if i < rank[v]:
-                    scratch[i] = candidate
-            total = scratch[rank[v] - 1]
+        if ready == 0 and run[v] >= 0 and same_run(v, start, run, activation):
+            six_sums(lo, hi - lo, run[v], w, x, sums)
+            ready = 6
+        if ready > 0:
+            total = sums[6 - ready]
+            ready -= 1
+        elif kind == POOL:
+            total = pooled_one(lo, hi, rank[v], antecedent, w, x, scratch)
         else:
-            for e in range(lo, hi):
-                total = fma_scalar(w[e], x[antecedent[e] + 1], total)
-        finite &= finish_one(v, total, bias, w, x, activation)
-        v += 1
-    return finite
+            total = zero
+            for e in range(U(lo), U(hi)):
+                total = fma_scalar(w[e], x[U(antecedent[e]) + U(1)], total)
+        b = bias[v]
+        if b >= 0:
+            total = fma_scalar(w[b], x[0], total)
+        if kind == RELU:
+            total = zero if total < 0 else total
+        x[v + 1] = total
+        poison += zero * total
+    return np.isfinite(poison)

@@ -180,30 +180,32 @@ def change(a, b):
 
 
 @compiled
-def kinds(start, antecedent, bias, a, b, table, possible, x):
+def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
     """The sets of kinds of changes on the paths to each neuron, as bits, in place of the start in `x`.
 
     ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
-    `pathgraph.path_changes` for the kinds. A neuron is done as soon as its set is as large as the sets before it allow.
-    "Unchanged" (bit 0) may then be missing where a kind without flips (bits 1 to 3) is there, since what it leads to
-    later, mixed or flipped, these lead to as well.
+    `pathgraph.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the levels below
+    allow. "Unchanged" (bit 0) may then be missing where a kind without flips (bits 1 to 3) is there, since what it
+    leads to later, mixed or flipped, these lead to as well.
     """
-    before = x[0]
+    below = x[0]
     for v in range(len(start) - 1):
-        before |= x[v + 1]
-    for v in range(len(start) - 1):
+        below |= x[v + 1]
+    for level in range(len(ends) - 1):
         bound = np.uint8(0)
         for c in range(5):
             if possible[c]:
-                bound |= table[c, before]
-        found = x[v + 1]
-        i = bias[v]
-        if i >= 0:
-            found |= table[change(a[i], b[i]), x[0]]
-        for k in range(U(start[v]), U(start[v + 1])):
-            missing = bound & ~found
-            if missing == 0 or (missing == 1 and (found & 14) != 0):
-                break
-            found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
-        x[v + 1] = found
-        before |= found
+                bound |= table[c, below]
+        for v in range(ends[level], ends[level + 1]):
+            found = x[v + 1]
+            i = bias[v]
+            if i >= 0:
+                found |= table[change(a[i], b[i]), x[0]]
+            for k in range(U(start[v]), U(start[v + 1])):
+                missing = bound & ~found
+                if missing == 0 or (missing == 1 and (found & 14) != 0):
+                    break
+                found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
+            x[v + 1] = found
+        for v in range(ends[level], ends[level + 1]):
+            below |= x[v + 1]

@@ -47,9 +47,10 @@ class Parameters:
 
 
 def perceptron(width: int, n_layers: int, seed: int = 0) -> pg.Network:
-    """Dense layers of one width, without biases."""
+    """Dense layers of one width, without biases; the path-norm neither grows nor shrinks with the depth."""
     random = np.random.default_rng(seed)
-    return pg.from_weights([random.normal(scale=width**-0.5, size=(width, width)) for _ in range(n_layers)])
+    scale = (np.pi / 2) ** 0.5 / width
+    return pg.from_weights([random.normal(scale=scale, size=(width, width)) for _ in range(n_layers)])
 
 
 def random_dag(n_nodes: int, n_edges: int, n_inputs: int = 1000, seed: int = 0) -> pg.Network:

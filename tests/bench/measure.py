@@ -45,8 +45,8 @@ Variant = Callable[[], Any] | tuple[Callable[[], Any], Callable[[Any], Any]]
 def seconds(variant: Variant) -> float:
     """The wall time of one call, with the garbage of what came before collected and the collector off."""
     prepare, function = variant if isinstance(variant, tuple) else (tuple, lambda _: variant())
-    argument = prepare()
     gc.collect()
+    argument = prepare()
     was_on = gc.isenabled()
     gc.disable()
     try:
