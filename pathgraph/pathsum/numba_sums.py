@@ -7,9 +7,9 @@ reassociate its sum, and makes it in vector registers.
 There is one kernel for each value of an entry that is wanted (`forward_kernels`, `backward_kernels`), by a `code`:
 0 for w, 1 for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q.
 
-Indices are unsigned: Numba would ask of each signed one whether it counts from the end. Small functions are inlined
-by force: a call passes its arrays through memory, which would take as long as a short sum. This file holds every
-function that it compiles: a cached kernel would not notice a change in another file.
+Indices are unsigned: Numba would ask of each signed one whether it counts from the end. The inner loops call no
+function that takes an array: counting its references would take as long as a short sum. This file holds every function
+that it compiles: a cached kernel would not notice a change in another file.
 """
 
 from __future__ import annotations
@@ -19,12 +19,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit, prange
+from numba.extending import intrinsic
 
 compiled = njit(cache=True, nogil=True)
 compiled_parallel = njit(cache=True, nogil=True, parallel=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)
-reassociated = njit(cache=True, nogil=True, forceinline=True, fastmath={"reassoc", "nsz", "contract"})
 U = np.uintp
+
+
+@intrinsic
+def add_in_any_order(typing, total, factor, term):
+    """``total + factor * term``, where the compiler may add many of these in another order."""
+
+    def generate(context, builder, signature, args):
+        flags = ("reassoc", "nsz", "contract")
+        return builder.fadd(args[0], builder.fmul(args[1], args[2], flags=flags), flags=flags)
+
+    return total(total, total, total), generate
 
 
 # -- the value of an entry ----------------------------------------------------------------------------------------
@@ -102,13 +113,6 @@ def forward_kernels(code: int) -> Kernels:
     value = VALUES[code]
     is_signed = code == 0
 
-    @reassociated
-    def run_sum(w, lo, n, x, at, q):
-        total = x.dtype.type(0)
-        for k in range(n):
-            total += value(x.dtype.type(w[lo + k]), q) * x[at + k]
-        return total
-
     @compiled
     def rows(first, stop, start, antecedent, run, bias, w, x, q):
         lost = False
@@ -117,7 +121,9 @@ def forward_kernels(code: int) -> Kernels:
             lo, hi = hi, start[v + 1]
             total = x[v + 1]
             if run[v] >= 0:
-                total += run_sum(w, U(lo), U(hi - lo), x, U(run[v] + 1), q)
+                shift = U(run[v] + 1) - U(lo)
+                for e in range(U(lo), U(hi)):
+                    total = add_in_any_order(total, value(x.dtype.type(w[e]), q), x[e + shift])
             else:
                 for e in range(U(lo), U(hi)):
                     total += value(x.dtype.type(w[e]), q) * x[U(antecedent[e]) + U(1)]
@@ -191,18 +197,6 @@ def backward_kernels(code: int, with_mass: bool) -> Kernels:
     """
     value = VALUES[code]
 
-    @reassociated
-    def run_scatter(w, lo, n, x, y, at, mass, here, out, q, tiny):
-        small = 0
-        for k in range(n):
-            part = value(y.dtype.type(w[lo + k]), q) * out
-            y[at + k] += part
-            if with_mass:
-                through = part * x[at + k]
-                mass[here + k] = through
-                small += through < tiny
-        return small
-
     @compiled
     def rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, place, q):
         tiny = np.finfo(y.dtype).tiny
@@ -215,10 +209,18 @@ def backward_kernels(code: int, with_mass: bool) -> Kernels:
                 i, j = max(a, low), min(a + hi - lo, high)
                 if i >= j:
                     continue
-                lo, n, here = lo + i - a, j - i, place[v] + i - a
-                small = run_scatter(w, U(lo), U(n), x, y, U(i + 1), mass, U(here), out, q, tiny)
-                if with_mass and small > 0 and out != 0:
-                    lost |= mass_vanished(lo, lo + n, w, antecedent, x, mass, here, tiny)
+                lo, hi, here = lo + i - a, lo + j - a, place[v] + i - a
+                shift, move = U(i + 1) - U(lo), U(here) - U(lo)
+                small = 0
+                for e in range(U(lo), U(hi)):
+                    part = value(y.dtype.type(w[e]), q) * out
+                    y[e + shift] += part
+                    if with_mass:
+                        through = part * x[e + shift]
+                        mass[e + move] = through
+                        small += through < tiny
+                if small > 0 and out != 0:
+                    lost |= mass_vanished(lo, hi, w, antecedent, x, mass, here, tiny)
                 continue
             here = U(place[v] - lo)
             for e in range(U(lo), U(hi)):

@@ -2,7 +2,7 @@
 
 Peers, each at its best and on the same numbers: one ``scipy.sparse`` CSR matrix-vector product with as many
 non-zeros, a matrix product of the BLAS, and the read bandwidth of the memory. On one thread, except where two are
-compared. Each call of a sweep gets parameters that were drawn just before it.
+compared. Two sets of parameters take turns, so that no call gets those of the call before.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from itertools import cycle
 from typing import Any
 
 import numba
@@ -25,25 +26,25 @@ Fresh = Callable[[], Any]
 
 
 class Parameters:
-    """Networks of one architecture with ever new parameters, and the matrices with the same non-zeros."""
+    """Networks of one architecture with two sets of parameters in turn, and the matrices with the same non-zeros."""
 
     def __init__(self, net: pg.Network) -> None:
         graph = net.architecture
-        self.net, self.random = net, np.random.default_rng(1)
-        self.matrix = csr_array(
-            (net.values, graph.antecedent, graph.start.astype(np.int32)), shape=(graph.n_nodes,) * 2
-        )
-        self.x = self.random.random(graph.n_nodes)
+        random = np.random.default_rng(1)
+        self.networks = cycle([net, net.map_values(lambda w: w * random.choice([-1.0, 1.0], size=len(w)))])
+        start = graph.start.astype(np.int32)
+        shape = (graph.n_nodes,) * 2
+        pair = [next(self.networks) for _ in range(2)]
+        self.matrices = cycle([csr_array((each.values, graph.antecedent, start), shape=shape) for each in pair])
+        self.x = random.random(graph.n_nodes)
 
     def network(self) -> pg.Network:
-        """New parameters of the size of the old ones."""
-        signs = self.random.choice([-1.0, 1.0], size=1024)
-        return self.net.map_values(lambda w: w * np.resize(signs, len(w)))
+        """The network whose turn it is."""
+        return next(self.networks)
 
     def product(self) -> csr_array:
-        """The matrix with new parameters."""
-        values = self.network().values
-        return csr_array((values, self.matrix.indices, self.matrix.indptr), shape=self.matrix.shape)
+        """The matrix whose turn it is."""
+        return next(self.matrices)
 
 
 def perceptron(width: int, n_layers: int, seed: int = 0) -> pg.Network:
@@ -81,8 +82,8 @@ def against_csr(
 @numba.njit(fastmath={"reassoc", "nsz"})
 def _total(x):  # type: ignore[no-untyped-def]
     total = 0.0
-    for value in x:
-        total += value
+    for k in range(len(x)):
+        total += x[k]
     return total
 
 
@@ -218,7 +219,7 @@ def main(arguments: list[str] | None = None) -> int:
     powers = {f"path_norm q={q}": lambda net, q=q: pg.path_norm(net, q) for q in (2, 4)}
     against_csr("dense layers", dense, repeats, results, **powers)
     against_csr("random graph", scattered, repeats, results, **powers)
-    against_csr("1000 levels of 32 neurons", perceptron(32, 1000 // size), repeats, results, **powers)
+    against_csr("1000 levels of 32 neurons", perceptron(32, 1000 // size), repeats, results)
     bandwidth(wide, repeats, results)
     threads(wide, repeats, results)
     marginals(dense, repeats, results, "marginals, dense layers")

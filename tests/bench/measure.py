@@ -43,19 +43,12 @@ Variant = Callable[[], Any] | tuple[Callable[[], Any], Callable[[Any], Any]]
 
 
 def seconds(variant: Variant) -> float:
-    """The wall time of one call, with the garbage of what came before collected and the collector off."""
+    """The wall time of one call."""
     prepare, function = variant if isinstance(variant, tuple) else (tuple, lambda _: variant())
-    gc.collect()
     argument = prepare()
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        start = time.perf_counter()
-        result = function(argument)
-        stop = time.perf_counter()
-    finally:
-        if was_on:
-            gc.enable()
+    start = time.perf_counter()
+    result = function(argument)
+    stop = time.perf_counter()
     del result
     return stop - start
 
@@ -86,9 +79,16 @@ def interleaved(
         for variant in variants.values():
             seconds(variant)
     orders, taken = random.Random(seed), {name: [] for name in variants}
-    for _ in range(repeats):
-        for name in orders.sample(list(variants), len(variants)):
-            taken[name].append(seconds(variants[name]))
+    gc.collect()
+    was_on = gc.isenabled()
+    gc.disable()  # a collection between two calls would empty the caches of the second
+    try:
+        for _ in range(repeats):
+            for name in orders.sample(list(variants), len(variants)):
+                taken[name].append(seconds(variants[name]))
+    finally:
+        if was_on:
+            gc.enable()
     return taken
 
 
