@@ -221,7 +221,8 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     from pathgraph.pathsum.numba_sums import forward_kernels
 
     rows, parallel = forward_kernels(code)
-    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
+    bias = dag.bias if len(dag.biased) else dag.bias[:0]
+    graph = (dag.start, dag.antecedent, dag.run, dag.group, bias, values, x, q)
     return bool(
         _threaded(dag.n_edges, lambda n: parallel(dag.ends, WIDE, n, *graph), lambda: rows(0, dag.n_nodes, *graph))
     )
@@ -300,11 +301,14 @@ def stays_in_range(x: Array) -> bool:
 
 
 def extremes(x: Array) -> tuple[float, float]:
-    """The smallest absolute value that is not zero, and the largest; both infinite where there is none, or NaN."""
+    """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
     from pathgraph.pathsum import numba_sums
 
-    least, most = numba_sums.extremes(x)
-    return float(least), float(most)
+    integer = np.dtype(f"u{x.itemsize}")
+    mask = integer.type(np.iinfo(integer).max >> 1)
+    bits = np.array(numba_sums.extreme_bits(x.view(integer), mask), dtype=integer)
+    least, most = np.nan_to_num(bits.view(x.dtype), nan=np.inf, posinf=np.inf).tolist()
+    return least, most
 
 
 # -- two networks -------------------------------------------------------------------------------------------------

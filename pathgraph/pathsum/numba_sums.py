@@ -94,12 +94,15 @@ def vanished(lo, hi, w, antecedent, x):
 
 
 @compiled
-def shares(first, stop, start, n):
-    """Cut the neurons first:stop into n parts with about as many edges each: n + 1 ends."""
+def shares(first, stop, start, group, n):
+    """Cut the neurons first:stop into n parts with about as many edges each, between groups: n + 1 ends."""
     ends = np.empty(n + 1, dtype=np.int64)
     for c in range(n + 1):
         wanted = start[first] + (start[stop] - start[first]) * c // n
-        ends[c] = first + np.searchsorted(start[first : stop + 1], wanted)
+        end = first + np.searchsorted(start[first : stop + 1], wanted)
+        while first < end < stop and group[end] == 0:
+            end -= 1
+        ends[c] = end
     ends[n] = stop
     return ends
 
@@ -114,38 +117,58 @@ def forward_kernels(code: int) -> Kernels:
     is_signed = code == 0
 
     @compiled
-    def rows(first, stop, start, antecedent, run, bias, w, x, q):
+    def rows(first, stop, start, antecedent, run, group, bias, w, x, q):
         lost = False
-        hi = start[first]
-        for v in range(first, stop):
-            lo, hi = hi, start[v + 1]
-            total = x[v + 1]
-            if run[v] >= 0:
+        zero = x.dtype.type(0)
+        v = first
+        while v < stop:
+            lo, hi = start[v], start[v + 1]
+            count = group[v]
+            sums = (zero, zero, zero, zero)
+            if count == 4:
+                t0, t1, t2, t3 = sums
+                shift, degree = U(run[v] + 1) - U(lo), U(hi - lo)
+                for e in range(U(lo), U(hi)):
+                    below = x[e + shift]
+                    t0 = add_in_any_order(t0, value(x.dtype.type(w[e]), q), below)
+                    t1 = add_in_any_order(t1, value(x.dtype.type(w[e + degree]), q), below)
+                    t2 = add_in_any_order(t2, value(x.dtype.type(w[e + U(2) * degree]), q), below)
+                    t3 = add_in_any_order(t3, value(x.dtype.type(w[e + U(3) * degree]), q), below)
+                sums = (t0, t1, t2, t3)
+            elif run[v] >= 0:
+                total = zero
                 shift = U(run[v] + 1) - U(lo)
                 for e in range(U(lo), U(hi)):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), q), x[e + shift])
+                sums = (total, zero, zero, zero)
             else:
+                total = zero
                 for e in range(U(lo), U(hi)):
                     total += value(x.dtype.type(w[e]), q) * x[U(antecedent[e]) + U(1)]
-            b = bias[v]
-            if b >= 0:
-                total += value(x.dtype.type(w[b]), q) * x[0]
-            if not is_signed and total == 0:
-                lost |= vanished(lo, hi, w, antecedent, x) or (b >= 0 and w[b] != 0 and x[0] != 0)
-            x[v + 1] = total
+                sums = (total, zero, zero, zero)
+            for i in range(count):
+                total = x[v + 1] + sums[i]
+                b = bias[v] if len(bias) else -1
+                if b >= 0:
+                    total += value(x.dtype.type(w[b]), q) * x[0]
+                if not is_signed and total == 0:
+                    lost |= vanished(start[v], start[v + 1], w, antecedent, x)
+                    lost |= b >= 0 and w[b] != 0 and x[0] != 0
+                x[v + 1] = total
+                v += 1
         return lost
 
     @compiled_parallel
-    def parallel(ends, wide, n, start, antecedent, run, bias, w, x, q):
+    def parallel(ends, wide, n, start, antecedent, run, group, bias, w, x, q):
         lost = np.zeros(n + 1, dtype=np.bool_)
         for level in range(len(ends) - 1):
             first, stop = ends[level], ends[level + 1]
             if start[stop] - start[first] < wide:
-                lost[n] |= rows(first, stop, start, antecedent, run, bias, w, x, q)
+                lost[n] |= rows(first, stop, start, antecedent, run, group, bias, w, x, q)
             else:
-                part = shares(first, stop, start, n)
+                part = shares(first, stop, start, group, n)
                 for c in prange(n):
-                    lost[c] |= rows(part[c], part[c + 1], start, antecedent, run, bias, w, x, q)
+                    lost[c] |= rows(part[c], part[c + 1], start, antecedent, run, group, bias, w, x, q)
         return lost.any()
 
     return Kernels(rows, parallel)
@@ -276,14 +299,15 @@ def bias_kernel(code: int) -> Any:
 
 
 @compiled
-def extremes(x):
-    """The smallest non-zero absolute value (infinite if there is none) and the largest; 0 and infinity with NaN."""
-    least, most = np.inf, 0.0
-    for k in range(len(x)):
-        size = abs(x[k])
-        if not size < np.inf:
-            return 0.0, np.inf
+def extreme_bits(bits, mask):
+    """The smallest and the largest pattern of bits, of non-zero floats without their sign; as unsigned integers.
+
+    Patterns are ordered as the absolute values are, NaN above infinity. Where all are zero, the smallest is `mask`.
+    """
+    one = bits.dtype.type(1)
+    least, most = mask - one, bits.dtype.type(0)
+    for k in range(len(bits)):
+        size = bits[k] & mask
         most = max(most, size)
-        if size != 0:
-            least = min(least, size)
-    return least, most
+        least = min(least, (size - one) & mask)  # zero goes to the top
+    return least + one, most
