@@ -20,6 +20,19 @@ import numpy as np
 from pathgraph.gaps import Entries
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
+from pathgraph.pathsum.changes import (
+    EVEN,
+    FLIP,
+    GROWS,
+    LARGER,
+    MIXED,
+    ODD,
+    SAME,
+    SHRINKS,
+    SMALLER,
+    UNCHANGED,
+    ZERO,
+)
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
 from pathgraph.pathsum.sweep import choose_backend, sweep
@@ -27,13 +40,11 @@ from pathgraph.scalars import Array
 
 __all__ = ["PathChanges", "path_changes"]
 
-_UNCHANGED, _SHRINKS, _GROWS, _MIXED, _ODD, _EVEN = range(6)
-_ZERO, _SAME, _SMALLER, _LARGER, _FLIP = range(5)
 _NEXT = {
-    _SAME: (_UNCHANGED, _SHRINKS, _GROWS, _MIXED, _ODD, _EVEN),
-    _SMALLER: (_SHRINKS, _SHRINKS, _MIXED, _MIXED, _ODD, _EVEN),
-    _LARGER: (_GROWS, _MIXED, _GROWS, _MIXED, _ODD, _EVEN),
-    _FLIP: (_ODD, _ODD, _ODD, _ODD, _EVEN, _ODD),
+    SAME: (UNCHANGED, SHRINKS, GROWS, MIXED, ODD, EVEN),
+    SMALLER: (SHRINKS, SHRINKS, MIXED, MIXED, ODD, EVEN),
+    LARGER: (GROWS, MIXED, GROWS, MIXED, ODD, EVEN),
+    FLIP: (ODD, ODD, ODD, ODD, EVEN, ODD),
 }
 
 
@@ -56,7 +67,7 @@ def _times(edge: Any, kinds: Any) -> Any:
 
 _KINDS = Semiring(
     0,
-    1 << _UNCHANGED,
+    1 << UNCHANGED,
     operator.or_,
     _times,
     name="kinds of changes",
@@ -92,7 +103,7 @@ def path_changes(
     else:
         sweep(net, [(mapped(_edges, ours, theirs), None)], x, ring=_KINDS)
     found = x[0, net.dag.outputs]
-    return PathChanges(*((found >> kind & 1).astype(bool) for kind in (_MIXED, _ODD, _EVEN)))
+    return PathChanges(*((found >> kind & 1).astype(bool) for kind in (MIXED, ODD, EVEN)))
 
 
 def _edges(a: Array, b: Array) -> Array:
@@ -100,4 +111,4 @@ def _edges(a: Array, b: Array) -> Array:
     size, other = abs(a), abs(b)
     conditions = [(a == 0) | (b == 0), (a > 0) != (b > 0), other < size, other > size]
     conditions = [np.asarray(condition, dtype=bool) for condition in conditions]
-    return np.select(conditions, [_ZERO, _FLIP, _SMALLER, _LARGER], _SAME).astype(np.uint8)
+    return np.select(conditions, [ZERO, FLIP, SMALLER, LARGER], SAME).astype(np.uint8)

@@ -23,12 +23,20 @@ rings = pg.semirings
 
 
 @pytest.fixture(autouse=True)
-def _threads():
-    """Two threads, whatever the machine has, and every level wide enough for them."""
+def _restored():
+    """What a test does to the width of a level and to the threads ends with it."""
     wide, threads = engine.WIDE, numba.get_num_threads()
     yield
     engine.WIDE = wide
     numba.set_num_threads(threads)
+
+
+def with_threads(n):
+    """Every level is wide enough for n threads, from now on; skips the test if there are none to be had."""
+    if n > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip(f"Numba has {numba.config.NUMBA_NUM_THREADS} thread(s) here")
+    engine.WIDE = 1
+    numba.set_num_threads(n)
 
 
 def random_dag(seed, n_levels=4, width=40, fan_in=9):
@@ -149,42 +157,66 @@ def test_evaluation_is_exact_on_small_dyadic_numbers(case):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_neither_the_batch_nor_the_threads_change_a_bit_of_an_evaluation(dtype):
-    net = LARGE.to_float(dtype)
-    rows = np.random.default_rng(1).normal(size=(101, len(net.inputs))).astype(dtype)
-    wanted = net.dag.outputs
-    whole, _ = engine.evaluate(net, rows, wanted)
-    assert np.abs(whole - net(rows)).max() <= 1e-3 * np.abs(whole).max()
+def test_the_size_of_a_batch_changes_no_bit_of_an_evaluation(dtype):
+    net, rows = LARGE.to_float(dtype), samples(dtype)
+    whole, _ = engine.evaluate(net, rows, net.dag.outputs)
     for size in (1, 2, 7, 8, 16, 64):
-        parts = [engine.evaluate(net, rows[i : i + size], wanted)[0] for i in range(0, len(rows), size)]
+        parts = [engine.evaluate(net, rows[i : i + size], net.dag.outputs)[0] for i in range(0, len(rows), size)]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
-    engine.WIDE = 1
-    for threads in (1, 2):
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
-        assert engine.evaluate(net, rows, wanted)[0].tobytes() == whole.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_an_evaluation_is_as_near_as_the_analysis_says(dtype):
+    """Relative to the same with absolute values, in which a pool sums its candidates."""
+    net, rows = LARGE.to_float(dtype), samples(dtype)[:7]
+    found, exact = engine.evaluate(net, rows, net.dag.outputs)[0], net.to_exact()
+    masses = [pg.path_sum(exact.map_values(abs), inputs=fractions(abs(row)), per_output=True) for row in rows]
+    slack = gamma(sum(net.dag.flat.fan_ins) + len(net.dag.flat.fan_ins), dtype)
+    for row, values, sums in zip(rows, found, masses, strict=True):
+        for value, true, mass in zip(values, exact(fractions(row)), sums, strict=True):
+            assert abs(Fraction(float(value)) - true) <= slack * mass
+
+
+def samples(dtype):
+    return np.random.default_rng(1).normal(size=(101, len(LARGE.inputs))).astype(dtype)
+
+
+def fractions(row):
+    return [Fraction(float(x)) for x in row]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_threads_change_no_bit_of_an_evaluation(dtype):
+    net, rows = LARGE.to_float(dtype), samples(dtype)
+    alone, _ = engine.evaluate(net, rows, net.dag.outputs)
+    with_threads(2)
+    assert engine.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
+
+
+def swept(q):
+    x = started(LARGE, 1)[0]
+    backward, mass, safe = engine.power_marginals(LARGE, q, x)
+    assert safe
+    return x, backward, mass
 
 
 @pytest.mark.parametrize("q", [1, 2, 3])
 def test_threads_change_no_bit_of_a_sum(q):
-    x = np.zeros(LARGE.dag.size)
-    x[CONSTANT] = x[LARGE.dag.inputs] = 1
+    alone = swept(q)
+    with_threads(2)
+    assert [a.tobytes() for a in swept(q)] == [a.tobytes() for a in alone]
 
-    def found():
-        forward = x.copy()
-        backward, mass, safe = engine.power_marginals(LARGE, q, forward)
-        return b"".join(a.tobytes() for a in (forward, backward, mass)), safe
 
-    alone = found()
-    engine.WIDE = 1
-    assert found() == alone
-    assert alone[1]
-    powers = LARGE.map_values(lambda w: abs(w) ** q)
-    expected = pg.path_marginals(powers, backend="numpy")
-    by_entry = engine.power_marginals(LARGE, q, x.copy())[1]
-    by_neuron = engine.power_marginals(LARGE, q, x.copy(), by_neuron=True)[1]
-    assert np.array_equal(by_neuron, by_entry[LARGE.architecture.theta_order])
-    terms = LARGE.dag.flat.n_edges * (q + 4)  # products and additions on the way, at most
-    np.testing.assert_allclose(by_entry[LARGE.architecture.first_entry], expected, rtol=float(gamma(terms)))
+@pytest.mark.parametrize("q", [1, 2, 3])
+def test_masses_by_entry_and_by_neuron(q):
+    _, _, mass = swept(q)
+    x = started(LARGE, 1)[0]
+    by_neuron = engine.power_marginals(LARGE, q, x, by_neuron=True)[1]
+    assert np.array_equal(by_neuron, mass[LARGE.architecture.theta_order])
+    exact = pg.path_marginals(LARGE.to_exact().map_values(lambda w: abs(w) ** q))
+    terms = sum(LARGE.dag.flat.fan_ins) + len(LARGE.dag.flat.fan_ins) * power_roundings(8, q)  # |w|**q, and two sums
+    for found, true in zip(mass[LARGE.architecture.first_entry], exact, strict=True):
+        assert_close(found, true, gamma(2 * terms + 2))
 
 
 # -- pairs --------------------------------------------------------------------------------------------------------
@@ -318,7 +350,7 @@ def test_without_numba_everything_runs_on_numpy():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
 def test_a_forked_process_sweeps_on_one_thread():
     """Numba's threads do not survive a fork; a child that used them would be killed."""
-    engine.WIDE = 1
+    with_threads(2)
     net = LARGE
     x = np.zeros(net.dag.size)
     x[CONSTANT] = x[net.dag.inputs] = 1

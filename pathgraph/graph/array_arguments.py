@@ -169,7 +169,7 @@ def activation_codes(activation: Any, degree: Array, ends: Array) -> Array:
 
 
 def pool_ranks(rank: Any, codes: Array) -> Array:
-    """The ranks, as a copy, from themselves or from that of all pools."""
+    """The ranks, from themselves or from that of all pools: nothing of the caller's."""
     if rank is None:
         return np.broadcast_to(np.int64(1), len(codes))
     needed = f"an integer, or {len(codes)} of them"

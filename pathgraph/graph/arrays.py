@@ -134,18 +134,18 @@ def from_arrays(
     if dtype is None and type(bias) in (int, float) and of_edges.dtype == np.float32:
         dtype = np.float32
     architecture, order = compile_architecture(
-        names,
-        codes,
-        given.pool_ranks(rank, codes),
-        level,
-        start,
-        sources,
-        given.role_codes(roles, "roles", len(before)),
-        with_bias,
-        given.role_codes(bias_roles, "bias_roles", len(with_bias)),
-        output,
-        given.names_by_entry(ties, len(before) + len(with_bias)),
-        by_target,
+        nodes=names,
+        activation=codes,
+        rank=given.pool_ranks(rank, codes),
+        level=level,
+        start=start,
+        antecedent=sources,
+        role=given.role_codes(roles, "roles", len(before)),
+        biased=with_bias,
+        bias_role=given.role_codes(bias_roles, "bias_roles", len(with_bias)),
+        output=output,
+        ties=given.names_by_entry(ties, len(before) + len(with_bias)),
+        edges=by_target,
     )
     _refuse_ambiguous(architecture)
     return Network._of(architecture, _stored(of_edges, biases, order, architecture, dtype))

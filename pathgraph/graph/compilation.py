@@ -51,6 +51,7 @@ class EntryOrder(NamedTuple):
 
 
 def compile_architecture(
+    *,
     nodes: Sequence[Hashable] | None,
     activation: Array,
     rank: Array,

@@ -146,18 +146,18 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
                 f"{'an edge' if is_edge else 'a neuron with a bias'}; choose another"
             )
     architecture, order = compile_architecture(
-        nodes,
-        activation,
-        rank,
-        level,
-        start,
-        antecedent,
-        role,
-        np.array(biased, dtype=np.int64),
-        bias_role,
-        _outputs(graph, nodes, attributes, activation),
-        ties,
-        came,
+        nodes=nodes,
+        activation=activation,
+        rank=rank,
+        level=level,
+        start=start,
+        antecedent=antecedent,
+        role=role,
+        biased=np.array(biased, dtype=np.int64),
+        bias_role=bias_role,
+        output=_outputs(graph, nodes, attributes, activation),
+        ties=ties,
+        edges=came,
     )
     return Network._of(architecture, order.apply(values[: len(edges)], values[len(edges) :]))
 

@@ -107,7 +107,7 @@ def _levels(start: Array, antecedent: Array) -> tuple[Array, Sequence[int] | Arr
         level, is_complete = _peeled(start, antecedent, DEEP)
         if is_complete:
             return level, _cycle(start, antecedent, level)
-    kernels = _compiled(n_nodes, max(n_edges, COMPILED_FROM))
+    kernels = _compiled(n_nodes, max(n_edges, COMPILED_FROM))  # a graph that is too deep to be peeled quickly
     if kernels is not None:
         found: tuple[Array, Array] = kernels.longest_distances(start, antecedent)
         return found

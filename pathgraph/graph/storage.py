@@ -144,18 +144,18 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, Any]) -> Network:
         raise ValueError("a name belongs to no entry")
     start, antecedent, edges = grouped(n_nodes, source, target)
     architecture, order = compile_architecture(
-        nodes,
-        _indices(arrays["activation"], len(ACTIVATIONS)),
-        _indices(arrays["rank"], n_edges + 2),
-        longest_distances(start, antecedent),
-        start,
-        antecedent,
-        role[:n_edges],
-        biased,
-        role[n_edges:],
-        output,
-        ties,
-        edges,
+        nodes=nodes,
+        activation=_indices(arrays["activation"], len(ACTIVATIONS)),
+        rank=_indices(arrays["rank"], n_edges + 2),
+        level=longest_distances(start, antecedent),
+        start=start,
+        antecedent=antecedent,
+        role=role[:n_edges],
+        biased=biased,
+        bias_role=role[n_edges:],
+        output=output,
+        ties=ties,
+        edges=edges,
     )
     if values.ndim != 1 or values.dtype.kind not in "fU":
         raise ValueError(f"the values have shape {values.shape} and dtype {values.dtype}")

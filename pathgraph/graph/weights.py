@@ -82,17 +82,17 @@ def from_weights(
     layers = [i for i, vector in enumerate(vectors) if vector is not None]
     biased = np.concatenate([[], *(np.arange(offset[i + 1], offset[i + 2]) for i in layers)]).astype(np.int64)
     architecture, _ = compile_architecture(
-        nodes,
-        activation,
-        np.ones(len(nodes), dtype=np.int64),
-        np.repeat(np.arange(len(widths), dtype=np.int32), widths),
-        np.concatenate([[0], np.cumsum(degree)]),
-        antecedent,
-        PARAMETER,
-        biased,
-        PARAMETER,
-        np.arange(offset[-2], offset[-1]),
-        {},
+        nodes=nodes,
+        activation=activation,
+        rank=np.ones(len(nodes), dtype=np.int64),
+        level=np.repeat(np.arange(len(widths), dtype=np.int32), widths),
+        start=np.concatenate([[0], np.cumsum(degree)]),
+        antecedent=antecedent,
+        role=PARAMETER,
+        biased=biased,
+        bias_role=PARAMETER,
+        output=np.arange(offset[-2], offset[-1]),
+        ties={},
     )
     parts = [m.ravel() for m in matrices] + [vector for vector in vectors if vector is not None]
     is_plain = all(part.dtype.kind in "fiu" for part in parts)

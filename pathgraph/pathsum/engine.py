@@ -1,8 +1,8 @@
 """The compiled back end: which sweeps it runs, and the arrays it runs them on.
 
-It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`), in the semirings REAL, MAX_TIMES and SCALED,
-with any number of terms and states; everything else is the business of the other back ends. Numba is imported at the
-first compiled sweep, and its kernels are compiled then and kept on disk.
+It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`): in the semirings REAL and SCALED with any
+number of terms and states, in MAX_TIMES forward with one of each. Everything else is the business of the other back
+ends. Numba is imported at the first compiled sweep, and its kernels are compiled then and kept on disk.
 
 **Threads.** Levels with at least `WIDE` edges, and batches, are shared among ``numba.get_num_threads()`` threads, which
 changes no bit of a result. Where Numba's threads may not be used, after a fork or from two Python threads at once, the
@@ -361,12 +361,11 @@ def gap(
 
 
 class Comparison(NamedTuple):
-    """Whether some entries, from one network to another, shrink, grow, change sign, vanish, come up from zero."""
+    """Whether some entries, from one network to another, shrink, grow, change sign, come up from zero."""
 
     shrinks: bool
     grows: bool
     flips: bool
-    vanishes: bool
     appears: bool
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from pathgraph.pathsum.blocks import POOL
+from pathgraph.pathsum.changes import FLIP, GROWS, LARGER, MIXED, SAME, SHRINKS, SMALLER, UNCHANGED, ZERO
 
 compiled = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)
@@ -148,13 +149,16 @@ def gap(start, antecedent, run, bias, activation, small, apart, large, s, e, lar
     return lost
 
 
-# -- which changes meet on a path ---------------------------------------------------------------------------------
+# -- which changes occur together on a path -----------------------------------------------------------------------
+
+ONLY_UNCHANGED = 1 << UNCHANGED
+WITHOUT_FLIPS = 1 << SHRINKS | 1 << GROWS | 1 << MIXED
 
 
 @compiled
 def comparison(a, b):
-    """Whether some of the entries shrink, grow, change sign, vanish, and come up from zero, from a to b."""
-    shrinks, grows, flips, vanishes, appears = 0, 0, 0, 0, 0
+    """Whether some of the entries shrink, grow, change sign, and come up from zero, from a to b."""
+    shrinks, grows, flips, appears = 0, 0, 0, 0
     for k in range(len(a)):
         size, other = abs(a[k]), abs(b[k])
         both = (size > 0) & (other > 0)
@@ -162,21 +166,20 @@ def comparison(a, b):
         shrinks |= both & same & (other < size)
         grows |= both & same & (other > size)
         flips |= both & (not same)
-        vanishes |= (size > 0) & (other == 0)
         appears |= (size == 0) & (other > 0)
-    return shrinks != 0, grows != 0, flips != 0, vanishes != 0, appears != 0
+    return shrinks != 0, grows != 0, flips != 0, appears != 0
 
 
 @inlined
 def change(a, b):
-    """The kind of a change: 0 if one of the numbers is zero; 1 same, 2 smaller, 3 larger, 4 of another sign."""
+    """What happens to an entry from a to b."""
     if a == 0 or b == 0:
-        return 0
+        return ZERO
     if (a > 0) != (b > 0):
-        return 4
+        return FLIP
     if abs(b) < abs(a):
-        return 2
-    return 3 if abs(b) > abs(a) else 1
+        return SMALLER
+    return LARGER if abs(b) > abs(a) else SAME
 
 
 @compiled
@@ -185,8 +188,8 @@ def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
 
     ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
     `pathgraph.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the levels below
-    allow. "Unchanged" (bit 0) may then be missing where a kind without flips (bits 1 to 3) is there, since what it
-    leads to later, mixed or flipped, these lead to as well.
+    allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads to later,
+    mixed or flipped, these lead to as well.
     """
     below = x[0]
     for v in range(len(start) - 1):
@@ -203,7 +206,7 @@ def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
                 found |= table[change(a[i], b[i]), x[0]]
             for k in range(U(start[v]), U(start[v + 1])):
                 missing = bound & ~found
-                if missing == 0 or (missing == 1 and (found & 14) != 0):
+                if missing == 0 or (missing == ONLY_UNCHANGED and (found & WITHOUT_FLIPS) != 0):
                     break
                 found |= table[change(a[k], b[k]), x[U(antecedent[k]) + U(1)]]
             x[v + 1] = found

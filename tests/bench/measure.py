@@ -23,12 +23,10 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
-    "best",
     "in_fresh_process",
     "interleaved",
     "machine",
     "median",
-    "peak_bytes",
     "ratios",
     "report",
     "seconds",
@@ -97,11 +95,6 @@ def median(values: Sequence[float]) -> float:
     return statistics.median(values)
 
 
-def best(values: Sequence[float]) -> float:
-    """The smallest: what the machine can do when nothing disturbs it."""
-    return min(values)
-
-
 def ratios(results: Mapping[str, Sequence[float]], baseline: str) -> dict[str, float]:
     """The median of each variant over that of `baseline`; below 1 is faster."""
     base = median(results[baseline])
@@ -153,17 +146,6 @@ def write_json(path: str | os.PathLike[str], results: Mapping[str, Any]) -> None
 
 
 # -- memory -------------------------------------------------------------------------------------------------------
-
-
-def peak_bytes() -> int:
-    """The largest resident size of this process so far.
-
-    It only ever grows, so what one step needs is its growth in a process that did little else: `in_fresh_process`.
-    """
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def in_fresh_process(module: str, *arguments: str) -> Any:
