@@ -347,9 +347,24 @@ def test_without_numba_everything_runs_on_numpy():
     assert "Numba" in done.stdout
 
 
+COMPILES = """
+import pathgraph as pg
+pg.path_norm(pg.from_weights([[[1.0]]]), backend="numba")
+"""
+
+
+def test_kernels_are_compiled_once_and_not_in_each_process(tmp_path):
+    found = []
+    for _ in range(2):
+        environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+        subprocess.run([sys.executable, "-c", COMPILES], env=environment, check=True)
+        found.append(sorted(path.name for path in tmp_path.rglob("*.nbc")))
+    assert found[0] == found[1] != []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this platform does not fork")
-def test_a_forked_process_sweeps_on_one_thread():
-    """Numba's threads do not survive a fork; a child that used them would be killed."""
+def test_a_forked_process_starts_threads_of_its_own():
+    """Threads do not survive a fork; a child that waited for them would wait for ever."""
     with_threads(2)
     net = LARGE
     x = np.zeros(net.dag.size)

@@ -4,9 +4,8 @@ It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`): in the
 number of terms and states, in MAX_TIMES forward with one of each. Everything else is the business of the other back
 ends. Numba is imported at the first compiled sweep, and its kernels are compiled then and kept on disk.
 
-**Threads.** Levels with at least `WIDE` edges, and batches, are shared among ``numba.get_num_threads()`` threads, which
-changes no bit of a result. Where Numba's threads may not be used, after a fork or from two Python threads at once, the
-same kernels run on one.
+**Threads.** The kernels release Python's lock. Levels with at least `WIDE` edges, and batches, are shared among
+``numba.get_num_threads()`` threads of Python, in a way that changes no bit of a result.
 """
 
 from __future__ import annotations
@@ -14,9 +13,10 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-import threading
 from collections.abc import Callable, Sequence
-from functools import cache
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -47,7 +47,7 @@ __all__ = [
     "sweep",
 ]
 
-WIDE = 1 << 17
+WIDE = 1 << 18
 """Edges of a level from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
 
@@ -78,29 +78,57 @@ TOGETHER = 1 << 21
 
 # -- threads ------------------------------------------------------------------------------------------------------
 
-_launching = threading.Lock()
-_forked = False
+_pools: dict[int, ThreadPoolExecutor] = {}
+"""The threads, by the process that they belong to: a fork has to start its own."""
 
 
-def _after_fork() -> None:
-    global _forked, _launching
-    _forked, _launching = True, threading.Lock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
-
-
-def _threaded(work: int, many: Callable[[int], Any], alone: Callable[[], Any]) -> Any:
-    """``many(n)`` with n threads if so many edges are worth it and threads may be used, else ``alone()``."""
+def _threads() -> int:
+    """What `numba.get_num_threads` says, which is asked only where somebody has already woken Numba's own threads."""
     import numba
+    from numba.np.ufunc import parallel
 
-    if _forked or work < WIDE or (n := numba.get_num_threads()) == 1 or not _launching.acquire(blocking=False):
-        return alone()
-    try:
-        return many(n)
-    finally:
-        _launching.release()
+    is_awake = getattr(parallel, "_is_initialized", False)
+    return int(numba.get_num_threads() if is_awake else numba.config.NUMBA_NUM_THREADS)
+
+
+def _together(tasks: Sequence[Callable[[], bool]]) -> list[bool]:
+    """The results of some calls, made at the same time."""
+    if len(tasks) == 1:
+        return [tasks[0]()]
+    pool = _pools.get(os.getpid())
+    if pool is None:
+        _pools.clear()
+        pool = _pools[os.getpid()] = ThreadPoolExecutor(os.cpu_count() or 1, "pathgraph")
+    others = [pool.submit(task) for task in tasks[1:]]
+    return [tasks[0](), *(other.result() for other in others)]
+
+
+def _steps(dag: FlatDag) -> list[tuple[int, int]]:
+    """Ranges of neurons, one after the other: a wide level, or levels between two wide ones."""
+    if _threads() == 1 or dag.n_edges < WIDE:
+        return [(0, dag.n_nodes)]
+    edges = np.diff(dag.start[dag.ends])
+    wide = np.flatnonzero(edges >= WIDE)
+    cuts = np.unique(np.concatenate([[0], dag.ends[wide], dag.ends[wide + 1], [dag.n_nodes]]))
+    return list(pairwise(cuts.tolist()))
+
+
+def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
+    """Whether the neurons of a step may be shared among threads: whether they are one level with many edges."""
+    level = int(np.searchsorted(dag.ends, first))
+    is_level = dag.ends[level] == first and dag.ends[level + 1] == stop
+    return bool(is_level and dag.start[stop] - dag.start[first] >= WIDE)
+
+
+def _shares(dag: FlatDag, first: int, stop: int, n: int) -> list[tuple[int, int]]:
+    """The neurons first:stop in at most n parts with about as many edges each, between groups."""
+    wanted = dag.start[first] + (dag.start[stop] - dag.start[first]) * np.arange(1, n) // n
+    ends = first + np.searchsorted(dag.start[first : stop + 1], wanted)
+    for i, end in enumerate(ends.tolist()):
+        while first < end < stop and dag.group[end] == 0:
+            end -= 1
+        ends[i] = end
+    return list(pairwise(np.unique([first, *ends.tolist(), stop]).tolist()))
 
 
 # -- the sweeps of the protocol -----------------------------------------------------------------------------------
@@ -218,31 +246,39 @@ def _scaled_sweep(kernel: Any, dag: FlatDag, terms: Sequence[Any], x: Array) -> 
 
 def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool:
     """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
-    from pathgraph.pathsum.numba_sums import forward_kernels
+    from pathgraph.pathsum.numba_sums import forward_rows
 
-    rows, parallel = forward_kernels(code)
+    rows = forward_rows(code)
     bias = dag.bias if len(dag.biased) else dag.bias[:0]
     graph = (dag.start, dag.antecedent, dag.run, dag.group, bias, values, x, q)
-    return bool(
-        _threaded(dag.n_edges, lambda n: parallel(dag.ends, WIDE, n, *graph), lambda: rows(0, dag.n_nodes, *graph))
-    )
+    lost = False
+    for first, stop in _steps(dag):
+        n = _threads() if _is_wide(dag, first, stop) else 1
+        lost |= any(_together([partial(rows, *part, *graph) for part in _shares(dag, first, stop, n)]))
+    return lost
 
 
 def _backward(
     dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float, *, by_neuron: bool = False
 ) -> bool:
-    """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished."""
-    from pathgraph.pathsum.numba_sums import backward_kernels, bias_kernel
+    """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished.
 
-    rows, parallel = backward_kernels(code, len(mass) > 0)
+    On a wide level each thread owns some of the antecedents.
+    """
+    from pathgraph.pathsum.numba_sums import backward_biases, backward_rows
+
+    rows = backward_rows(code, len(mass) > 0)
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
     graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, q)
-    lost = _threaded(
-        dag.n_edges,
-        lambda n: parallel(dag.ends, WIDE, n, *graph),
-        lambda: rows(0, dag.n_nodes, 0, dag.n_nodes, *graph),
-    )
-    return bool(lost | bias_kernel(code)(dag.bias, values, x, y, mass, biases, q))
+    lost = False
+    for first, stop in reversed(_steps(dag)):
+        cuts = [0, stop]
+        if _is_wide(dag, first, stop):
+            start = np.unique(dag.start[first : stop + 1])
+            low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
+            cuts = np.unique(np.linspace(low, high, _threads() + 1).astype(int)).tolist()
+        lost |= any(_together([partial(rows, first, stop, low, high, *graph) for low, high in pairwise(cuts)]))
+    return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
 
 
 # -- sums of powers, without making the powers --------------------------------------------------------------------
@@ -417,14 +453,15 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
-
-    def buffer(n: int) -> Array:  # by NumPy, which asks for large pages: scattered antecedents would miss small ones
-        together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
-        return np.empty((n, together * tile), dtype=w.dtype)
-
-    finite = _threaded(
-        dag.n_edges * len(rows),
-        lambda n: kernels.evaluate_parallel(n, *graph, rows, inputs, wanted, out, buffer(n)),
-        lambda: kernels.evaluate_tiles(0, tiles, *graph, rows, inputs, wanted, out, buffer(1)[0]),
+    n = min(_threads(), tiles) if dag.n_edges * len(rows) >= WIDE else 1
+    # by NumPy, which asks for large pages: scattered antecedents would miss small ones
+    together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
+    buffers = np.empty((n, together * tile), dtype=w.dtype)
+    parts = pairwise(tiles * np.arange(n + 1) // n)
+    finite = _together(
+        [
+            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer)
+            for (first, stop), buffer in zip(parts, buffers, strict=True)
+        ]
     )
-    return out, bool(finite)
+    return out, all(finite)

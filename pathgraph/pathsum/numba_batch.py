@@ -16,7 +16,7 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, prange, types
+from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
@@ -36,7 +36,6 @@ U = np.uintp
 
 compiled = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, inline="always")
-compiled_parallel = njit(cache=True, nogil=True, parallel=True)
 
 
 # -- vectors ------------------------------------------------------------------------------------------------------
@@ -314,20 +313,6 @@ def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, 
                 for j in range(len(wanted)):
                     out[low + s, j] = x[t * size + wanted[j] * n + s]
     return np.isfinite(poison).all()
-
-
-@compiled_parallel
-def evaluate_parallel(n_threads, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x):
-    """`evaluate_tiles` of all tiles, some for each thread; `x` has a row for each."""
-    n = width(w)
-    n_tiles = (len(rows) + n - 1) // n
-    finite = np.ones(n_threads, dtype=np.bool_)
-    for c in prange(n_threads):
-        first, stop = n_tiles * c // n_threads, n_tiles * (c + 1) // n_threads
-        finite[c] = evaluate_tiles(
-            first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x[c]
-        )
-    return finite.all()
 
 
 # -- one sample ---------------------------------------------------------------------------------------------------
