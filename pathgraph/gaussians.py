@@ -16,11 +16,9 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import generator, natural
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.scalars import Array, frozen
+from pathgraph.scalars import UNIT, Array, frozen
 
 __all__ = ["Gaussian", "check_law", "divergence_above", "gaussian_kl"]
-
-UNIT = float(np.finfo(np.float64).eps) / 2
 
 
 class Gaussian:

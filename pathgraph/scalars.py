@@ -22,6 +22,7 @@ from numpy.typing import DTypeLike, NDArray
 from pathgraph.errors import ParameterError
 
 __all__ = [
+    "UNIT",
     "Array",
     "ScalarKind",
     "as_values",
@@ -38,6 +39,9 @@ __all__ = [
 Array = NDArray[Any]
 ScalarKind = Literal["float", "exact", "symbolic"]
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
+
+UNIT = 2.0**-53
+"""The unit round-off of float64."""
 
 
 def is_symbol(value: object) -> bool:

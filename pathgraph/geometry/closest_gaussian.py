@@ -27,6 +27,7 @@ from scipy.sparse import csr_array
 
 from pathgraph.errors import RangeError
 from pathgraph.gaussians import Gaussian, check_law, divergence_above, gaussian_kl
+from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, generic_potentials
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
@@ -34,7 +35,20 @@ from pathgraph.scalars import Array
 
 __all__ = ["ClosestGaussian", "closest_gaussian"]
 
-MAX_ROUNDS, LARGEST_SYSTEM = 200, 5000
+# When to stop. These decide how tight the divergence is, never whether it is valid: whatever z is found, it is bounded.
+MAX_ROUNDS = 200
+"""Rounds of coordinate steps."""
+SMALL_STEP = 1e-3
+"""A round whose steps are all smaller ends the coordinate steps: Newton steps do the rest."""
+SMALL_RESIDUAL, SMALL_GRADIENT = 1e-13, 1e-12
+"""From where the trust-region method is not started, and where it ends, relative to the terms that cancel."""
+MAX_TRUST_STEPS = 1000
+LARGEST_SYSTEM = 5000
+"""Up to this many directions the last Newton steps are made."""
+RISE = 1e-12
+"""By how much, relatively, a last Newton step may seem to raise the value: its round-off."""
+PRECISION = 1e-14
+"""Of the starting point by least squares."""
 
 
 @dataclass(frozen=True)
@@ -161,13 +175,13 @@ class _Objective:
         if self.sign_u.any():
             from scipy.sparse.linalg import lsmr
 
-            starts += [lsmr(self.transposed, -self.log_ratio, atol=1e-14, btol=1e-14)[0], np.zeros(len(z))]
+            starts += [lsmr(self.transposed, -self.log_ratio, atol=PRECISION, btol=PRECISION)[0], np.zeros(len(z))]
         for z in starts:
-            if len(z) and 1e-13 < self.residual(z) < math.inf:
+            if len(z) and SMALL_RESIDUAL < self.residual(z) < math.inf:
                 with np.errstate(over="ignore", under="ignore", invalid="ignore"):
                     found = minimize(
                         self.value, z, jac=self.gradient, hessp=self._curvature, method="trust-ncg",
-                        options={"gtol": 1e-12 * float(self._terms(z).max()), "maxiter": 1000},
+                        options={"gtol": SMALL_GRADIENT * float(self._terms(z).max()), "maxiter": MAX_TRUST_STEPS},
                     )  # fmt: skip
                 z = found.x if np.isfinite(found.x).all() and self.value(found.x) <= self.value(z) else z
             ends.append(z)
@@ -186,7 +200,7 @@ class _Objective:
                 warnings.simplefilter("ignore")  # of a singular matrix: its step is refused
                 better = z - np.atleast_1d(spsolve(hessian, self.gradient(z)))
             value = self.value(z)
-            is_lower = np.isfinite(better).all() and self.value(better) <= value + 1e-12 * (1 + abs(value))
+            is_lower = np.isfinite(better).all() and self.value(better) <= value + RISE * (1 + abs(value))
             if not (is_lower and 2 * self.residual(better) < residual):
                 break
             z = better
@@ -234,16 +248,16 @@ class _Objective:
             for k in range(len(z)):
                 part = slice(rows.indptr[k], rows.indptr[k + 1])
                 touched, exponents = rows.indices[part], rows.data[part]
-                step = coordinate_step(logs[touched], exponents)
+                step = _step(logs[touched], exponents)
                 z[k] += step
                 logs[touched] += 2 * exponents * step
                 largest = max(largest, abs(step))
-            if largest < 1e-3:  # close enough for Newton steps
+            if largest < SMALL_STEP:
                 return z, count
         return z, MAX_ROUNDS
 
 
-def coordinate_step(logs: Array, exponents: Array) -> float:
+def _step(logs: Array, exponents: Array) -> float:
     r"""The t with :math:`\sum_i c_i e^{\ell_i + 2 c_i t} = \sum_i c_i`: the minimiser along one direction.
 
     In closed form where every c is 1 or -1: :math:`X = e^{2t}` is the positive root of :math:`a X^2 - m X - c = 0`.
@@ -252,34 +266,19 @@ def coordinate_step(logs: Array, exponents: Array) -> float:
         up, down = exponents == 1, exponents == -1
         if not (up.any() and down.any()):
             return 0.0
-        a, c = _log_total(logs[up]), _log_total(logs[down])
         m = int(up.sum()) - int(down.sum())
-        log_half = math.log(abs(m) / 2) - (a + c) / 2 if m else -math.inf
-        # arcsinh(h), h = m / (2 sqrt(ac)), without overflow
-        bend = math.copysign(math.asinh(math.exp(log_half)) if log_half < 300 else log_half + math.log(2), m)
-        return (bend + (c - a) / 2) / 2
-
-    from scipy.optimize import brentq
+        log_m = math.log(abs(m)) if m else -math.inf
+        return log_root(log_total(logs[up]), m, log_m, log_total(logs[down])) / 2
 
     def slope(t: float) -> float:
         with np.errstate(over="ignore", under="ignore"):
             moved = np.exp(np.minimum(logs + 2 * exponents * t, 700))
         return float(exponents @ moved - exponents.sum())
 
-    low, high = -1.0, 1.0
-    while slope(high) < 0 and high < 1000:
-        high *= 2
-    while slope(low) > 0 and low > -1000:
-        low *= 2
-    return float(brentq(slope, low, high, xtol=1e-14)) if slope(low) < 0 < slope(high) else 0.0
+    return increasing_root(slope)
 
 
 def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     factors = np.exp(basis.on_neurons.T @ z)
     moved = np.unique(basis.on_neurons.indices).tolist()
     return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}
-
-
-def _log_total(logs: Array) -> float:
-    top = float(logs.max())
-    return top + math.log(float(np.exp(logs - top).sum()))

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.geometry.forest import Forest, around, signs
 from pathgraph.geometry.isomorphism import coloured, images, isomorphisms, keeps_ties, may_be_negative, refine
@@ -233,8 +234,7 @@ def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equ
 
 
 def _permuted(net: Network, other: Network, max_candidates: int) -> Equivalence:
-    if isinstance(max_candidates, bool) or not isinstance(max_candidates, (int, np.integer)) or max_candidates < 1:
-        raise ParameterError(f"max_candidates: needed an integer >= 1, got {max_candidates!r}")
+    natural(max_candidates, "max_candidates", least=1)
     for what, a, b in _sizes(net, other):
         if a != b:
             return Equivalence(None, None, f"the number of {what}", (), (a, b))

@@ -20,15 +20,12 @@ from pathgraph.geometry.potentials import ends
 from pathgraph.graph.network import Network
 from pathgraph.numbers import product, quotient
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
-from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.scalars import UNIT, Array, object_array, to_fraction
 
 __all__ = ["Forest", "Walk", "around", "signs"]
 
 Walk = list[tuple[int, int]]
 """Entries, each with +1 if it is walked from its source to its target, else -1."""
-
-_UNIT = 2.0**-53
-"""The unit round-off of float64."""
 
 
 class Forest:
@@ -135,7 +132,7 @@ class Forest:
         distance = np.abs(scaled_to_float(quotient(one, other)) - 1)
         # One rounding of the quotient; two for each factor, unless it is a power of two; and one unit as a margin.
         rough = np.array([not (_is_power(f.numerator) and _is_power(f.denominator)) for f in self.factor])
-        error = _UNIT * (2.0 + 2 * rough[tail] + 2 * rough[head])
+        error = UNIT * (2.0 + 2 * rough[tail] + 2 * rough[head])
         allowed = float(self.slack) * self._lengths(entries)
         differ = distance > allowed + error
         for k in np.flatnonzero(np.abs(distance - allowed) <= error).tolist():

@@ -22,6 +22,7 @@ derived here.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
@@ -213,7 +215,7 @@ class _Objective:
 
     def _shares(self, z: Array) -> Array:
         logs = self.logs + self.power * (self.transposed @ z)
-        return np.asarray(np.exp(logs - _log_total(logs)))
+        return np.asarray(np.exp(logs - log_total(logs)))
 
     def gradient(self, z: Array) -> Array:
         """The gradient over the power."""
@@ -242,7 +244,7 @@ class _Objective:
 
     def _value(self, z: Array) -> float:
         moved = self.transposed @ z
-        return float(self.size * _log_total(self.logs + self.power * moved) - self.linear * moved.sum())
+        return float(self.size * log_total(self.logs + self.power * moved) - self.linear * moved.sum())
 
     def _round(self, z: Array) -> None:
         """Minimise along each direction in turn, in place."""
@@ -289,19 +291,13 @@ class _Objective:
         return np.asarray(cg(operator, gradient, rtol=1e-6, maxiter=size + 10, M=inverse)[0])
 
 
-def _log_total(logs: Array) -> float:
-    """The logarithm of the sum of the exponentials."""
-    top = logs.max(initial=-np.inf)
-    return float(top + np.log(np.exp(logs - top).sum())) if top > -np.inf else -np.inf
-
-
 def _log_rest(logs: Array, touched: Array) -> float:
     """The logarithm of the sum of the exponentials of all but some of the logarithms."""
     top = logs.max()
     total, part = np.exp(logs - top).sum(), np.exp(logs[touched] - top).sum()
     if part < total / 2:
         return float(top + np.log(total - part))
-    return _log_total(np.delete(logs, touched))
+    return log_total(np.delete(logs, touched))
 
 
 def _step(logs: Array, exponents: Array, rest: float, size: int, total: float) -> float:
@@ -312,13 +308,12 @@ def _step(logs: Array, exponents: Array, rest: float, size: int, total: float) -
     """
     if (abs(exponents) == 1).all():
         up, down = exponents == 1, exponents == -1
-        b = _log_total(logs[up]) + np.log(size - total) if up.any() else -np.inf
-        c = _log_total(logs[down]) + np.log(size + total) if down.any() else -np.inf
+        b = log_total(logs[up]) + np.log(size - total) if up.any() else -np.inf
+        c = log_total(logs[down]) + np.log(size + total) if down.any() else -np.inf
         if np.isinf(b) or np.isinf(c):
             return 0.0  # flat: the potential acts on one side only, where all potentials act alike
-        # X = (h + sqrt(h^2 + e^(b+c))) e^-b with 2h = r rho, all of it relative to e^((b+c)/2).
-        half = np.sign(total) * np.exp(np.log(abs(total) / 2) + rest - (b + c) / 2) if total and rest > -np.inf else 0.0
-        return float(np.arcsinh(half) + (c - b) / 2)
+        log_m = math.log(abs(total)) + rest if total else -math.inf
+        return log_root(b, total, log_m, c)
 
     def slope(t: float) -> float:
         moved = logs + exponents * t
@@ -326,15 +321,7 @@ def _step(logs: Array, exponents: Array, rest: float, size: int, total: float) -
         shares = np.exp(moved - top)
         return float(size * (exponents @ shares) - total * (np.exp(rest - top) + shares.sum()))
 
-    from scipy.optimize import brentq
-
-    width = 1.0
-    while slope(width) < 0 < width < 2000:
-        width *= 2
-    low = -1.0
-    while slope(low) > 0 > low > -2000:
-        low *= 2
-    return float(brentq(slope, low, width, xtol=1e-15)) if slope(low) < 0 < slope(width) else 0.0
+    return increasing_root(slope)
 
 
 def _counted(net: Network, live: Reach) -> Array:
