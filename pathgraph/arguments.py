@@ -1,4 +1,4 @@
-"""Arguments that several functions take, checked in one place: exponents, dtypes, generators, weights of inputs."""
+"""Arguments that several functions take, checked in one place: numbers, generators, weights of inputs, samples."""
 
 from __future__ import annotations
 
@@ -17,13 +17,16 @@ from pathgraph.scalars import Array, as_values, refuse_floats
 
 __all__ = [
     "Inputs",
+    "classes",
     "exponent",
     "generator",
     "half_widths",
     "natural",
+    "number",
     "numbers_per_input",
     "per_input",
     "same_structure",
+    "samples",
 ]
 
 Inputs: TypeAlias = "ArrayLike | Sequence[Any] | Mapping[Hashable, Any]"
@@ -48,10 +51,9 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
     ------
     ParameterError
     """
-    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
-    if is_number and value == 0 and zero:
+    if _is_number(value) and value == 0 and zero:
         return 0
-    if not is_number or not value > 0 or value < least:
+    if not _is_number(value) or not value > 0 or value < least:
         start = f"[{least}" if least else "[0" if zero else "(0"
         raise ParameterError(f"{name}: needed a number in {start}, inf], got {value!r}")
     if value == math.inf:
@@ -62,16 +64,41 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
     return int(value) if value == int(value) else float(value)
 
 
-def natural(value: Any, name: str) -> int:
-    """An integer >= 0.
+def natural(value: Any, name: str, *, least: int = 0) -> int:
+    """An integer that is not less than the least.
 
     Raises
     ------
     ParameterError
     """
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < 0:
-        raise ParameterError(f"{name}: needed an integer >= 0, got {value!r}")
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
+        raise ParameterError(f"{name}: needed an integer >= {least}, got {value!r}")
     return int(value)
+
+
+def number(value: Any, name: str, interval: str) -> float:
+    """A real number in an interval such as "(0, 1]", as a float that lies in it, too.
+
+    Raises
+    ------
+    ParameterError
+    """
+    low, high = map(float, interval[1:-1].split(","))
+
+    def is_inside(number: Any) -> bool:
+        above = low <= number if interval[0] == "[" else low < number
+        return bool(above and (number <= high if interval[-1] == "]" else number < high))
+
+    try:
+        if _is_number(value) and is_inside(value) and is_inside(float(value)):
+            return float(value)
+    except (OverflowError, TypeError):  # beyond floats, and complex
+        pass
+    raise ParameterError(f"{name}: needed a number in {interval}, got {value!r}")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:
@@ -155,6 +182,54 @@ def half_widths(net: Network, inputs: Any) -> Array:
     for i in np.flatnonzero(widths < 0)[:1].tolist():
         raise ParameterError(f"inputs: the width of {net.inputs[i]!r} must be >= 0, got {widths[i]}")
     return widths
+
+
+def samples(data: Any, n_inputs: int, n_samples: Any = None) -> Array:
+    """Samples, one per row, as floats: shape (n, n_inputs).
+
+    Parameters
+    ----------
+    data : array_like
+    n_inputs : int
+    n_samples : int, optional
+        What the caller said n to be, besides.
+
+    Raises
+    ------
+    ParameterError
+        On another shape, no rows, another number of rows than n_samples, and what is no finite number.
+    """
+    try:
+        rows = np.array(data, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError):
+        raise ParameterError(f"data: needed numbers of shape (n, {n_inputs})") from None
+    if rows.ndim != 2 or rows.shape[1] != n_inputs or not len(rows):
+        raise ParameterError(f"data: needed shape (n, {n_inputs}) with n >= 1, got {rows.shape}")
+    if not np.isfinite(rows).all():
+        raise ParameterError("data: needed finite numbers, got NaN or infinities")
+    if n_samples is not None and natural(n_samples, "n_samples") != len(rows):
+        raise ParameterError(f"n_samples: data has {len(rows)} rows, got {n_samples}")
+    return rows
+
+
+def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
+    """The classes of some samples, as indices of at least two outputs: shape (n_samples,).
+
+    Raises
+    ------
+    ParameterError
+    """
+    if n_outputs < 2:
+        raise ParameterError(f"labels: classes are indices of at least two outputs, got {n_outputs}")
+    try:
+        found = np.asarray(labels)
+    except ValueError:
+        raise ParameterError(f"labels: needed {n_samples} integers, got {labels!r}") from None
+    if found.shape != (n_samples,) or found.dtype.kind not in "iu":
+        raise ParameterError(f"labels: needed {n_samples} integers, got shape {found.shape} of {found.dtype}")
+    for row in np.flatnonzero((found < 0) | (found >= n_outputs))[:1].tolist():
+        raise ParameterError(f"labels: needed indices of the {n_outputs} outputs, got {found[row]} at {row}")
+    return found
 
 
 def same_structure(net: Network, other: Network, function: str) -> None:

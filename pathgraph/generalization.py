@@ -24,20 +24,20 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import Inputs, half_widths, natural
+from pathgraph.arguments import Inputs, classes, half_widths, natural, number, samples
 from pathgraph.errors import GraphError, ParameterError, RangeError
+from pathgraph.gaps import gamma, roundings, to_rationals
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.norms import log_path_norm, operator_norm_product
-from pathgraph.peeling import PeelingConstant, PeelingConstants, peeling_constants
+from pathgraph.norms import log_path_norm, operator_norm_product, power_sums
+from pathgraph.peeling import ConstantName, PeelingConstants, peeling_constants
 from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
-from pathgraph.scalars import Array
+from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["generalization_bound"]
 
@@ -56,7 +56,7 @@ def generalization_bound(
     data: ArrayLike | None = None,
     labels: ArrayLike | None = None,
     depth: int | None = None,
-    constant: PeelingConstant | None = None,
+    constant: ConstantName | None = None,
     delta: float = 0.05,
     ratio: float = 1.1,
 ) -> GeneralizationBound:
@@ -71,7 +71,10 @@ def generalization_bound(
     loss : {"cross-entropy", "margin"} or number
         The loss, or its Lipschitz constant L in the Euclidean norm of the outputs. With `labels`, the margin.
     radius : number, optional
-        r, fixed before the data; the path-norm of the network by default. Must not be less than it.
+        r, fixed before the data; the path-norm of the network by default. Must not be less than it: on exact networks
+        this is compared exactly; on floats, whose sweep is rounded, a radius is refused if it is less for sure, that is
+        if it is below the computed norm by more than :math:`\gamma_m`, relatively, m the number of roundings that a
+        path meets: those of the fan-ins and one per edge and output.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Bounds on the absolute values of the inputs, ones by default: then :math:`\sigma = \sqrt n \max(1, B)`.
     data : array_like, shape (n, n_inputs), optional
@@ -126,20 +129,23 @@ def generalization_bound(
         require_numbers(network, "generalization_bound")
     if constant is None:
         constant = "theorem" if constants.stages is None else "staged"
-    delta, ratio = _number(delta, "delta", 0, 1), _number(ratio, "ratio", 1)
+    delta, ratio = number(delta, "delta", "(0, 1)"), number(ratio, "ratio", "(1, inf)")
     lipschitz = SQRT2 if labels is not None else _loss_constant(loss)
-    samples, n = _sample(constants, data, n_samples)
-    sigma = _sigma(net, constants, samples, n, inputs)
+    if data is None and n_samples is None:
+        raise ParameterError("n_samples: needed an integer >= 1, or data=, got None")
+    rows = None if data is None else samples(data, constants.n_inputs, n_samples)
+    n = natural(n_samples, "n_samples", least=1) if rows is None else len(rows)
+    sigma = _sigma(net, constants, rows, n, inputs)
     norm, r = _radii(network, radius)
     scale = 4 * sigma * constants.value(constant) / n
-    grid = _Grid(scale, n, delta, math.log(ratio), samples is not None)
+    grid = _Grid(scale, n, delta, math.log(ratio), rows is not None)
     bound = GeneralizationBound(
         constants=constants,
         constant=constant,
         C=constants.value(constant),
         n_samples=n,
         sigma=sigma,
-        sigma_from_data=samples is not None,
+        sigma_from_data=rows is not None,
         loss="margin" if labels is not None else loss if isinstance(loss, str) else "given",
         lipschitz=lipschitz,
         log_path_norm=norm,
@@ -153,7 +159,7 @@ def generalization_bound(
         margins=(),
         earlier=(),
     )
-    margins = () if labels is None else _margin_bounds(network, samples, labels, grid, (norm, r))
+    margins = () if labels is None else _margin_bounds(network, rows, labels, grid, (norm, r))
     return replace(bound, margins=margins, earlier=_earlier(network, bound))
 
 
@@ -192,32 +198,26 @@ class _Grid:
 
 
 def _margin_bounds(
-    net: Network | None, samples: Array | None, labels: ArrayLike, grid: _Grid, logs: tuple[float, float]
+    net: Network | None, rows: Array | None, labels: ArrayLike, grid: _Grid, logs: tuple[float, float]
 ) -> tuple[MarginBound, ...]:
-    if net is None or samples is None:
+    if net is None or rows is None:
         raise ParameterError("labels: margins need a network and data=")
-    if len(net.outputs) < 2:
-        raise ParameterError(f"labels: a margin needs at least two outputs, got {len(net.outputs)}")
-    classes = np.asarray(labels)
-    if classes.shape != (len(samples),) or classes.dtype.kind not in "iu":
-        raise ParameterError(f"labels: needed {len(samples)} integers, got shape {classes.shape} of {classes.dtype}")
-    for row in np.flatnonzero((classes < 0) | (classes >= len(net.outputs)))[:1].tolist():
-        raise ParameterError(f"labels: needed indices of the {len(net.outputs)} outputs, got {classes[row]} at {row}")
-    scores = np.asarray((net if net.scalars == "float" else net.to_float())(samples), dtype=np.float64)
-    own = scores[np.arange(len(scores)), classes]
-    scores[np.arange(len(scores)), classes] = -np.inf
-    margins = np.sort(own - scores.max(axis=1))
-    positive = margins[margins > 0]
-    error = 1 - len(positive) / len(margins)
+    n = len(rows)
+    own = classes(labels, n, len(net.outputs))
+    scores = np.asarray((net if net.scalars == "float" else net.to_float())(rows), dtype=np.float64)
+    right = scores[np.arange(n), own]
+    scores[np.arange(n), own] = -np.inf
+    margins = np.sort(right - scores.max(axis=1))
+    wrong = int((margins <= 0).sum())
     found = []
-    for level in (error, 2 * error / 3 + 1 / 3, (error + 1) / 2, error / 3 + 2 / 3, 1.0):
-        at = min(math.ceil(level * len(margins) - 1e-6), len(margins) - 1)
+    for parts, of in ((wrong, 1), (2 * wrong + n, 3), (wrong + n, 2), (wrong + 2 * n, 3), (n, 1)):
+        at = min(-(-parts // of), n - 1)  # rounded up
         # Without a positive margin any will do: the training error is 1.
-        margin = float(max(margins[at], positive[0])) if len(positive) else 1.0
+        margin = float(margins[at]) if wrong < n else 1.0
         below = float((margins < margin).mean())
         norm, radius = (log - math.log(margin) for log in logs)
         complexity = times(grid.scale * SQRT2, radius)
-        found.append(MarginBound(level, margin, below, complexity, grid.stratum(norm, SQRT2)))
+        found.append(MarginBound(parts / (of * n), margin, below, complexity, grid.stratum(norm, SQRT2)))
     return tuple(found)
 
 
@@ -262,48 +262,34 @@ def _earlier(net: Network | None, bound: GeneralizationBound) -> tuple[EarlierBo
     )
 
 
-def _sample(constants: PeelingConstants, data: Any, n_samples: Any) -> tuple[Array | None, int]:
-    if data is None:
-        if n_samples is None or natural(n_samples, "n_samples") == 0:
-            raise ParameterError(f"n_samples: needed an integer >= 1, or data=, got {n_samples!r}")
-        return None, int(n_samples)
-    try:
-        samples = np.array(data, dtype=np.float64)
-    except (TypeError, ValueError, OverflowError):
-        raise ParameterError(f"data: needed numbers of shape (n, {constants.n_inputs})") from None
-    if samples.ndim != 2 or samples.shape[1] != constants.n_inputs or not len(samples):
-        raise ParameterError(f"data: needed shape (n, {constants.n_inputs}) with n >= 1, got {samples.shape}")
-    if not np.isfinite(samples).all():
-        raise ParameterError("data: needed finite numbers, got NaN or infinities")
-    if n_samples is not None and natural(n_samples, "n_samples") != len(samples):
-        raise ParameterError(f"n_samples: data has {len(samples)} rows, got {n_samples}")
-    return samples, len(samples)
-
-
-def _sigma(net: Any, constants: PeelingConstants, samples: Array | None, n: int, inputs: Any) -> float:
-    if samples is not None:
+def _sigma(net: Any, constants: PeelingConstants, rows: Array | None, n: int, inputs: Any) -> float:
+    if rows is not None:
         if inputs is not None:
             raise ParameterError("inputs: with data= sigma comes from the data; leave inputs out")
-        lengths = [math.hypot(*column) for column in samples.T.tolist()]
+        lengths = [math.hypot(*column) for column in rows.T.tolist()]
         return max(*lengths, math.sqrt(n) if constants.biases else 0.0, np.finfo(float).tiny)
     if isinstance(net, Network):
         largest = float(half_widths(net, inputs).max())
     else:
-        largest = _number(1.0 if inputs is None else inputs, "inputs", 0, closed=True)
+        largest = number(1.0 if inputs is None else inputs, "inputs", "[0, inf)")
     return math.sqrt(n) * (max(1.0, largest) if constants.biases else largest)
 
 
 def _radii(net: Network | None, radius: Any) -> tuple[float, float]:
-    given = None if radius is None else math.log(_number(radius, "radius", 0))
+    """The logarithms of the path-norm and of r."""
+    given = None if radius is None else math.log(number(radius, "radius", "(0, inf)"))
     if net is None:
         if given is None:
             raise ParameterError("radius: needed a bound r on the path-norm, since there is no network to take it from")
         return given, given
     norm = float(log_path_norm(net))
-    # The two logarithms are rounded: a radius equal to the norm must pass.
-    if given is not None and given < norm - 1e-9 * max(1.0, abs(norm)):
+    if given is None:
+        return norm, norm
+    sums = power_sums(net, 1)
+    relative = 0.0 if net.is_exact else gamma(roundings(net, 1) + len(sums))
+    if to_fraction(radius) < sum(to_rationals([sums])[0]) * (1 - to_fraction(relative)):
         raise ParameterError(f"radius: needed at least the path-norm, exp({norm:.6g}), got {radius!r}")
-    return norm, norm if given is None else max(given, norm)
+    return norm, given
 
 
 def _loss_constant(loss: Any) -> float:
@@ -313,12 +299,4 @@ def _loss_constant(loss: Any) -> float:
         raise ParameterError(
             f"loss: needed one of {', '.join(map(repr, LOSSES))} or a Lipschitz constant, got {loss!r}"
         )
-    return _number(loss, "loss", 0)
-
-
-def _number(value: Any, name: str, low: float, high: float = math.inf, *, closed: bool = False) -> float:
-    """A finite number in (low, high), or in [low, high) if `closed`."""
-    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
-    if not is_number or not (low <= value if closed else low < value) or not value < high:
-        raise ParameterError(f"{name}: needed a number in {'[' if closed else '('}{low}, {high}), got {value!r}")
-    return float(value)
+    return number(loss, "loss", "(0, inf)")

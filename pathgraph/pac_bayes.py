@@ -22,23 +22,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import generator, natural
+from pathgraph.arguments import classes, generator, natural, number, samples
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.gaussians import Gaussian, check_law, gaussian_kl
 from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.scalars import Array
+from pathgraph.scalars import UNIT, Array
 
 __all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
-
-UNIT = float(np.finfo(np.float64).eps) / 2
 
 
 @dataclass(frozen=True)
@@ -147,7 +144,7 @@ def kl_inverse(mean: float, budget: float) -> float:
     >>> pg.kl_inverse(0, float("inf")), round(pg.kl_inverse(0, 0.6931471805599453), 12), pg.kl_inverse(1, 0.1)
     (1.0, 0.5, 1.0)
     """
-    mean, budget = _probability(mean, "mean", closed=True), _nonnegative(budget, "budget")
+    mean, budget = number(mean, "mean", "[0, 1]"), number(budget, "budget", "[0, inf]")
 
     def surely_reached(p: float) -> bool:
         # mean log(mean / p) + (1 - mean) log((1 - mean) / (1 - p)); a quotient off by a unit moves its logarithm by it.
@@ -250,7 +247,7 @@ def pac_bayes_bound(
     size = net.n_parameters if isinstance(net, Architecture) else net.architecture.n_parameters
     check_law(prior, "prior", size)
     check_law(posterior, "posterior", size)
-    delta, delta_draws = _probability(delta, "delta"), _probability(delta_draws, "delta_draws")
+    delta, delta_draws = number(delta, "delta", "(0, 1)"), number(delta_draws, "delta_draws", "(0, 1)")
     if delta + delta_draws >= 1:
         raise ParameterError(f"delta_draws: needed delta + delta_draws < 1, got {delta} + {delta_draws}")
     factors = _scales(scales)
@@ -316,38 +313,26 @@ def _draw_errors(
     if not isinstance(net, Network):
         raise ParameterError("net: data= needs a Network to evaluate, got an Architecture; give errors= instead")
     require_numbers(net, "pac_bayes_bound")
-    if natural(n_draws, "n_draws") == 0:
-        raise ParameterError("n_draws: needed an integer >= 1, got 0")
+    n_draws = natural(n_draws, "n_draws", least=1)
     network = net if net.scalars == "float" else net.to_float()
-    try:
-        samples, classes = np.array(data, dtype=np.float64), np.asarray(labels)
-    except (TypeError, ValueError, OverflowError):
-        raise ParameterError(f"data: needed numbers of shape (n, {len(net.inputs)})") from None
-    if samples.ndim != 2 or samples.shape[1] != len(net.inputs) or not len(samples):
-        raise ParameterError(f"data: needed shape (n, {len(net.inputs)}) with n >= 1, got {samples.shape}")
-    if classes.shape != (len(samples),) or classes.dtype.kind not in "iu":
-        raise ParameterError(f"labels: needed {len(samples)} integers, got shape {classes.shape} of {classes.dtype}")
-    if len(net.outputs) < 2 or classes.min() < 0 or classes.max() >= len(net.outputs):
-        raise ParameterError(f"labels: needed indices of at least two outputs, the network has {len(net.outputs)}")
-    if n_samples is not None and natural(n_samples, "n_samples") != len(samples):
-        raise ParameterError(f"n_samples: data has {len(samples)} rows, got {n_samples}")
+    rows = samples(data, len(net.inputs), n_samples)
+    own = classes(labels, len(rows), len(net.outputs))
     draws = (network.with_theta(posterior.sample(1, random)[0]) for _ in range(n_draws))
-    means = [np.mean(np.asarray(draw(samples)).argmax(axis=1) != classes) for draw in draws]
-    return np.array(means), len(samples)
+    means = [np.mean(np.asarray(draw(rows)).argmax(axis=1) != own) for draw in draws]
+    return np.array(means), len(rows)
 
 
 def _given_errors(errors: Any, labels: Any, n_samples: Any) -> tuple[Array, int]:
     if labels is not None:
         raise ParameterError("labels: with errors= there are no data to label; leave labels out")
-    if n_samples is None or natural(n_samples, "n_samples") == 0:
-        raise ParameterError(f"n_samples: with errors= the number of samples is needed, >= 1, got {n_samples!r}")
+    n = natural(n_samples, "n_samples", least=1)
     try:
         means = np.array(errors, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ParameterError("errors: needed numbers in [0, 1]") from None
     if means.ndim != 1 or not len(means) or not ((means >= 0) & (means <= 1)).all():
         raise ParameterError(f"errors: needed numbers in [0, 1], one per draw, got shape {means.shape}")
-    return means, int(n_samples)
+    return means, n
 
 
 def _scales(scales: Any) -> list[float]:
@@ -357,21 +342,4 @@ def _scales(scales: Any) -> list[float]:
         raise ParameterError(f"scales: needed a sequence of numbers > 0, got {scales!r}") from None
     if not listed:
         raise ParameterError("scales: needed at least one number > 0, got none")
-    out = [_nonnegative(scale, "scales") for scale in listed]
-    if not all(0 < scale < math.inf for scale in out):
-        raise ParameterError(f"scales: needed finite numbers > 0, got {listed}")
-    return out
-
-
-def _nonnegative(value: Any, name: str) -> float:
-    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
-    if not is_number or not value >= 0:
-        raise ParameterError(f"{name}: needed a number >= 0, got {value!r}")
-    return float(value)
-
-
-def _probability(value: Any, name: str, *, closed: bool = False) -> float:
-    is_number = isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
-    if not is_number or not (0 <= value <= 1 if closed else 0 < value < 1):
-        raise ParameterError(f"{name}: needed a number in {'[0, 1]' if closed else '(0, 1)'}, got {value!r}")
-    return float(value)
+    return [number(scale, "scales", "(0, inf)") for scale in listed]

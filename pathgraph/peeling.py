@@ -9,13 +9,13 @@ inputs: for a convex non-decreasing :math:`G \ge 0` and independent signs,
 
 u among the neurons peeled and w among their antecedents, where a counts 1 for what passes unchanged, 2 for ReLU
 neurons and 2K for each type (k, in-degree K) of k-max-pools. What is left are 2 exponential moments, for the two signs,
-of each input, the constant behind the biases included, and for each output. Their number M gives
+of each input, the constant behind the biases included, and for each output. Their number A gives
 
 .. math:: \mathbb E \sup_{\|\Phi(\theta)\|_1 \le r} \sum_{i,v} \varepsilon_{i,v} R_\theta(x_i)_v
    \le \sqrt 2\,\sigma C r,
-   \qquad C = \sqrt{\log M} .
+   \qquad C = \sqrt{\log A} .
 
-M is rational, and kept so. This module computes it in several ways, and nothing that depends on data.
+A is rational, and kept so. This module computes it in several ways, and nothing that depends on data.
 
 Sources: arXiv 2310.01225 for `PeelingConstants.theorem` and `PeelingConstants.sharpened`; when
 these hold with other depths, and `PeelingConstants.staged`, are derived here.
@@ -38,9 +38,9 @@ from pathgraph.graph.network import Network
 from pathgraph.pathsum.blocks import POOL, RELU, BlockDag, Node
 from pathgraph.scalars import Array
 
-__all__ = ["PeelingConstant", "PeelingConstants", "peeling_constants"]
+__all__ = ["ConstantName", "PeelingConstants", "peeling_constants"]
 
-PeelingConstant = Literal["staged", "theorem", "sharpened"]
+ConstantName = Literal["staged", "theorem", "sharpened"]
 
 
 @dataclass(frozen=True)
@@ -94,24 +94,23 @@ class PeelingConstants:
 
     def __post_init__(self) -> None:
         for name, least in (("depth", 0), ("n_inputs", 1), ("n_outputs", 1), ("pool_size", 1)):
-            if natural(getattr(self, name), name) < least:
-                raise ParameterError(f"{name}: needed an integer >= {least}, got {getattr(self, name)}")
+            natural(getattr(self, name), name, least=least)
         natural(self.pool_types, "pool_types")
         natural(self.pool_layers, "pool_layers")
         if self.pool_size > 1 and not self.pool_types:
             raise ParameterError(f"pool_types: pools of size {self.pool_size} have at least one type, got 0")
         if not isinstance(self.biases, bool):
             raise ParameterError(f"biases: needed True or False, got {self.biases!r}")
-        if self.stages is not None and not all(natural(a, "stages") >= 1 for a in self.stages):
-            raise ParameterError(f"stages: needed factors >= 1, got {self.stages}")
+        for factor in self.stages or ():
+            natural(factor, "stages", least=1)
 
     @property
     def coordinates(self) -> int:
         """The inputs, and the constant if there are biases."""
         return self.n_inputs + self.biases
 
-    def moments(self, constant: PeelingConstant) -> Fraction:
-        r"""M, exactly: the number of exponential moments, :math:`C^2 = \log M`.
+    def moments(self, constant: ConstantName) -> Fraction:
+        r"""A, exactly: the number of exponential moments, :math:`C^2 = \log A`.
 
         Parameters
         ----------
@@ -134,7 +133,7 @@ class PeelingConstants:
             raise ParameterError("constant: 'staged' needs the stages of a network, and here are plain numbers")
         return Fraction(math.prod(self.stages) * 2 * ends)
 
-    def value(self, constant: PeelingConstant) -> float:
+    def value(self, constant: ConstantName) -> float:
         """C, by one of the names of `moments`."""
         moments = self.moments(constant)
         return math.sqrt(math.log(moments.numerator) - math.log(moments.denominator))
@@ -159,38 +158,13 @@ class PeelingConstants:
         """The depth without identity neurons: 1 + the number of stages; None if these are unknown."""
         return None if self.stages is None else 1 + len(self.stages)
 
-    def is_proved(self, constant: PeelingConstant) -> bool | None:
+    def is_proved(self, constant: ConstantName) -> bool | None:
         """Whether a constant is large enough to be valid, whatever its formula: not smaller than the staged one.
 
         The sharpened constant need not be, if pools of several types stand at one depth; nor need the theorem's, with
         the depth of a name. None if the stages are unknown.
         """
         return None if self.stages is None else self.moments(constant) >= self.moments("staged")
-
-    def first_factor(self, n_samples: int, half_width: float = 1, *, constant: PeelingConstant = "theorem") -> float:
-        r"""The factor :math:`4 \max(1, B) C / \sqrt n` of the bound, without the path-norm and the loss.
-
-        Parameters
-        ----------
-        n_samples : int
-        half_width : number
-            B, a bound on the absolute values of the inputs. The maximum is left out if there are no biases.
-        constant : {"theorem", "sharpened", "staged"}
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> shape = pg.PeelingConstants(18, 150528, 1000, pool_size=9, pool_types=1, pool_layers=1)
-        >>> round(shape.first_factor(1268355, 2.640000104904175), 5)
-        0.08809
-        """
-        if natural(n_samples, "n_samples") == 0:
-            raise ParameterError("n_samples: needed an integer >= 1, got 0")
-        is_number = isinstance(half_width, (int, float, Fraction, np.number)) and not isinstance(half_width, bool)
-        if not is_number or not 0 <= half_width < math.inf:
-            raise ParameterError(f"half_width: needed a finite number >= 0, got {half_width!r}")
-        reach = max(1.0, float(half_width)) if self.biases else float(half_width)
-        return 4 * reach * self.value(constant) / math.sqrt(n_samples)
 
 
 def peeling_constants(net: Network | Architecture, *, depth: int | None = None) -> PeelingConstants:
@@ -232,12 +206,10 @@ def peeling_constants(net: Network | Architecture, *, depth: int | None = None) 
     """
     if not isinstance(net, (Network, Architecture)):
         raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
-    if depth is not None and natural(depth, "depth") == 0:
-        raise ParameterError("depth: needed an integer >= 1, got 0")
     structure = _Structure(net.dag)
     types = {kind for stage in structure.pools for kind in stage}
     return PeelingConstants(
-        depth=structure.depth if depth is None else depth,
+        depth=structure.depth if depth is None else natural(depth, "depth", least=1),
         n_inputs=len(net.dag.inputs),
         n_outputs=len(net.dag.outputs),
         pool_size=max((degree for _, degree in types), default=1),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pathgraph.peeling import PeelingConstant, PeelingConstants
+from pathgraph.peeling import ConstantName, PeelingConstants
 
 __all__ = ["EarlierBound", "GeneralizationBound", "MarginBound", "Stratum", "exponential", "times"]
 
@@ -48,7 +48,7 @@ class Stratum:
 
 @dataclass(frozen=True)
 class MarginBound:
-    """A bound on the top-1 error, at one margin.
+    r"""A bound on the top-1 error, at one margin.
 
     Attributes
     ----------
@@ -58,7 +58,7 @@ class MarginBound:
     training : float
         The fraction of the training samples with a smaller margin.
     complexity : float
-        :math:`4 sigma sqrt(2) C r / (n margin)`.
+        :math:`4 \sigma \sqrt 2\, C r / (n \gamma)`, :math:`\gamma` being the margin.
     stratum : Stratum
         Of the path-norm over the margin.
 
@@ -167,7 +167,7 @@ class GeneralizationBound:
     """
 
     constants: PeelingConstants
-    constant: PeelingConstant
+    constant: ConstantName
     C: float
     n_samples: int
     sigma: float

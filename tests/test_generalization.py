@@ -148,11 +148,10 @@ def test_published_first_factors_of_resnets(depth, theorem, sharpened, first, se
     n, width = int(0.99 * 1281167), 2.640000104904175
     assert n == 1268355
     assert (f"{found.theorem:.5f}", f"{found.sharpened:.5f}") == (theorem, sharpened)
-    assert f"{found.first_factor(n, width):.5f}" == first
-    assert f"{found.first_factor(n, width, constant='sharpened'):.5f}" == second
-    bound = pg.generalization_bound(found, n, inputs=width, radius=1.329678881819518e30)
-    assert f"{bound.first_factor:.5f}" == first
-    assert bound.is_vacuous
+    for constant, factor in (("theorem", first), ("sharpened", second)):
+        bound = pg.generalization_bound(found, n, inputs=width, radius=1.329678881819518e30, constant=constant)
+        assert f"{bound.first_factor:.5f}" == factor
+        assert bound.is_vacuous
 
 
 # -- bounds ---------------------------------------------------------------------------------------------------------
@@ -242,7 +241,7 @@ def test_margins_by_hand():
         assert m.uniform == m.training + m.stratum.gap
         assert m.stratum.radius >= 2 / m.margin * (1 - 1e-12)
     assert bound.is_vacuous
-    hopeless = pg.generalization_bound(net, data=[[0.0]], labels=[0], inputs=None)
+    hopeless = pg.generalization_bound(net, data=[[0.0]], labels=[0])
     assert {(m.margin, m.training) for m in hopeless.margins} == {(1.0, 1.0)}
     assert hopeless.is_vacuous
     given = pg.generalization_bound(net, data=data, labels=labels, constant="theorem", radius=20)
@@ -296,8 +295,15 @@ BAD = {
     "no network": (lambda: pg.generalization_bound([[1.0]], 10), "net.*list"),
     "no radius": (lambda: pg.generalization_bound(NET.architecture, 10), "radius"),
     "a radius below the norm": (lambda: pg.generalization_bound(NET, 10, radius=1), "radius.*path-norm"),
+    "a radius just below the norm": (lambda: pg.generalization_bound(NET, 10, radius=20 * (1 - 1e-10)), "radius.*norm"),
+    "a radius below an exact norm": (
+        lambda: pg.generalization_bound(NET.to_exact(), 10, radius=20 - Fraction(1, 10**40)),
+        "radius.*norm",
+    ),
     "a negative radius": (lambda: pg.generalization_bound(SHAPE, 10, radius=-1), "radius.*-1"),
     "an infinite radius": (lambda: pg.generalization_bound(SHAPE, 10, radius=INF), "radius.*inf"),
+    "a radius beyond floats": (lambda: pg.generalization_bound(SHAPE, 10, radius=10**400), "radius.*10000"),
+    "a radius that vanishes": (lambda: pg.generalization_bound(SHAPE, 10, radius=Fraction(1, 10**400)), "radius"),
     "an unknown loss": (lambda: pg.generalization_bound(NET, 10, loss="hinge"), "loss.*cross-entropy.*'hinge'"),
     "a negative loss": (lambda: pg.generalization_bound(NET, 10, loss=-1), "loss.*-1"),
     "delta 0": (lambda: pg.generalization_bound(NET, 10, delta=0), "delta.*0"),
@@ -340,8 +346,6 @@ BAD = {
     "pools of no type": (lambda: pg.PeelingConstants(1, 1, 1, pool_size=2), "pool_types"),
     "biases of text": (lambda: pg.PeelingConstants(1, 1, 1, biases="yes"), "biases"),
     "stages of zeros": (lambda: pg.PeelingConstants(1, 1, 1, stages=(0,)), "stages"),
-    "a factor of no samples": (lambda: SHAPE.first_factor(0), "n_samples"),
-    "a factor of a negative width": (lambda: SHAPE.first_factor(1, -1), "half_width"),
 }
 
 

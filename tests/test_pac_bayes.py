@@ -364,7 +364,7 @@ BAD = {
     "no sample size": (lambda: bound(n_samples=None), "n_samples"),
     "a sample size of 0": (lambda: bound(n_samples=0), "n_samples.*0"),
     "data of another width": (lambda: bound(errors=None, data=[[1.0, 2.0]], labels=[0]), r"data.*\(n, 1\)"),
-    "data without labels": (lambda: bound(errors=None, data=[[1.0]]), "labels"),
+    "data without labels": (lambda: bound(errors=None, n_samples=None, data=[[1.0]]), "labels"),
     "labels of no class": (lambda: bound(errors=None, n_samples=None, data=[[1.0]], labels=[2]), "labels.*2"),
     "no draws on data": (lambda: bound(errors=None, data=[[1.0]], labels=[0], n_draws=0), "n_draws"),
     "another number of rows": (lambda: bound(errors=None, data=[[1.0]], labels=[0]), "n_samples.*1 rows.*10"),
