@@ -12,6 +12,7 @@ import pytest
 import pathgraph as pg
 from tests.networks import dag, identity, on_networks, pool, relu
 from tests.oracles import logarithm
+from tests.tolerances import assert_close, exponential_roundings, gamma, roundings
 
 NAN, INF = float("nan"), float("inf")
 
@@ -84,8 +85,10 @@ def test_the_theorem_covers_the_stages(case):
         == 2 * prod(found.stages) * found.coordinates * len(case.net.outputs)
     )
     for name in ("theorem", "staged", "sharpened"):
-        exact = logarithm(found.moments(name))
-        assert abs(Fraction(found.value(name)) ** 2 - Fraction(exact)) <= Fraction(1, 10**12) * (1 + Fraction(exact))
+        moments = found.moments(name)
+        size = sum(Fraction(logarithm(Fraction(part))) for part in (moments.numerator, moments.denominator))
+        # the logarithms of two integers, in two parts each, their difference, and twice the error of the root
+        assert abs(Fraction(found.value(name)) ** 2 - Fraction(logarithm(moments))) <= gamma(12) * size
 
 
 def test_moments_are_the_formulas():
@@ -165,9 +168,13 @@ def test_bounds_are_the_formulas(case):
             bound = pg.generalization_bound(net, 50, constant=constant, loss=3, inputs=2)
             sigma = math.sqrt(50) * 2
             assert bound.sigma == sigma
-            assert bound.gap == pytest.approx(4 * sigma / 50 * 3 * bound.constants.value(constant) * norm, rel=1e-12)
+            factor = Fraction(4 * 3) * Fraction(sigma) * Fraction(bound.C) / 50
+            swept = roundings(case.oracle) + len(case.oracle.outputs)
+            slack = gamma(swept + exponential_roundings(math.log(norm) if norm else 0) + 5)
+            assert_close(bound.gap, factor * norm, slack)
             assert (bound.log_path_norm == -INF) == (norm == 0)
-            assert bound.stratum.radius >= norm * (1 - 1e-12)
+            top = Fraction(bound.stratum.radius)
+            assert norm <= top * (1 + slack + gamma(exponential_roundings(bound.stratum.index * math.log(1.1))))
     narrow = pg.generalization_bound(case.net, 50, inputs=0)
     assert narrow.sigma == (math.sqrt(50) if narrow.constants.biases else 0)
 
@@ -198,10 +205,11 @@ def test_radius_and_statements():
     given, own = pg.generalization_bound(net, 100, radius=10), pg.generalization_bound(net, 100)
     assert given.radius_given
     assert not own.radius_given
-    assert given.gap == pytest.approx(own.gap * 10 / 7)
+    slack = gamma(2 * (exponential_roundings(math.log(10)) + 1))  # two exponentials of logarithms, times one factor
+    assert_close(given.gap, Fraction(own.gap) * 10 / 7, slack)
     assert "no statement about it" in own.statements["gap"]
     assert "no statement about it" not in given.statements["gap"]
-    assert pg.generalization_bound(net, 100, radius=7.0).gap == pytest.approx(own.gap)
+    assert pg.generalization_bound(net, 100, radius=7.0).gap == own.gap
     assert "vacuous" in repr(own)
     assert "vacuous" not in repr(pg.generalization_bound(net, 10**8))
 
@@ -211,10 +219,15 @@ def test_strata():
     for ratio in (1.01, 1.1, 2, 16):
         bound = pg.generalization_bound(net, 1000, ratio=ratio, delta=0.01)
         cell = bound.stratum
-        assert cell.radius == pytest.approx(ratio**cell.index)
-        assert ratio ** (cell.index - 1) < 4 <= cell.radius * (1 + 1e-12)
-        assert cell.complexity == pytest.approx(bound.gap * cell.radius / 4)
-        assert cell.deviation == pytest.approx(math.sqrt(math.log(1 / (0.01 * cell.weight)) / 2000))
+        rounded = exponential_roundings(cell.index * math.log(ratio))
+        assert_close(cell.radius, Fraction(ratio) ** cell.index, gamma(rounded))
+        assert Fraction(ratio) ** (cell.index - 1) < 4 <= Fraction(cell.radius) * (1 + gamma(rounded))
+        slack = gamma(2 * rounded + exponential_roundings(math.log(4)) + 2)
+        assert_close(cell.complexity, Fraction(bound.gap) * Fraction(cell.radius) / 4, slack)
+        share = Fraction(2, 3 * (abs(cell.index) + 1) * (abs(cell.index) + 2))
+        # 1 / delta, the share, two logarithms, their sum, the quotient, and twice the error of the root
+        confidence = Fraction(logarithm(1 / (Fraction(0.01) * share)))
+        assert_close(Fraction(cell.deviation) ** 2 * 2000, confidence, gamma(12))
         assert cell.gap == cell.complexity + cell.deviation
     shares = [Fraction(2, 3 * (abs(k) + 1) * (abs(k) + 2)) for k in range(-300, 301)]
     assert 1 - Fraction(1, 200) < sum(shares) < 1
@@ -235,18 +248,22 @@ def test_margins_by_hand():
     assert [m.training for m in bound.margins] == [0.4, 0.6, 0.8, 0.8, 0.8]
     assert bound.loss == "margin"
     for m in bound.margins:
-        expected = 4 * bound.sigma / 5 * math.sqrt(2) / m.margin * bound.C * 2
-        assert m.complexity == pytest.approx(expected)
+        rounded = exponential_roundings(math.log(2) + math.log(m.margin)) + 5
+        factor = Fraction(4, 5) * Fraction(bound.sigma) * Fraction(math.sqrt(2)) * Fraction(bound.C)
+        assert_close(m.complexity, factor * 2 / Fraction(m.margin), gamma(rounded))
         assert m.expected == m.training + m.complexity
         assert m.uniform == m.training + m.stratum.gap
-        assert m.stratum.radius >= 2 / m.margin * (1 - 1e-12)
+        rounded = exponential_roundings(m.stratum.index * math.log(1.1)) + exponential_roundings(math.log(2 * m.margin))
+        assert Fraction(m.stratum.radius) * (1 + gamma(rounded)) >= 2 / Fraction(m.margin)
     assert bound.is_vacuous
     hopeless = pg.generalization_bound(net, data=[[0.0]], labels=[0])
     assert {(m.margin, m.training) for m in hopeless.margins} == {(1.0, 1.0)}
     assert hopeless.is_vacuous
     given = pg.generalization_bound(net, data=data, labels=labels, constant="theorem", radius=20)
     assert [m.stratum for m in given.margins] == [m.stratum for m in bound.margins]
-    assert [m.complexity for m in given.margins] == pytest.approx([10 * m.complexity for m in bound.margins])
+    for large, small in zip(given.margins, bound.margins, strict=True):
+        slack = gamma(2 * (exponential_roundings(math.log(20) + math.log(small.margin)) + 1))
+        assert_close(large.complexity, 10 * Fraction(small.complexity), slack)
     exact = pg.generalization_bound(net.to_exact(), data=data, labels=labels, constant="theorem")
     assert exact.margins == bound.margins
 
@@ -263,7 +280,10 @@ def test_norms_beyond_floats():
     deep = pg.from_weights([[[1e100]]] * 4)
     bound = pg.generalization_bound(deep, 100)
     assert bound.gap == INF
-    assert bound.log_gap == pytest.approx(400 * math.log(10) + math.log(bound.first_factor * math.sqrt(2)))
+    factor = Fraction(bound.first_factor) * Fraction(math.sqrt(2))
+    log = Fraction(logarithm(factor * Fraction(1e100) ** 4))
+    # two logarithms, one of them in two parts, their sum, and the 5 roundings of what they are taken of
+    assert abs(Fraction(bound.log_gap) - log) <= gamma(12) * (1 + abs(log) + 2 * abs(Fraction(logarithm(factor))))
     assert bound.is_vacuous
     tiny = pg.generalization_bound(pg.from_weights([[[1e-100]]] * 4), 100)
     assert 0 < tiny.gap < 1e-300
@@ -273,9 +293,13 @@ def test_earlier_bounds():
     net = pg.from_weights([[[1.0, 2.0], [3.0, 4.0]], [[1.0, -1.0]]])
     neyshabur, golowich, barron = pg.generalization_bound(net, 100, loss=1).earlier
     assert (neyshabur.objections, golowich.objections, barron.objections) == ((), (), ())
-    assert neyshabur.order == pytest.approx(0.1 * 4 * 10 * math.sqrt(math.log(2)))
-    assert golowich.order == pytest.approx(0.1 * math.sqrt(2 + math.log(2)) * 14)
-    assert barron.order == pytest.approx(0.1 * math.sqrt(2 + math.log(2)) * 10)
+    # 0.1 = sigma / n, a logarithm, a sum, a root, products: at most 16 roundings on the way
+    for found, square, log in (
+        (neyshabur.order, Fraction(16) * Fraction(logarithm(Fraction(2))), math.log(40)),
+        (golowich.order, (2 + Fraction(logarithm(Fraction(2)))) * Fraction(14, 10) ** 2, 0),
+        (barron.order, 2 + Fraction(logarithm(Fraction(2))), math.log(10)),
+    ):
+        assert_close(Fraction(found) ** 2, square, gamma(2 * (16 + exponential_roundings(log))))
     skipping = pg.from_networkx(dag("x", h=relu({"x": 1}, 1), y=identity({"h": 1, "x": 1}), w=identity({"h": 2})))
     neyshabur, golowich, barron = pg.generalization_bound(skipping, 100).earlier
     assert golowich.order is None

@@ -52,6 +52,16 @@ def norm_roundings(numbers, q):
     return math.ceil((power_roundings(size, q) + count) / q) + power_roundings(q * size + count.bit_length(), 1 / q)
 
 
+def exponential_roundings(log):
+    """Of a number that comes as the exponential of its computed logarithm, log m + e log 2, 1/2 <= m < 1.
+
+    Logarithms correct to 1 ulp, a product and a sum are off by at most 8 units of abs(log m) + abs(e log 2), which is
+    at most abs(log) + 2 log 2; so is a sum of such logarithms, of which it bounds the absolute values. The exponential
+    is correct to 1 ulp.
+    """
+    return math.ceil(8 * (abs(log) + 2)) + 2
+
+
 def assert_close(computed, exact, slack):
     """The relative error is at most `slack`; zeros are exact."""
     found = computed if isinstance(computed, Fraction) else Fraction(float(computed))
