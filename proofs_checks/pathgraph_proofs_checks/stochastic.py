@@ -3,6 +3,10 @@
 Everything is plain NumPy, and independent of the library but for the law: a layer whose weights are independent
 Gaussians has, on one sample, independent Gaussian pre-activations. So instead of weights their pre-activations are
 drawn, anew for every sample, which has the same law for each sample and less noise.
+
+No theorem check uses it. It stands beside `pathgraph_proofs_checks.digits`, the other training program, because the
+tutorial on guarantees and the tests need a stochastic network whose bound is not vacuous, and pathgraph itself trains
+nothing: its bounds take errors from any such program.
 """
 
 from __future__ import annotations
