@@ -68,20 +68,20 @@ from pathgraph.pathsum.semirings import Semiring
 from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 if TYPE_CHECKING:
-    from pathgraph.gaussians import Gaussian, gaussian_kl
-    from pathgraph.generalization import generalization_bound
+    from pathgraph.generalization.bounds import generalization_bound
+    from pathgraph.generalization.gaussians import Gaussian, gaussian_kl
+    from pathgraph.generalization.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
+    from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
+    from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
     from pathgraph.metrics import path_metric
-    from pathgraph.pac_bayes import PacBayesBound, kl_inverse, pac_bayes_bound
     from pathgraph.parameter_boxes import box_bound, perturbation_bound
     from pathgraph.parameter_lipschitz import parameter_lipschitz
-    from pathgraph.peeling import PeelingConstants, peeling_constants
     from pathgraph.pruning.layers import layer_arrays
     from pathgraph.pruning.masses import path_magnitude, set_magnitude
     from pathgraph.pruning.minimization import minimize
     from pathgraph.pruning.prune import PruningResult, prune
     from pathgraph.pruning.scores import importance_scores
-    from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum
 
 __all__ = [
     "Architecture",
@@ -173,20 +173,20 @@ __version__ = "0.1.0"
 
 _LAZY = {"gpu", "proofs_checks", "testing"}
 _LAZY_NAMES = {
-    "gaussians": ("Gaussian", "gaussian_kl"),
-    "generalization": ("generalization_bound",),
+    "generalization.bounds": ("generalization_bound",),
+    "generalization.gaussians": ("Gaussian", "gaussian_kl"),
+    "generalization.pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),
+    "generalization.peeling": ("PeelingConstants", "peeling_constants"),
+    "generalization.results": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
     "metrics": ("path_metric",),
-    "pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),
     "parameter_boxes": ("box_bound", "perturbation_bound"),
     "parameter_lipschitz": ("parameter_lipschitz",),
-    "peeling": ("PeelingConstants", "peeling_constants"),
     "pruning.layers": ("layer_arrays",),
     "pruning.masses": ("path_magnitude", "set_magnitude"),
     "pruning.minimization": ("minimize",),
     "pruning.prune": ("PruningResult", "prune"),
     "pruning.scores": ("importance_scores",),
-    "risk": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
 }
 _HOME = {name: module for module, names in _LAZY_NAMES.items() for name in names}
 

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.errors import RangeError
-from pathgraph.gaussians import Gaussian, check_law, divergence_above, gaussian_kl
+from pathgraph.generalization.gaussians import Gaussian, check_law, divergence_above, gaussian_kl
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, generic_potentials
 from pathgraph.graph.architecture import Architecture

@@ -6,8 +6,9 @@ whose path-norm is at most r, r being **fixed before the data are seen**,
 .. math:: \mathbb E\big[\text{risk} - \text{empirical risk}\big] \le \frac{4\sigma}{n} L C r ,
    \qquad \sigma^2 = \mathbb E \max\Big(n, \max_u \sum_i (X_i)_u^2\Big) ,
 
-where C depends on the structure (`pathgraph.peeling`), and where "n," is left out if there are no biases. The 4 is 2
-for the symmetrisation, :math:`\sqrt 2` for the contraction of vectors, :math:`\sqrt 2` for the exponential moments.
+where C depends on the structure (`pathgraph.generalization.peeling`), and where "n," is left out if there are no
+biases. The 4 is 2 for the symmetrisation, :math:`\sqrt 2` for the contraction of vectors, :math:`\sqrt 2` for the
+exponential moments.
 
 A trained network has the path-norm that it has, which no one knew before. The statement for it is the *stratified* one:
 with high probability, for all networks at once, and for losses with values in [0, 1]. The norm is rounded up to a
@@ -32,11 +33,11 @@ from numpy.typing import ArrayLike
 from pathgraph.arguments import Inputs, classes, half_widths, natural, number, samples
 from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.gaps import gamma, roundings, to_rationals
+from pathgraph.generalization.peeling import ConstantName, PeelingConstants, peeling_constants
+from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.norms import log_path_norm, operator_norm_product, power_sums
-from pathgraph.peeling import ConstantName, PeelingConstants, peeling_constants
-from pathgraph.risk import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
 from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["generalization_bound"]

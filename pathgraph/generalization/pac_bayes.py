@@ -29,7 +29,7 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import classes, generator, natural, number, samples
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.gaussians import Gaussian, check_law, gaussian_kl
+from pathgraph.generalization.gaussians import Gaussian, check_law, gaussian_kl
 from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers

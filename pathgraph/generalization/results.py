@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from pathgraph.peeling import ConstantName, PeelingConstants
+from pathgraph.generalization.peeling import ConstantName, PeelingConstants
 
 __all__ = ["EarlierBound", "GeneralizationBound", "MarginBound", "Stratum", "exponential", "times"]
 
