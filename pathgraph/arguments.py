@@ -92,13 +92,13 @@ def number(value: Any, name: str, interval: str) -> float:
     try:
         if _is_number(value) and is_inside(value) and is_inside(float(value)):
             return float(value)
-    except (OverflowError, TypeError):  # beyond floats, and complex
+    except OverflowError:
         pass
     raise ParameterError(f"{name}: needed a number in {interval}, got {value!r}")
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float, Fraction, np.number)) and not isinstance(value, bool)
+    return isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def generator(rng: np.random.Generator | int) -> np.random.Generator:

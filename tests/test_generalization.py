@@ -214,6 +214,23 @@ def test_radius_and_statements():
     assert "vacuous" not in repr(pg.generalization_bound(net, 10**8))
 
 
+def test_a_radius_may_be_the_norm():
+    thirds = pg.from_weights([[[Fraction(1, 3)]], [[Fraction(1)]]])
+    for radius in (Fraction(1, 3), Fraction(1, 3) + Fraction(1, 10**40), 1):
+        assert pg.generalization_bound(thirds, 10, radius=radius).radius_given
+    with pytest.raises(pg.ParameterError, match="radius"):
+        pg.generalization_bound(thirds, 10, radius=1 / 3)  # the float is less than a third
+    rough = pg.from_weights([[[0.1] * 7], [[0.3]]])
+    norm = pg.path_norm(rough)
+    assert pg.generalization_bound(rough, 10, radius=math.nextafter(norm, 0)).radius_given  # it may be the norm
+    slack = float(gamma(2 * (7 + 1 + 2) + 1))
+    with pytest.raises(pg.ParameterError, match="radius"):
+        pg.generalization_bound(rough, 10, radius=norm * (1 - 2 * slack))
+    deep = pg.from_weights([[[1e100]]] * 50)
+    with pytest.raises(pg.ParameterError, match="radius"):
+        pg.generalization_bound(deep, 10, radius=1e300)
+
+
 def test_strata():
     net = pg.from_weights([[[1.0, -3.0]]])
     for ratio in (1.01, 1.1, 2, 16):

@@ -1,5 +1,6 @@
 """Balanced and path-conditioned networks: stationary, the same for a whole orbit, and the minimum."""
 
+from decimal import Decimal, localcontext
 from fractions import Fraction
 from math import log
 
@@ -9,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.geometry.coordinate_steps import log_root
 from pathgraph.geometry.normal_forms import _step
 from pathgraph.testing import relu_dags, rescalings
 from tests.networks import REGISTRY, on_networks
+from tests.tolerances import gamma
 
+INF = float("inf")
 FORMS = [pg.balance, pg.path_condition]
 CLOSE = 1e-11
 """Each form is content with a residual of 4096 units; moving back by less than this moves parameters no more."""
@@ -114,6 +118,22 @@ def test_closed_form_step_agrees_with_the_root_finder():
         double = _step(logs, 2 * exponents, rest, 8, 2 * total)
         shares = np.exp(logs + 2 * exponents * double)
         assert abs(8 * exponents @ shares - total * (np.exp(rest) + shares.sum())) < 1e-9 * 8 * shares.sum()
+
+
+@pytest.mark.parametrize("size", [-90.0, -3.0, 0.0, 200.0, 900.0])
+@pytest.mark.parametrize("sign", [-1, 0, 1])
+def test_roots_of_any_range(size, sign):
+    """With logarithms as large as they come; X^2 - m X - 1 = 0 has the roots X and -1 / X, so m = X - 1 / X."""
+    found = log_root(0.0, sign, size if sign else -INF, 0.0)
+    assert found == -log_root(0.0, -sign, size if sign else -INF, 0.0)
+    with localcontext(prec=50):
+        m = sign * Decimal(size).exp()
+        root = ((m + (m * m + 4).sqrt()) / 2).ln() if size > -50 and sign >= 0 else m / 2  # up to m^3, if small
+        if sign >= 0:  # log 2, the difference, the exponential of it, arsinh: all relative to what they are
+            assert abs(Fraction(found) - Fraction(root)) <= gamma(8) * (1 + abs(Fraction(size))) * Fraction(root)
+    # Scaled by s: a / s, m, c s have the root s X.
+    moved = log_root(-5.0, sign, size if sign else -INF, 5.0)
+    assert abs(moved - (found + 5)) <= gamma(8) * (5 + abs(Fraction(size)) + abs(Fraction(found)))
 
 
 @pytest.mark.parametrize("form", FORMS)
