@@ -74,7 +74,7 @@ class Pair(NamedTuple):
     def shrinks(self) -> bool:
         """Whether all entries keep their signs, or vanish, and none grows."""
         if choose_backend(None, self.net) == "numba":
-            found = engine.comparison(self.ours, self.theirs)
+            found = engine.comparison(self.net, self.ours, self.theirs)
             return not (found.grows or found.flips or found.appears)
         return all(
             bool(((abs(b) <= abs(a)) & ((a >= 0) | (b <= 0)) & ((a <= 0) | (b >= 0))).all())

@@ -145,9 +145,9 @@ def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, 
 
     dag = _flat(net)
     if ring is SCALED:
-        _scaled_sweep(numba_terms.forward_scaled, dag, terms, x)
+        _scaled_sweep(numba_terms.forward_scaled, net, terms, x)
     elif _is_plain(terms, x) and not largest:
-        values, row = _flattened(terms[0][0], x.dtype), np.ascontiguousarray(x[0])
+        values, row = _flattened(net, terms[0][0], x.dtype), np.ascontiguousarray(x[0])
         if ring is MAX_TIMES:
             numba_sums.forward_maxima(dag.start, dag.antecedent, dag.bias, values, row)
         else:
@@ -155,7 +155,7 @@ def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, 
         x[0] = row
     else:
         states = np.ascontiguousarray(x.T)
-        values, routes = _stacked(terms, x)
+        values, routes = _stacked(net, terms, x)
         graph = (dag.start, dag.antecedent, dag.bias, dag.activation)
         numba_terms.forward_terms(*graph, values, routes, states, largest)
         x[...] = states.T
@@ -170,15 +170,15 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
 
     dag = _flat(net)
     if ring is SCALED:
-        _scaled_sweep(numba_terms.backward_scaled, dag, terms, y)
+        _scaled_sweep(numba_terms.backward_scaled, net, terms, y)
     elif _is_plain(terms, y):
         row = np.ascontiguousarray(y[0])
         nothing = np.empty(0, dtype=row.dtype)
-        _backward(dag, _flattened(terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
+        _backward(dag, _flattened(net, terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
         y[0] = row
     else:
         states = np.ascontiguousarray(y.T)
-        numba_terms.backward_terms(dag.start, dag.antecedent, dag.bias, *_stacked(terms, y), states)
+        numba_terms.backward_terms(dag.start, dag.antecedent, dag.bias, *_stacked(net, terms, y), states)
         y[...] = states.T
     return True
 
@@ -188,7 +188,7 @@ def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) ->
     from pathgraph.pathsum.numba_terms import marginals_terms
 
     dag = _flat(net)
-    flat = _flattened(values, x.dtype)
+    flat = _flattened(net, values, x.dtype)
     out = np.empty(len(flat), dtype=x.dtype)
     states = (np.ascontiguousarray(x.T), np.ascontiguousarray(y.T))
     marginals_terms(dag.start, dag.antecedent, dag.bias, flat, *states, out)
@@ -212,11 +212,18 @@ def _flat(net: BlockNetwork) -> FlatDag:
     return net.dag.flat
 
 
-def _flattened(values: Sequence[Array], dtype: Any) -> Array:
-    """The entries as one array; float32 ones stay if the sum is of that type or wider."""
-    flat = values.flat if isinstance(values, FlatTensors) else np.concatenate([np.ravel(v) for v in values])
+def _flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
+    """The entries as one array, edges before biases; float32 ones stay if the sum is of that type or wider."""
+    if isinstance(values, FlatTensors):
+        flat = values.flat
+    else:
+        assert isinstance(net.tensors, FlatTensors)
+        flat = np.empty(net.tensors.flat.shape, dtype=np.result_type(*values) if len(values) else dtype)
+        for part, tensor in zip(net.tensors.slices, values, strict=True):
+            flat[part] = tensor
     keep = flat.dtype == dtype or (flat.dtype == np.float32 and dtype == np.float64)
-    return np.ascontiguousarray(flat if keep else flat.astype(dtype))
+    with np.errstate(over="ignore", under="ignore"):
+        return np.ascontiguousarray(flat if keep else flat.astype(dtype))
 
 
 def _routes(terms: Sequence[Any], n_states: int) -> Array:
@@ -224,13 +231,14 @@ def _routes(terms: Sequence[Any], n_states: int) -> Array:
     return np.array([identity if t is None else np.asarray(t, dtype=bool) for _, t in terms])
 
 
-def _stacked(terms: Sequence[Any], x: Array) -> tuple[Array, Array]:
-    values = np.stack([_flattened(values, x.dtype).astype(x.dtype, copy=False) for values, _ in terms])
+def _stacked(net: BlockNetwork, terms: Sequence[Any], x: Array) -> tuple[Array, Array]:
+    values = np.stack([_flattened(net, values, x.dtype).astype(x.dtype, copy=False) for values, _ in terms])
     return values, _routes(terms, len(x))
 
 
-def _scaled_sweep(kernel: Any, dag: FlatDag, terms: Sequence[Any], x: Array) -> None:
-    entries = np.stack([_flattened(values, SCALED_DTYPE) for values, _ in terms])
+def _scaled_sweep(kernel: Any, net: BlockNetwork, terms: Sequence[Any], x: Array) -> None:
+    dag = _flat(net)
+    entries = np.stack([_flattened(net, values, SCALED_DTYPE) for values, _ in terms])
     parts = [np.ascontiguousarray(part) for part in (x["mantissa"].T, x["exponent"].T)]
     kernel(
         dag.start,
@@ -289,7 +297,7 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
 
     Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
-    lost = _forward(_flat(net), _flattened(net.tensors, x.dtype), x, *_coded(q))
+    lost = _forward(_flat(net), _flattened(net, net.tensors, x.dtype), x, *_coded(q))
     return not lost and stays_in_range(x)
 
 
@@ -311,7 +319,7 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     dag = _flat(net)
     y = np.zeros_like(x)
     y[net.dag.outputs] = 1
-    entries = _flattened(net.tensors, x.dtype)
+    entries = _flattened(net, net.tensors, x.dtype)
     mass = np.empty(len(entries), dtype=x.dtype)
     lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -371,7 +379,7 @@ def meet(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], x: Array) ->
 
     dag = _flat(net)
     out = np.ascontiguousarray(x)
-    entries = (_flattened(values, x.dtype) for values in (a, b))
+    entries = (_flattened(net, values, x.dtype) for values in (a, b))
     lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, *entries, *out)
     return out, not lost and stays_in_range(out.ravel())
 
@@ -390,7 +398,7 @@ def gap(
 
     dag = _flat(net)
     out = np.ascontiguousarray(x)
-    entries = (_flattened(values, x.dtype) for values in (small, apart, large))
+    entries = (_flattened(net, values, x.dtype) for values in (small, apart, large))
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation)
     lost = numba_pairs.gap(*graph, *entries, *out, largest)
     return out, not lost and stays_in_range(out.ravel())
@@ -405,20 +413,20 @@ class Comparison(NamedTuple):
     appears: bool
 
 
-def comparison(a: Sequence[Array], b: Sequence[Array]) -> Comparison:
-    """What happens to the entries of a network of floats."""
+def comparison(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array]) -> Comparison:
+    """What happens to the entries of a network of floats, from `a` to `b`."""
     from pathgraph.pathsum import numba_pairs
 
-    return Comparison(*map(bool, numba_pairs.comparison(*(_flattened(values, np.float64) for values in (a, b)))))
+    return Comparison(*map(bool, numba_pairs.comparison(*(_flattened(net, values, np.float64) for values in (a, b)))))
 
 
 def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array) -> None:
     """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`."""
     from pathgraph.pathsum import numba_pairs
 
-    dag, found = _flat(net), comparison(a, b)
+    dag, found = _flat(net), comparison(net, a, b)
     possible = np.array([False, True, found.shrinks, found.grows, found.flips])
-    entries = (_flattened(values, np.float64) for values in (a, b))
+    entries = (_flattened(net, values, np.float64) for values in (a, b))
     numba_pairs.kinds(dag.ends, dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
 
 
@@ -442,7 +450,7 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     from pathgraph.pathsum import numba_batch as kernels
 
     dag = _flat(net)
-    w = np.ascontiguousarray(_flattened(net.tensors, rows.dtype))
+    w = np.ascontiguousarray(_flattened(net, net.tensors, rows.dtype))
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, dag.rank, w)
     inputs = net.dag.inputs
     if len(rows) == 1:

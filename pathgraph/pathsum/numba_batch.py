@@ -163,14 +163,14 @@ def _compiled_width(array):
 
 @inlined
 def finish(v, base, total, bias, w, x, activation, poison):
-    """Add the bias of a neuron, clip it if it is a ReLU, write it, and let what is not finite poison a vector."""
+    """Add the bias of a neuron, let what is not finite poison a vector, clip it if it is a ReLU, and write it."""
     b = bias[v]
     if b >= 0:
         total = fma(w[b], load(x, base), total)
+    store(poison, 0, fma(x.dtype.type(0), total, load(poison, 0)))
     if activation[v] == RELU:
         total = clipped(total)
     store(x, base + (v + 1) * width(x), total)
-    store(poison, 0, fma(x.dtype.type(0), total, load(poison, 0)))
 
 
 @compiled
@@ -246,10 +246,10 @@ def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, 
         b = bias[v]
         if b >= 0:
             total = fma(w[b], load(x, base), total)
+        poisoned = fma(x.dtype.type(0), total, poisoned)
         if kind == RELU:
             total = clipped(total)
         store(x, base + (v + 1) * n, total)
-        poisoned = fma(x.dtype.type(0), total, poisoned)
     store(poison, 0, poisoned)
 
 
@@ -383,8 +383,8 @@ def evaluate_one(start, antecedent, run, bias, activation, rank, w, x):
         b = bias[v]
         if b >= 0:
             total = fma_scalar(w[b], x[0], total)
+        poison += zero * total
         if kind == RELU:
             total = zero if total < 0 else total
         x[v + 1] = total
-        poison += zero * total
     return np.isfinite(poison)

@@ -133,22 +133,13 @@ def forward_maxima(start, antecedent, bias, w, x):
 # -- backward -----------------------------------------------------------------------------------------------------
 
 
-@compiled
-def mass_vanished(lo, hi, w, antecedent, x, mass, here, tiny):
-    """Whether a sum over paths, through the edges lo:hi, is below the normal range although no factor is zero."""
-    for e in range(lo, hi):
-        if abs(mass[here + e - lo]) < tiny and w[e] != 0 and x[antecedent[e] + 1] != 0:
-            return True
-    return False
-
-
 @cache
 def backward_rows(code: int, with_mass: bool) -> Any:
     """The backward sweep: a kernel that sends the sums of the neurons first:stop back.
 
     It does so in descending order, to those of their antecedents that lie in low:high. `with_mass`, the sums over the
     paths through the edges into neuron v are put in `mass` from ``place[v]`` on, and the kernel returns whether one of
-    them vanished: came out below the normal range although none of its factors is zero.
+    them is lost: whether it, or a product on the way to it, is below the normal range although no factor is zero.
     """
 
     @compiled
@@ -167,25 +158,30 @@ def backward_rows(code: int, with_mass: bool) -> Any:
                 shift, move = U(i + 1) - U(lo), U(here) - U(lo)
                 small = 0
                 for e in range(U(lo), U(hi)):
-                    part = value(y.dtype.type(w[e]), code, q) * out
+                    factor = value(y.dtype.type(w[e]), code, q)
+                    part = factor * out
                     y[e + shift] += part
                     if with_mass:
                         through = part * x[e + shift]
                         mass[e + move] = through
-                        small += through < tiny
+                        small += (factor < tiny) | (part < tiny) | (through < tiny)
                 if small > 0 and out != 0:
-                    lost |= mass_vanished(lo, hi, w, antecedent, x, mass, here, tiny)
+                    for e in range(U(lo), U(hi)):
+                        if w[e] != 0 and x[e + shift] != 0:
+                            factor = value(y.dtype.type(w[e]), code, q)
+                            lost |= factor < tiny or factor * out < tiny or mass[e + move] < tiny
                 continue
             here = U(place[v] - lo)
             for e in range(U(lo), U(hi)):
                 u = antecedent[e]
                 if low <= u < high:
-                    part = value(y.dtype.type(w[e]), code, q) * out
+                    factor = value(y.dtype.type(w[e]), code, q)
+                    part = factor * out
                     y[U(u) + U(1)] += part
                     if with_mass:
                         through = part * x[U(u) + U(1)]
                         mass[here + e] = through
-                        if through < tiny:
+                        if factor < tiny or part < tiny or through < tiny:
                             lost |= w[e] != 0 and x[U(u) + U(1)] != 0 and out != 0
         return lost
 
@@ -203,12 +199,14 @@ def backward_biases(code: int) -> Any:
         for v in range(len(bias) - 1, -1, -1):
             b = bias[v]
             if b >= 0:
-                part = value(y.dtype.type(w[b]), code, q) * y[v + 1]
+                factor = value(y.dtype.type(w[b]), code, q)
+                part = factor * y[v + 1]
                 y[0] += part
                 if len(mass):
                     through = part * x[0]
                     mass[place[v]] = through
-                    lost |= through < tiny and w[b] != 0 and x[0] != 0 and y[v + 1] != 0
+                    if factor < tiny or part < tiny or through < tiny:
+                        lost |= w[b] != 0 and x[0] != 0 and y[v + 1] != 0
         return lost
 
     return biases

@@ -355,5 +355,10 @@ def _gather(values: Sequence[Array], pool: Pool) -> Array:
 
 
 def _clip(x: Array, node: Node) -> None:
-    if len(node.relus):
-        x[:, node.relus] = np.maximum(x[:, node.relus], 0)
+    """ReLUs; a sum that has overflowed to minus infinity is no zero, and becomes NaN."""
+    if not len(node.relus):
+        return
+    values = np.maximum(x[:, node.relus], 0)
+    if x.dtype.kind == "f":
+        values[np.isneginf(x[:, node.relus])] = np.nan
+    x[:, node.relus] = values
