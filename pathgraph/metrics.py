@@ -36,7 +36,7 @@ from pathgraph.gaps import (
     total,
 )
 from pathgraph.graph.network import Network
-from pathgraph.numbers import lower_floats, norm, root_outward, upper_floats
+from pathgraph.numbers import lower_floats, norm, public, root_outward, upper_floats
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
@@ -45,7 +45,7 @@ from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
 from pathgraph.pathsum.sweep import sweep
 from pathgraph.scalars import Array, object_array, to_fraction
 
-__all__ = ["Gap", "excess", "l1_gap", "lower_sums", "meet_sums", "path_metric", "public", "telescoped"]
+__all__ = ["Gap", "excess", "l1_gap", "lower_sums", "meet_sums", "path_metric", "telescoped"]
 
 Method = Literal["auto", "two-sweeps", "enumeration", "meet", "max-min", "join", "telescope"]
 
@@ -155,7 +155,7 @@ def path_metric(
         return _even_metric(pair, q, per_output, root)
     gap = l1_gap(pair, method, max_paths)
     lower, upper = (gap.lower, gap.upper) if per_output else (norm(gap.lower, 1), norm(gap.upper, 1))
-    ends = public(lower, upper, net.is_exact, per_output, "path_metric")
+    ends = _ends(lower, upper, net.is_exact, per_output)
     return Bound(*ends, gap.exact, gap.rigorous, gap.method)
 
 
@@ -271,13 +271,11 @@ def _flipped(pair: Pair) -> str:
     return "some that differ"
 
 
-def public(lower: Array, upper: Array, is_exact: bool, per_output: bool, what: str) -> tuple[Any, Any]:
-    """Both ends as the caller gets them: Fractions if `is_exact`, else floats; alone unless there is one per output."""
-    if not is_exact or upper.dtype != object:
-        lower, upper = lower_floats(lower), upper_floats(upper)
-        if not np.isfinite(upper).all():
-            raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
-    return (lower, upper) if per_output else (lower.tolist()[0], upper.tolist()[0])
+def _ends(lower: Array, upper: Array, is_exact: bool, per_output: bool) -> tuple[Any, Any]:
+    """Both ends as the caller gets them, alone unless there is one per output."""
+    low = public(lower, "path_metric", floats=lower_floats, rationals=is_exact)
+    high = public(upper, "path_metric", floats=upper_floats, rationals=is_exact)
+    return (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
 
 
 # -- even powers --------------------------------------------------------------------------------------------------
@@ -301,7 +299,7 @@ def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
         low, high = (np.array(end) for end in zip(*roots, strict=True))
         ends: tuple[Any, Any] = (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
     else:
-        ends = public(object_array(lower), object_array(upper), pair.is_exact, per_output, "path_metric")
+        ends = _ends(object_array(lower), object_array(upper), pair.is_exact, per_output)
     return Bound(*ends, exact, True, "three sweeps" if q == 2 else f"{q + 1} sweeps")
 
 

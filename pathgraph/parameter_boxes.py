@@ -22,7 +22,6 @@ from pathgraph.errors import ParameterError
 from pathgraph.gaps import fallen_back, gap_sweep, total
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics import excess
-from pathgraph.numbers import upper_floats
 from pathgraph.output_bounds import differences_found, output_bound
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.exact import accelerated
@@ -108,9 +107,8 @@ def perturbation_bound(
     signs = [np.where(w < 0, -1, 1) for w in pair.ours]
     if all(w.dtype in (np.float64, object) for w in moved):
         pair = pair._replace(theirs=[sign * w for sign, w in zip(signs, moved, strict=True)])
-    upper = bounds if net.is_exact else upper_floats(bounds)
     method = "shrinkage" if shrink else "growth"
-    return output_bound(differences_found(pair), upper, r, per_output, net.is_exact, method, "perturbation_bound")
+    return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
 
 
 def _moves(net: Network, rho: Any) -> Array:
@@ -188,5 +186,4 @@ def box_bound(
             "parameter_lipschitz for any two networks"
         )
     bounds = excess(pair, mapped(abs, pair.theirs), mapped(abs, pair.ours))
-    upper = bounds if high.is_exact else upper_floats(bounds)
-    return output_bound(differences_found(pair), upper, r, per_output, high.is_exact, "box", "box_bound")
+    return output_bound(differences_found(pair), bounds, r, per_output, high.is_exact, "box", "box_bound")

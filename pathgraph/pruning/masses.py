@@ -22,20 +22,20 @@ from typing import Any
 import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
-from pathgraph.errors import RangeError
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.numbers import public
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
-from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import FlatTensors
-from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
 from pathgraph.pruning.names import parameter_mask
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
-__all__ = ["Moduli", "grouped", "path_magnitude", "public", "set_magnitude"]
+__all__ = ["Moduli", "grouped", "path_magnitude", "set_magnitude"]
 
 MEET = np.array([[False, True], [False, True]])
 """From either state to "met"."""
@@ -343,24 +343,3 @@ def grouped(numbers: Array, owner: Array, size: int) -> Array:
         assert ring.arrays is not None
         out[owners] = ring.arrays.segments(numbers[order][None], start)[0]
     return out
-
-
-def public(numbers: Array, what: str, *, up: bool = False) -> Array:
-    """Non-negative results as float64 or Fractions.
-
-    With `up`, floats below the normal range are rounded up, so that a bound does not vanish.
-
-    Raises
-    ------
-    RangeError
-        If one is too large for a float; `what` begins the message.
-    """
-    if numbers.dtype == object:
-        return restored(numbers)
-    floats = scaled_to_float(numbers) if numbers.dtype == SCALED_DTYPE else numbers
-    if not np.isfinite(floats).all():
-        raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()")
-    if up and numbers.dtype == SCALED_DTYPE:
-        small = (floats < np.finfo(np.float64).tiny) & (numbers["mantissa"] != 0)
-        floats[small] = np.nextafter(floats[small], 1)
-    return floats
