@@ -59,7 +59,7 @@ def norm_roundings(numbers: Array, q: Any) -> int:
     if q == math.inf:
         return 1
     size, n = int(np.abs(scaled(numbers)["exponent"]).max(initial=0)), len(numbers)
-    powers = math.ceil((_power_roundings(q, size) + n) / q)
+    powers: int = math.ceil((_power_roundings(q, size) + n) / q)
     return powers + _power_roundings(1 / q, math.ceil(q * size) + n.bit_length())
 
 

@@ -79,8 +79,8 @@ def parameter_lipschitz(
     -------
     Bound
         The lower end is the largest difference of outputs found at x = 0 and at a few corners of the box. `exact`:
-        whether the ends agree, on exact networks or at 0; `rigorous`: whether the network is exact and r an integer up to
-        64, or infinite.
+        whether the ends agree, on exact networks or at 0; `rigorous`: whether the network is exact and r an integer
+        up to 64, or infinite.
 
     Raises
     ------
