@@ -35,7 +35,7 @@ from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
 from pathgraph.scalars import Array, as_values, refuse_floats
 
-__all__ = ["METHODS", "Score", "importance_scores", "score_of"]
+__all__ = ["METHODS", "importance_scores", "score_of"]
 
 METHODS = ("path-magnitude", "magnitude", "synflow", "snip", "obd")
 
