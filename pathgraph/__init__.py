@@ -76,7 +76,7 @@ if TYPE_CHECKING:
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
     from pathgraph.metrics import path_metric
     from pathgraph.parameter_boxes import box_bound, perturbation_bound
-    from pathgraph.parameter_lipschitz import parameter_lipschitz
+    from pathgraph.parameter_changes import parameter_lipschitz
     from pathgraph.pruning.layers import layer_arrays
     from pathgraph.pruning.masses import path_magnitude, set_magnitude
     from pathgraph.pruning.minimization import minimize
@@ -181,7 +181,7 @@ _LAZY_NAMES = {
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
     "metrics": ("path_metric",),
     "parameter_boxes": ("box_bound", "perturbation_bound"),
-    "parameter_lipschitz": ("parameter_lipschitz",),
+    "parameter_changes": ("parameter_lipschitz",),
     "pruning.layers": ("layer_arrays",),
     "pruning.masses": ("path_magnitude", "set_magnitude"),
     "pruning.minimization": ("minimize",),

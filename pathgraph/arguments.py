@@ -25,7 +25,7 @@ __all__ = [
     "number",
     "numbers_per_input",
     "per_input",
-    "same_structure",
+    "require_same_structure",
     "samples",
 ]
 
@@ -232,7 +232,7 @@ def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
     return found
 
 
-def same_structure(net: Network, other: Network, function: str) -> None:
+def require_same_structure(net: Network, other: Network, function: str) -> None:
     """Refuse a pair of networks whose paths or scalars differ, and symbolic ones.
 
     Raises

@@ -40,16 +40,21 @@ __all__ = [
     "gamma",
     "gap_sweep",
     "masked",
+    "may_be_exact",
     "meet",
     "meet_sweep",
     "power_sweep",
     "roundings",
     "to_rationals",
     "total",
+    "zeros",
 ]
 
 Entries: TypeAlias = "Sequence[Array]"
 """One array per tensor of a network."""
+
+MAX_EXACT = 100_000
+"""Float networks with more entries are not computed in rationals where floats do not suffice."""
 
 
 class GapStates(NamedTuple):
@@ -67,19 +72,19 @@ class GapStates(NamedTuple):
 
 
 def gap_sweep(
-    net: BlockNetwork, small: Entries, gap: Entries, large: Entries, start: Array, *, pools: Pools = "sum"
+    net: BlockNetwork, small: Entries, apart: Entries, large: Entries, start: Array, *, pools: Pools = "sum"
 ) -> GapStates:
-    r"""The states (s, e): ``s_v = sum small s_u`` and ``e_v = sum large e_u + gap s_u``.
+    r"""The states (s, e): ``s_v = sum small s_u`` and ``e_v = sum large e_u + apart s_u``.
 
-    For ``gap = large - small`` >= 0, e is the sum pass of `large` minus the one of `small`. For ``large = |w|``,
-    ``gap = |w - w'|``, ``small = |w'|`` it is the telescoped bound U4; and with ``pools="max"``, which takes at each
-    pool the largest candidate ``large e_u + gap s_u`` and the largest ``small s_u``, the bound that pools sharpen.
+    For ``apart = large - small`` >= 0, e is the sum pass of `large` minus the one of `small`. For ``large = |w|``,
+    ``apart = |w - w'|``, ``small = |w'|`` it is the telescoped bound U4; and with ``pools="max"``, which takes at each
+    pool the largest candidate ``large e_u + apart s_u`` and the largest ``small s_u``, the bound that pools sharpen.
 
     Parameters
     ----------
     net : network
         At either resolution; only its structure is read.
-    small, gap, large : sequence of ndarray
+    small, apart, large : sequence of ndarray
         Non-negative entries, one array per tensor: floats, rationals, or scaled numbers.
     start : ndarray, shape (n_inputs,)
         Weights of the inputs. The sweep runs in its scalars: float32 or float64, rationals, or scaled numbers.
@@ -89,12 +94,12 @@ def gap_sweep(
     Notes
     -----
     Three multiplications and additions per edge. Summands are non-negative, so the relative error of float states is
-    that of a norm, plus the one of the gaps themselves: one rounding.
+    that of a norm, plus the one of `apart` itself: one rounding.
     """
-    if _is_compiled(net, start, small, gap, large):
-        x, in_range = engine.gap(net, small, gap, large, _start(net, start, 2), largest=pools == "max")
+    if _is_compiled(net, start, small, apart, large):
+        x, in_range = engine.gap(net, small, apart, large, _start(net, start, 2), largest=pools == "max")
         return GapStates(x[:, net.dag.outputs], in_range)
-    terms: list[Term] = [(small, _move(2, 0, 0)), (gap, _move(2, 0, 1)), (large, _move(2, 1, 1))]
+    terms: list[Term] = [(small, _move(2, 0, 0)), (apart, _move(2, 0, 1)), (large, _move(2, 1, 1))]
     return _swept(net, terms, start, states=2, pools=pools)
 
 
@@ -114,8 +119,8 @@ def meet_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array) 
     terms: list[Term] = [(small, _move(3, 0, 0))]
     for state, entries in ((1, ours), (2, theirs)):
         large = mapped(abs, entries)
-        gap = mapped(operator.sub, large, small)
-        terms += [(gap, _move(3, 0, state)), (large, _move(3, state, state))]
+        apart = mapped(operator.sub, large, small)
+        terms += [(apart, _move(3, 0, state)), (large, _move(3, state, state))]
     return _swept(net, terms, start, states=3)
 
 
@@ -153,11 +158,16 @@ def power_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array,
     return GapStates(sums.states, kept and sums.in_range), GapStates(masses.states, kept and masses.in_range)
 
 
+def zeros(w: Array) -> Array:
+    """Zeros of the kind of finite numbers w: `np.zeros_like` would put integers among rationals."""
+    return np.asarray(w - w)
+
+
 def meet(a: Array, b: Array) -> Array:
     """The smaller absolute value where the signs agree, else 0."""
     differ = ((a < 0) & (b > 0)) | ((a > 0) & (b < 0))
     small = np.minimum(abs(a), abs(b))
-    return np.asarray(np.where(differ, small - small, small))
+    return np.asarray(np.where(differ, zeros(small), small))
 
 
 def distance(a: Array, b: Array) -> Array:
@@ -189,7 +199,7 @@ def masked(entries: Entries, keep: Entries | None) -> list[Array]:
     """The entries, with zeros where `keep` is False."""
     if keep is None:
         return list(entries)
-    return [np.where(mask, w, w - w) for w, mask in zip(entries, keep, strict=True)]
+    return [np.where(mask, w, zeros(w)) for w, mask in zip(entries, keep, strict=True)]
 
 
 def fallen_back(
@@ -212,6 +222,11 @@ def fallen_back(
     if in_range:
         return states
     return run(scaled(widths)).states if exactly is None else scaled(exactly())
+
+
+def may_be_exact(entries: Entries) -> bool:
+    """Whether a network is small enough for rationals to take over from floats."""
+    return sum(w.size for w in entries) <= MAX_EXACT
 
 
 def to_rationals(entries: Entries) -> list[Array]:

@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pathgraph.gaps import Entries, gamma, roundings, to_rationals
+from pathgraph.gaps import Entries, gamma, may_be_exact, roundings, to_rationals
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork, Node, Pool
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
@@ -26,10 +26,7 @@ from pathgraph.pathsum.semirings import REAL
 from pathgraph.pathsum.sweep import Term, is_safe, sweep
 from pathgraph.scalars import Array
 
-__all__ = ["Silence", "live_entries", "silence"]
-
-MAX_EXACT = 100_000
-"""In networks with more entries nothing is called silent where floats leave their range."""
+__all__ = ["live_entries", "silence"]
 
 _SWAP = np.array([[False, True], [True, False]])
 
@@ -101,7 +98,7 @@ def silence(net: BlockNetwork, entries: Entries, widths: Array) -> Silence:
         mass[0, net.dag.inputs] = widths
         mass = sweep(net, [(mapped(np.abs, entries), None)], mass, pools="max")
         if not is_safe([widths, *entries], mass):
-            if sum(w.size for w in entries) > MAX_EXACT:
+            if not may_be_exact(entries):
                 return _nothing(net)
             return silence(net, [accelerated(w) for w in to_rationals(entries)], _rational(widths))
         margin = 2 * gamma(roundings(net, 2)) * mass[0]

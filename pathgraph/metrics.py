@@ -18,40 +18,40 @@ import math
 import operator
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, Literal, get_args
 
 import numpy as np
 
-from pathgraph.arguments import Inputs, exponent, half_widths, natural, same_structure
+from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.gaps import (
+    GapStates,
     distance,
     fallen_back,
     gamma,
     gap_sweep,
+    may_be_exact,
     meet_sweep,
     power_sweep,
     roundings,
     total,
 )
 from pathgraph.graph.network import Network
-from pathgraph.numbers import lower_floats, norm, root_outward, upper_floats
+from pathgraph.numbers import lower_floats, norm, public, root_outward, upper_floats
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
-from pathgraph.pathsum.sweep import sweep
+from pathgraph.pathsum.sweep import Pools, sweep
 from pathgraph.scalars import Array, object_array, to_fraction
 
-__all__ = ["Gap", "excess", "l1_gap", "lower_sums", "meet_sums", "path_metric", "public", "telescoped"]
+__all__ = ["excess", "l1_gap", "meet_sums", "path_metric", "telescoped"]
 
 Method = Literal["auto", "two-sweeps", "enumeration", "meet", "max-min", "join", "telescope"]
 
 MAX_POWER = 16
-MAX_EXACT = 100_000
-"""Float networks with more entries than this are not computed in rationals when an even metric cancels."""
 
 
 def path_metric(
@@ -131,17 +131,17 @@ def path_metric(
     Examples
     --------
     >>> import pathgraph as pg
-    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None], dtype=object)
     >>> pruned = net.with_theta([1, -2, 0, 3, 1, 0, 1, 1])
     >>> pg.path_metric(net, pruned)
-    Bound(5.0 <= . <= 5.0, exact, by two-sweeps)
+    Bound(5 <= . <= 5, exact, rigorous, by two-sweeps)
     >>> moved = net.with_theta([1, -3, 0, 3, 1, 4, 1, 2])
-    >>> pg.path_metric(net, moved, max_paths=0), pg.path_metric(net, moved).value
-    (Bound(7.99... <= . <= 10.0, by meet), 8.0)
-    >>> pg.path_metric(net.to_exact(), moved.to_exact(), q=2, root=False)
-    Bound(20 <= . <= 20, exact, rigorous, by three sweeps)
+    >>> pg.path_metric(net, moved, max_paths=0), pg.path_metric(net, moved)
+    (Bound(8 <= . <= 10, rigorous, by meet), Bound(8 <= . <= 8, exact, rigorous, by enumeration))
+    >>> pg.path_metric(net, moved, q=2, root=False)
+    Bound(20 <= . <= 20, exact, rigorous, by three-sweeps)
     """
-    same_structure(net, other, "path_metric")
+    require_same_structure(net, other, "path_metric")
     if method not in get_args(Method):
         raise ParameterError(f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
     natural(max_paths, "max_paths")
@@ -155,36 +155,21 @@ def path_metric(
         return _even_metric(pair, q, per_output, root)
     gap = l1_gap(pair, method, max_paths)
     lower, upper = (gap.lower, gap.upper) if per_output else (norm(gap.lower, 1), norm(gap.upper, 1))
-    ends = public(lower, upper, net.is_exact, per_output, "path_metric")
+    ends = _ends(lower, upper, net.is_exact, per_output)
     return Bound(*ends, gap.exact, gap.rigorous, gap.method)
 
 
-class Gap(NamedTuple):
-    """Both ends of a bound of the l1 metric, per output, and what is known about it.
+def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
+    """The l1 metric of a pair, or bounds of it, by the methods of `path_metric`.
 
-    Attributes
-    ----------
-    lower, upper : ndarray, shape (n_outputs,)
-        Floats, scaled numbers or Fractions.
-    exact, rigorous, method
-        As in `Bound`.
+    One per output, whose ends are floats, scaled numbers or Fractions.
     """
-
-    lower: Array
-    upper: Array
-    exact: bool
-    rigorous: bool
-    method: str
-
-
-def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
-    """The l1 metric of a pair, per output, or bounds of it: the methods of `path_metric`."""
     if method in ("auto", "two-sweeps"):
         for one in (pair, pair.swapped()):
-            if one.shrinks():
+            if one.is_shrinking():
                 large, small = (mapped(abs, each) for each in (one.ours, one.theirs))
                 upper = excess(one, small, large)
-                return Gap(upper, upper, True, pair.is_exact, "two-sweeps")
+                return Bound(upper, upper, True, pair.is_exact, "two-sweeps")
         if method == "two-sweeps":
             raise ParameterError(
                 "method: 'two-sweeps' needs parameters that keep their signs, and all shrink or all grow; "
@@ -197,23 +182,23 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Gap:
     if method == "auto" and not known.all() and has_few_paths(pair.net, max_paths):
         return _enumerated(pair, max_paths)
     over, under = meet_sums(pair)
-    upper, lower = total(over, under), lower_sums(pair, over, under)
+    upper, lower = total(over, under), _lower_sums(pair, over, under)
     if method in ("auto", "meet"):
         lower = np.where(known, upper if lower.dtype == object else scaled(upper), lower)
-        return Gap(lower, upper, bool(known.all()), pair.is_exact, "meet")
+        return Bound(lower, upper, bool(known.all()), pair.is_exact, "meet")
     if method != "telescope" and (changes.odd | changes.even).any():
         raise ParameterError(
             f"method: {method!r} needs parameters whose signs agree on every path, got {_flipped(pair)}; use 'meet'"
         )
     upper = _UPPER[method](pair)
     exact = pair.is_exact and bool((lower == upper).all())
-    return Gap(lower, upper, exact, pair.is_exact, method)
+    return Bound(lower, upper, exact, pair.is_exact, method)
 
 
 def excess(pair: Pair, small: Sequence[Array], large: Sequence[Array]) -> Array:
     """P(large) - P(small) per output, for entries 0 <= small <= large, by the recursion on the error."""
-    gap = mapped(operator.sub, large, small)
-    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
+    apart = mapped(operator.sub, large, small)
+    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, apart, large, start), pair.widths)[1])
 
 
 def meet_sums(pair: Pair) -> tuple[Array, Array]:
@@ -222,7 +207,7 @@ def meet_sums(pair: Pair) -> tuple[Array, Array]:
     return states[1], states[2]
 
 
-def lower_sums(pair: Pair, over: Array, under: Array) -> Array:
+def _lower_sums(pair: Pair, over: Array, under: Array) -> Array:
     """|P(theta) - P(theta')| per output, from `meet_sums`: rational, or scaled and less than that by the round-off."""
     apart = distance(over, under) if over.dtype == object else distance(scaled(over), scaled(under))
     if over.dtype == object:
@@ -233,11 +218,29 @@ def lower_sums(pair: Pair, over: Array, under: Array) -> Array:
     return scaled(lower)
 
 
-def telescoped(pair: Pair) -> Array:
-    """The bound U4 per output."""
+def telescoped(pair: Pair, *, pools: Pools = "sum") -> Array:
+    """The bound U4 per output; with maxima at pools for ``pools="max"``.
+
+    Scaled numbers have no maxima at pools. Where floats leave their range rationals take over, and in large networks
+    the sums, which are a coarser bound.
+    """
+    if pools == "max" and not pair.is_exact and not may_be_exact(pair.ours):
+        states, in_range = _telescope(pair, pair.widths, pools)
+        return np.asarray(states[1]) if in_range else telescoped(pair)
+
+    def exactly() -> Array:
+        exact = pair.rationals()
+        return fallen_back(lambda start: _telescope(exact, start, pools), exact.widths)
+
+    def run(start: Array) -> GapStates:
+        return _telescope(pair, start, pools)
+
+    return np.asarray(fallen_back(run, pair.widths, exactly=exactly if pools == "max" else None)[1])
+
+
+def _telescope(pair: Pair, start: Array, pools: Pools) -> GapStates:
     large, small = (mapped(abs, each) for each in (pair.ours, pair.theirs))
-    gap = mapped(distance, pair.ours, pair.theirs)
-    return np.asarray(fallen_back(lambda start: gap_sweep(pair.net, small, gap, large, start), pair.widths)[1])
+    return gap_sweep(pair.net, small, mapped(distance, pair.ours, pair.theirs), large, start, pools=pools)
 
 
 def _max_min(pair: Pair) -> Array:
@@ -254,9 +257,9 @@ def _join(pair: Pair) -> Array:
 _UPPER = {"max-min": _max_min, "join": _join, "telescope": telescoped}
 
 
-def _enumerated(pair: Pair, max_paths: int) -> Gap:
+def _enumerated(pair: Pair, max_paths: int) -> Bound:
     sums = restored(object_array(sum(each.metric().tolist()) for each in differences(pair, max_paths)))
-    return Gap(sums, sums, True, True, "enumeration")
+    return Bound(sums, sums, True, True, "enumeration")
 
 
 def _flipped(pair: Pair) -> str:
@@ -271,13 +274,11 @@ def _flipped(pair: Pair) -> str:
     return "some that differ"
 
 
-def public(lower: Array, upper: Array, is_exact: bool, per_output: bool, what: str) -> tuple[Any, Any]:
-    """Both ends as the caller gets them: Fractions if `is_exact`, else floats; alone unless there is one per output."""
-    if not is_exact or upper.dtype != object:
-        lower, upper = lower_floats(lower), upper_floats(upper)
-        if not np.isfinite(upper).all():
-            raise RangeError(f"{what}: the bound leaves the range of float64; use net.to_exact()")
-    return (lower, upper) if per_output else (lower.tolist()[0], upper.tolist()[0])
+def _ends(lower: Array, upper: Array, is_exact: bool, per_output: bool) -> tuple[Any, Any]:
+    """Both ends as the caller gets them, alone unless there is one per output."""
+    low = public(lower, "path_metric", floats=lower_floats, rationals=is_exact)
+    high = public(upper, "path_metric", floats=upper_floats, rationals=is_exact)
+    return (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
 
 
 # -- even powers --------------------------------------------------------------------------------------------------
@@ -287,7 +288,7 @@ def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
     found = None if pair.is_exact else _float_powers(pair, q)
     if found is not None and found[2]:
         lower, upper, exact = found
-    elif pair.is_exact or sum(w.size for w in pair.ours) <= MAX_EXACT:
+    elif pair.is_exact or may_be_exact(pair.ours):
         lower = upper = _rational_powers(pair.rationals(), q)
         exact = True
     elif found is not None:
@@ -301,8 +302,8 @@ def _even_metric(pair: Pair, q: int, per_output: bool, root: bool) -> Bound:
         low, high = (np.array(end) for end in zip(*roots, strict=True))
         ends: tuple[Any, Any] = (low, high) if per_output else (low.tolist()[0], high.tolist()[0])
     else:
-        ends = public(object_array(lower), object_array(upper), pair.is_exact, per_output, "path_metric")
-    return Bound(*ends, exact, True, "three sweeps" if q == 2 else f"{q + 1} sweeps")
+        ends = _ends(object_array(lower), object_array(upper), pair.is_exact, per_output)
+    return Bound(*ends, exact, True, "three-sweeps" if q == 2 else f"{q + 1}-sweeps")
 
 
 def _float_powers(pair: Pair, q: int) -> tuple[list[Fraction], list[Fraction], bool] | None:
@@ -324,7 +325,7 @@ def _float_powers(pair: Pair, q: int) -> tuple[list[Fraction], list[Fraction], b
 
 def _rational_powers(pair: Pair, q: int) -> list[Fraction]:
     """The sums of q-th powers by the binomial formula: q + 1 sweeps on products of powers of the entries."""
-    sums = 0 * object_array([Fraction(0)] * len(pair.net.outputs))
+    sums = object_array([Fraction(0)] * len(pair.net.outputs))
     for k in range(q + 1):
         values = [a ** (q - k) * b**k for a, b in zip(pair.ours, pair.theirs, strict=True)]
         x = np.zeros((1, pair.net.dag.size), dtype=object)

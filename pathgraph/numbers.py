@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from pathgraph.errors import RangeError
+from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.scaled import (
     scaled,
     scaled_argmax,
@@ -19,7 +21,18 @@ from pathgraph.pathsum.scaled import (
 )
 from pathgraph.scalars import Array, object_array
 
-__all__ = ["joined", "lower_floats", "norm", "product", "quotient", "root_outward", "upper_floats"]
+__all__ = [
+    "joined",
+    "lower_floats",
+    "nearest_floats",
+    "norm",
+    "norm_roundings",
+    "product",
+    "public",
+    "quotient",
+    "root_outward",
+    "upper_floats",
+]
 
 
 def norm(numbers: Array, q: Any) -> Array:
@@ -37,6 +50,31 @@ def norm(numbers: Array, q: Any) -> Array:
     return scaled(scaled_total(powers), 1 / q)
 
 
+def norm_roundings(numbers: Array, q: Any) -> int:
+    """How many units of round-off the q-norm of some numbers is off by, at most, where `norm` makes scaled numbers.
+
+    Powers and additions, whose errors the root divides by q, and the root. The sum of n powers of numbers below
+    2**size is below n 2**(q size).
+    """
+    if q == math.inf:
+        return 1
+    size, n = int(np.abs(scaled(numbers)["exponent"]).max(initial=0)), len(numbers)
+    powers: int = math.ceil((_power_roundings(q, size) + n) / q)
+    return powers + _power_roundings(1 / q, math.ceil(q * size) + n.bit_length())
+
+
+def _power_roundings(p: float, size: int) -> int:
+    """Of abs(w)**p as `scaled` makes it of w = m 2**e, abs(e) <= size.
+
+    The roundings of w and p make p and p log 2 units in m**p. NumPy's powers are within 4 ulp, 8 units; there are two,
+    and the fractions of their exponents and their product add three more. A power beyond 512 goes by a logarithm: 9
+    units of it, which is at most 1 in absolute value, make 9 p log 2 < 7 p, and one more is the margin. And p e, if it
+    is no integer, is off by 2 units of itself, log 4 < 1.4 in the power of 2.
+    """
+    is_whole, is_long = p == int(p), p > 512
+    return math.ceil(2 * p + 20 + (7 * p if is_long else 0) + (0 if is_whole else 1.4 * p * size))
+
+
 def joined(parts: list[Array]) -> Array:
     """Some numbers as one array: of rationals if all are, of scaled numbers else."""
     return np.concatenate(parts if all(part.dtype == object for part in parts) else [scaled(part) for part in parts])
@@ -50,6 +88,39 @@ def product(a: Array, b: Array) -> Array:
 def quotient(a: Array, b: Array) -> Array:
     """The quotients of two arrays: rational if both are, scaled else."""
     return np.asarray(a / b) if a.dtype == b.dtype == object else scaled_quotient(scaled(a), scaled(b))
+
+
+def public(
+    numbers: Array, what: str, *, floats: Callable[[Array], Array] | None = None, rationals: bool = True
+) -> Array:
+    """Numbers of any of the three kinds as the caller gets them: Fractions for rationals, float64 else.
+
+    Parameters
+    ----------
+    numbers : ndarray
+    what : str
+        Begins the message.
+    floats : callable, optional
+        `upper_floats` or `lower_floats` for the ends of a bound; `nearest_floats` by default.
+    rationals : bool
+        Whether rationals stay: on exact networks.
+
+    Raises
+    ------
+    RangeError
+        If one is too large for a float.
+    """
+    if rationals and numbers.dtype == object:
+        return restored(numbers)
+    rounded = (floats or nearest_floats)(numbers)
+    if not np.isfinite(rounded).all():
+        raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()")
+    return rounded
+
+
+def nearest_floats(numbers: Array) -> Array:
+    """Rationals or scaled numbers as floats, and floats as they are: infinite where they are too large."""
+    return numbers if numbers.dtype.kind == "f" else scaled_to_float(scaled(numbers))
 
 
 def upper_floats(numbers: Array) -> Array:

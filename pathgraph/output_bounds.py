@@ -8,8 +8,7 @@ import numpy as np
 
 from pathgraph.bounds import Bound
 from pathgraph.gaps import gamma, roundings
-from pathgraph.metrics import public
-from pathgraph.numbers import lower_floats, norm, root_outward
+from pathgraph.numbers import lower_floats, norm, norm_roundings, public, root_outward, upper_floats
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
@@ -59,10 +58,11 @@ def output_bound(found: Array, upper: Array, r: Any, per_output: bool, is_exact:
     Parameters
     ----------
     found : ndarray, shape (n_found, n_outputs)
-        Differences that occur.
+        Differences that occur: Fractions on exact networks, else floats.
     upper : ndarray, shape (n_outputs,)
-        Their bounds; like `found` Fractions on exact networks, else floats.
+        Their bounds: rationals on exact networks, else floats or scaled numbers.
     """
+    upper = restored(upper)
     if per_output:
         lower = found.max(axis=0)
     elif is_exact and isinstance(r, int) and 1 < r <= MAX_EXACT_NORM:
@@ -72,10 +72,14 @@ def output_bound(found: Array, upper: Array, r: Any, per_output: bool, is_exact:
         norms = [norm(row, r) for row in found]
         upper = norm(upper, r)
         if upper.dtype != object:
-            # a norm of numbers in the range of floats by powers of scaled numbers: 4096 roundings and the additions
-            factor = 1 - (4096 + len(found[0])) * 2.0**-53
-            norms = [lower_floats(one) * factor for one in norms]
+            # two roundings more: those of the factor and of the product
+            counts = [norm_roundings(row, r) + 2 for row in found]
+            norms = [lower_floats(one) * (1 - gamma(count)) for one, count in zip(norms, counts, strict=True)]
         lower = np.maximum.reduce(norms)
     rigorous = is_exact and upper.dtype == object
-    ends = public(lower, upper, is_exact, per_output, what)
-    return Bound(*ends, rigorous and bool((lower == upper).all()), rigorous, method)
+    high = public(upper, what, floats=upper_floats, rationals=is_exact)
+    low = public(lower, what, floats=lower_floats, rationals=is_exact)
+    exact = bool((low == high).all()) and (rigorous or not high.any())
+    if per_output:
+        return Bound(low, high, exact, rigorous, method)
+    return Bound(low.tolist()[0], high.tolist()[0], exact, rigorous, method)

@@ -16,13 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import Inputs, exponent, half_widths, same_structure
+from pathgraph.arguments import Inputs, exponent, half_widths, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
-from pathgraph.gaps import fallen_back, gap_sweep, total
+from pathgraph.gaps import fallen_back, gap_sweep, total, zeros
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics import excess
-from pathgraph.numbers import upper_floats
 from pathgraph.output_bounds import differences_found, output_bound
 from pathgraph.path_differences import Pair
 from pathgraph.pathsum.exact import accelerated
@@ -98,19 +97,18 @@ def perturbation_bound(
     rhos = [accelerated(each[part]) for part in architecture.tensor_slices]
     sizes = [abs(w) for w in pair.ours]
     if shrink:
-        small = [np.maximum(w - rho, w - w) for w, rho in zip(sizes, rhos, strict=True)]
-        gap = [np.minimum(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
+        small = [np.maximum(w - rho, zeros(w)) for w, rho in zip(sizes, rhos, strict=True)]
+        apart = [np.minimum(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
         large, moved = sizes, small
     else:
-        small, gap = sizes, rhos
+        small, apart = sizes, rhos
         large = moved = [total(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
-    bounds = fallen_back(lambda start: gap_sweep(net, small, gap, large, start), pair.widths)[1]
+    bounds = fallen_back(lambda start: gap_sweep(net, small, apart, large, start), pair.widths)[1]
     signs = [np.where(w < 0, -1, 1) for w in pair.ours]
     if all(w.dtype in (np.float64, object) for w in moved):
         pair = pair._replace(theirs=[sign * w for sign, w in zip(signs, moved, strict=True)])
-    upper = bounds if net.is_exact else upper_floats(bounds)
     method = "shrinkage" if shrink else "growth"
-    return output_bound(differences_found(pair), upper, r, per_output, net.is_exact, method, "perturbation_bound")
+    return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
 
 
 def _moves(net: Network, rho: Any) -> Array:
@@ -179,14 +177,13 @@ def box_bound(
     >>> pg.box_bound(high.with_theta([1, 0, 3]), high, inputs=[1, 0])
     Bound(3 <= . <= 3, exact, rigorous, by box)
     """
-    same_structure(low, high, "box_bound")
+    require_same_structure(low, high, "box_bound")
     r = exponent(r, "r", least=1)
     pair = Pair.of(high, low, half_widths(high, inputs))
-    if not pair.shrinks():
+    if not pair.is_shrinking():
         raise ParameterError(
             "low: needed parameters with the signs of those of high, or zero, and absolute values no larger; use "
             "parameter_lipschitz for any two networks"
         )
     bounds = excess(pair, mapped(abs, pair.theirs), mapped(abs, pair.ours))
-    upper = bounds if high.is_exact else upper_floats(bounds)
-    return output_bound(differences_found(pair), upper, r, per_output, high.is_exact, "box", "box_bound")
+    return output_bound(differences_found(pair), bounds, r, per_output, high.is_exact, "box", "box_bound")

@@ -1,4 +1,4 @@
-r"""Which changes meet on the paths to each output: a sweep over sets of automaton states.
+r"""Which changes occur together on the paths to each output: a sweep over sets of automaton states.
 
 A path between two networks is *unchanged*, *shrinking* or *growing* if its parameters change so, *mixed* if some shrink
 and some grow, *odd* or *even* if signs flip on it, an odd number of times or an even number of at least two. Paths on

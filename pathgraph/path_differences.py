@@ -71,7 +71,7 @@ class Pair(NamedTuple):
         """What changes on the paths to each output."""
         return path_changes(self.net, self.ours, self.theirs, self.widths)
 
-    def shrinks(self) -> bool:
+    def is_shrinking(self) -> bool:
         """Whether all entries keep their signs, or vanish, and none grows."""
         if choose_backend(None, self.net) == "numba":
             found = engine.comparison(self.net, self.ours, self.theirs)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathgraph.arguments import numbers_per_input, per_input, same_structure
+from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.blocks import CONSTANT
@@ -272,7 +272,7 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
     >>> pg.sign_flip_masses(net, other)
     SignFlipMasses(none=0.0, odd=0.0, even=6.0)
     """
-    same_structure(net, other, "sign_flip_masses")
+    require_same_structure(net, other, "sign_flip_masses")
     ring, lift = (REAL, accelerated) if net.is_exact else (SCALED, scaled)
     mul: Any = np.multiply if net.is_exact else scaled_product
 

@@ -85,7 +85,7 @@ def test_even_powers(pair):
         ]
         found = pg.path_metric(pair.net, pair.other, inputs=widths, per_output=True, q=q, root=False)
         assert (found.lower.tolist(), found.upper.tolist(), found.exact) == (powers, powers, True)
-        assert found.method == ("three sweeps" if q == 2 else "5 sweeps")
+        assert found.method == ("three-sweeps" if q == 2 else "5-sweeps")
         root = pg.path_metric(pair.net, pair.other, inputs=widths, q=q)
         assert Fraction(root.lower) ** q <= sum(powers) <= Fraction(root.upper) ** q
         assert root.upper <= math.nextafter(root.lower, math.inf)
@@ -135,8 +135,8 @@ def test_recursion_beats_subtraction_in_single_precision():
     other = net.with_theta((np.trunc(net.theta * 2.0**18) / 2.0**18).astype(np.float32))
     exact = pg.path_metric(net.to_exact(), other.to_exact(), per_output=True).upper
     ours, theirs = ([np.abs(w) for w in each.tensors] for each in (net, other))
-    gap = [a - b for a, b in zip(ours, theirs, strict=True)]
-    states, in_range = gap_sweep(net, theirs, gap, ours, np.ones(8, dtype=np.float32))
+    apart = [a - b for a, b in zip(ours, theirs, strict=True)]
+    states, in_range = gap_sweep(net, theirs, apart, ours, np.ones(8, dtype=np.float32))
     assert in_range
     assert states.dtype == np.float32
     norms = [pg.path_norm(each, per_output=True, dtype=np.float32) for each in (net, other)]
@@ -182,7 +182,7 @@ def test_cancellation_of_an_even_metric_is_enclosed(q):
 
 
 def test_a_large_network_keeps_its_enclosure(monkeypatch):
-    monkeypatch.setattr("pathgraph.metrics.MAX_EXACT", 0)
+    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
     net = pg.from_weights([[[1.0]], [[1 / 3]]])
     other = pg.rescale(net, {(1, 0): 3.0})
     found = pg.path_metric(net, other, q=2)
@@ -291,7 +291,7 @@ def test_exact_networks_have_no_range():
         pg.path_metric(net, net.with_theta(0 * net.theta), q=2)
     small = pg.from_weights([[[1 / huge]]])
     assert pg.path_metric(small, small.with_theta([Fraction(0)]), q=2) == pg.Bound(
-        0.0, 5e-324, True, True, "three sweeps"
+        0.0, 5e-324, True, True, "three-sweeps"
     )
 
 

@@ -198,7 +198,7 @@ def test_silence_beyond_the_range_of_floats(monkeypatch):
     net = pg.from_weights([[[1e300]], [[1e300]], [[1e-300]], [[1e-300]]], [[-2e300], [0], [0], [0]])
     assert silence(net, net.tensors, np.ones(1)).dead.sum() == 3
     assert pg.parameter_lipschitz(net, net.with_theta(net.theta * 0.5)).upper == 0
-    monkeypatch.setattr("pathgraph.intervals.MAX_EXACT", 0)
+    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
     assert not silence(net, net.tensors, np.ones(1)).dead.any()
 
 
@@ -308,7 +308,7 @@ def test_deep_networks(weight):
         assert 0 < pg.perturbation_bound(net, 5e-324).upper < 1e-322
 
 
-def test_pools_in_a_telescope_beyond_the_range():
+def test_pools_in_a_telescope_beyond_the_range(monkeypatch):
     weights = [1e300, 1e300, 1e-300, 1e-300]
     names = ["x", "a", "b", "c"]
     neurons = {
@@ -318,6 +318,12 @@ def test_pools_in_a_telescope_beyond_the_range():
     other = net.with_theta(net.theta * 0.5)
     exact = pg.parameter_lipschitz(net.to_exact(), other.to_exact(), method="max-telescope").upper
     assert_close(pg.parameter_lipschitz(net, other, method="max-telescope").upper, exact, gamma(40))
+    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
+    pair = [each.to_exact() for each in (net, other)]
+    sums = min(pg.path_metric(*order, method="telescope").upper for order in (pair, pair[::-1]))
+    coarse = pg.parameter_lipschitz(net, other, method="max-telescope").upper
+    assert_close(coarse, sums, gamma(40))
+    assert coarse > exact
 
 
 # -- what is refused ----------------------------------------------------------------------------------------------
@@ -338,16 +344,6 @@ REFUSED = {
         lambda: pg.parameter_lipschitz(NET, TWICE, method="weighted-metric"),
         "even number.*'general-signs'",
     ),
-    "too many paths": (
-        lambda: pg.parameter_lipschitz(
-            NET, NET.with_theta([2.0, -4.0, 1.0, 1.0]), method="weighted-metric", max_paths=1
-        ),
-        "max_paths=1 paths.*'meet'",
-    ),
-    "too many paths for the theorem": (
-        lambda: pg.parameter_lipschitz(NET, NET.with_theta([2.0, -4.0, 1.0, 1.0]), method="path-metric", max_paths=1),
-        "more than max_paths=1",
-    ),
     "negative rho": (lambda: pg.perturbation_bound(NET, -1.0), "rho must be >= 0.*-1"),
     "one negative rho": (lambda: pg.perturbation_bound(NET, [0, 0, 0, -1]), r"rho: the value of .*>= 0.*-1"),
     "NaN rho": (lambda: pg.perturbation_bound(NET, math.nan), "rho.*finite"),
@@ -365,6 +361,26 @@ REFUSED = {
 def test_refused(name):
     call, match = REFUSED[name]
     refused(call, pg.ParameterError, match)
+
+
+TOO_MANY = {
+    "weighted-metric": (
+        lambda: pg.parameter_lipschitz(
+            NET, NET.with_theta([2.0, -4.0, 1.0, 1.0]), method="weighted-metric", max_paths=1
+        ),
+        "max_paths=1 paths.*'meet'",
+    ),
+    "path-metric": (
+        lambda: pg.parameter_lipschitz(NET, NET.with_theta([2.0, -4.0, 1.0, 1.0]), method="path-metric", max_paths=1),
+        "more than max_paths=1",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TOO_MANY)
+def test_too_many_paths(name):
+    call, match = TOO_MANY[name]
+    refused(call, pg.PathCountError, match)
 
 
 def test_symbols_are_refused():

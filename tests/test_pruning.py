@@ -296,7 +296,7 @@ def test_shares_and_numbers():
     amounts = [1, 1.0, 0, 0.0, 0.25, Fraction(1, 3), np.float64(0.1), np.int64(2)]
     assert [len(pg.prune(net, amount).removed) for amount in amounts] == [1, 10, 0, 0, 2, 3, 1, 2]
     assert pg.prune(net, 0).net == net
-    assert pg.prune(net, 0).certificate == pg.Bound(0.0, 0.0, True, False, "path-metric")
+    assert pg.prune(net, 0).certificate == pg.Bound(0.0, 0.0, True, False, "weighted-metric")
 
 
 # -- neurons ------------------------------------------------------------------------------------------------------
@@ -371,6 +371,18 @@ def test_certificates_bound_the_change_over_the_box(case):
             whole = pg.prune(net, amount, inputs=box, biases=amount == 1.0, r=r)
             assert whole.certificate.upper == total
             assert whole.net == result.net
+        # the norms in between are rounded upward where they are called rigorous
+        whole = pg.prune(net, amount, inputs=box, biases=amount == 1.0, r=2).certificate
+        assert whole.rigorous
+        assert Fraction(whole.upper) ** 2 >= sum(bounds**2)
+        assert not pg.prune(net, amount, inputs=box, biases=amount == 1.0, r=1.5).certificate.rigorous
+
+
+def test_a_certificate_is_rounded_upward():
+    net = pg.from_weights([[[1, 2], [3, 1]], [[1, 1], [1, 2]]], dtype=object)
+    certificate = pg.prune(net, 2, r=2).certificate
+    assert certificate.rigorous
+    assert Fraction(certificate.upper) ** 2 >= 13
 
 
 def test_the_certificate_is_attained():

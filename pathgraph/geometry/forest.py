@@ -145,16 +145,16 @@ class Forest:
         """How long the closed walks are, from what both ways to the roots do not have in common."""
         u, v = self.tail[entries], self.head[entries]
         steps = np.ones(len(entries), dtype=np.int64)
-        going = np.flatnonzero(self._meet(u, v))
+        going = np.flatnonzero(self._apart(u, v))
         while len(going):
             deeper = self._depth[u[going]] >= self._depth[v[going]]
             left, right = going[deeper], going[~deeper]
             u[left], v[right] = self._up[u[left]], self._up[v[right]]
             steps[going] += 1
-            going = going[self._meet(u[going], v[going])]
+            going = going[self._apart(u[going], v[going])]
         return steps
 
-    def _meet(self, u: Array, v: Array) -> Array:
+    def _apart(self, u: Array, v: Array) -> Array:
         """Whether two neurons are different, and not both roots."""
         return np.asarray((u != v) & ((self._depth[u] > 0) | (self._depth[v] > 0)))
 

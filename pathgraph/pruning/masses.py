@@ -7,7 +7,7 @@ For a set I of parameters, with :math:`s_I \odot \theta` the parameters after th
 
 F is a coverage function: monotone, submodular, between the largest and the sum of its single costs. The single costs
 of all parameters come from one forward and one backward sweep; the cost of a set from one sweep with two states, "no
-parameter of I met" and "met". Nothing is subtracted, so nothing cancels.
+parameter of I hit" and "hit". Nothing is subtracted, so nothing cancels.
 
 Source: arXiv 2405.15006; sets, box weights and parameters that occur twice on a path are derived here.
 """
@@ -22,23 +22,23 @@ from typing import Any
 import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
-from pathgraph.errors import RangeError
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.numbers import public
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
-from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import FlatTensors
-from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
 from pathgraph.pruning.names import parameter_mask
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
-__all__ = ["Moduli", "grouped", "path_magnitude", "public", "set_magnitude"]
+__all__ = ["Moduli", "grouped", "path_magnitude", "set_magnitude"]
 
-MEET = np.array([[False, True], [False, True]])
-"""From either state to "met"."""
+HIT = np.array([[False, True], [False, True]])
+"""From either state to "hit"."""
 
 
 def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
@@ -73,9 +73,9 @@ def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
     under rescaling, to the last bit for factors that are powers of two, while no float comes near the ends of its
     range.
 
-    A tied parameter gets the sum over its places, which is exact if no path meets two of them. If its places lie on
+    A tied parameter gets the sum over its places, which is exact if no path hits two of them. If its places lie on
     several levels, so that a path might, the parameter is scored as a set, by a sweep of its own: then
-    :math:`\theta\,\partial\|\Phi\|_1/\partial\theta` would count such paths as often as they meet it.
+    :math:`\theta\,\partial\|\Phi\|_1/\partial\theta` would count such paths as often as they hit it.
 
     References
     ----------
@@ -97,7 +97,7 @@ def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
 def set_magnitude(
     net: Network, parameters: Collection[Any] | Array, *, inputs: Inputs | None = None, per_output: bool = False
 ) -> Any:
-    r"""The exact cost of setting some parameters to zero together: the mass of the paths that meet one of them.
+    r"""The exact cost of setting some parameters to zero together: the mass of the paths that hit one of them.
 
     Parameters
     ----------
@@ -283,16 +283,16 @@ class Moduli:
         return np.asarray(mass[architecture.parameter[architecture.theta_order] >= 0])
 
     def set_costs(self, mask: Array) -> Array:
-        """For each output, the mass of the paths that meet a parameter of the mask: float64, rational, or scaled."""
+        """For each output, the mass of the paths that hit a parameter of the mask: float64, rational, or scaled."""
         hit = self.entries_of(mask)
         in_set, others = self.values.copy(), self.values.copy()
         in_set[~hit] = 0
         others[hit] = 0
-        met, kept = self.cut(in_set), self.cut(others)
-        x = sweep(self, [(kept, None), (met, MEET)], self.start(2))
+        inside, outside = self.cut(in_set), self.cut(others)
+        x = sweep(self, [(outside, None), (inside, HIT)], self.start(2))
         if self.scalars == "float" and not is_safe([*self.tensors, self.widths], x):
-            met, kept = self.cut(scaled(in_set)), self.cut(scaled(others))
-            x = sweep(self, [(kept, None), (met, MEET)], scaled(self.start(2)), ring=SCALED)
+            inside, outside = self.cut(scaled(in_set)), self.cut(scaled(others))
+            x = sweep(self, [(outside, None), (inside, HIT)], scaled(self.start(2)), ring=SCALED)
         return np.asarray(x[1, self.dag.outputs])
 
     @np.errstate(over="ignore", under="ignore")
@@ -343,24 +343,3 @@ def grouped(numbers: Array, owner: Array, size: int) -> Array:
         assert ring.arrays is not None
         out[owners] = ring.arrays.segments(numbers[order][None], start)[0]
     return out
-
-
-def public(numbers: Array, what: str, *, up: bool = False) -> Array:
-    """Non-negative results as float64 or Fractions.
-
-    With `up`, floats below the normal range are rounded up, so that a bound does not vanish.
-
-    Raises
-    ------
-    RangeError
-        If one is too large for a float; `what` begins the message.
-    """
-    if numbers.dtype == object:
-        return restored(numbers)
-    floats = scaled_to_float(numbers) if numbers.dtype == SCALED_DTYPE else numbers
-    if not np.isfinite(floats).all():
-        raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()")
-    if up and numbers.dtype == SCALED_DTYPE:
-        small = (floats < np.finfo(np.float64).tiny) & (numbers["mantissa"] != 0)
-        floats[small] = np.nextafter(floats[small], 1)
-    return floats

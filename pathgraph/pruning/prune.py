@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,14 +15,14 @@ from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import EntryNames
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.numbers import norm
+from pathgraph.output_bounds import output_bound
 from pathgraph.pruning.layers import layer_arrays
-from pathgraph.pruning.masses import Moduli, public
+from pathgraph.pruning.masses import Moduli
 from pathgraph.pruning.minimization import minimize
 from pathgraph.pruning.neurons import remove_neurons
 from pathgraph.pruning.scores import METHODS, score_of
 from pathgraph.pruning.selection import greedy, in_rounds
-from pathgraph.scalars import Array, frozen
+from pathgraph.scalars import Array, frozen, object_array
 
 __all__ = ["PruningResult", "prune"]
 
@@ -178,7 +178,8 @@ def prune(
 
     The certificate is the path-metric :math:`\|\Phi(\theta)-\Phi(\theta')\|_{1,r}`, its paths weighted by the box; it
     is computed exactly, since pruning keeps signs and shrinks moduli, and bounds the change of the output over the
-    box. It is attained, for instance, by networks with non-negative parameters and no pools.
+    box. It is attained, for instance, by networks with non-negative parameters and no pools. On exact networks it is
+    `rigorous` for an integer r up to 64 and for infinity, rounded upward where the norm is no rational.
 
     The greedy choice is exact: every removal has the smallest cost at its time. It needs up to one scoring per
     removal, two sweeps; the other strategies need one scoring per round.
@@ -233,9 +234,9 @@ def scope_of(net: Network, biases: bool) -> Array:
 def _check(method: Any, strategy: Any, rounds: Any, biases: Any) -> None:
     if method not in (*METHODS, "neurons"):
         raise ParameterError(f"method: needed one of {', '.join(map(repr, (*METHODS, 'neurons')))}, got {method!r}")
-    if strategy not in ("one-shot", "iterative", "greedy"):
-        raise ParameterError(f"strategy: needed 'one-shot', 'iterative' or 'greedy', got {strategy!r}")
-    allowed = {"path-magnitude": ("one-shot", "iterative", "greedy"), "neurons": ("one-shot", "iterative")}
+    if strategy not in get_args(Strategy):
+        raise ParameterError(f"strategy: needed one of {', '.join(map(repr, get_args(Strategy)))}, got {strategy!r}")
+    allowed = {"path-magnitude": get_args(Strategy), "neurons": ("one-shot", "iterative")}
     if strategy not in allowed.get(method, ("one-shot",)):
         raise ParameterError(
             f"strategy: {method!r} "
@@ -287,11 +288,10 @@ def _result(
     values[moduli.entries_of(hit)] = Fraction(0) if net.is_exact else 0
     pruned = net.with_values(values)
     costs = moduli.set_costs(hit)
-    upper = public(costs if per_output else norm(costs, r), "prune", up=True)
-    upper = frozen(upper) if per_output else upper.tolist()[0]
-    zero = np.zeros_like(upper) if per_output else upper * 0
-    is_exact = not np.any(upper)
-    certificate = Bound(zero, upper, exact=is_exact, rigorous=net.is_exact, method="path-metric")
+    nothing = object_array([Fraction(0)] * len(costs)) if net.is_exact else np.zeros(len(costs))
+    certificate = output_bound(nothing[None], costs, r, per_output, net.is_exact, "weighted-metric", "prune")
+    if per_output:
+        frozen(certificate.lower), frozen(certificate.upper)
     mask = frozen(~(scope & (pruned.theta == 0)))
     removed = EntryNames(architecture, architecture.first_entry[chosen])
     return PruningResult(pruned, mask, removed, neurons, certificate, method, frozen(scope))

@@ -25,17 +25,17 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pathgraph.arguments import Inputs
-from pathgraph.errors import ParameterError, RangeError
+from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.numbers import product
-from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
+from pathgraph.numbers import product, public
+from pathgraph.pathsum.exact import accelerated
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
 from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
 from pathgraph.scalars import Array, as_values, refuse_floats
 
-__all__ = ["METHODS", "Score", "importance_scores", "score_of"]
+__all__ = ["METHODS", "importance_scores", "score_of"]
 
 METHODS = ("path-magnitude", "magnitude", "synflow", "snip", "obd")
 
@@ -94,13 +94,7 @@ def importance_scores(
     """
     require_numbers(net, "importance_scores")
     score = score_of(net, method, gradient=gradient, hessian_diagonal=hessian_diagonal)
-    scores = score(Moduli(net, inputs))
-    if scores.dtype == object:
-        scores = restored(scores)
-    elif scores.dtype == SCALED_DTYPE:
-        scores = scaled_to_float(scores)
-    if scores.dtype != object and not np.isfinite(scores).all():
-        raise RangeError("importance_scores: a score leaves the range of float64; use net.to_exact()")
+    scores = public(score(Moduli(net, inputs)), "importance_scores")
     return layer_arrays(net, scores) if by_layer else scores
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.gaps import gamma, roundings
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph.pruning.masses import Moduli, level_range
 from pathgraph.scalars import Array
@@ -61,7 +62,7 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
     many costs vanish, behind neurons that are dead already; in a dense network nearly every removal needs a scoring.
     """
     removed: list[int] = []
-    slack = 0 if moduli.scalars == "exact" else _slack(moduli)
+    slack = 0 if moduli.scalars == "exact" else _slack(moduli, len(candidates))
     level = _levels(moduli)
     while len(removed) < count:
         costs = moduli.costs()
@@ -81,7 +82,6 @@ def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: f
     levels = level[ordered]
     queues = {int(key): iter(ordered[levels == key]) for key in np.unique(levels)}
     lost: dict[int, Any] = dict.fromkeys(queues, 0)
-    total: Any = 0
     heads: list[tuple[Any, int, int]] = []
 
     def advance(key: int) -> None:
@@ -96,14 +96,17 @@ def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: f
         cost, place, key = heapq.heappop(heads)
         advance(key)
         if batch and not all(
-            _precedes(cost, place, other, rival, total - (lost[group] if group >= 0 else 0), slack)
-            for other, rival, group in heads
+            _precedes(cost, place, other, rival, _fall(lost, group), slack) for other, rival, group in heads
         ):
             break
         batch.append(place)
-        total += cost
         lost[key] += cost
     return batch
+
+
+def _fall(lost: dict[int, Any], level: int) -> Any:
+    """The sum of the costs removed at other levels, at all levels for -1: added up, so that nothing cancels."""
+    return sum(loss for other, loss in lost.items() if level < 0 or other != level)
 
 
 def _precedes(cost: Any, place: int, other: Any, rival: int, fall: Any, slack: float) -> bool:
@@ -120,14 +123,18 @@ def _levels(moduli: Moduli) -> Array:
     return np.where(first == last, first, -1)
 
 
-def _slack(moduli: Moduli) -> float:
-    """A bound on the relative error of a cost: a product of two sums, each of which rounds once per term and level."""
+def _slack(moduli: Moduli, n_candidates: int) -> float:
+    """A bound on the relative error of a comparison of costs.
+
+    A cost is a value times the sums of a forward and a backward sweep, added up over the places of a tied parameter; a
+    fall is a sum of costs. The other scoring, with which this one is to agree, has the same error: hence 2.
+    """
     architecture = moduli.architecture
-    level, source, target = architecture.level, architecture.antecedent, architecture.target
-    roundings = 8
-    for ends in (target, source):
-        degree = np.bincount(ends, minlength=architecture.n_nodes)
-        widest = np.zeros(int(level.max()) + 1, dtype=np.int64)
-        np.maximum.at(widest, level, degree + 2)
-        roundings += int(widest.sum())
-    return 2 * roundings * float(np.finfo(np.float64).eps)
+    level, source = architecture.level, architecture.antecedent
+    # backward, a neuron adds up one product for each of its successors, and 1 if it is an output
+    widest = np.zeros(int(level.max()) + 1, dtype=np.int64)
+    np.maximum.at(widest, level, np.bincount(source, minlength=architecture.n_nodes) + 2)
+    swept = roundings(moduli, 1, entry=0) + int(widest.sum())
+    added = n_candidates + len(widest) + len(architecture.parameter) - architecture.n_parameters
+    # two products, and the four roundings of the comparison itself
+    return 2 * gamma(swept + added + 6)

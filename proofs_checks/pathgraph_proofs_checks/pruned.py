@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from typing import Any
 
-import numpy as np
 from hypothesis import strategies as st
 
 import pathgraph as pg
@@ -18,10 +17,8 @@ __all__ = [
     "chosen",
     "mass",
     "mass_by_place",
-    "masses_and_places",
     "names",
     "places",
-    "single_costs",
     "without",
 ]
 
@@ -49,7 +46,7 @@ def without(net: Network, found: Iterable[int]) -> Network:
     return net.with_theta(theta)
 
 
-def masses_and_places(net: Network) -> list[tuple[Fraction, set[int]]]:
+def _masses_and_places(net: Network) -> list[tuple[Fraction, set[int]]]:
     """For every path, its absolute product, and the places of the parameters on it."""
     lifting = pg.path_lifting(net, max_paths=MAX_PATHS)
     owner = net.architecture.parameter
@@ -61,18 +58,13 @@ def masses_and_places(net: Network) -> list[tuple[Fraction, set[int]]]:
 
 def mass(net: Network, of: Callable[[set[int]], bool]) -> Fraction:
     """The mass of the paths whose places fulfil a condition."""
-    return sum((size for size, on in masses_and_places(net) if of(on)), Fraction(0))
+    return sum((size for size, on in _masses_and_places(net) if of(on)), Fraction(0))
 
 
 def mass_by_place(net: Network) -> list[Fraction]:
     """For every parameter, the mass of the paths that meet it."""
     out = [Fraction(0)] * len(net.theta)
-    for size, on in masses_and_places(net):
+    for size, on in _masses_and_places(net):
         for place in on:
             out[place] += size
     return out
-
-
-def single_costs(net: Network) -> np.ndarray[Any, Any]:
-    """The library's cost of each parameter."""
-    return pg.path_magnitude(net)

@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Inequality
-from pathgraph_proofs_checks.pruned import Places, chosen, names, places, single_costs
+from pathgraph_proofs_checks.pruned import Places, chosen, names, places
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 
 Ends = Callable[[Sequence[Any], Network], Any]
@@ -34,7 +34,7 @@ def total(costs: Sequence[Any], net: Network) -> Any:
 def cost_between_single_costs(net: Network, drawn: Places, *, lower: Ends = largest, upper: Ends = total) -> Inequality:
     """Compare the three."""
     found = sorted(chosen(net, drawn))
-    single = single_costs(net)
+    single = pg.path_magnitude(net)
     costs = [single[i] for i in found]
     cost = pg.set_magnitude(net, names(net, found))
     return Inequality((lower(costs, net), cost), (cost, upper(costs, net)))

@@ -8,7 +8,7 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import MAX_PATHS
-from pathgraph_proofs_checks.pruned import Places, chosen, mass, names, places, single_costs, without
+from pathgraph_proofs_checks.pruned import Places, chosen, mass, names, places, without
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
 from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power
 
@@ -53,12 +53,12 @@ def kept_pools(net: Network) -> Fraction:
 cost_of_a_set_of_parameters.mutant(
     "the sum of the single costs",
     ("x0; h0 = id(x0); y0 = out(h0)", (0, 1)),
-    cost=lambda net, found: sum((single_costs(net)[i] for i in found), Fraction(0)),
+    cost=lambda net, found: sum((pg.path_magnitude(net)[i] for i in found), Fraction(0)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the largest single cost",
     ("x0; y0 = out(x0, 1)", (0, 1)),
-    cost=lambda net, found: max((single_costs(net)[i] for i in found), default=Fraction(0)),
+    cost=lambda net, found: max((pg.path_magnitude(net)[i] for i in found), default=Fraction(0)),
 )
 cost_of_a_set_of_parameters.mutant(
     "the paths within the set",

@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
-from pathgraph_proofs_checks.pruned import mass_by_place, single_costs
+from pathgraph_proofs_checks.pruned import mass_by_place
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 
 Scores = Callable[[Network], Any]
@@ -24,7 +24,7 @@ Scores = Callable[[Network], Any]
     instances=drawn(),
     enumerates=True,
 )
-def cost_of_a_tied_parameter(net: Network, *, scores: Scores = single_costs) -> Equality:
+def cost_of_a_tied_parameter(net: Network, *, scores: Scores = pg.path_magnitude) -> Equality:
     """Compare the scores with an enumeration."""
     return Equality(scores(net), mass_by_place(net))
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph_proofs_checks.outcome import Equality
-from pathgraph_proofs_checks.pruned import single_costs, without
+from pathgraph_proofs_checks.pruned import without
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 
 Order = Callable[[Network, int], Any]
@@ -43,23 +43,23 @@ def lazy_greedy_is_greedy(net: Network, drawn: int, *, lazy: Order = library) ->
     count = min(drawn, len(non_zero(net)))
     removed: list[int] = []
     for _ in range(count):
-        costs = single_costs(without(net, removed))
+        costs = pg.path_magnitude(without(net, removed))
         removed.append(min((i for i in non_zero(net) if i not in removed), key=lambda i: (costs[i], i)))
     return Equality(lazy(net, count), removed)
 
 
 def old_costs(net: Network, count: int) -> list[int]:
     """Wrong: one scoring."""
-    costs = single_costs(net)
+    costs = pg.path_magnitude(net)
     return sorted(non_zero(net), key=lambda i: (costs[i], i))[:count]
 
 
 def classic(net: Network, count: int) -> list[int]:
     """Wrong: the lazy choice of maximisation, which looks at the first old cost alone again."""
-    stale = {i: single_costs(net)[i] for i in non_zero(net)}
+    stale = {i: pg.path_magnitude(net)[i] for i in non_zero(net)}
     removed: list[int] = []
     while len(removed) < count:
-        costs = single_costs(without(net, removed))
+        costs = pg.path_magnitude(without(net, removed))
         best = min(stale, key=lambda i: (stale[i], i))
         stale[best] = costs[best]
         if best == min(stale, key=lambda i: (stale[i], i)):
@@ -70,13 +70,13 @@ def classic(net: Network, count: int) -> list[int]:
 
 def with_the_last_fall(net: Network, count: int) -> list[int]:
     """Wrong: old costs are lowered by what was removed last alone."""
-    stale = {i: single_costs(net)[i] for i in non_zero(net)}
+    stale = {i: pg.path_magnitude(net)[i] for i in non_zero(net)}
     removed: list[int] = []
     last: Fraction = Fraction(0)
     while len(removed) < count:
         best = min(stale, key=lambda i: (stale[i], i))
         if any((stale[best], best) > (stale[i] - last, i) for i in stale if i != best):
-            costs = single_costs(without(net, removed))
+            costs = pg.path_magnitude(without(net, removed))
             stale = {i: costs[i] for i in stale}
             best = min(stale, key=lambda i: (stale[i], i))
         last = stale.pop(best)
@@ -88,7 +88,7 @@ def last_of_equals(net: Network, count: int) -> list[int]:
     """Wrong: of equal costs the last one goes first."""
     removed: list[int] = []
     for _ in range(count):
-        costs = single_costs(without(net, removed))
+        costs = pg.path_magnitude(without(net, removed))
         removed.append(min((i for i in non_zero(net) if i not in removed), key=lambda i: (costs[i], -i)))
     return removed
 

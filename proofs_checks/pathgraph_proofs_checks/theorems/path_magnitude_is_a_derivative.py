@@ -10,7 +10,6 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.outcome import Equality
-from pathgraph_proofs_checks.pruned import single_costs
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
 from pathgraph_proofs_checks.variants import sweep, without_biases
 
@@ -46,7 +45,7 @@ def path_magnitude_is_a_derivative(
     net: Network,
     drawn: int,
     *,
-    scores: Callable[[Network], Any] = single_costs,
+    scores: Callable[[Network], Any] = pg.path_magnitude,
     norm: Callable[..., Any] = pg.path_norm,
 ) -> Equality:
     """Compare the score of one parameter with a difference of norms, and with two sweeps edge by edge."""
@@ -70,7 +69,9 @@ def path_magnitude_is_a_derivative(
 path_magnitude_is_a_derivative.mutant(
     "the derivative alone",
     ("x0; y0 = out(2*x0)", 0),
-    scores=lambda net: [cost / abs(w) if w else cost for cost, w in zip(single_costs(net), net.theta, strict=True)],
+    scores=lambda net: [
+        cost / abs(w) if w else cost for cost, w in zip(pg.path_magnitude(net), net.theta, strict=True)
+    ],
 )
 path_magnitude_is_a_derivative.mutant(
     "the modulus alone", ("x0; h0 = id(x0); y0 = out(0*h0)", 0), scores=lambda net: abs(net.theta)

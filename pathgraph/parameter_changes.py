@@ -10,24 +10,22 @@ Source: arXiv 2405.15006 for the theorem on equal signs; the rest is derived her
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
 
-from pathgraph.arguments import Inputs, exponent, half_widths, natural, same_structure
+from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
-from pathgraph.errors import ParameterError
-from pathgraph.gaps import distance, fallen_back, gap_sweep, total
+from pathgraph.errors import ParameterError, PathCountError
+from pathgraph.gaps import total, zeros
 from pathgraph.graph.network import Network
 from pathgraph.intervals import live_entries
-from pathgraph.metrics import l1_gap, meet_sums
+from pathgraph.metrics import l1_gap, meet_sums, telescoped
 from pathgraph.numbers import product, upper_floats
 from pathgraph.output_bounds import differences_found, output_bound
 from pathgraph.path_changes import PathChanges
 from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.exact import restored
-from pathgraph.pathsum.flat import mapped
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["parameter_lipschitz"]
@@ -79,19 +77,22 @@ def parameter_lipschitz(
     -------
     Bound
         The lower end is the largest difference of outputs found at x = 0 and at a few corners of the box. `exact`:
-        whether the ends agree, on exact networks; `rigorous`: whether the network is exact and r an integer up to
-        64, or infinite.
+        whether the ends agree, on exact networks or at 0; `rigorous`: whether the network is exact and r an integer
+        up to 64, or infinite.
 
     Raises
     ------
     ParameterError
-        On networks of different architectures or scalars, sign flips that a method does not allow, or too many paths.
+        On networks of different architectures or scalars, and on sign flips that a method does not allow.
+    PathCountError
+        If a method needs to enumerate more than `max_paths` paths.
     RangeError
         If the bound leaves the range of floats.
 
     Notes
     -----
-    ``weighted-metric <= general-signs <= meet``; "max-telescope" may beat them all if there are pools. The weighted
+    ``weighted-metric <= general-signs <= meet``; "max-telescope" may beat them all if there are pools; in networks
+    of more than 100,000 entries it takes sums for the maxima where floats leave their range. The weighted
     metric is attained at x = D by networks without negative parameters and without pools, all parameters moving one
     way. An l2 norm of the difference of liftings is no bound, nor is the metric when two signs flip on a path: for one
     ReLU neuron and the parameters (1, 1) and (-1, -1) it is 0, and the outputs differ by 1.
@@ -111,7 +112,7 @@ def parameter_lipschitz(
     >>> pg.parameter_lipschitz(net, flipped), pg.path_metric(net, flipped).value
     (Bound(7 <= . <= 14, rigorous, by general-signs), Fraction(0, 1))
     """
-    same_structure(net, other, "parameter_lipschitz")
+    require_same_structure(net, other, "parameter_lipschitz")
     if method not in get_args(Method):
         raise ParameterError(f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
     r = exponent(r, "r", least=1)
@@ -148,7 +149,7 @@ def _candidates(pair: Pair, method: Method, max_paths: int) -> dict[str, Array]:
     metric = _sign_metric(pair, changes, max_paths)
     if method != "auto":
         if metric is None:
-            raise ParameterError(
+            raise PathCountError(
                 f"method: {method!r} needs all parameters on a path to move one way, or at most max_paths={max_paths} "
                 "paths; raise max_paths, or use 'meet'"
             )
@@ -161,17 +162,17 @@ def _candidates(pair: Pair, method: Method, max_paths: int) -> dict[str, Array]:
 
 def _theorem(pair: Pair, max_paths: int) -> Array:
     """The unweighted metric, times the size of the inputs."""
-    everywhere = pair._replace(widths=pair.widths * 0 + 1)
+    everywhere = pair._replace(widths=zeros(pair.widths) + 1)
     _require_signs(everywhere.changes(), "path-metric")
     gap = l1_gap(everywhere, "auto", max_paths)
     if not gap.exact:
-        raise ParameterError(
+        raise PathCountError(
             f"method: 'path-metric' needs the metric itself, and there are more than max_paths={max_paths} paths; "
             "raise max_paths, or use 'meet'"
         )
     reach = restored(pair.widths).max(keepdims=True)
     if any(node.biases for node in pair.net.dag.nodes):
-        reach = np.maximum(reach, reach * 0 + 1)
+        reach = np.maximum(reach, zeros(reach) + 1)
     return product(gap.upper, reach)
 
 
@@ -194,21 +195,8 @@ def _sign_metric(pair: Pair, changes: PathChanges, max_paths: int) -> Array | No
 
 def _max_telescope(pair: Pair) -> Array:
     """The smaller of the two telescoped bounds with maxima at pools, per output."""
-    here, there = (_as_ends(_one_telescope(one), one) for one in (pair, pair.swapped()))
+    here, there = (_as_ends(telescoped(one, pools="max"), one) for one in (pair, pair.swapped()))
     return np.minimum(here, there)
-
-
-def _one_telescope(pair: Pair) -> Array:
-    def exactly() -> Array:
-        return fallen_back(_telescope(pair.rationals()), pair.rationals().widths)
-
-    return np.asarray(fallen_back(_telescope(pair), pair.widths, exactly=exactly)[1])
-
-
-def _telescope(pair: Pair) -> Callable[[Array], Any]:
-    large, small = (mapped(abs, each) for each in (pair.ours, pair.theirs))
-    gap = mapped(distance, pair.ours, pair.theirs)
-    return lambda start: gap_sweep(pair.net, small, gap, large, start, pools="max")
 
 
 def _as_ends(bounds: Array, pair: Pair) -> Array:
