@@ -12,6 +12,7 @@ import pytest
 import pathgraph as pg
 from pathgraph.path_changes import path_changes
 from pathgraph.pathsum import engine
+from pathgraph.pathsum import sweep as sweeps
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.scaled import scaled
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, edge_values, entries, marginals, sweep
@@ -305,6 +306,61 @@ def test_a_product_that_vanishes_is_noticed():
     x = np.zeros(chain.dag.size)
     x[1] = 1
     assert not engine.power_marginals(chain, 1, x)[2]
+
+
+def safe_sums(net, q=1):
+    return engine.power_sums(net, q, started(net, 1)[0])
+
+
+def test_sums_that_come_near_the_ends_of_the_range_are_noticed():
+    assert safe_sums(pg.from_weights([[[1e-140]], [[1e-140]]]))
+    assert not safe_sums(pg.from_weights([[[1e-150]], [[1e-150]]]))  # a normal number, but others may be lost in it
+    assert not safe_sums(pg.from_weights([[[1e-100], [1e250]], [[1.0, 0.0]]]))  # a loss may have been magnified
+    assert not safe_sums(pg.from_weights([[[1e200]], [[1e150]]]))
+
+
+def test_powers_of_biases_that_vanish_are_noticed():
+    net = pg.from_weights([[[0.0]], [[1.0]]], [[1e-200], None])
+    assert safe_sums(net)
+    assert not safe_sums(net, q=2)
+    small = pg.from_weights([[[1.0]], [[1e-200]]], [[1e-200], None])
+    assert safe_sums(small)
+    assert not engine.power_marginals(small, 1, started(small, 1)[0])[2]
+
+
+def test_products_that_vanish_on_the_way_to_a_mass_are_noticed():
+    graph = nx.DiGraph()
+    graph.add_node("x", activation="input")
+    graph.add_nodes_from("uv", activation="relu")
+    graph.add_nodes_from("yz", activation="identity", output=True)
+    edges = [("x", "u", 1e20), ("u", "v", 1.2345678e-170), ("v", "z", 1e-150), ("u", "y", 1.0), ("u", "z", 1.0)]
+    graph.add_weighted_edges_from(edges)
+    net = pg.from_networkx(graph)
+    assert not engine.power_marginals(net, 1, started(net, 1)[0])[2]
+    root = net.map_values(lambda w: abs(w) ** 0.5)
+    assert not engine.power_marginals(root, 2, started(root, 1)[0])[2]
+
+
+def test_sums_of_two_networks_that_vanish_are_noticed():
+    tiny, one = pg.from_weights([[[1e-200]], [[1e-200]]]), pg.from_weights([[[1.0]], [[1.0]]])
+    assert engine.meet(one, one.tensors, one.tensors, started(one, 3))[1]
+    assert not engine.meet(tiny, tiny.tensors, tiny.tensors, started(tiny, 3))[1]
+    assert not engine.meet(tiny, tiny.tensors, tiny.map_values(lambda w: -w).tensors, started(tiny, 3))[1]
+    none = one.map_values(lambda w: 0 * w)
+    assert engine.gap(one, one.tensors, none.tensors, one.tensors, started(one, 2))[1]
+    assert not engine.gap(one, tiny.tensors, none.tensors, one.tensors, started(one, 2))[1]
+    first = pg.from_weights([[[1e-200]], [[0.0]]])
+    assert not engine.gap(one, one.tensors, first.tensors, tiny.tensors, started(one, 2))[1]
+
+
+def test_an_overflow_before_a_relu_is_an_error():
+    net = pg.from_weights([[[-1e308, -1e308, 1e308, 1e308, 1e308]], [[1.0]]])
+    for backend in ("numba", "numpy"):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(sweeps, "LARGE", 0 if backend == "numba" else 10**9)
+            for x in (np.ones(5), np.ones((3, 5))):
+                with pytest.raises(pg.RangeError):
+                    net(x)
 
 
 def test_an_evaluation_that_overflows_is_an_error():

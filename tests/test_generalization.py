@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.generalization.bounds import _Grid
 from tests.networks import dag, identity, on_networks, pool, relu
 from tests.oracles import logarithm
-from tests.tolerances import assert_close, exponential_roundings, gamma, roundings
+from tests.tolerances import assert_close, exponential_roundings, gamma, roundings, unit
 
 NAN, INF = float("nan"), float("inf")
 
@@ -401,3 +402,11 @@ def test_symbols_are_refused():
     sympy = pytest.importorskip("sympy")
     with pytest.raises(pg.UnsupportedOperatorError):
         pg.generalization_bound(pg.from_weights([[[sympy.Symbol("a")]]]), 10)
+
+
+def test_the_cells_share_one_confidence():
+    """The weights of all cells, on both sides of cell 0, sum to 1, and so do no shares that are any larger."""
+    grid = _Grid(1.0, 100, 0.05, math.log(1.1), from_data=False)
+    weights = [Fraction(grid._cell(k, 1.0).weight) for k in range(-200, 201)]
+    rest = 2 * Fraction(2, 3) / 202  # the sum of 2 / (3 (k + 1) (k + 2)) over k > 200 telescopes
+    assert abs(sum(weights) + rest - 1) <= len(weights) * 3 * unit()

@@ -9,6 +9,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.intervals import live_entries, silence
+from pathgraph.output_bounds import differences_found
 from pathgraph.path_differences import Pair
 from tests import pairs
 from tests.networks import dag, identity, on_networks, pool, relu
@@ -86,6 +87,17 @@ def test_bounds_hold_and_lower_ends_occur(pair):
             assert total.upper == norm(found.upper)
             assert total.lower in map(norm, changes)
             assert total.rigorous
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_differences_that_occur_are_rounded_down(seed):
+    """Two networks that differ by little: the difference of two rounded outputs is mostly round-off."""
+    random = np.random.default_rng(seed)
+    net = pg.from_weights([random.normal(size=(9, 7)), random.normal(size=(9, 9)), random.normal(size=(3, 9))])
+    other = net.with_theta(net.theta * (1 + 2.0**-50 * random.normal(size=len(net.theta))))
+    pair = Pair.of(net, other, np.ones(7))
+    found, true = differences_found(pair), differences_found(pair.rationals()._replace(net=net.to_exact()))
+    assert all(Fraction(a) <= b for a, b in zip(found.ravel().tolist(), true.ravel(), strict=True))
 
 
 def test_other_norms_of_the_outputs():
