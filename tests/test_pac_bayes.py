@@ -446,3 +446,10 @@ def test_divergences_beyond_floats():
     with pytest.raises(pg.RangeError, match="divergence"):
         bound(posterior=far)
     assert bound(posterior=far, rescale=False).risk == 1
+
+
+def test_the_inverse_among_subnormal_numbers():
+    """It may be loose there, but not below the supremum, which is above the mean."""
+    for tiny in (5e-324, 1e-310, 1e-300):
+        assert pg.kl_inverse(tiny, tiny) >= pg.kl_inverse(2.0**-900, 2.0**-900) > 2.0**-900
+        assert 0 < pg.kl_inverse(0, tiny) < 1e-250

@@ -113,6 +113,10 @@ class PacBayesBound:
         return f"PacBayesBound({shown}; empirical {self.empirical:.4g}, {how}{', vacuous' if self.is_vacuous else ''})"
 
 
+LEAST = 2.0**-900
+"""Smaller means and budgets are raised to this, which the supremum grows with: their products would leave the range."""
+
+
 def kl_inverse(mean: float, budget: float) -> float:
     r"""An upper bound on the largest p with :math:`\mathrm{kl}(\text{mean} \| p) \le` budget, as tight as floats allow.
 
@@ -144,7 +148,10 @@ def kl_inverse(mean: float, budget: float) -> float:
     >>> pg.kl_inverse(0, float("inf")), round(pg.kl_inverse(0, 0.6931471805599453), 12), pg.kl_inverse(1, 0.1)
     (1.0, 0.5, 1.0)
     """
-    mean, budget = number(mean, "mean", "[0, 1]"), number(budget, "budget", "[0, inf]")
+    mean, budget = (
+        max(found, LEAST) if found else found
+        for found in (number(mean, "mean", "[0, 1]"), number(budget, "budget", "[0, inf]"))
+    )
 
     def surely_reached(p: float) -> bool:
         # mean log(mean / p) + (1 - mean) log((1 - mean) / (1 - p)); a quotient off by a unit moves its logarithm by it.
