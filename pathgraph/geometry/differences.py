@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeAlias
 
 import networkx as nx
 
 __all__ = ["Difference", "told"]
 
-Graph = nx.DiGraph
+Graph: TypeAlias = "nx.DiGraph[Any]"
 _CLOSE = Fraction(1, 2**11)
 """Float values that are closer than this, relatively, may be those of equal networks, computed with low precision."""
 
@@ -29,7 +29,7 @@ class Difference:
     values: tuple[Any, Any]
 
 
-def told(graphs: tuple[Graph[Any], Graph[Any]], signature: Callable[[Graph[Any], int], Any], exact: bool) -> Difference:
+def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], exact: bool) -> Difference:
     """What differs in two graphs whose colours agree, while their signatures do not.
 
     Parameters
@@ -48,7 +48,7 @@ def told(graphs: tuple[Graph[Any], Graph[Any]], signature: Callable[[Graph[Any],
         return Difference(f"the number of neurons of the kind of {node['name']!r}", (node["name"],), counts)
     entries = {"bias of": _biases, "weights into": _into, "weights out of": _out_of}
     for what, of in entries.items():
-        pair = _unmatched(graphs, lambda graph, v, of=of: (_colour(graph, v), _multiset(graph, v, of)), of)
+        pair = _unmatched(graphs, _coloured_by(of), of)
         if pair is None:
             continue
         v, w, counts = pair
@@ -69,9 +69,9 @@ def told(graphs: tuple[Graph[Any], Graph[Any]], signature: Callable[[Graph[Any],
 
 
 def _unmatched(
-    graphs: tuple[Graph[Any], Graph[Any]],
-    key: Callable[[Graph[Any], int], Any],
-    of: Callable[[Graph[Any], int], Iterable[Mapping[str, Any]]] | None = None,
+    graphs: tuple[Graph, Graph],
+    key: Callable[[Graph, int], Any],
+    of: Callable[[Graph, int], Iterable[Mapping[str, Any]]] | None = None,
 ) -> tuple[int, int, tuple[int, int]] | None:
     """A neuron whose key is more frequent in the first graph, the nearest one with the converse, and its counts."""
     keys = [{v: key(graph, v) for v in graph} for graph in graphs]
@@ -102,22 +102,23 @@ def _close(a: list[Fraction], b: list[Fraction]) -> bool:
     return len(a) == len(b) and all(abs(x - y) <= _CLOSE * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))
 
 
-def _colour(graph: Graph[Any], v: int) -> Any:
+def _colour(graph: Graph, v: int) -> Any:
     return graph.nodes[v]["colour"]
 
 
-def _multiset(graph: Graph[Any], v: int, of: Callable[[Graph[Any], int], Iterable[Mapping[str, Any]]]) -> Any:
-    return frozenset(Counter(data["colour"] for data in of(graph, v)).items())
+def _coloured_by(of: Callable[[Graph, int], Iterable[Mapping[str, Any]]]) -> Callable[[Graph, int], Any]:
+    """The colour of a neuron with those of some of its entries."""
+    return lambda graph, v: (_colour(graph, v), frozenset(Counter(data["colour"] for data in of(graph, v)).items()))
 
 
-def _biases(graph: Graph[Any], v: int) -> list[Mapping[str, Any]]:
+def _biases(graph: Graph, v: int) -> list[Mapping[str, Any]]:
     bias = graph.nodes[v]["bias"]
     return [] if bias is None else [bias]
 
 
-def _into(graph: Graph[Any], v: int) -> list[Mapping[str, Any]]:
+def _into(graph: Graph, v: int) -> list[Mapping[str, Any]]:
     return [data for _, _, data in graph.in_edges(v, data=True)]
 
 
-def _out_of(graph: Graph[Any], v: int) -> list[Mapping[str, Any]]:
+def _out_of(graph: Graph, v: int) -> list[Mapping[str, Any]]:
     return [data for _, _, data in graph.out_edges(v, data=True)]
