@@ -130,7 +130,7 @@ class BackendError(PathgraphError, ValueError):
     >>> pg.count_paths(pg.from_weights([[[1.0]]]), backend="abacus")
     Traceback (most recent call last):
     ...
-    pathgraph.errors.BackendError: backend: needed one of 'reference', 'numpy' or None, got 'abacus'
+    pathgraph.errors.BackendError: backend: needed 'reference', 'numpy', 'numba' or None, got 'abacus'
     """
 
 

@@ -30,7 +30,7 @@ from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.exact import in_range
 from pathgraph.scalars import Array, to_fraction
-from pathgraph.shown import mapping_text
+from pathgraph.shown import article, mapping_text
 
 __all__ = ["Equivalence", "find_rescaling"]
 
@@ -149,7 +149,9 @@ def find_rescaling(
     for one in (net, other):
         require_numbers(one, "find_rescaling")
     if net.scalars != other.scalars:
-        raise ParameterError(f"other: needed a {net.scalars} network, as net is, got a {other.scalars} one")
+        raise ParameterError(
+            f"other: needed {article(net.scalars)} network, as net is, got {article(other.scalars)} one"
+        )
     if permutations:
         return _permuted(net, other, max_candidates)
     if net.architecture != other.architecture:
