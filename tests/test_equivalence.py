@@ -262,6 +262,7 @@ def test_what_differs_up_to_permutations():
     found = pg.find_rescaling(net, other, permutations=True)
     assert found.difference.startswith("the bias of (1, 0) in normal form, which 1 and 0 of the neurons have")
     assert found.where == ((1, 0),)
+    assert "nothing is decided" not in found.difference
     assert found.values[0] != found.values[1]
     one = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)
     found = pg.find_rescaling(one, one.with_theta([1, -3, 3, 1, 1, 1]), permutations=True)

@@ -16,8 +16,6 @@ import networkx as nx
 __all__ = ["Difference", "told"]
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
-_CLOSE = Fraction(1, 2**11)
-"""Float values that are closer than this, relatively, may be those of equal networks, computed with low precision."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,7 @@ class Difference:
     values: tuple[Any, Any]
 
 
-def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], exact: bool) -> Difference:
+def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], close: float | None) -> Difference:
     """What differs in two graphs whose colours agree, while their signatures do not.
 
     Parameters
@@ -38,8 +36,8 @@ def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], ex
         As `pathgraph.geometry.isomorphism.coloured` makes them.
     signature : callable
         Of a graph and a neuron.
-    exact : bool
-        Whether values are shown as they are, or as floats.
+    close : float or None
+        Of float networks: values that differ by less, relatively, may be those of equal networks, of low precision.
     """
     pair = _unmatched(graphs, lambda graph, v: graph.nodes[v]["kind"])
     if pair is not None:
@@ -58,9 +56,9 @@ def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], ex
             return Difference(f"the number of neurons with the roles of the {what} {names[0]!r}", (names[0],), counts)
         text = f"the {what} {names[0]!r} in normal form, which {counts[0]} and {counts[1]} of the neurons have"
         text += f"; the nearest of the other network are those of {names[1]!r}"
-        if not exact and _close(*values):
+        if close is not None and _close(*values, Fraction(close)):
             text += ", so near that rounding may be the reason, and nothing is decided"
-        shown = tuple([x if exact else float(x) for x in side] for side in values)
+        shown = tuple([x if close is None else float(x) for x in side] for side in values)
         return Difference(text, (names[0],), (shown[0], shown[1]))
     pair = _unmatched(graphs, signature)
     assert pair is not None
@@ -98,8 +96,8 @@ def _apart(a: list[Fraction], b: list[Fraction]) -> tuple[list[Fraction], list[F
     return sorted((first - second).elements()), sorted((second - first).elements())
 
 
-def _close(a: list[Fraction], b: list[Fraction]) -> bool:
-    return len(a) == len(b) and all(abs(x - y) <= _CLOSE * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))
+def _close(a: list[Fraction], b: list[Fraction], allowed: Fraction) -> bool:
+    return len(a) == len(b) and all(abs(x - y) <= allowed * max(abs(x), abs(y)) for x, y in zip(a, b, strict=True))
 
 
 def _colour(graph: Graph, v: int) -> Any:

@@ -250,7 +250,7 @@ def _permuted(net: Network, other: Network, max_candidates: int) -> Equivalence:
         if verdict:
             return replace(verdict, permutation={v: v for v in net.nodes})
     graphs = coloured(net, other)
-    found = refine(graphs, net.is_exact)
+    found = refine(graphs, None if net.is_exact else float(np.finfo(net.dtype).eps) ** 0.5)
     if found is not None:
         return Equivalence(None, None, found.what, found.where, found.values)
     last = Equivalence(None, None, "no isomorphism of the graphs keeps the normal form")

@@ -77,8 +77,8 @@ def _graph(net: Network, normal: Array, classes: Mapping[Fraction, int]) -> nx.D
     return graph
 
 
-def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], exact: bool) -> Difference | None:
-    """Refine the colours of two graphs together, in place, until they are stable.
+def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], close: float | None) -> Difference | None:
+    """Refine the colours of two graphs together, in place, until they are stable; `close` as in `told`.
 
     Returns
     -------
@@ -94,7 +94,7 @@ def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], exact: bool) -> Diff
             if not depth:  # the biases are told apart from the rest
                 for graph in graphs:
                     nx.set_node_attributes(graph, {v: graph.nodes[v]["kind"] for v in graph}, "colour")
-            return told(graphs, signature, exact)
+            return told(graphs, signature, close)
         for graph, colour in zip(graphs, colours, strict=True):
             nx.set_node_attributes(graph, colour, "colour")
         if len(number) == classes:
