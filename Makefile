@@ -24,6 +24,7 @@ help:
 	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
 	  'make test         run the tests' \
 	  'make lint         check style and formatting rules (ruff)' \
+	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
 	  'make docs         build the documentation into docs/_build/html, warnings are errors' \

@@ -202,4 +202,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY, *_HOME})
+    return sorted({*__all__, *_LAZY, "__version__"})

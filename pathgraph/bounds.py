@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, ROUND_FLOOR
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
+
+from pathgraph.shown import number_text
 
 __all__ = ["Bound"]
 
@@ -32,6 +36,8 @@ class Bound:
     Bound(1.0 <= . <= 2.5, by meet)
     >>> float(bound), bound.value == bound.upper
     (2.5, True)
+    >>> f"{bound:.2f}"
+    '2.50'
     """
 
     lower: Any
@@ -61,8 +67,20 @@ class Bound:
 
     def __repr__(self) -> str:
         known = "".join([", exact" if self.exact else "", ", rigorous" if self.rigorous else ""])
-        return f"Bound({_shown(self.lower)} <= . <= {_shown(self.upper)}{known}, by {self.method})"
+        lower = number_text(self.lower, rounding=ROUND_FLOOR)
+        upper = number_text(self.upper, rounding=ROUND_CEILING)
+        return f"Bound({lower} <= . <= {upper}{known}, by {self.method})"
+
+    def __format__(self, spec: str) -> str:
+        """The upper end, formatted; that of each output as a list. Without a format it is ``str``."""
+        if not spec:
+            return str(self)
+        if isinstance(self.upper, np.ndarray):
+            return f"[{', '.join(_formatted(end, spec) for end in self.upper)}]"
+        return _formatted(self.upper, spec)
 
 
-def _shown(end: Any) -> str:
-    return str(end.tolist()) if isinstance(end, np.ndarray) else str(end)
+def _formatted(end: Any, spec: str) -> str:
+    if isinstance(end, Fraction):  # which Python formats since 3.12 only
+        end = float(end)
+    return format(end, spec)

@@ -14,6 +14,7 @@ Source: arXiv 2310.01225 and 2405.15006.
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
+from fractions import Fraction
 from functools import cached_property
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from scipy.sparse import csr_array
 
 from pathgraph.arguments import natural
 from pathgraph.errors import BackendError, ParameterError, PathCountError, RangeError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network, require_network, require_numbers
 from pathgraph.path_sums import depth
 from pathgraph.paths import Path, Paths
 from pathgraph.pathsum.blocks import POOL, RELU
@@ -32,6 +33,7 @@ from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product, scaled_to_float
 from pathgraph.pathsum.semirings import SCALED
 from pathgraph.scalars import Array, frozen, object_array
+from pathgraph.shown import decimal_text
 
 if TYPE_CHECKING:
     import sympy
@@ -48,6 +50,9 @@ __all__ = [
     "path_lifting",
     "starts",
 ]
+
+FEASIBLE = 10**9
+"""Nobody can list more paths than this."""
 
 
 def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int = 100_000) -> PathLifting:
@@ -100,13 +105,16 @@ def path_lifting(net: Network, *, node: Hashable | None = None, max_paths: int =
 
 def guarded_paths(net: Network, node: Hashable | None, max_paths: int) -> Paths:
     """The paths, if there are at most `max_paths` of them."""
+    require_network(net)
     natural(max_paths, "max_paths")
     paths = Paths(net, node)
     if paths.total > max_paths:
-        count = str(paths.total) if paths.total < 10**100 else f"more than 2**{paths.total.bit_length() - 1}"
+        total = paths.total
+        count = str(total) if total < FEASIBLE else decimal_text(Fraction(total), 2)
+        advice = "raise max_paths if they fit in memory, or use" if total < FEASIBLE else "too many to list: use"
         raise PathCountError(
-            f"the network has {count} paths, more than max_paths={max_paths}; raise max_paths if they fit in "
-            "memory, or use path_sum, path_norm, count_paths, which need no list of paths"
+            f"the network has {count} paths, more than max_paths={max_paths}; {advice} path_sum, path_norm, "
+            "count_paths, which need no list of paths"
         )
     return paths
 

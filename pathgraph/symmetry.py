@@ -27,11 +27,12 @@ from pathgraph.arguments import exponent, generator, natural
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network, require_network, require_numbers
 from pathgraph.numbers import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
+from pathgraph.shown import article
 
 LARGEST_POWER = 1000
 
@@ -83,6 +84,7 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     >>> other([1, 3]) == net([1, 3]), pg.path_norm(other) == pg.path_norm(net)
     (array([ True]), True)
     """
+    require_network(net)
     architecture = net.architecture
     lam = _factors(net, factors)
     ratio = _entry_factors(architecture, lam)
@@ -133,6 +135,7 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     >>> pg.path_lifting(pg.rescale(net, factors)) == pg.path_lifting(net)
     True
     """
+    require_network(net)
     natural(max_exponent, "max_exponent")
     random = generator(rng)
     exponents = dict.fromkeys(net.hidden, 0)
@@ -192,10 +195,11 @@ def normalize(net: Network, q: float = 1, *, unfreeze: bool = False) -> Network:
     array([Fraction(1, 3), Fraction(-2, 3), Fraction(3, 4), Fraction(1, 4),
            Fraction(3, 1), Fraction(4, 1)], dtype=object)
     """
+    require_network(net)
     q = exponent(q, "q")
     if net.scalars == "symbolic" or (net.is_exact and q not in (1, math.inf)):
         raise UnsupportedOperatorError(
-            f"normalize: q={q} needs a float network, got a {net.scalars} one; q=1 and inf are exact"
+            f"normalize: q={q} needs a float network, got {article(net.scalars)} one; q=1 and inf are exact"
         )
     architecture = net.architecture
     numbers = net.values.copy() if net.is_exact else scaled(net.values)

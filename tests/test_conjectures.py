@@ -80,7 +80,7 @@ def test_errors_that_cannot_be_pickled_cross_processes(capsys, write):
         "@theorem",
         "class Odd(Exception):\n    def __init__(self, a, b):\n        super().__init__(f'{a} {b}')\n@theorem",
     ).replace("return ", "raise Odd(1, 2)\n    return ")
-    assert run("--load", write(text), "--only", "my-conjecture", "--jobs", "2") == 1
+    assert run("--load", write(text), "--only", "my-conjecture", "--jobs", "2") == 2
     assert "it raised RuntimeError: Odd: 1 2" in capsys.readouterr().out
 
 
@@ -98,7 +98,7 @@ def test_a_file_may_be_loaded_again_and_leaves_the_registry(capsys, write):
     assert (first.statement[:5], second.statement[:4]) == ("Every", "Each")
     assert all_checks() == before
     assert main(["--list", "--load", write(CHECK), "--only", "my-conjecture"]) == 0
-    assert capsys.readouterr().out.startswith("my-conjecture  0 mutants  Every output")
+    assert capsys.readouterr().out.startswith("my-conjecture: Every output")
 
 
 @pytest.mark.parametrize(
@@ -150,24 +150,37 @@ def test_files_that_cannot_be_read(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("code", "text", "message"),
     [
-        (CHECK.replace("return ", "return 1 or "), "it raised TypeError: my-conjecture: needed an Equality or an Ineq"),
-        (CHECK.replace("drawn()", "drawn(lambda net: 1 / 0)"), "no instance could be drawn, ZeroDivisionError"),
-        (CHECK.replace("drawn()", "drawn(st.nothing())"), "no instance could be drawn, "),
         (
+            2,
+            CHECK.replace("return ", "return 1 or "),
+            "it raised TypeError: my-conjecture: needed an Equality or an Ineq",
+        ),
+        (2, CHECK.replace("return ", "net.no_such\n    return "), "raised AttributeError: 'Network' object has no"),
+        (2, CHECK.replace("return ", "net.no_such\n    return "), "mine.py, line 7)"),
+        (2, CHECK.replace("return ", "return 1 or "), "mine.py, line 5)"),
+        (2, CHECK.replace("drawn()", "drawn(lambda net: 1 / 0)"), "no instance could be drawn, ZeroDivisionError"),
+        (2, CHECK.replace("drawn()", "drawn(lambda net: 1 / 0)"), "mine.py, line 5)"),
+        (2, CHECK.replace("drawn()", "drawn(st.nothing())"), "no instance could be drawn, "),
+        (
+            1,
             CHECK + "my_conjecture.mutant('no', ('x0; y0 = out(x0)',))\n",
             "my-conjecture, no: holds on its stored",
         ),
         (
+            1,
             CHECK + "my_conjecture.mutant('no', ('x0; y0 = out(',))\n",
             "my-conjecture, no: raised ValueError: no neuron",
         ),
     ],
 )
-def test_wrong_checks(write, capsys, text, message):
-    assert run("--load", write(text), "--only", "my-conjecture") == 1
-    assert message in capsys.readouterr().out
+def test_wrong_checks(write, capsys, code, text, message):
+    assert run("--load", write(text), "--only", "my-conjecture") == code
+    printed = capsys.readouterr().out
+    assert message in printed
+    assert ("ERROR" in printed, "1 error" in printed) == (code == 2, code == 2)
+    assert "REFUTED" not in printed
 
 
 def test_refute_says_that_nothing_could_be_drawn(write, capsys):

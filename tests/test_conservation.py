@@ -113,6 +113,26 @@ def test_the_tutorial_on_a_small_network(monkeypatch, capsys):
     assert all(1.8 < large / small < 2.2 for large, small in pairwise(drifts))
 
 
+@pytest.mark.parametrize("rate", [0.01, 1e-5])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_records_of_float32(rate, dtype):
+    net = REGISTRY["dense"].float64
+    xs = np.random.default_rng(0).normal(size=(20, len(net.inputs)))
+    current, records = net, [net.theta]
+    for _ in range(25):
+        gradient = np.einsum("no,nop->p", current(xs) - 1, pg.parameter_jacobian(current, xs)) / len(xs)
+        current = current.with_theta(current.theta - rate * gradient)
+        records.append(current.theta)
+    history = np.array(records).astype(dtype)
+    assert pg.check_conservation(net, history)
+    if rate == 0.01:
+        report = pg.check_conservation(net, history[::5])
+        assert not report
+        assert "every step of plain gradient descent must be recorded" in repr(report)
+        assert "np.float" not in repr(report)
+        assert type(report.drift) is type(report.quadratic) is float
+
+
 def test_momentum_shows():
     net = REGISTRY["dense"].float64
     random = np.random.default_rng(0)

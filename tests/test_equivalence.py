@@ -199,7 +199,7 @@ def test_permutations_of_different_networks():
     assert difference([[[1, -2]], [[1]]]).difference == "the number of hidden neurons"
     assert difference([[[1, -2, 0], [3, 1, 0]], [[1, 1]]]).values == (2, 3)
     assert difference([[[1, -2], [3, 1]], [[1, 1]]], [None, [1]]).difference == "the number of biases"
-    assert "look like" in difference([[[1, -2], [3, 1]], [[1, 2]]]).difference
+    assert difference([[[1, -2], [3, 1]], [[1, 2]]]).values == ([4], [8])
     assert difference([[[3, 1], [2, -4]], [[1, HALF]]]).factors == {(1, 0): 2, (1, 1): 1}
 
 
@@ -239,3 +239,34 @@ def test_wrong_arguments():
         pg.find_rescaling(net, net.to_exact())
     with pytest.raises(pg.ParameterError, match="max_candidates"):
         pg.find_rescaling(net, net, permutations=True, max_candidates=0)
+
+
+def test_permutations_of_floats_whose_factors_round():
+    random = np.random.default_rng(0)
+    net = pg.from_weights([random.normal(size=(4, 3)), random.normal(size=(2, 4))])
+    for other in (pg.rescale(net, {(1, 0): 3.0}), pg.balance(net).net):
+        found = pg.find_rescaling(net, other, permutations=True)
+        assert found.factors == pg.find_rescaling(net, other).factors
+        assert found.permutation == {v: v for v in net.nodes}
+        order = [2, 0, 3, 1]
+        into, out = (other.theta[a:b].reshape(shape) for a, b, shape in [(0, 12, (4, 3)), (12, 20, (2, 4))])
+        found = pg.find_rescaling(net, pg.from_weights([into[order], out[:, order]]), permutations=True)
+        assert found
+        assert [found.permutation[1, v] for v in order] == [(1, v) for v in range(4)]
+
+
+def test_what_differs_up_to_permutations():
+    random = np.random.default_rng(0)
+    net = pg.from_weights([random.normal(size=(4, 3)), random.normal(size=(2, 4))], [np.ones(4), None])
+    other = net.with_theta(net.theta * np.where(np.arange(len(net.theta)) == 0, 1.5, 1))
+    found = pg.find_rescaling(net, other, permutations=True)
+    assert found.difference.startswith("the bias of (1, 0) in normal form, which 1 and 0 of the neurons have")
+    assert found.where == ((1, 0),)
+    assert "nothing is decided" not in found.difference
+    assert found.values[0] != found.values[1]
+    one = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], dtype=object)
+    found = pg.find_rescaling(one, one.with_theta([1, -3, 3, 1, 1, 1]), permutations=True)
+    assert found.difference.startswith("the weights into (1, 0) in normal form")
+    assert found.values == ([Fraction(-2, 3), Fraction(1, 3)], [Fraction(-3, 4), Fraction(1, 4)])
+    near = net.with_theta(net.theta * np.where(np.arange(len(net.theta)) == 0, 1 + 1e-9, 1))
+    assert "nothing is decided" in pg.find_rescaling(net, near, permutations=True).difference

@@ -29,7 +29,8 @@ from pathgraph.proofs_checks import (
 from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.parts import part, parts_of
 from pathgraph_proofs_checks.rademacher import signed_mean
-from pathgraph_proofs_checks.runner import examine_all
+from pathgraph_proofs_checks.report import failure_text
+from pathgraph_proofs_checks.runner import Failure, examine_all
 from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power, without_biases
 
 CHECKS = {check.name: check for check in all_checks()}
@@ -139,8 +140,10 @@ def test_raising_check_is_reported(monkeypatch, capsys):
         raise ArithmeticError("no norm today")
 
     monkeypatch.setattr(pg, "path_norm", raising)
-    assert main(["--no-digits", "--only", "output-bound"]) == 1
-    assert "it raised ArithmeticError: no norm today" in capsys.readouterr().out
+    assert main(["--no-digits", "--only", "output-bound"]) == 2
+    printed = capsys.readouterr().out
+    assert "ERROR in output-bound: it raised ArithmeticError: no norm today" in printed
+    assert "output_bound.py, line " in printed
 
 
 def raising_norm(net):
@@ -187,7 +190,23 @@ def test_unrefuted_mutants_fail_the_run(capsys):
 def test_list(capsys):
     assert main(["--list"]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert [line.split()[0] for line in lines] == list(CHECKS)
+    assert [line.partition(": ")[0] for line in lines] == list(CHECKS)
+    assert max(map(len, lines)) == 120
+    assert all(line.endswith((".", "...")) for line in lines)
+
+
+def test_the_analysis_is_left_out_with_only(monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr("pathgraph_proofs_checks.cli.analyse", lambda digits: pytest.fail("analysed"))
+    assert main(["--only", "number-of-paths"]) == 0
+    assert "--analyse asks for it" in capsys.readouterr().out
+
+
+def test_marks_are_explained():
+    outcome = Equality(1, 2)
+    text = failure_text("a", Failure((decode("x0; y0 = out(x0~, 2@a)"),), outcome))
+    assert "marks: ~ frozen, @NAME tied to the others of this name" in text
+    assert "marks" not in failure_text("a", Failure((decode("x0; y0 = out(x0)"),), outcome))
 
 
 def test_json(tmp_path, capsys):
@@ -228,6 +247,7 @@ def test_refute(capsys):
         (["--jobs", "0"], "needed an integer >= 1"),
         (["--json", "/no/such/folder/x.json"], "needed a file that can be written"),
         (["--no-digits", "--picture", "x.png"], "nothing to draw with --no-digits"),
+        (["--no-digits", "--analyse"], "nothing to analyse with --no-digits"),
         (["--frobnicate"], "unrecognized arguments"),
     ],
 )

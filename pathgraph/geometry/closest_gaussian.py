@@ -25,7 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from pathgraph.errors import RangeError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.generalization.gaussians import Gaussian, check_law, divergence_above, gaussian_kl
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, generic_potentials
@@ -131,6 +131,8 @@ def closest_gaussian(net: Network | Architecture, law: Gaussian, prior: Gaussian
     >>> [round(pg.closest_gaussian(net, law, prior).divergence, 9) for law in laws]
     [2.16227766, 2.16227766]
     """
+    if not isinstance(net, (Network, Architecture)):
+        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
     basis = generic_potentials(net)
     check_law(law, "law", basis.architecture.n_parameters)
     check_law(prior, "prior", basis.architecture.n_parameters)

@@ -28,6 +28,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.geometry.potentials import generic_potentials, product
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import number_text
 
 __all__ = ["ConservationReport", "ConservedQuantities", "check_conservation", "conserved_quantities"]
 
@@ -157,7 +158,7 @@ def _wide(net: Network) -> Any:
     return object if net.is_exact else np.float64
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ConservationReport:
     r"""Whether recorded parameters look like steps of gradient descent, as far as the conservation laws tell.
 
@@ -166,8 +167,9 @@ class ConservationReport:
     holds : bool
         Whether `defect` is at most `tolerance`.
     defect : number
-        The largest :math:`|\sum_i c_i\theta_i\delta_i|` over the laws and steps, relative to
-        :math:`\sum_i |c_i\theta_i\delta_i|`; zero for steps of gradient descent in exact arithmetic.
+        The largest :math:`|\sum_i c_i\theta_i\delta_i|` over the laws and steps, less what the rounding of the records
+        may make of it, relative to :math:`\sum_i |c_i\theta_i\delta_i|`; zero for steps of gradient descent in exact
+        arithmetic.
     worst : (int, int)
         The step and the law where it is attained.
     drift : number
@@ -194,6 +196,16 @@ class ConservationReport:
     def __bool__(self) -> bool:
         return self.holds
 
+    def __repr__(self) -> str:
+        step, law = self.worst
+        shown = [number_text(x, 3) for x in (self.defect, self.tolerance, self.drift, self.quadratic)]
+        where = f" at step {step}, law {law}" if self.defect else ""
+        advice = "" if self.holds else "; every step of plain gradient descent must be recorded, not each k-th"
+        return (
+            f"ConservationReport({'holds' if self.holds else 'fails'}: defect {shown[0]}{where}, tolerance {shown[1]}; "
+            f"drift {shown[2]}, quadratic {shown[3]}{advice})"
+        )
+
 
 def check_conservation(
     net: Network, thetas: Sequence[ArrayLike] | Array, *, decay: Any = 0, tolerance: Any = None
@@ -210,13 +222,14 @@ def check_conservation(
     net : Network
         The network that was trained; its own parameters do not matter.
     thetas : sequence of array_like, shape (n_records, n_parameters)
-        At least two records, one per step.
+        At least two records, one per step: those of every fifth step, say, fail, since gradients differ in between.
     decay : number
         The product of learning rate and weight decay: :math:`\delta = -\eta g - \eta\mu\theta`, decay
         :math:`= \eta\mu`. Biases included.
     tolerance : number, optional
         The largest defect that is accepted. By default 0 for an exact network, and the square root of the unit
-        round-off for floats, whose gradients are rounded in ways that the records do not show.
+        round-off for floats, whose gradients are rounded in ways that the records do not show: that of the network or
+        of the records, whichever is coarser.
 
     Returns
     -------
@@ -241,11 +254,13 @@ def check_conservation(
     >>> report = pg.check_conservation(net, [net.theta, net.theta - Fraction(1, 10) * gradient])
     >>> report.defect, report.drift
     (Fraction(0, 1), Fraction(3, 100))
-    >>> bool(pg.check_conservation(net, [net.theta, net.theta - Fraction(1, 10)]))
-    False
+    >>> pg.check_conservation(net, [net.theta, net.theta - Fraction(1, 10)])
+    ConservationReport(fails: defect 1/3 at step 0, law 0, tolerance 0; drift 1/5, quadratic 0; every step of ...)
     """
     require_numbers(net, "check_conservation")
     basis = generic_potentials(net)
+    thetas = list(thetas)
+    eps = max([_eps(net.dtype), *(_eps(getattr(theta, "dtype", net.dtype)) for theta in thetas)])
     records = [net.with_theta(theta).theta.astype(_wide(net)) for theta in thetas]
     if len(records) < 2:
         raise ParameterError(f"thetas: needed at least two records, got {len(records)}")
@@ -258,7 +273,10 @@ def check_conservation(
     for t, (theta, later) in enumerate(pairwise(records)):
         delta = later - theta
         gradient = delta + decay * theta
-        relative = _ratios(product(coefficients, theta * gradient), product(sizes, abs(theta * gradient)))
+        excess = abs(product(coefficients, theta * gradient))
+        if not net.is_exact:
+            excess = np.maximum(excess - eps / 2 * product(sizes, abs(theta) * (abs(theta) + abs(later))), 0)
+        relative = _ratios(excess, product(sizes, abs(theta * gradient)))
         for k, ratio in enumerate(relative):
             if ratio > defect:
                 defect, worst = ratio, (t, k)
@@ -266,8 +284,14 @@ def check_conservation(
         drift = product(coefficients, later**2) - start
         peak, summed = max([peak, *abs(drift)]), max([summed, *abs(quadratic)])
     if tolerance is None:
-        tolerance = 0 if net.is_exact else float(np.sqrt(np.finfo(net.dtype).eps))
+        tolerance = 0 if net.is_exact else eps**0.5
+    if not net.is_exact:
+        peak, summed = float(peak), float(summed)
     return ConservationReport(bool(defect <= tolerance), defect, worst, peak, summed, tolerance)
+
+
+def _eps(dtype: Any) -> float:
+    return float(np.finfo(dtype).eps) if np.dtype(dtype).kind == "f" else 0.0
 
 
 def _ratios(numerators: Array, denominators: Array) -> list[Any]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
@@ -30,6 +30,7 @@ from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.exact import in_range
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import article, mapping_text
 
 __all__ = ["Equivalence", "find_rescaling"]
 
@@ -49,8 +50,9 @@ class Equivalence:
     where : tuple
         The entries that show it: names as in ``net.parameters``.
     values : tuple or None
-        The invariant of the first and of the second network, where it is a number: floats for float networks, if
-        they are in the range of floats.
+        The invariant of the first and of the second network, where it is a number, or, with permutations, a list of
+        weights in normal form, without those that the two have in common: floats for float networks, if they are in
+        the range of floats.
 
     Examples
     --------
@@ -72,11 +74,13 @@ class Equivalence:
         if self.difference is not None:
             numbers = "" if self.values is None else ": " + " and ".join(map(_shown, self.values))
             return f"Equivalence(none: {self.difference}{numbers})"
-        permuted = "" if self.permutation is None else f", permutation={dict(self.permutation)!r}"
-        return f"Equivalence(factors={dict(self.factors or {})!r}{permuted})"
+        permuted = "" if self.permutation is None else f", permutation={mapping_text(self.permutation)}"
+        return f"Equivalence(factors={mapping_text(self.factors or {})}{permuted})"
 
 
 def _shown(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value[:6]))}{', ...' if len(value) > 6 else ''}]"
     text = str(value)
     if len(text) <= 60 or not isinstance(value, Fraction):
         return text
@@ -121,9 +125,10 @@ def find_rescaling(
     change).
 
     Exact networks are decided exactly. Floats are compared up to the rounding of `rescale`: the products around a
-    cycle of k entries may differ by 2k units in the last place. With `permutations` floats are taken as the rational
-    numbers that they are, so the factors must have rounded nothing (powers of two). Linear in the size of the
-    network without `permutations`; with them, exponential at worst.
+    cycle of k entries may differ by 2k units in the last place. With `permutations` the identity is tried first, and
+    each candidate is compared like that; networks that more than one rounding separates may be told apart, and
+    ``.difference`` says where it cannot know. Linear in the size of the network without `permutations`; with them,
+    exponential at worst.
 
     References
     ----------
@@ -144,7 +149,9 @@ def find_rescaling(
     for one in (net, other):
         require_numbers(one, "find_rescaling")
     if net.scalars != other.scalars:
-        raise ParameterError(f"other: needed a {net.scalars} network, as net is, got a {other.scalars} one")
+        raise ParameterError(
+            f"other: needed {article(net.scalars)} network, as net is, got {article(other.scalars)} one"
+        )
     if permutations:
         return _permuted(net, other, max_candidates)
     if net.architecture != other.architecture:
@@ -238,28 +245,31 @@ def _permuted(net: Network, other: Network, max_candidates: int) -> Equivalence:
     for what, a, b in _sizes(net, other):
         if a != b:
             return Equivalence(None, None, f"the number of {what}", (), (a, b))
-    graphs = coloured(net), coloured(other)
-    difference = refine(*graphs)
-    if difference is not None:
-        name, counts = difference
-        what = f"the number of neurons that look like {name!r} in normal form"
-        return Equivalence(None, None, what, (name,), counts)
-    reason = "no isomorphism of the graphs keeps the normal form"
+    if net.architecture == other.architecture:
+        verdict = _compared(net, other, np.arange(net.architecture.n_entries))
+        if verdict:
+            return replace(verdict, permutation={v: v for v in net.nodes})
+    graphs = coloured(net, other)
+    found = refine(graphs, None if net.is_exact else float(np.finfo(net.dtype).eps) ** 0.5)
+    if found is not None:
+        return Equivalence(None, None, found.what, found.where, found.values)
+    last = Equivalence(None, None, "no isomorphism of the graphs keeps the normal form")
     for count, mapping in enumerate(isomorphisms(*graphs)):
         if count == max_candidates:
             raise UnsupportedOperatorError(
                 f"find_rescaling: none of {max_candidates} isomorphisms of the normal forms is a rescaling (the last: "
-                f"{reason}); raise max_candidates to go on"
+                f"{last.difference}); raise max_candidates to go on"
             )
         image = images(net, other, mapping)
         if not keeps_ties(net, other, image):
-            reason = "no permutation that keeps the normal form keeps the ties, too"
+            last = Equivalence(None, None, "no permutation that keeps the normal form keeps the ties, too")
             continue
         verdict = _compared(net, other, image)
         if verdict:
-            return Equivalence(verdict.factors, {v: other.nodes[mapping[i]] for i, v in enumerate(net.nodes)})
+            return replace(verdict, permutation={v: other.nodes[mapping[i]] for i, v in enumerate(net.nodes)})
         reason = f"no permutation that keeps the normal form fits; for the last one, {verdict.difference}"
-    return Equivalence(None, None, reason)
+        last = replace(verdict, difference=reason)
+    return last
 
 
 def _sizes(net: Network, other: Network) -> Iterator[tuple[str, int, int]]:

@@ -10,11 +10,13 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping
+from fractions import Fraction
 from typing import Any
 
 import networkx as nx
 import numpy as np
 
+from pathgraph.geometry.differences import Difference, told
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import ROLES, STRUCTURAL
 from pathgraph.graph.network import Network
@@ -32,54 +34,77 @@ def may_be_negative(net: Network) -> Array:
     return np.concatenate([[False], hidden])
 
 
-def coloured(net: Network) -> nx.DiGraph[Any]:
-    """The network as a graph on the indices of its neurons, coloured by what rescaling and permutation keep."""
+def coloured(net: Network, other: Network) -> tuple[nx.DiGraph[Any], nx.DiGraph[Any]]:
+    """Two networks as graphs on the indices of their neurons, coloured by what rescaling and permutation keep.
+
+    Values of float networks have one colour if they may differ by the rounding of `rescale` alone: by two units in
+    the last place of each entry, which sums of absolute values do not amplify.
+    """
+    normals = [normalize(one.to_exact(), 1, unfreeze=True).values for one in (net, other)]
+    allowed = Fraction(0)
+    if not net.is_exact:
+        length = max(int(one.architecture.level.max()) for one in (net, other))
+        allowed = 8 * (length + 1) * to_fraction(np.finfo(net.dtype).eps)
+    classes: dict[Fraction, int] = {}
+    number, last = 0, Fraction(0)
+    for size in sorted({abs(value) for normal in normals for value in normal}):
+        number += size - last > allowed * last
+        classes[size], last = number, size
+    return _graph(net, normals[0], classes), _graph(other, normals[1], classes)
+
+
+def _graph(net: Network, normal: Array, classes: Mapping[Fraction, int]) -> nx.DiGraph[Any]:
+    """One network; its values in normal form have the colours of their signs and classes; zero has class 0."""
     architecture = net.architecture
-    normal = normalize(net.to_exact(), 1, unfreeze=True).values
     flexible = may_be_negative(net)
     tail, head = ends(architecture)
-    colours = []
+    entries = []
     for e, value in enumerate(net.values):
         shown = abs(normal[e]) if flexible[tail[e]] or flexible[head[e]] else normal[e]
         held = to_fraction(value) if architecture.role[e] == STRUCTURAL else 0
-        colours.append((ROLES[architecture.role[e]], bool(value != 0), shown, held))
+        signed = classes[abs(shown)] * (-1 if shown < 0 else 1)
+        entries.append({"colour": (ROLES[architecture.role[e]], bool(value != 0), signed, held), "value": shown})
     place = {v: ("input", i) for i, v in enumerate(architecture.input.tolist())}
     place |= {v: ("output", i) for i, v in enumerate(architecture.output.tolist())}
-    biases = dict(zip(architecture.biased.tolist(), colours[architecture.n_edges :], strict=True))
+    biases = dict(zip(architecture.biased.tolist(), entries[architecture.n_edges :], strict=True))
     graph: nx.DiGraph[Any] = nx.DiGraph()
     for v, activation in enumerate(architecture.activations):
-        kind = (activation, int(architecture.rank[v]), place.get(v), biases.get(v))
-        graph.add_node(v, colour=kind, name=architecture.nodes[v])
+        kind, bias = (activation, int(architecture.rank[v]), place.get(v)), biases.get(v)
+        colour = (*kind, bias and bias["colour"])
+        graph.add_node(v, colour=colour, kind=kind, bias=bias, name=architecture.nodes[v])
     for e in range(architecture.n_edges):
-        graph.add_edge(int(tail[e]) - 1, int(head[e]) - 1, colour=colours[e])
+        graph.add_edge(int(tail[e]) - 1, int(head[e]) - 1, **entries[e])
     return graph
 
 
-def refine(*graphs: nx.DiGraph[Any]) -> tuple[Hashable, tuple[int, int]] | None:
-    """Refine the colours of two graphs together, in place, until they are stable.
+def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], close: float | None) -> Difference | None:
+    """Refine the colours of two graphs together, in place, until they are stable; `close` as in `told`.
 
     Returns
     -------
-    (name, (int, int)), or None
-        A neuron whose colour occurs a different number of times in the two graphs, and these numbers.
+    Difference or None
+        An invariant that differs.
     """
     classes = 0
     for depth in range(len(graphs[0]) + 1):
         number: dict[Any, int] = {}
-        colours = []
-        for graph in graphs:
-            signatures = {v: _signature(graph, v) if depth else data["colour"] for v, data in graph.nodes(data=True)}
-            colours.append({v: number.setdefault(signature, len(number)) for v, signature in signatures.items()})
-        counts = [Counter(colour.values()) for colour in colours]
+        signature = _signature if depth else _given
+        colours = [{v: number.setdefault(signature(graph, v), len(number)) for v in graph} for graph in graphs]
+        if Counter(colours[0].values()) != Counter(colours[1].values()):
+            if not depth:  # the biases are told apart from the rest
+                for graph in graphs:
+                    nx.set_node_attributes(graph, {v: graph.nodes[v]["kind"] for v in graph}, "colour")
+            return told(graphs, signature, close)
         for graph, colour in zip(graphs, colours, strict=True):
             nx.set_node_attributes(graph, colour, "colour")
-            for v, c in colour.items():
-                if counts[0][c] != counts[1][c]:
-                    return graph.nodes[v]["name"], (counts[0][c], counts[1][c])
         if len(number) == classes:
             break
         classes = len(number)
     return None
+
+
+def _given(graph: nx.DiGraph[Any], v: int) -> Any:
+    return graph.nodes[v]["colour"]
 
 
 def isomorphisms(*graphs: nx.DiGraph[Any]) -> Iterator[dict[int, int]]:

@@ -33,11 +33,12 @@ from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorErro
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.semirings import LOG
 from pathgraph.pathsum.sweep import back, buffer, edge_values, sweep
 from pathgraph.scalars import Array
+from pathgraph.shown import article, mapping_text, number_text
 
 __all__ = ["NormalForm", "balance", "path_condition"]
 
@@ -45,7 +46,7 @@ DENSE = 30
 """Up to this many directions, Newton steps solve with a dense matrix; beyond, iteratively."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class NormalForm:
     """A normal form, and how well it is one; made by `balance` and `path_condition`.
 
@@ -76,6 +77,12 @@ class NormalForm:
 
     def __bool__(self) -> bool:
         return self.residual <= self.tolerance
+
+    def __repr__(self) -> str:
+        return (
+            f"NormalForm({self.net!r}, factors={mapping_text(self.factors)}, residual={number_text(self.residual, 3)}, "
+            f"sweeps={self.sweeps}, tolerance={number_text(self.tolerance, 3)})"
+        )
 
 
 def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1000) -> NormalForm:
@@ -373,9 +380,10 @@ def _log_abs(values: Array) -> Array:
 
 
 def _tolerance(net: Network, function: str, tolerance: float | None) -> float:
+    require_network(net)
     if net.scalars != "float":
         what = "for which it is irrational; use net.to_float()" if net.is_exact else "without numbers"
-        raise UnsupportedOperatorError(f"{function}: needed a float network, got a {net.scalars} one, {what}")
+        raise UnsupportedOperatorError(f"{function}: needed a float network, got {article(net.scalars)} one, {what}")
     if tolerance is None:
         return 4096 * float(np.finfo(net.dtype).eps)
     if isinstance(tolerance, bool) or not tolerance > 0:

@@ -19,11 +19,11 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
-from pathgraph.errors import RangeError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.geometry.exactmatrix import ExactMatrix
 from pathgraph.geometry.potentials import Potentials, generic_potentials, potentials, reach
 from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.lifting import PathLifting, entries_on_paths
 
 __all__ = ["generic_rank", "jacobian", "lifting_kernel", "lifting_rank"]
@@ -118,6 +118,8 @@ def generic_rank(net: Network | Architecture) -> int:
     >>> pg.generic_rank(net), len(net.theta), len(net.hidden)
     (4, 6, 2)
     """
+    if not isinstance(net, (Network, Architecture)):
+        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
     basis = generic_potentials(net)
     return int(basis.acts_on.sum()) - len(basis)
 
@@ -150,6 +152,7 @@ def lifting_rank(net: Network) -> int:
     >>> pg.lifting_rank(pg.from_weights([[[1, 0]], [[0]]])), pg.generic_rank(pg.from_weights([[[1, 0]], [[0]]]))
     (1, 2)
     """
+    require_network(net)
     basis, moves = _local(net)
     return int(moves.sum()) - len(basis)
 
@@ -180,6 +183,7 @@ def lifting_kernel(net: Network) -> csr_array | ExactMatrix:
     array([[ 1., -2.,  0.,  0., -4.,  0.],
            [ 0.,  0.,  3.,  1.,  0., -5.]])
     """
+    require_network(net)
     basis, moves = _local(net)
     exponents = basis.on_parameters.tocoo()
     rows: list[int] = exponents.col.tolist()

@@ -20,7 +20,7 @@ from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph import array_arguments as given
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.compilation import EntryOrder, compile_architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, has_successor, index_type, longest_distances
 from pathgraph.pathsum.blocks import INPUT
 from pathgraph.scalars import as_values, finite, float_type
@@ -167,6 +167,7 @@ def to_arrays(net: Network) -> dict[str, Any]:
     >>> arrays["indptr"], arrays["antecedents"], arrays["weights"], arrays["names"][:2]
     (array([0, 0, 0, 2, 3]), array([0, 1, 2], dtype=int32), array([1., 2., 3.]), ((0, 0), (0, 1)))
     """
+    require_network(net)
     architecture, values = net.architecture, net.values
     insertion, n_edges = architecture.insertion, architecture.n_edges
     activation, rank, role = architecture.activation, architecture.rank, architecture.role

@@ -24,7 +24,7 @@ from pathgraph.arguments import natural
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, ROLES
 from pathgraph.graph.compilation import compile_architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, index_type, longest_distances
 from pathgraph.pathsum.blocks import INPUT, POOL
 from pathgraph.scalars import as_values
@@ -267,6 +267,7 @@ def to_networkx(net: Network, *, max_edges: int = MAX_EDGES) -> nx.DiGraph[Any]:
     >>> pg.from_networkx(graph) == net
     True
     """
+    require_network(net)
     architecture = net.architecture
     if architecture.n_edges > natural(max_edges, "max_edges"):
         memory = BYTES_PER_EDGE * architecture.n_edges + BYTES_PER_NODE * architecture.n_nodes

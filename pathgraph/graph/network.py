@@ -332,6 +332,17 @@ class Network:
         return f"{repr(self._architecture)[:-1].replace('Architecture', 'Network', 1)}; {kind})"
 
 
+def require_network(net: Any, name: str = "net") -> None:
+    """Refuse what is no network.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if not isinstance(net, Network):
+        raise ParameterError(f"{name}: needed a pathgraph.Network, got {type(net).__name__}")
+
+
 def require_numbers(net: Network, function: str) -> None:
     """Refuse symbolic networks, for functions that need signs or absolute values.
 
@@ -339,8 +350,7 @@ def require_numbers(net: Network, function: str) -> None:
     ------
     UnsupportedOperatorError
     """
-    if not isinstance(net, Network):
-        raise ParameterError(f"net: needed a pathgraph.Network, got {type(net).__name__}")
+    require_network(net)
     if net.scalars == "symbolic":
         raise UnsupportedOperatorError(
             f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "

@@ -20,7 +20,7 @@ import numpy as np
 from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.graph.compilation import compile_architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, longest_distances
 from pathgraph.scalars import Array, object_array
 
@@ -53,6 +53,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     ...     pg.load(pathlib.Path(folder, "net.npz")) == net
     True
     """
+    require_network(net)
     if net.scalars == "symbolic":
         raise ParameterError("net: a network of SymPy expressions cannot be saved; substitute numbers first")
     architecture = net.architecture

@@ -10,7 +10,7 @@ from scipy.sparse import csr_array
 from pathgraph.errors import GraphError
 from pathgraph.graph.architecture import STRUCTURAL, Architecture
 from pathgraph.graph.arrays import from_arrays
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.pathsum.blocks import IDENTITY, INPUT
 from pathgraph.scalars import Array
 
@@ -38,6 +38,7 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
     >>> part, pg.path_lifting(part).values.tolist()
     (Network(4 neurons: 1 input, 2 hidden, 1 output; 4 edges, 0 biases; 4 parameters; float64), [1.0, 3.0])
     """
+    require_network(net)
     architecture = net.architecture
     first, last = architecture.index(source), architecture.index(target)
     between = _between(architecture, first, last)

@@ -11,7 +11,8 @@ try:
     import hypothesis  # noqa: F401
 except ImportError as error:
     raise ImportError(
-        "pathgraph.testing needs Hypothesis, which is not installed; pip install 'pathgraph[testing]'"
+        "pathgraph.testing needs Hypothesis, which is not installed; pip install 'pathgraph[testing]', or pip install "
+        "'.[testing]' in a checkout"
     ) from error
 
 from pathgraph.testing.networks import mlps, relu_dags

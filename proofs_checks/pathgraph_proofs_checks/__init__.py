@@ -1,5 +1,14 @@
 """The theorems of pathgraph as executable checks, each with the wrong versions that it must refute."""
 
+try:
+    import hypothesis  # noqa: F401
+    import rich  # noqa: F401
+except ImportError as error:
+    raise ImportError(
+        f"pathgraph.proofs_checks needs {error.name}, which is not installed; pip install 'pathgraph[checks]', or "
+        "pip install '.[checks]' in a checkout"
+    ) from error
+
 from pathgraph_proofs_checks.cli import main
 from pathgraph_proofs_checks.codec import decode, encode, network_from_text, network_to_text, summary
 from pathgraph_proofs_checks.conjectures import ConjectureError, load

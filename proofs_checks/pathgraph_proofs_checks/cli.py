@@ -49,19 +49,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if everything holds and every mutant is refuted, else 1. Wrong arguments exit with 2.
+        0 if everything holds and every mutant is refuted, 2 if a check raised and so decided nothing, else 1. Wrong
+        arguments exit with 2, too.
 
     Examples
     --------
     >>> from pathgraph.proofs_checks import main
     >>> main(["--list", "--only", "output-bound"])
-    output-bound  5 mutants  The l1 norm of R(x) is at most max(1, largest |x_u|) times the path-norm.
+    output-bound: The l1 norm of R(x) is at most max(1, largest |x_u|) times the path-norm.
     0
     """
     parser = _parser()
     options = parser.parse_args(argv)
     if options.no_digits and options.picture is not None:
         parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
+    if options.no_digits and options.analyse:
+        parser.error("--analyse: there is nothing to analyse with --no-digits; leave one of them out")
     if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
         parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
     checks = _chosen(options.only, options.load)
@@ -69,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if not console.is_terminal:
         console.width = WIDTH
     if options.list:
-        print_lines(console, check_list(checks))
+        print_lines(console, check_list(checks, console.width, wrapped=console.is_terminal))
         return 0
     profile = Profile(seed=options.seed, thorough=options.thorough)
     if options.refute:
@@ -81,10 +84,16 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pathgraph.proofs_checks",
         description="Train a ReLU network on handwritten digits, analyse it, and run every theorem check on it and on "
-        "random networks, exactly. Exit code 0 if all hold and all their mutants are refuted, 1 if not.",
+        "random networks, exactly. Exit code 0 if all hold and all their mutants are refuted, 1 if not, 2 if a check "
+        "raised.",
     )
     parser.add_argument("--list", action="store_true", help="list the checks and stop")
-    parser.add_argument("--only", action="append", metavar="NAME", help="run this check alone (can be repeated)")
+    parser.add_argument(
+        "--only",
+        action="append",
+        metavar="NAME",
+        help="run this check alone, without the analysis of the network (can be repeated)",
+    )
     parser.add_argument(
         "--load", action="append", metavar="FILE", help="run the checks of this Python file, too (can be repeated)"
     )
@@ -104,6 +113,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="N",
         help="show the N checks that took most CPU time (without N: 10)",
     )
+    parser.add_argument("--analyse", action="store_true", help="analyse the trained network with --only, too")
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
@@ -152,17 +162,23 @@ def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Ch
 def _run(console: Console, checks: Sequence[Check], profile: Profile, options: argparse.Namespace) -> int:
     started = perf_counter()
     analysis = None
-    if options.no_digits:
+    analysed = not options.no_digits and (not options.only or options.analyse or options.picture is not None)
+    if options.no_digits or not (analysed or any(check.on_network for check in checks)):
         running = examine_all(checks, profile, None, options.jobs)
     else:
         console.print("training a ReLU network, 64 -> 32 -> 32 -> 10, on scikit-learn's digits ...")
         digits = train()
         running = examine_all(checks, profile, digits.net.to_exact(), options.jobs)
-        console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
-        analysis = analyse(digits)
-        _show(console, analysis, options.picture)
+        if analysed:
+            console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
+            analysis = analyse(digits)
+            _show(console, analysis, options.picture)
+        else:
+            console.print("its analysis is left out with --only; --analyse asks for it", highlight=False)
     reports = []
-    console.print(f"\nrunning {len(checks)} checks ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
+    console.print(
+        f"\nrunning {_counted(len(checks), 'check')} ... [dim]({perf_counter() - started:.1f} s so far)[/dim]"
+    )
     for number, report in enumerate(running, 1):
         reports.append(report)
         console.print(f"[dim][{number:2}/{len(checks)}][/dim] {report.check.name} [dim]{report.seconds:.1f} s[/dim]")
@@ -174,10 +190,14 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
     if options.durations:
         console.print(durations_table(reports, options.durations))
         console.print()
-    passed = _conclude(console, reports, analysis, perf_counter() - started)
+    code = _conclude(console, reports, analysis, perf_counter() - started)
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(reports, analysis), indent=2) + "\n", encoding="utf-8")
-    return 0 if passed else 1
+    return code
+
+
+def _counted(n: int, noun: str) -> str:
+    return f"{n} {noun}{'' if n == 1 else 's'}"
 
 
 def _show(console: Console, analysis: Analysis, picture: Path | None) -> None:
@@ -191,7 +211,8 @@ def _show(console: Console, analysis: Analysis, picture: Path | None) -> None:
         console.print(f"\npicture: {picture}", markup=False)
 
 
-def _conclude(console: Console, reports: Sequence[Report], analysis: Analysis | None, seconds: float) -> bool:
+def _conclude(console: Console, reports: Sequence[Report], analysis: Analysis | None, seconds: float) -> int:
+    """Print what failed and the last line; the exit code."""
     wrong = [identity for identity in (analysis.identities if analysis else []) if not identity.outcome]
     for identity in wrong:
         left, right = side_text(identity.outcome.left), side_text(identity.outcome.right)
@@ -200,14 +221,17 @@ def _conclude(console: Console, reports: Sequence[Report], analysis: Analysis | 
         if report.failure is not None:
             print_lines(console, [failure_text(report.check.name, report.failure), ""])
         print_lines(console, mutants_text(report))
-    failed = sum(not report.passed for report in reports) + len(wrong)
+    errors = sum(report.verdict == "ERROR" for report in reports)
+    failed = sum(not report.passed for report in reports) + len(wrong) - errors
+    said = [text for n, text in ((failed, f"{failed} failed"), (errors, _counted(errors, "error"))) if n]
+    instances = sum(report.instances + (report.on_network or 0) for report in reports)
     mutants = [verdict.refuted for report in reports for verdict in report.verdicts]
     console.print(
-        f"{len(reports)} checks, {sum(report.instances + (report.on_network or 0) for report in reports):,} instances, "
+        f"{_counted(len(reports), 'check')}, {instances:,} instances, "
         f"{sum(mutants)}/{len(mutants)} mutants refuted, {seconds:.0f} s: "
-        + ("[green]everything holds[/green]" if not failed else f"[bold red]{failed} failed[/bold red]")
+        + (f"[bold red]{', '.join(said)}[/bold red]" if said else "[green]everything holds[/green]")
     )
-    return not failed
+    return 2 if errors else 1 if failed else 0
 
 
 def _search_mutants(console: Console, checks: Sequence[Check], profile: Profile) -> int:

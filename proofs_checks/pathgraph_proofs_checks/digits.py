@@ -77,7 +77,8 @@ def train(hidden: tuple[int, ...] = (32, 32), seed: int = 0, max_iter: int = 400
         from sklearn.neural_network import MLPClassifier
     except ImportError as error:
         raise ImportError(
-            "the digits need scikit-learn, which is not installed; pip install 'pathgraph[checks]', or use --no-digits"
+            "the digits need scikit-learn, which is not installed; pip install 'pathgraph[checks]', or pip install "
+            "'.[checks]' in a checkout, or use --no-digits"
         ) from error
 
     data: Any = load_digits()

@@ -220,7 +220,29 @@ def theorem(
 ) -> Callable[[Callable[..., Comparison]], Check]:
     """Decorate the function of a check and register it, under its name with hyphens.
 
-    The parameters are the attributes of `Check`. Those of the package have a formula, hypotheses and a source.
+    Checks of the package have a formula, hypotheses and a source.
+
+    Parameters
+    ----------
+    statement : str
+        What is claimed, in plain text.
+    instances : callable
+        From a strategy for networks to one for the tuples of arguments of the function; `drawn` makes it.
+    latex, hypotheses, source : str
+        The formula, what it assumes, and a paper or "derived here".
+    networks : strategy, optional
+        The random networks; any DAG by default.
+    on_network : int
+        How many instances are drawn on the trained network; 0 if the statement speaks of no network.
+    enumerates : bool
+        Whether the function lists all paths, so that it runs on parts of the trained network.
+    constant : int, optional
+        Of an inequality: the factor claimed, with which the worst ratio found is compared.
+
+    Returns
+    -------
+    callable
+        A decorator: from the function to its `Check`.
 
     Raises
     ------

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from textwrap import fill
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -28,10 +29,12 @@ __all__ = [
 ]
 
 
-def check_list(checks: Sequence[Check]) -> list[str]:
-    """One line per check."""
-    width = max(len(check.name) for check in checks)
-    return [f"{check.name:{width}}  {len(check.mutants)} mutants  {check.statement}" for check in checks]
+def check_list(checks: Sequence[Check], width: int, *, wrapped: bool) -> list[str]:
+    """Name and statement of each check: one line each, cut at `width`, or `wrapped` with a hanging indent."""
+    texts = [f"{check.name}: {check.statement}" for check in checks]
+    if wrapped:
+        return [fill(text, width, subsequent_indent="    ", break_on_hyphens=False) for text in texts]
+    return [text if len(text) <= width else f"{text[: width - 3]}..." for text in texts]
 
 
 def facts_table(title: str, facts: Sequence[Fact]) -> Table:
@@ -51,7 +54,9 @@ def identities_table(analysis: Analysis) -> Table:
         title="exact over the rationals", title_justify="left", title_style="bold", box=None, show_header=False
     )
     for identity in analysis.identities:
-        table.add_row(identity.name, _verdict(bool(identity.outcome)), Text(identity.note, style="dim"))
+        table.add_row(
+            identity.name, _verdict("holds" if identity.outcome else "REFUTED"), Text(identity.note, style="dim")
+        )
     return table
 
 
@@ -67,7 +72,7 @@ def reports_table(reports: Sequence[Report]) -> Table:
         every = refuted == len(report.verdicts)
         table.add_row(
             report.check.name,
-            _verdict(report.failure is None),
+            _verdict(report.verdict),
             f"{report.instances}",
             instances_on_network(report),
             Text(f"{refuted}/{len(report.verdicts)}", style="" if every else "bold red"),
@@ -119,20 +124,30 @@ def tightness(report: Report) -> str:
     return f"{float(report.ratio):.4g} {report.tightness}"
 
 
-def _verdict(holds: bool) -> Text:
-    return Text("holds", style="green") if holds else Text("REFUTED", style="bold red")
+def _verdict(verdict: str) -> Text:
+    return Text(verdict, style="green" if verdict == "holds" else "bold red")
 
 
 def failure_text(name: str, failure: Failure) -> str:
-    """A counterexample: the network neuron by neuron, the rest of the instance, both sides."""
+    """A counterexample, or what was raised: the network neuron by neuron, the rest of the instance, both sides."""
+    raised = f"{type(failure.error).__name__}: {failure.error}" + (failure.place and f" ({failure.place})")
     if failure.instance is None:
-        return f"{name}: no instance could be drawn, {type(failure.error).__name__}: {failure.error}"
-    lines = [f"{name} does not hold on", "", summary(failure.instance), ""]
+        return f"ERROR in {name}: no instance could be drawn, {raised}"
+    shown = summary(failure.instance)
+    drawn = [shown, "", *_legend(shown)]
     if failure.outcome is None:
-        lines.append(f"it raised {type(failure.error).__name__}: {failure.error}")
-    else:
-        lines += [f"left   {side_text(failure.outcome.left)}", f"right  {side_text(failure.outcome.right)}"]
-    return "\n".join(lines)
+        return "\n".join(
+            [f"ERROR in {name}: it raised {raised}", "so nothing is decided; it did so on", "", *drawn]
+        ).rstrip()
+    sides = [f"left   {side_text(failure.outcome.left)}", f"right  {side_text(failure.outcome.right)}"]
+    return "\n".join([f"{name} does not hold on", "", *drawn, *sides])
+
+
+def _legend(shown: str) -> list[str]:
+    """What the marks in the text of an instance mean, if there are any."""
+    marks = {"~": "~ frozen", "!": "! structural", "@": "@NAME tied to the others of this name"}
+    found = [text for mark, text in marks.items() if mark in shown]
+    return [f"marks: {', '.join(found)}", ""] if found else []
 
 
 def side_text(side: Any) -> str:
@@ -162,6 +177,7 @@ def as_json(reports: Sequence[Report], analysis: Analysis | None) -> dict[str, A
 
 
 def _row(report: Report) -> dict[str, Any]:
+    said = None if report.failure is None else failure_text(report.check.name, report.failure)
     return {
         "name": report.check.name,
         "statement": report.check.statement,
@@ -169,7 +185,9 @@ def _row(report: Report) -> dict[str, Any]:
         "instances": report.instances,
         "on_network": report.on_network,
         "passed": report.passed,
-        "counterexample": None if report.failure is None else failure_text(report.check.name, report.failure),
+        "verdict": report.verdict,
+        "counterexample": said if report.verdict == "REFUTED" else None,
+        "error": said if report.verdict == "ERROR" else None,
         "mutants": {verdict.mutant.name: verdict.reason or "refuted" for verdict in report.verdicts},
         "constant": None if report.check.constant is None else str(report.check.constant),
         "worst_ratio": None if report.ratio is None else str(report.ratio),

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from fractions import Fraction
 from multiprocessing import get_context
 from time import perf_counter, process_time
+from traceback import extract_tb
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings, target
@@ -66,7 +67,7 @@ class Profile:
 
 @dataclass(frozen=True)
 class Failure:
-    """An instance on which a check does not hold.
+    """An instance on which a check does not hold, or could not be evaluated.
 
     Attributes
     ----------
@@ -75,11 +76,15 @@ class Failure:
     outcome : Equality, Inequality or None
         Both sides; None if the check raised.
     error : Exception or None
+        What was raised: then the instance refutes nothing.
+    place : str
+        File and line where it was raised, in the file of the check if it went through there.
     """
 
     instance: tuple[Any, ...] | None
     outcome: Comparison | None = None
     error: Exception | None = None
+    place: str = ""
 
     def __reduce__(self) -> Any:
         error = self.error
@@ -87,7 +92,7 @@ class Failure:
             pickle.loads(pickle.dumps(error))
         except Exception:  # exceptions with arguments of their own: the text is what is shown
             error = RuntimeError(f"{type(error).__name__}: {error}")
-        return Failure, (self.instance, self.outcome, error)
+        return Failure, (self.instance, self.outcome, error, self.place)
 
 
 @dataclass(frozen=True)
@@ -120,7 +125,7 @@ class Report:
     verdicts : tuple of Verdict
         One per mutant.
     failure : Failure or None
-        The smallest counterexample found, if any.
+        The smallest counterexample found, or the smallest instance on which the check raised, if any.
     ratio : Fraction or None
         Of an inequality: the largest left side / right side.
     worst : tuple or None
@@ -146,6 +151,13 @@ class Report:
     def passed(self) -> bool:
         """Whether the theorem held on every instance and every mutant was refuted."""
         return self.failure is None and all(verdict.refuted for verdict in self.verdicts)
+
+    @property
+    def verdict(self) -> str:
+        """Of the theorem: "holds", "REFUTED", or "ERROR" if it raised and so nothing was decided."""
+        if self.failure is None:
+            return "holds"
+        return "REFUTED" if self.failure.error is None else "ERROR"
 
     @property
     def tightness(self) -> str:
@@ -251,9 +263,18 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
             lambda test: replace(profile, thorough=False).apply(test, check.on_network, shrink=False),
             watch_network,
         )
+    if report.failure is not None and report.failure.error is not None:
+        report.failure = replace(report.failure, place=_place(check, report.failure.error))
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
     report.seconds, report.cpu_seconds = perf_counter() - started, process_time() - cpu
     return report
+
+
+def _place(check: Check, error: Exception) -> str:
+    """The last line of the check's own file that an error went through, or that of its function if there is none."""
+    code = check.evaluate.__code__
+    own = [frame.lineno for frame in extract_tb(error.__traceback__) if frame.filename == code.co_filename]
+    return f"{code.co_filename}, line {own[-1] if own else code.co_firstlineno}"
 
 
 def examine_all(

@@ -1,0 +1,73 @@
+"""How numbers and mappings are shown in representations: short enough for a line."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import ROUND_HALF_EVEN, Context
+from fractions import Fraction
+from itertools import islice
+from math import isfinite, log2
+from typing import Any
+
+import numpy as np
+
+__all__ = ["article", "decimal_text", "mapping_text", "number_text"]
+
+
+def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
+    """A number with about `digits` digits; fractions that are longer than 20 characters as ``~`` decimals.
+
+    `rounding` is one of `decimal`'s, for floats: enclosures are shown by enclosures.
+
+    Examples
+    --------
+    from fractions import Fraction
+    >>> from pathgraph.shown import number_text
+    >>> number_text(2.0), number_text(2 / 3), number_text(Fraction(1, 3)), number_text(Fraction(1, 3**40))
+    ('2.0', '0.666667', '1/3', '~8.22526e-20')
+    """
+    if isinstance(value, np.ndarray):
+        parts = [number_text(part, digits, rounding) for part in value[:6]]
+        return f"[{', '.join(parts)}{', ...' if len(value) > 6 else ''}]"
+    if isinstance(value, (Fraction, int, np.integer)) and not isinstance(value, bool):
+        size = Fraction(int(value.numerator), int(value.denominator))
+        if max(abs(size.numerator), size.denominator).bit_length() < 64 and len(str(size)) <= 20:
+            return str(value)
+        return "~" + decimal_text(size, digits)
+    if isinstance(value, (float, np.floating)):
+        text = _rounded(value, digits, rounding)
+        return f"{text}.0" if text.lstrip("-").isdecimal() else text
+    return str(value)
+
+
+def _rounded(value: Any, digits: int, rounding: str) -> str:
+    if isfinite(value):  # the shortest decimal that is the float, rounded: 0.1 is 0.1 in every direction
+        value = float(Context(prec=digits, rounding=rounding).create_decimal(str(value)))
+    return f"{float(value):.{digits}g}"
+
+
+def decimal_text(value: Fraction, digits: int) -> str:
+    """A fraction of any size in scientific notation, without its full expansion."""
+    size = abs(value)
+    if not size:
+        return "0"
+    bits = size.numerator.bit_length() - size.denominator.bit_length()
+    exponent = int(bits / log2(10))  # within one of the right one
+    scaled = float(size / Fraction(10) ** exponent)
+    mantissa, _, shift = f"{scaled:.{digits - 1}e}".partition("e")
+    total = exponent + int(shift)
+    sign = "-" if value < 0 else ""
+    if -5 < total < digits:
+        return f"{float(value):.{digits}g}"
+    return f"{sign}{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{total}"
+
+
+def mapping_text(mapping: Mapping[Any, Any]) -> str:
+    """A mapping with its first six items."""
+    parts = [f"{key!r}: {value!r}" for key, value in islice(mapping.items(), 6)]
+    return f"{{{', '.join(parts)}{', ...' if len(mapping) > 6 else ''}}}"
+
+
+def article(word: str) -> str:
+    """A word behind its indefinite article."""
+    return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
