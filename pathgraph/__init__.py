@@ -74,9 +74,9 @@ if TYPE_CHECKING:
     from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
-    from pathgraph.metrics import path_metric
-    from pathgraph.parameter_boxes import box_bound, perturbation_bound
-    from pathgraph.parameter_changes import parameter_lipschitz
+    from pathgraph.metrics.parameter_boxes import box_bound, perturbation_bound
+    from pathgraph.metrics.parameter_changes import parameter_lipschitz
+    from pathgraph.metrics.path_metrics import path_metric
     from pathgraph.pruning.layers import layer_arrays
     from pathgraph.pruning.masses import path_magnitude, set_magnitude
     from pathgraph.pruning.minimization import minimize
@@ -179,9 +179,9 @@ _LAZY_NAMES = {
     "generalization.peeling": ("PeelingConstants", "peeling_constants"),
     "generalization.results": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
-    "metrics": ("path_metric",),
-    "parameter_boxes": ("box_bound", "perturbation_bound"),
-    "parameter_changes": ("parameter_lipschitz",),
+    "metrics.path_metrics": ("path_metric",),
+    "metrics.parameter_boxes": ("box_bound", "perturbation_bound"),
+    "metrics.parameter_changes": ("parameter_lipschitz",),
     "pruning.layers": ("layer_arrays",),
     "pruning.masses": ("path_magnitude", "set_magnitude"),
     "pruning.minimization": ("minimize",),

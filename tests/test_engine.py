@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.path_changes import path_changes
+from pathgraph.metrics.path_changes import path_changes
 from pathgraph.pathsum import engine
 from pathgraph.pathsum import sweep as sweeps
 from pathgraph.pathsum.blocks import CONSTANT

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.gaps import gap_sweep, meet_sweep
-from pathgraph.path_changes import path_changes
+from pathgraph.metrics.gaps import gap_sweep, meet_sweep
+from pathgraph.metrics.path_changes import path_changes
 from tests import pairs
 from tests.networks import on_networks
 from tests.pairs import flips, is_mixed, on_pairs
@@ -182,7 +182,7 @@ def test_cancellation_of_an_even_metric_is_enclosed(q):
 
 
 def test_a_large_network_keeps_its_enclosure(monkeypatch):
-    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
+    monkeypatch.setattr("pathgraph.metrics.gaps.MAX_EXACT", 0)
     net = pg.from_weights([[[1.0]], [[1 / 3]]])
     other = pg.rescale(net, {(1, 0): 3.0})
     found = pg.path_metric(net, other, q=2)

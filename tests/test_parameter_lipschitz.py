@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.intervals import live_entries, silence
-from pathgraph.output_bounds import differences_found
-from pathgraph.path_differences import Pair
+from pathgraph.metrics.output_bounds import differences_found
+from pathgraph.metrics.path_differences import Pair
+from pathgraph.metrics.silence import live_entries, silence
 from tests import pairs
 from tests.networks import dag, identity, on_networks, pool, relu
 from tests.pairs import PAIRS, flips, on_pairs
@@ -210,7 +210,7 @@ def test_silence_beyond_the_range_of_floats(monkeypatch):
     net = pg.from_weights([[[1e300]], [[1e300]], [[1e-300]], [[1e-300]]], [[-2e300], [0], [0], [0]])
     assert silence(net, net.tensors, np.ones(1)).dead.sum() == 3
     assert pg.parameter_lipschitz(net, net.with_theta(net.theta * 0.5)).upper == 0
-    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
+    monkeypatch.setattr("pathgraph.metrics.gaps.MAX_EXACT", 0)
     assert not silence(net, net.tensors, np.ones(1)).dead.any()
 
 
@@ -330,7 +330,7 @@ def test_pools_in_a_telescope_beyond_the_range(monkeypatch):
     other = net.with_theta(net.theta * 0.5)
     exact = pg.parameter_lipschitz(net.to_exact(), other.to_exact(), method="max-telescope").upper
     assert_close(pg.parameter_lipschitz(net, other, method="max-telescope").upper, exact, gamma(40))
-    monkeypatch.setattr("pathgraph.gaps.MAX_EXACT", 0)
+    monkeypatch.setattr("pathgraph.metrics.gaps.MAX_EXACT", 0)
     pair = [each.to_exact() for each in (net, other)]
     sums = min(pg.path_metric(*order, method="telescope").upper for order in (pair, pair[::-1]))
     coarse = pg.parameter_lipschitz(net, other, method="max-telescope").upper

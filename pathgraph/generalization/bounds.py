@@ -32,11 +32,11 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import Inputs, classes, half_widths, natural, number, samples
 from pathgraph.errors import GraphError, ParameterError, RangeError
-from pathgraph.gaps import gamma, roundings, to_rationals
 from pathgraph.generalization.peeling import ConstantName, PeelingConstants, peeling_constants
 from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.metrics.gaps import gamma, roundings, to_rationals
 from pathgraph.norms import log_path_norm, operator_norm_product, power_sums
 from pathgraph.scalars import Array, to_fraction
 

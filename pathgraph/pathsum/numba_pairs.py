@@ -187,8 +187,8 @@ def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
     """The sets of kinds of changes on the paths to each neuron, as bits, in place of the start in `x`.
 
     ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
-    `pathgraph.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the levels below
-    allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads to later,
+    `pathgraph.metrics.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the
+    levels below allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads to later,
     mixed or flipped, these lead to as well.
     """
     below = x[0]

@@ -15,7 +15,7 @@ from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import EntryNames
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.output_bounds import output_bound
+from pathgraph.metrics.output_bounds import output_bound
 from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
 from pathgraph.pruning.minimization import minimize

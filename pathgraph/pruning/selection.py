@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.gaps import gamma, roundings
+from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph.pruning.masses import Moduli, level_range
 from pathgraph.scalars import Array

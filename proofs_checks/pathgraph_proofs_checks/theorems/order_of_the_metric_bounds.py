@@ -6,7 +6,7 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.metrics import Method
+from pathgraph.metrics.path_metrics import Method
 from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.pairs import (

@@ -5,8 +5,8 @@ For non-negative entries m <= w, edge by edge, the sum pass of w exceeds the one
 .. math:: s_v = \sum_u m_{uv}\, s_u , \qquad e_v = \sum_u w_{uv}\, e_u + (w_{uv} - m_{uv})\, s_u ,
 
 a sum of non-negative terms, which floats compute with the relative accuracy of a norm however close w and m are. With
-other entries in the place of w - m the same three terms make every bound of `pathgraph.metrics`. The start vector
-holds the weights of the inputs; the constant starts at 1, every error at 0.
+other entries in the place of w - m the same three terms make every bound of `pathgraph.metrics.path_metrics`. The start
+vector holds the weights of the inputs; the constant starts at 1, every error at 0.
 
 Entries come as one array per tensor, of whatever network: these functions look at nothing but its blocks.
 

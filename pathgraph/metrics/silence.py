@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pathgraph.gaps import Entries, gamma, may_be_exact, roundings, to_rationals
+from pathgraph.metrics.gaps import Entries, gamma, may_be_exact, roundings, to_rationals
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork, Node, Pool
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped

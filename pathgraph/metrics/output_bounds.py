@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from pathgraph.bounds import Bound
-from pathgraph.gaps import gamma, roundings
+from pathgraph.metrics.gaps import gamma, roundings
+from pathgraph.metrics.path_differences import Pair
 from pathgraph.numbers import lower_floats, norm, norm_roundings, public, root_outward, upper_floats
-from pathgraph.path_differences import Pair
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped

@@ -19,11 +19,11 @@ from numpy.typing import ArrayLike
 from pathgraph.arguments import Inputs, exponent, half_widths, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
-from pathgraph.gaps import fallen_back, gap_sweep, total, zeros
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.metrics import excess
-from pathgraph.output_bounds import differences_found, output_bound
-from pathgraph.path_differences import Pair
+from pathgraph.metrics.gaps import fallen_back, gap_sweep, total, zeros
+from pathgraph.metrics.output_bounds import differences_found, output_bound
+from pathgraph.metrics.path_differences import Pair
+from pathgraph.metrics.path_metrics import excess
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats

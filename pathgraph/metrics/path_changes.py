@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathgraph.gaps import Entries
+from pathgraph.metrics.gaps import Entries
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.changes import (

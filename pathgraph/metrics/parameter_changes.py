@@ -3,7 +3,7 @@ r"""How far the output of a network can move when its parameters move: bounds ov
 Without sign flips, :math:`|R_v(\theta, x) - R_v(\theta', x)| \le \sum_{p \to v} D_p |\Phi_p(\theta) - \Phi_p(\theta')|`
 on the box :math:`|x_i| \le D_i`: the path-metric weighted by the box. With flips the metric can vanish while the output
 moves, and the bounds through the meet and by telescoping take its place. All of them may be taken on the networks
-without what stays silent on the box (`pathgraph.intervals`).
+without what stays silent on the box (`pathgraph.metrics.silence`).
 
 Source: arXiv 2405.15006 for the theorem on equal signs; the rest is derived here.
 """
@@ -17,14 +17,14 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, PathCountError
-from pathgraph.gaps import total, zeros
 from pathgraph.graph.network import Network
-from pathgraph.intervals import live_entries
-from pathgraph.metrics import l1_gap, meet_sums, telescoped
+from pathgraph.metrics.gaps import total, zeros
+from pathgraph.metrics.output_bounds import differences_found, output_bound
+from pathgraph.metrics.path_changes import PathChanges
+from pathgraph.metrics.path_differences import Pair, differences, has_few_paths
+from pathgraph.metrics.path_metrics import l1_gap, meet_sums, telescoped
+from pathgraph.metrics.silence import live_entries
 from pathgraph.numbers import product, upper_floats
-from pathgraph.output_bounds import differences_found, output_bound
-from pathgraph.path_changes import PathChanges
-from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.exact import restored
 from pathgraph.scalars import Array, object_array
 

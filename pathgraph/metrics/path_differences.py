@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from pathgraph.gaps import Entries, masked, to_rationals
 from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
-from pathgraph.path_changes import PathChanges, path_changes
+from pathgraph.metrics.gaps import Entries, masked, to_rationals
+from pathgraph.metrics.path_changes import PathChanges, path_changes
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated

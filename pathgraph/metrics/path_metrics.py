@@ -7,7 +7,7 @@ rescaling either network. Two sweeps compute it if all parameters move one way (
 zero); in general that is #P-hard, so there are bounds, and enumeration for small networks. For even q the sum of the
 q-th powers is a polynomial in the two liftings, hence exact whatever the signs.
 
-Every float bound comes from a recursion on the error (`pathgraph.gaps`), never from a difference of path-norms.
+Every float bound comes from a recursion on the error (`pathgraph.metrics.gaps`), never from a difference of path-norms.
 
 Source: arXiv 2405.15006 for the metric and its two sweeps; the rest is derived here.
 """
@@ -25,7 +25,8 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.gaps import (
+from pathgraph.graph.network import Network
+from pathgraph.metrics.gaps import (
     GapStates,
     distance,
     fallen_back,
@@ -37,9 +38,8 @@ from pathgraph.gaps import (
     roundings,
     total,
 )
-from pathgraph.graph.network import Network
+from pathgraph.metrics.path_differences import Pair, differences, has_few_paths
 from pathgraph.numbers import lower_floats, norm, public, root_outward, upper_floats
-from pathgraph.path_differences import Pair, differences, has_few_paths
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped
