@@ -11,6 +11,7 @@ ends. Numba is imported at the first compiled sweep, and its kernels are compile
 from __future__ import annotations
 
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -105,8 +106,6 @@ def _together(tasks: Sequence[Callable[[], bool]]) -> list[bool]:
 
 def _steps(dag: FlatDag) -> list[tuple[int, int]]:
     """Ranges of neurons, one after the other: a wide level, or levels between two wide ones."""
-    if _threads() == 1 or dag.n_edges < WIDE:
-        return [(0, dag.n_nodes)]
     edges = np.diff(dag.start[dag.ends])
     wide = np.flatnonzero(edges >= WIDE)
     cuts = np.unique(np.concatenate([[0], dag.ends[wide], dag.ends[wide + 1], [dag.n_nodes]]))
@@ -259,6 +258,8 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     rows = forward_rows(code)
     bias = dag.bias if len(dag.biased) else dag.bias[:0]
     graph = (dag.start, dag.antecedent, dag.run, dag.group, bias, values, x, q)
+    if _threads() == 1 or dag.n_edges < WIDE:
+        return bool(rows(0, dag.n_nodes, *graph))
     lost = False
     for first, stop in _steps(dag):
         n = _threads() if _is_wide(dag, first, stop) else 1
@@ -279,9 +280,9 @@ def _backward(
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
     graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, q)
     lost = False
-    for first, stop in reversed(_steps(dag)):
+    for first, stop in reversed(_steps(dag) if _threads() > 1 else [(0, dag.n_nodes)]):
         cuts = [0, stop]
-        if _is_wide(dag, first, stop):
+        if _threads() > 1 and _is_wide(dag, first, stop):
             start = np.unique(dag.start[first : stop + 1])
             low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
             cuts = np.unique(np.linspace(low, high, _threads() + 1).astype(int)).tolist()
@@ -351,7 +352,7 @@ def extremes(x: Array) -> tuple[float, float]:
     integer = np.dtype(f"u{x.itemsize}")
     mask = integer.type(np.iinfo(integer).max >> 1)
     bits = np.array(numba_sums.extreme_bits(x.view(integer), mask), dtype=integer)
-    least, most = np.nan_to_num(bits.view(x.dtype), nan=np.inf, posinf=np.inf).tolist()
+    least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
     return least, most
 
 

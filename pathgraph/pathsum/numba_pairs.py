@@ -188,8 +188,8 @@ def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
 
     ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
     `pathgraph.metrics.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the
-    levels below allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads to later,
-    mixed or flipped, these lead to as well.
+    levels below allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads
+    to later, mixed or flipped, these lead to as well.
     """
     below = x[0]
     for v in range(len(start) - 1):

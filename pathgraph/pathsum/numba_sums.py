@@ -76,42 +76,42 @@ def forward_rows(code: int) -> Any:
     def rows(first, stop, start, antecedent, run, group, bias, w, x, q):
         lost = False
         zero = x.dtype.type(0)
-        v = first
-        while v < stop:
-            lo, hi = start[v], start[v + 1]
-            count = group[v]
-            sums = (zero, zero, zero, zero)
-            if count == 4:
-                t0, t1, t2, t3 = sums
+        t1, t2, t3 = zero, zero, zero
+        waiting = 0  # how many sums of the group of the last neuron there are
+        hi = start[first]
+        for v in range(first, stop):
+            lo, hi = hi, start[v + 1]
+            if waiting > 0:
+                waiting -= 1
+                total, t1, t2 = t1, t2, t3
+            elif run[v] < 0:
+                total = zero
+                for e in range(U(lo), U(hi)):
+                    total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
+            elif group[v] == 4:
+                total, t1, t2, t3 = zero, zero, zero, zero
                 shift, degree = U(run[v] + 1) - U(lo), U(hi - lo)
                 for e in range(U(lo), U(hi)):
                     below = x[e + shift]
-                    t0 = add_in_any_order(t0, value(x.dtype.type(w[e]), code, q), below)
+                    total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), below)
                     t1 = add_in_any_order(t1, value(x.dtype.type(w[e + degree]), code, q), below)
                     t2 = add_in_any_order(t2, value(x.dtype.type(w[e + U(2) * degree]), code, q), below)
                     t3 = add_in_any_order(t3, value(x.dtype.type(w[e + U(3) * degree]), code, q), below)
-                sums = (t0, t1, t2, t3)
-            elif run[v] >= 0:
+                waiting = 3
+            else:
                 total = zero
                 shift = U(run[v] + 1) - U(lo)
                 for e in range(U(lo), U(hi)):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
-                sums = (total, zero, zero, zero)
-            else:
-                total = zero
-                for e in range(U(lo), U(hi)):
-                    total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
-                sums = (total, zero, zero, zero)
-            for i in range(count):
-                total = x[v + 1] + sums[i]
-                b = bias[v] if len(bias) else -1
+            total += x[v + 1]
+            if len(bias):
+                b = bias[v]
                 if b >= 0:
                     total += value(x.dtype.type(w[b]), code, q) * x[0]
-                if not is_signed and total == 0:
-                    lost |= vanished(start[v], start[v + 1], w, antecedent, x)
-                    lost |= b >= 0 and w[b] != 0 and x[0] != 0
-                x[v + 1] = total
-                v += 1
+            if not is_signed and total == 0:
+                lost |= vanished(lo, hi, w, antecedent, x)
+                lost |= len(bias) > 0 and bias[v] >= 0 and w[bias[v]] != 0 and x[0] != 0
+            x[v + 1] = total
         return lost
 
     return rows
