@@ -255,9 +255,8 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
     from pathgraph.pathsum.numba_sums import forward_rows
 
-    rows = forward_rows(code)
-    bias = dag.bias if len(dag.biased) else dag.bias[:0]
-    graph = (dag.start, dag.antecedent, dag.run, dag.group, bias, values, x, q)
+    rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
+    graph = (dag.start, dag.antecedent, dag.run, dag.group, dag.bias, values, x, q)
     if _threads() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph))
     lost = False

@@ -80,6 +80,11 @@ class FlatDag:
         return out
 
     @cached_property
+    def has_runs(self) -> bool:
+        """Whether some neuron reads a run of two antecedents or more."""
+        return bool(((self.run >= 0) & (np.diff(self.start) > 1)).any())
+
+    @cached_property
     def group(self) -> Array:
         """4 where that many neurons of one level, from this one on, read one run: their sums are made side by side.
 

@@ -65,10 +65,11 @@ def vanished(lo, hi, w, antecedent, x):
 
 
 @cache
-def forward_rows(code: int) -> Any:
+def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
     """The forward sweep: a kernel that sums into the neurons first:stop.
 
-    It returns whether a sum of terms that are not zero came out as zero (never for signed values).
+    It returns whether a sum of terms that are not zero came out as zero (never for signed values). A graph without runs
+    of antecedents, or without biases, does not pay for looking.
     """
     is_signed = code == 0
 
@@ -81,10 +82,10 @@ def forward_rows(code: int) -> Any:
         hi = start[first]
         for v in range(first, stop):
             lo, hi = hi, start[v + 1]
-            if waiting > 0:
+            if with_runs and waiting > 0:
                 waiting -= 1
                 total, t1, t2 = t1, t2, t3
-            elif run[v] < 0:
+            elif not with_runs or run[v] < 0:
                 total = zero
                 for e in range(U(lo), U(hi)):
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
@@ -104,13 +105,13 @@ def forward_rows(code: int) -> Any:
                 for e in range(U(lo), U(hi)):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             total += x[v + 1]
-            if len(bias):
+            if with_biases:
                 b = bias[v]
                 if b >= 0:
                     total += value(x.dtype.type(w[b]), code, q) * x[0]
+                    lost |= not is_signed and total == 0 and w[b] != 0 and x[0] != 0
             if not is_signed and total == 0:
                 lost |= vanished(lo, hi, w, antecedent, x)
-                lost |= len(bias) > 0 and bias[v] >= 0 and w[bias[v]] != 0 and x[0] != 0
             x[v + 1] = total
         return lost
 
