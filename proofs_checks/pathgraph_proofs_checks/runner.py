@@ -46,7 +46,7 @@ class Profile:
         Ten times as many examples, different ones at every run.
     """
 
-    max_examples: int = 80
+    max_examples: int = 70
     seed: int | None = None
     thorough: bool = False
 
