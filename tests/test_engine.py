@@ -11,7 +11,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.metrics.path_changes import path_changes
-from pathgraph.pathsum import engine
+from pathgraph.pathsum import engine, engine_pairs
 from pathgraph.pathsum import sweep as sweeps
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.scaled import scaled
@@ -236,7 +236,7 @@ def test_two_networks_at_once(case):
     a, b = net.to_exact(), other.to_exact()
     least = [min(abs(v), abs(w)) if v * w > 0 else Fraction(0) for v, w in zip(a.values, b.values, strict=True)]
     expected = [pg_sums(each) for each in (a.with_values(least), a.map_values(abs), b.map_values(abs))]
-    (s, e, f), _ = engine.meet(net, net.tensors, other.tensors, started(net, 3))
+    (s, e, f), _ = engine_pairs.meet(net, net.tensors, other.tensors, started(net, 3))
     assert [s[1:].tolist(), (s + e)[1:].tolist(), (s + f)[1:].tolist()] == expected
 
 
@@ -250,7 +250,7 @@ def test_a_recursion_on_the_error(case):
         (large, np.array([[0, 0], [0, 1]], dtype=bool)),
     ]
     for pools in ("sum", "max"):
-        found, _ = engine.gap(net, small, apart, large, started(net, 2), largest=pools == "max")
+        found, _ = engine_pairs.gap(net, small, apart, large, started(net, 2), largest=pools == "max")
         assert np.array_equal(found, sweep(net, steps, started(net, 2), pools=pools, backend="numpy"))
 
 
@@ -343,14 +343,14 @@ def test_products_that_vanish_on_the_way_to_a_mass_are_noticed():
 
 def test_sums_of_two_networks_that_vanish_are_noticed():
     tiny, one = pg.from_weights([[[1e-200]], [[1e-200]]]), pg.from_weights([[[1.0]], [[1.0]]])
-    assert engine.meet(one, one.tensors, one.tensors, started(one, 3))[1]
-    assert not engine.meet(tiny, tiny.tensors, tiny.tensors, started(tiny, 3))[1]
-    assert not engine.meet(tiny, tiny.tensors, tiny.map_values(lambda w: -w).tensors, started(tiny, 3))[1]
+    assert engine_pairs.meet(one, one.tensors, one.tensors, started(one, 3))[1]
+    assert not engine_pairs.meet(tiny, tiny.tensors, tiny.tensors, started(tiny, 3))[1]
+    assert not engine_pairs.meet(tiny, tiny.tensors, tiny.map_values(lambda w: -w).tensors, started(tiny, 3))[1]
     none = one.map_values(lambda w: 0 * w)
-    assert engine.gap(one, one.tensors, none.tensors, one.tensors, started(one, 2))[1]
-    assert not engine.gap(one, tiny.tensors, none.tensors, one.tensors, started(one, 2))[1]
+    assert engine_pairs.gap(one, one.tensors, none.tensors, one.tensors, started(one, 2))[1]
+    assert not engine_pairs.gap(one, tiny.tensors, none.tensors, one.tensors, started(one, 2))[1]
     first = pg.from_weights([[[1e-200]], [[0.0]]])
-    assert not engine.gap(one, one.tensors, first.tensors, tiny.tensors, started(one, 2))[1]
+    assert not engine_pairs.gap(one, one.tensors, first.tensors, tiny.tensors, started(one, 2))[1]
 
 
 def test_an_overflow_before_a_relu_is_an_error():

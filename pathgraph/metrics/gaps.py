@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from pathgraph.pathsum import engine
+from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
@@ -97,7 +97,7 @@ def gap_sweep(
     that of a norm, plus the one of `apart` itself: one rounding.
     """
     if _is_compiled(net, start, small, apart, large):
-        x, in_range = engine.gap(net, small, apart, large, _start(net, start, 2), largest=pools == "max")
+        x, in_range = engine_pairs.gap(net, small, apart, large, _start(net, start, 2), largest=pools == "max")
         return GapStates(x[:, net.dag.outputs], in_range)
     terms: list[Term] = [(small, _move(2, 0, 0)), (apart, _move(2, 0, 1)), (large, _move(2, 1, 1))]
     return _swept(net, terms, start, states=2, pools=pools)
@@ -113,7 +113,7 @@ def meet_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array) 
     Parameters are those of `gap_sweep`, with the signed entries of the two networks.
     """
     if _is_compiled(net, start, ours, theirs):
-        x, in_range = engine.meet(net, ours, theirs, _start(net, start, 3))
+        x, in_range = engine_pairs.meet(net, ours, theirs, _start(net, start, 3))
         return GapStates(x[:, net.dag.outputs], in_range)
     small = mapped(meet, ours, theirs)
     terms: list[Term] = [(small, _move(3, 0, 0))]

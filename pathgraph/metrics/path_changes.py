@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathgraph.metrics.gaps import Entries
-from pathgraph.pathsum import engine
+from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.changes import (
     EVEN,
@@ -99,7 +99,7 @@ def path_changes(
     x[0, CONSTANT] = _KINDS.one
     x[0, net.dag.inputs] = np.where(widths != 0, _KINDS.one, 0)
     if choose_backend(backend, net) == "numba":
-        engine.kinds(net, ours, theirs, _TABLE, x[0])
+        engine_pairs.kinds(net, ours, theirs, _TABLE, x[0])
     else:
         sweep(net, [(mapped(_edges, ours, theirs), None)], x, ring=_KINDS)
     found = x[0, net.dag.outputs]

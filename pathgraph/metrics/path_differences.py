@@ -11,7 +11,7 @@ from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
 from pathgraph.metrics.gaps import Entries, masked, to_rationals
 from pathgraph.metrics.path_changes import PathChanges, path_changes
-from pathgraph.pathsum import engine
+from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
@@ -74,7 +74,7 @@ class Pair(NamedTuple):
     def is_shrinking(self) -> bool:
         """Whether all entries keep their signs, or vanish, and none grows."""
         if choose_backend(None, self.net) == "numba":
-            found = engine.comparison(self.net, self.ours, self.theirs)
+            found = engine_pairs.comparison(self.net, self.ours, self.theirs)
             return not (found.grows or found.flips or found.appears)
         return all(
             bool(((abs(b) <= abs(a)) & ((a >= 0) | (b <= 0)) & ((a <= 0) | (b >= 0))).all())

@@ -18,7 +18,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,16 +31,13 @@ if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
 __all__ = [
-    "Comparison",
     "back",
-    "comparison",
     "evaluate",
     "extremes",
-    "gap",
+    "flat_of",
+    "flattened",
     "is_available",
-    "kinds",
     "marginals",
-    "meet",
     "power_marginals",
     "power_sums",
     "refusal",
@@ -142,11 +139,11 @@ def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, 
         return False
     from pathgraph.pathsum import numba_sums, numba_terms
 
-    dag = _flat(net)
+    dag = flat_of(net)
     if ring is SCALED:
         _scaled_sweep(numba_terms.forward_scaled, net, terms, x)
     elif _is_plain(terms, x) and not largest:
-        values, row = _flattened(net, terms[0][0], x.dtype), np.ascontiguousarray(x[0])
+        values, row = flattened(net, terms[0][0], x.dtype), np.ascontiguousarray(x[0])
         if ring is MAX_TIMES:
             numba_sums.forward_maxima(dag.start, dag.antecedent, dag.bias, values, row)
         else:
@@ -167,13 +164,13 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
         return False
     from pathgraph.pathsum import numba_terms
 
-    dag = _flat(net)
+    dag = flat_of(net)
     if ring is SCALED:
         _scaled_sweep(numba_terms.backward_scaled, net, terms, y)
     elif _is_plain(terms, y):
         row = np.ascontiguousarray(y[0])
         nothing = np.empty(0, dtype=row.dtype)
-        _backward(dag, _flattened(net, terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
+        _backward(dag, flattened(net, terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
         y[0] = row
     else:
         states = np.ascontiguousarray(y.T)
@@ -186,8 +183,8 @@ def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) ->
     """The sums over the paths through each entry, in REAL; `x` has been routed."""
     from pathgraph.pathsum.numba_terms import marginals_terms
 
-    dag = _flat(net)
-    flat = _flattened(net, values, x.dtype)
+    dag = flat_of(net)
+    flat = flattened(net, values, x.dtype)
     out = np.empty(len(flat), dtype=x.dtype)
     states = (np.ascontiguousarray(x.T), np.ascontiguousarray(y.T))
     marginals_terms(dag.start, dag.antecedent, dag.bias, flat, *states, out)
@@ -206,12 +203,13 @@ def _is_plain(terms: Sequence[Any], x: Array) -> bool:
     return len(x) == 1 and len(terms) == 1 and (terms[0][1] is None or bool(np.all(terms[0][1])))
 
 
-def _flat(net: BlockNetwork) -> FlatDag:
+def flat_of(net: BlockNetwork) -> FlatDag:
+    """The neuron graph as a whole."""
     assert net.dag.flat is not None
     return net.dag.flat
 
 
-def _flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
+def flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
     """The entries as one array, edges before biases; float32 ones stay if the sum is of that type or wider."""
     if isinstance(values, FlatTensors):
         flat = values.flat
@@ -231,13 +229,13 @@ def _routes(terms: Sequence[Any], n_states: int) -> Array:
 
 
 def _stacked(net: BlockNetwork, terms: Sequence[Any], x: Array) -> tuple[Array, Array]:
-    values = np.stack([_flattened(net, values, x.dtype).astype(x.dtype, copy=False) for values, _ in terms])
+    values = np.stack([flattened(net, values, x.dtype).astype(x.dtype, copy=False) for values, _ in terms])
     return values, _routes(terms, len(x))
 
 
 def _scaled_sweep(kernel: Any, net: BlockNetwork, terms: Sequence[Any], x: Array) -> None:
-    dag = _flat(net)
-    entries = np.stack([_flattened(net, values, SCALED_DTYPE) for values, _ in terms])
+    dag = flat_of(net)
+    entries = np.stack([flattened(net, values, SCALED_DTYPE) for values, _ in terms])
     parts = [np.ascontiguousarray(part) for part in (x["mantissa"].T, x["exponent"].T)]
     kernel(
         dag.start,
@@ -297,7 +295,7 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
 
     Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
-    lost = _forward(_flat(net), _flattened(net, net.tensors, x.dtype), x, *_coded(q))
+    lost = _forward(flat_of(net), flattened(net, net.tensors, x.dtype), x, *_coded(q))
     return not lost and stays_in_range(x)
 
 
@@ -316,10 +314,10 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     safe : bool
     """
     safe = power_sums(net, q, x)
-    dag = _flat(net)
+    dag = flat_of(net)
     y = np.zeros_like(x)
     y[net.dag.outputs] = 1
-    entries = _flattened(net, net.tensors, x.dtype)
+    entries = flattened(net, net.tensors, x.dtype)
     mass = np.empty(len(entries), dtype=x.dtype)
     lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
     with np.errstate(over="ignore", invalid="ignore"):
@@ -355,81 +353,6 @@ def extremes(x: Array) -> tuple[float, float]:
     return least, most
 
 
-# -- two networks -------------------------------------------------------------------------------------------------
-
-
-def meet(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], x: Array) -> tuple[Array, bool]:
-    """The sums of the meet of the entries of two networks, and the excess over them of the sums of each.
-
-    Parameters
-    ----------
-    net : network
-        Its structure.
-    a, b : sequence of ndarray
-    x : ndarray, shape (3, N)
-        The start: that of the meet in row 0, zeros elsewhere.
-
-    Returns
-    -------
-    x : ndarray, shape (3, N)
-    in_range : bool
-        Whether floats stayed in their range.
-    """
-    from pathgraph.pathsum import numba_pairs
-
-    dag = _flat(net)
-    out = np.ascontiguousarray(x)
-    entries = (_flattened(net, values, x.dtype) for values in (a, b))
-    lost = numba_pairs.meet(dag.start, dag.antecedent, dag.run, dag.bias, *entries, *out)
-    return out, not lost and stays_in_range(out.ravel())
-
-
-def gap(
-    net: BlockNetwork,
-    small: Sequence[Array],
-    apart: Sequence[Array],
-    large: Sequence[Array],
-    x: Array,
-    *,
-    largest: bool = False,
-) -> tuple[Array, bool]:
-    """The sums s of `small` and e = sum of large e_u + apart s_u: shape (2, N), as for `meet`."""
-    from pathgraph.pathsum import numba_pairs
-
-    dag = _flat(net)
-    out = np.ascontiguousarray(x)
-    entries = (_flattened(net, values, x.dtype) for values in (small, apart, large))
-    graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation)
-    lost = numba_pairs.gap(*graph, *entries, *out, largest)
-    return out, not lost and stays_in_range(out.ravel())
-
-
-class Comparison(NamedTuple):
-    """Whether some entries, from one network to another, shrink, grow, change sign, come up from zero."""
-
-    shrinks: bool
-    grows: bool
-    flips: bool
-    appears: bool
-
-
-def comparison(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array]) -> Comparison:
-    """What happens to the entries of a network of floats, from `a` to `b`."""
-    from pathgraph.pathsum import numba_pairs
-
-    return Comparison(*map(bool, numba_pairs.comparison(*(_flattened(net, values, np.float64) for values in (a, b)))))
-
-
-def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array) -> None:
-    """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`."""
-    from pathgraph.pathsum import numba_pairs
-
-    dag, found = _flat(net), comparison(net, a, b)
-    possible = np.array([False, True, found.shrinks, found.grows, found.flips])
-    entries = (_flattened(net, values, np.float64) for values in (a, b))
-    numba_pairs.kinds(dag.ends, dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
-
-
 # -- evaluation ---------------------------------------------------------------------------------------------------
 
 
@@ -449,8 +372,8 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     """
     from pathgraph.pathsum import numba_batch as kernels
 
-    dag = _flat(net)
-    w = np.ascontiguousarray(_flattened(net, net.tensors, rows.dtype))
+    dag = flat_of(net)
+    w = np.ascontiguousarray(flattened(net, net.tensors, rows.dtype))
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, dag.rank, w)
     inputs = net.dag.inputs
     if len(rows) == 1:
