@@ -74,6 +74,8 @@ if TYPE_CHECKING:
     from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.layers.builder import LayerGraphBuilder
+    from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.metrics.parameter_boxes import box_bound, perturbation_bound
     from pathgraph.metrics.parameter_changes import parameter_lipschitz
     from pathgraph.metrics.path_metrics import path_metric
@@ -97,6 +99,8 @@ __all__ = [
     "Gaussian",
     "GeneralizationBound",
     "GraphError",
+    "LayerGraph",
+    "LayerGraphBuilder",
     "MarginBound",
     "Network",
     "NormalForm",
@@ -179,6 +183,8 @@ _LAZY_NAMES = {
     "generalization.peeling": ("PeelingConstants", "peeling_constants"),
     "generalization.results": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
+    "layers.builder": ("LayerGraphBuilder",),
+    "layers.layer_graph": ("LayerGraph",),
     "metrics.path_metrics": ("path_metric",),
     "metrics.parameter_boxes": ("box_bound", "perturbation_bound"),
     "metrics.parameter_changes": ("parameter_lipschitz",),

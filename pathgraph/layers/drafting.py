@@ -1,0 +1,306 @@
+"""What a builder keeps: tensors, drafts of layers, and where each signal's entries are."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from pathgraph.arguments import natural
+from pathgraph.errors import ParameterError
+from pathgraph.layers.axes import WeightedAxis
+from pathgraph.layers.operations import Diagonal, Operation, Separable, Shape
+from pathgraph.layers.structure import Layer, View, viewed
+from pathgraph.scalars import object_array
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["Draft", "Drafts", "Signal", "Sizes", "Tensor", "TensorHandle"]
+
+ROLES = ("parameter", "frozen", "structural")
+Sizes: TypeAlias = "int | Sequence[int]"
+
+
+@dataclass(frozen=True)
+class TensorHandle:
+    """A tensor of entries, by which layers refer to it.
+
+    Attributes
+    ----------
+    name : str
+    shape : tuple of int
+    role : {"parameter", "frozen", "structural"}
+    """
+
+    name: str
+    shape: Shape
+    role: str
+
+
+@dataclass(frozen=True)
+class Signal:
+    """The tensor that a layer makes.
+
+    Attributes
+    ----------
+    name : str
+        Of the layer.
+    shape : tuple of int
+        Without the batch axis.
+    """
+
+    name: str
+    shape: Shape
+
+
+@dataclass
+class Tensor:
+    """A named tensor and what is in it."""
+
+    handle: TensorHandle
+    values: Array
+
+
+@dataclass
+class Draft:
+    """A layer before it is compiled: its maps, with the names of their tensors."""
+
+    layer: Layer
+    tensors: tuple[str, ...] = ()
+    bias: str | None = None
+    bias_map: Diagonal | None = None
+    readers: list[str] = field(default_factory=list)
+
+
+class Drafts:
+    """The tensors and layers that a builder has been told of."""
+
+    def __init__(self) -> None:
+        self._drafts: dict[str, Draft] = {}
+        self._tensors: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
+        self._positions: dict[str, Array] = {}
+        self._n_positions = 0
+
+    # -- tensors ---------------------------------------------------------------------------------------
+
+    def tensor(self, name: str, values: ArrayLike, *, role: str = "parameter") -> TensorHandle:
+        """A tensor of entries.
+
+        Parameters
+        ----------
+        name : str
+            Unique; parameters keep the names of their model.
+        values : array_like
+            Floats, or Fractions and integers.
+        role : {"parameter", "frozen", "structural"}
+            Trainable; rescaled, but no parameter; never changed.
+
+        Raises
+        ------
+        ParameterError
+            On a name that is taken, an unknown role, or no numbers.
+        """
+        if not isinstance(name, str) or not name or name in self._tensors:
+            raise ParameterError(f"name: needed a name that no tensor has yet, got {name!r}")
+        if role not in ROLES:
+            raise ParameterError(f"role: needed one of {', '.join(map(repr, ROLES))}, got {role!r}")
+        try:
+            array = np.asarray(values)
+        except ValueError:
+            raise ParameterError(f"{name}: needed a rectangular array") from None
+        if array.dtype.kind not in "fiuO":
+            raise ParameterError(f"{name}: needed real numbers, got {array.dtype}")
+        if array.dtype.kind in "iu":
+            array = array.astype(object)
+        handle = TensorHandle(name, array.shape, role)
+        self._tensors[name] = Tensor(handle, array)
+        return handle
+
+    # -- shared ---------------------------------------------------------------------------------------------------
+
+    def _new_name(self, kind: str, name: str | None) -> str:
+        if name is None:
+            while True:
+                self._counts[kind] = self._counts.get(kind, 0) + 1
+                name = f"{kind}{self._counts[kind]}" if kind not in ("input",) or self._counts[kind] > 1 else kind
+                if name not in self._drafts:
+                    return name
+        if not isinstance(name, str) or not name or name in self._drafts:
+            raise ParameterError(f"name: needed a name that no layer has yet, got {name!r}")
+        return name
+
+    def _add(
+        self,
+        kind: str,
+        sources: tuple[Signal, ...],
+        shape: Shape,
+        *,
+        name: str | None = None,
+        maps: tuple[tuple[Operation, TensorHandle], ...] = (),
+        bias: tuple[Diagonal, TensorHandle] | None = None,
+        activation: str = "identity",
+        rank: int = 1,
+        view: View | None = None,
+        options: Mapping[str, Any] | None = None,
+    ) -> Signal:
+        for source in sources:
+            self._require_signal(source)
+        layer_name = self._new_name(kind, name)
+        names = tuple(source.name for source in sources)
+        layer = Layer(
+            layer_name,
+            kind,
+            names,
+            tuple(shape),
+            tuple(operation for operation, _ in maps),
+            activation=activation,
+            rank=rank,
+            view=view,
+            options=MappingProxyType(dict(options or {})),
+        )
+        for operation, handle in maps:
+            assert math.prod(operation.tensor_shape) == math.prod(handle.shape), (operation, handle)
+            assert operation.target_shape == layer.shape, (operation, layer)
+        draft = Draft(layer, tuple(handle.name for _, handle in maps))
+        if bias is not None:
+            draft.bias_map, draft.bias = bias[0], bias[1].name
+        self._drafts[layer_name] = draft
+        for read in names:
+            self._drafts[read].readers.append(layer_name)
+        if view is not None:
+            self._positions[layer_name] = viewed(view, [self._positions[source] for source in names])
+        else:
+            first = self._n_positions
+            self._n_positions += layer.size
+            self._positions[layer_name] = np.arange(first, first + layer.size).reshape(layer.shape)
+        return Signal(layer_name, layer.shape)
+
+    def _mapped(
+        self,
+        kind: str,
+        x: Signal,
+        operation: Operation,
+        weight: TensorHandle,
+        bias: TensorHandle | None,
+        axis: int,
+        name: str | None,
+    ) -> Signal:
+        """A layer of one operation, with a bias along one axis of what it makes."""
+        shape = operation.target_shape
+        along = None
+        if bias is not None:
+            self._require_handle(bias, "bias")
+            if bias.shape != (shape[axis],):
+                raise ParameterError(f"bias: {bias.name!r} needed shape ({shape[axis]},), got {bias.shape}")
+            factor = [1] * len(shape)
+            factor[axis] = shape[axis]
+            along = (Diagonal((), shape, tuple(factor)), bias)
+        return self._add(kind, (x,), shape, name=name, maps=((operation, weight),), bias=along)
+
+    def _separable(
+        self,
+        kind: str,
+        x: Signal,
+        maps: tuple[WeightedAxis, ...],
+        options: Mapping[str, Any],
+        name: str | None,
+        *,
+        activation: str = "identity",
+        rank: int = 1,
+    ) -> Signal:
+        lead = x.shape[: len(x.shape) - len(maps)]
+        operation = Separable(lead, maps)
+        if operation.source_shape != x.shape:
+            raise ParameterError(f"maps: needed matrices for the trailing sizes of {x.shape}, got {maps}")
+        layer = self._new_name(kind, name)
+        if 0 in operation.target_shape:
+            raise ParameterError(f"{layer}: no window fits into {x.name!r} {x.shape}")
+        handle = self.tensor(
+            f"{layer}.coefficients",
+            object_array(operation.coefficients()).reshape(operation.tensor_shape),
+            role="structural",
+        )
+        return self._add(
+            kind,
+            (x,),
+            operation.target_shape,
+            name=layer,
+            maps=((operation, handle),),
+            activation=activation,
+            rank=rank,
+            options=options,
+        )
+
+    def _pool(
+        self,
+        kind: str,
+        x: Signal,
+        maps: tuple[WeightedAxis, ...],
+        rank: int,
+        options: Mapping[str, Any],
+        name: str | None,
+    ) -> Signal:
+        least = math.prod(int(m.taps.degree.min()) for m in maps)
+        if natural(rank, "rank", least=1) > least:
+            raise ParameterError(f"rank: the smallest window holds {least} entries, got rank {rank}")
+        return self._separable(kind, x, maps, options, name, activation="pool", rank=rank)
+
+    def _skip(
+        self, layer: str, source: Shape, target: Shape, sign: int = 1, place: int = 0
+    ) -> tuple[Diagonal, TensorHandle]:
+        """Edges of weight 1 or -1 from each entry to its own, by broadcasting."""
+        handle = self.tensor(f"{layer}.skip{place}", object_array([sign]), role="structural")
+        read = (1,) * (len(target) - len(source)) + source
+        return Diagonal(read, target, (1,) * len(target)), handle
+
+    def _view(self, view: View, xs: tuple[Signal, ...], name: str | None) -> Signal:
+        for x in xs:
+            self._require_signal(x)
+        shape = viewed(view, [self._positions[x.name] for x in xs]).shape
+        return self._add(view.kind, xs, shape, name=name, activation="view", view=view)
+
+    def _broadcast(self, handle: TensorHandle, x: Signal, what: str) -> Shape:
+        """The shape of a tensor that broadcasts to a signal, with as many axes."""
+        self._require_handle(handle, what)
+        shape = (1,) * (len(x.shape) - len(handle.shape)) + handle.shape
+        if len(shape) != len(x.shape) or any(m not in (1, n) for m, n in zip(shape, x.shape, strict=True)):
+            raise ParameterError(f"{what}: {handle.name!r} {handle.shape} does not broadcast to {x.name!r} {x.shape}")
+        return shape
+
+    def _spatial(self, x: Signal, weight: TensorHandle) -> int:
+        self._require_handle(weight, "weight")
+        n = len(x.shape) - 1
+        if n < 1 or len(weight.shape) != n + 2:
+            raise ParameterError(
+                f"weight: {weight.name!r} needed {n + 2} axes for {x.name!r} {x.shape}, got shape {weight.shape}"
+            )
+        return n
+
+    @staticmethod
+    def _require_room(space: Shape, x: Signal, kernel: Shape) -> None:
+        if any(size < 1 for size in space):
+            raise ParameterError(f"padding: a kernel {kernel} does not fit into {x.name!r} {x.shape}: output {space}")
+
+    @staticmethod
+    def _shape(shape: Sizes, what: str) -> Shape:
+        return tuple(natural(n, what, least=1) for n in ([shape] if isinstance(shape, int) else shape))
+
+    def _require_handle(self, handle: Any, what: str, ndim: int | None = None) -> None:
+        if not isinstance(handle, TensorHandle) or self._tensors.get(handle.name, _NOTHING).handle != handle:
+            raise ParameterError(f"{what}: needed a handle made by .tensor(...) of this builder, got {handle!r}")
+        if ndim is not None and len(handle.shape) != ndim:
+            raise ParameterError(f"{what}: {handle.name!r} needed {ndim} axes, got shape {handle.shape}")
+
+    def _require_signal(self, signal: Any) -> None:
+        if not isinstance(signal, Signal) or signal.name not in self._drafts:
+            raise ParameterError(f"x: needed a signal made by this builder, got {signal!r}")
+
+
+_NOTHING = Tensor(TensorHandle("", (), ""), np.empty(0))
