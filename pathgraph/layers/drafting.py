@@ -247,7 +247,7 @@ class Drafts:
         options: Mapping[str, Any],
         name: str | None,
     ) -> Signal:
-        least = math.prod(int(m.taps.degree.min()) for m in maps)
+        least = math.prod(min(m.taps.degree.tolist(), default=rank) for m in maps)
         if natural(rank, "rank", least=1) > least:
             raise ParameterError(f"rank: the smallest window holds {least} entries, got rank {rank}")
         return self._separable(kind, x, maps, options, name, activation="pool", rank=rank)
