@@ -63,7 +63,10 @@ def gap(
 
 
 class Comparison(NamedTuple):
-    """Whether some entries, from one network to another, shrink, grow, change sign, come up from zero."""
+    """Whether some entries, from one network to another, shrink, grow, change sign, come up from zero.
+
+    If there are some of the first three kinds, the last is not known.
+    """
 
     shrinks: bool
     grows: bool

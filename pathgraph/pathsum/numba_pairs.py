@@ -157,16 +157,22 @@ WITHOUT_FLIPS = 1 << SHRINKS | 1 << GROWS | 1 << MIXED
 
 @compiled
 def comparison(a, b):
-    """Whether some of the entries shrink, grow, change sign, and come up from zero, from a to b."""
+    """Whether some of the entries shrink, grow, change sign, and come up from zero, from a to b.
+
+    Once there are all of the first three, nobody asks for the fourth, and the rest is not read.
+    """
     shrinks, grows, flips, appears = 0, 0, 0, 0
-    for k in range(len(a)):
-        size, other = abs(a[k]), abs(b[k])
-        both = (size > 0) & (other > 0)
-        same = (a[k] > 0) == (b[k] > 0)
-        shrinks |= both & same & (other < size)
-        grows |= both & same & (other > size)
-        flips |= both & (not same)
-        appears |= (size == 0) & (other > 0)
+    for low in range(0, len(a), 4096):
+        for k in range(U(low), U(min(low + 4096, len(a)))):
+            size, other = abs(a[k]), abs(b[k])
+            both = (size > 0) & (other > 0)
+            same = (a[k] > 0) == (b[k] > 0)
+            shrinks |= both & same & (other < size)
+            grows |= both & same & (other > size)
+            flips |= both & (not same)
+            appears |= (size == 0) & (other > 0)
+        if shrinks and grows and flips:
+            break
     return shrinks != 0, grows != 0, flips != 0, appears != 0
 
 
