@@ -84,6 +84,10 @@ if TYPE_CHECKING:
     from pathgraph.pruning.minimization import minimize
     from pathgraph.pruning.prune import PruningResult, prune
     from pathgraph.pruning.scores import importance_scores
+    from pathgraph.quantization.bits import bits_fixed, bits_float, fixed_step
+    from pathgraph.quantization.networks import parameter_groups, quantize
+    from pathgraph.quantization.quantizers import FloatFormat, Quantizer
+    from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
 
 __all__ = [
     "Architecture",
@@ -95,6 +99,7 @@ __all__ = [
     "EarlierBound",
     "Equivalence",
     "FileFormatError",
+    "FloatFormat",
     "FunctionalDimension",
     "Gaussian",
     "GeneralizationBound",
@@ -112,6 +117,7 @@ __all__ = [
     "PathgraphError",
     "PeelingConstants",
     "PruningResult",
+    "Quantizer",
     "RangeError",
     "RescalingError",
     "Semiring",
@@ -119,13 +125,18 @@ __all__ = [
     "Stratum",
     "UnsupportedOperatorError",
     "balance",
+    "bits_fixed",
+    "bits_float",
     "box_bound",
     "check_conservation",
     "closest_gaussian",
     "conserved_quantities",
     "count_paths",
+    "covering_number",
     "depth",
+    "extremal_pair",
     "find_rescaling",
+    "fixed_step",
     "from_arrays",
     "from_networkx",
     "from_weights",
@@ -140,6 +151,7 @@ __all__ = [
     "layer_arrays",
     "lifting_kernel",
     "lifting_rank",
+    "lipschitz_constant",
     "load",
     "log_path_norm",
     "minimize",
@@ -147,6 +159,7 @@ __all__ = [
     "normalize",
     "operator_norm_product",
     "pac_bayes_bound",
+    "parameter_groups",
     "parameter_jacobian",
     "parameter_lipschitz",
     "path_activations",
@@ -160,6 +173,7 @@ __all__ = [
     "peeling_constants",
     "perturbation_bound",
     "prune",
+    "quantize",
     "random_rescaling",
     "rescale",
     "sample_paths",
@@ -193,6 +207,10 @@ _LAZY_NAMES = {
     "pruning.minimization": ("minimize",),
     "pruning.prune": ("PruningResult", "prune"),
     "pruning.scores": ("importance_scores",),
+    "quantization.bits": ("bits_fixed", "bits_float", "fixed_step"),
+    "quantization.networks": ("parameter_groups", "quantize"),
+    "quantization.quantizers": ("FloatFormat", "Quantizer"),
+    "quantization.worst_case": ("covering_number", "extremal_pair", "lipschitz_constant"),
 }
 _HOME = {name: module for module, names in _LAZY_NAMES.items() for name in names}
 

@@ -1,0 +1,124 @@
+"""Networks with quantized parameters: one quantizer for all, or one for each layer or neuron."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Literal, NamedTuple, get_args
+
+import numpy as np
+
+from pathgraph.arguments import generator
+from pathgraph.errors import ParameterError
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.quantization.quantizers import Quantizer
+from pathgraph.scalars import Array
+
+__all__ = ["Groups", "parameter_groups", "quantize"]
+
+By = Literal["network", "layer", "neuron"]
+
+
+class Groups(NamedTuple):
+    """The parameters of a network in groups.
+
+    Attributes
+    ----------
+    labels : tuple
+        Of the groups: 0; the levels; or the neurons.
+    group : ndarray of int, shape (n_parameters,)
+        The place of each parameter's group among the labels.
+    """
+
+    labels: tuple[Hashable, ...]
+    group: Array
+
+
+def parameter_groups(net: Network, by: By = "network") -> Groups:
+    """Each parameter's group: all in one, by the level of the neuron it leads to, or by that neuron.
+
+    A tied parameter belongs to the group of its first place.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
+    >>> pg.parameter_groups(net, "layer")
+    Groups(labels=(1, 2), group=array([0, 0, 0, 0, 0, 0, 1, 1]))
+    """
+    require_numbers(net, "parameter_groups")
+    if by not in get_args(By):
+        raise ParameterError(f"by: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
+    architecture = net.architecture
+    target = architecture.target[architecture.first_entry]
+    if by == "network":
+        return Groups((0,), np.zeros(len(target), dtype=np.int64))
+    found, group = np.unique(architecture.level[target] if by == "layer" else target, return_inverse=True)
+    labels = found.tolist() if by == "layer" else [architecture.nodes[v] for v in found.tolist()]
+    return Groups(tuple(labels), group)
+
+
+def quantize(
+    net: Network,
+    quantizer: Quantizer | Mapping[Hashable, Quantizer],
+    *,
+    by: By = "network",
+    rng: np.random.Generator | int | None = None,
+) -> Network:
+    """The network with its parameters rounded; frozen and structural values stay.
+
+    Parameters
+    ----------
+    net : Network
+    quantizer : Quantizer, or mapping from the labels of the groups to quantizers
+        Groups without one are not rounded.
+    by : {"network", "layer", "neuron"}
+        What the labels are; see `parameter_groups`.
+    rng : numpy.random.Generator or int, optional
+        For stochastic rounding.
+
+    Returns
+    -------
+    Network
+        In the scalars of `net`.
+
+    Raises
+    ------
+    ParameterError
+        On labels that no group has, and what is no quantizer.
+    RangeError
+        If a format cannot hold a parameter.
+
+    Notes
+    -----
+    With a batch-norm kept apart it is the unscaled weights that are rounded; fold it first where the scaled ones are
+    stored. In floating formats, without under- or overflow, rounding commutes with rescalings by powers of two.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[0.7, -2.2]], [[0.3]]])
+    >>> pg.quantize(net, pg.Quantizer("floor", step=0.5)).theta
+    array([ 0.5, -2.5,  0. ])
+    >>> pg.quantize(net, {2: pg.Quantizer(step=0.25)}, by="layer").theta
+    array([ 0.7 , -2.2 ,  0.25])
+    """
+    groups = parameter_groups(net, by)
+    random = None if rng is None else generator(rng)
+    if isinstance(quantizer, Quantizer):
+        return net.with_theta(quantizer(net.theta, random))
+    if not isinstance(quantizer, Mapping) or not all(isinstance(each, Quantizer) for each in quantizer.values()):
+        raise ParameterError(f"quantizer: needed a Quantizer, or a mapping from labels to some, got {quantizer!r}")
+    for label in quantizer:
+        if label not in groups.labels:
+            raise ParameterError(f"quantizer: no group has the label {label!r}; see parameter_groups(net, {by!r})")
+    theta = net.theta.copy()
+    for place, label in enumerate(groups.labels):
+        if label in quantizer:
+            members = np.flatnonzero(groups.group == place)
+            theta[members] = quantizer[label](theta[members], random)
+    return net.with_theta(theta)
+
+
+def as_listed(labels: Sequence[Hashable]) -> str:
+    """Some labels in words."""
+    return ", ".join(map(repr, labels[:6])) + (", ..." if len(labels) > 6 else "")
