@@ -85,6 +85,7 @@ if TYPE_CHECKING:
     from pathgraph.pruning.prune import PruningResult, prune
     from pathgraph.pruning.scores import importance_scores
     from pathgraph.quantization.bits import bits_fixed, bits_float, fixed_step
+    from pathgraph.quantization.certificates import Certificate, certify
     from pathgraph.quantization.networks import parameter_groups, quantize
     from pathgraph.quantization.quantizers import FloatFormat, Quantizer
     from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
@@ -93,6 +94,7 @@ __all__ = [
     "Architecture",
     "BackendError",
     "Bound",
+    "Certificate",
     "ClosestGaussian",
     "ConservationReport",
     "ConservedQuantities",
@@ -128,6 +130,7 @@ __all__ = [
     "bits_fixed",
     "bits_float",
     "box_bound",
+    "certify",
     "check_conservation",
     "closest_gaussian",
     "conserved_quantities",
@@ -208,6 +211,7 @@ _LAZY_NAMES = {
     "pruning.prune": ("PruningResult", "prune"),
     "pruning.scores": ("importance_scores",),
     "quantization.bits": ("bits_fixed", "bits_float", "fixed_step"),
+    "quantization.certificates": ("Certificate", "certify"),
     "quantization.networks": ("parameter_groups", "quantize"),
     "quantization.quantizers": ("FloatFormat", "Quantizer"),
     "quantization.worst_case": ("covering_number", "extremal_pair", "lipschitz_constant"),

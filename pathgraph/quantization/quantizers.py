@@ -181,7 +181,7 @@ class Quantizer:
             return object_array(bounds).reshape(values.shape)
         _, exponent = np.frexp(np.abs(values).astype(np.float64))
         exponent = np.where(values == 0, kind.least, np.maximum(exponent - 1, kind.least))
-        return np.ldexp(float(self.error), exponent - kind.precision + 1)
+        return np.asarray(np.ldexp(float(self.error), exponent - kind.precision + 1))
 
     def levels(self, r: Any) -> int:
         """How many values there are for numbers of absolute value at most r.
@@ -215,7 +215,7 @@ class Quantizer:
 
     def bits(self, r: Any) -> int:
         """The bits that a value takes for numbers of absolute value at most r; those of the format."""
-        return (self.levels(r) - 1).bit_length() if self.float_format is None else self.float_format.bits
+        return int((self.levels(r) - 1).bit_length()) if self.float_format is None else self.float_format.bits
 
     # -- application ----------------------------------------------------------------------------------------------
 
@@ -359,7 +359,7 @@ def _away(x: Array, random: np.random.Generator | None) -> Array:
     """To the nearest integer, in ties the one farther from zero; adding 1/2 would round numbers just below 1/2 up."""
     size = np.abs(x)
     low = np.floor(size)
-    return np.copysign(low + (size - low >= 0.5), x)
+    return np.asarray(np.copysign(low + (size - low >= 0.5), x))
 
 
 def _random(x: Array, random: np.random.Generator | None) -> Array:
