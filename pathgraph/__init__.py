@@ -85,7 +85,9 @@ if TYPE_CHECKING:
     from pathgraph.pruning.prune import PruningResult, prune
     from pathgraph.pruning.scores import importance_scores
     from pathgraph.quantization.bits import bits_fixed, bits_float, fixed_step
+    from pathgraph.quantization.budgets import BitAllocation, allocate_bits
     from pathgraph.quantization.certificates import Certificate, certify
+    from pathgraph.quantization.equalization import Equalization, equalize
     from pathgraph.quantization.networks import parameter_groups, quantize
     from pathgraph.quantization.quantizers import FloatFormat, Quantizer
     from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
@@ -93,12 +95,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Architecture",
     "BackendError",
+    "BitAllocation",
     "Bound",
     "Certificate",
     "ClosestGaussian",
     "ConservationReport",
     "ConservedQuantities",
     "EarlierBound",
+    "Equalization",
     "Equivalence",
     "FileFormatError",
     "FloatFormat",
@@ -126,6 +130,7 @@ __all__ = [
     "SignFlipMasses",
     "Stratum",
     "UnsupportedOperatorError",
+    "allocate_bits",
     "balance",
     "bits_fixed",
     "bits_float",
@@ -137,6 +142,7 @@ __all__ = [
     "count_paths",
     "covering_number",
     "depth",
+    "equalize",
     "extremal_pair",
     "find_rescaling",
     "fixed_step",
@@ -211,7 +217,9 @@ _LAZY_NAMES = {
     "pruning.prune": ("PruningResult", "prune"),
     "pruning.scores": ("importance_scores",),
     "quantization.bits": ("bits_fixed", "bits_float", "fixed_step"),
+    "quantization.budgets": ("BitAllocation", "allocate_bits"),
     "quantization.certificates": ("Certificate", "certify"),
+    "quantization.equalization": ("Equalization", "equalize"),
     "quantization.networks": ("parameter_groups", "quantize"),
     "quantization.quantizers": ("FloatFormat", "Quantizer"),
     "quantization.worst_case": ("covering_number", "extremal_pair", "lipschitz_constant"),

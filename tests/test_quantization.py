@@ -340,9 +340,12 @@ def test_bits_in_fixed_point_keep_the_accuracy(mode, seed):
     net, eps = network(seed, exact=True), Fraction(1, 50)
     step = pg.fixed_step(net, eps, mode=mode)
     move = step / 2 if mode == "nearest" else step
-    support = object_array([move if w else Fraction(0) for w in net.theta])
-    bound = pg.perturbation_bound(net, support, shrink=mode == "toward_zero").upper
-    coarser = pg.perturbation_bound(net, 2 * support, shrink=mode == "toward_zero").upper
+
+    def moved(size):
+        most = [min(size, abs(w)) if mode == "nearest" else size if w else Fraction(0) for w in net.theta]
+        return pg.perturbation_bound(net, object_array(most), shrink=mode == "toward_zero").upper
+
+    bound, coarser = moved(move), moved(2 * move)
     assert bound <= eps < coarser
     rounded = pg.quantize(net, pg.Quantizer(mode, step))
     assert worst_output(net, rounded) <= pg.parameter_lipschitz(net, rounded, method="meet").upper <= bound

@@ -1,9 +1,10 @@
 r"""How many bits per weight keep a network within an accuracy, over a box of inputs.
 
 A priori the answer holds for whatever the rounding does within its error: with step :math:`\eta`, the output moves by
-at most :math:`P(|\theta| + c\eta) - P(|\theta|)` (growth on the support, c = 1/2 to nearest, 1 for rounding down), or
-:math:`P(|\theta|) - P((|\theta| - \eta)_+)` toward zero; with p significant bits, by at most
-:math:`P((1 + u) |\theta|) - P(|\theta|)`, u = 2**-p. A posteriori it is asked of the rounded network, by the bound U2.
+at most :math:`P(|\theta| + \rho) - P(|\theta|)`, rho being :math:`\min(\eta / 2, |\theta|)` to nearest and
+:math:`\eta` on the support for rounding down, or by :math:`P(|\theta|) - P((|\theta| - \eta)_+)` toward zero; with p
+significant bits, by at most :math:`P((1 + u) |\theta|) - P(|\theta|)`, u = 2**-p. A posteriori it is asked of the
+rounded network, by the bound U2.
 
 Source: derived here.
 """
@@ -114,11 +115,11 @@ def fixed_step(
     if mode not in ("nearest", "floor", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
     largest = max(map(abs, map(to_fraction, net.theta.tolist())), default=Fraction(0))
-    support = net.theta != 0
+    support, sizes = net.theta != 0, abs(net.theta)
 
     def succeeds(k: int) -> bool:
         move = _scalar(net, Fraction(1, 2**k) / (2 if mode == "nearest" else 1) if k >= 0 else Fraction(2**-k))
-        rho = np.where(support, move, net.theta * 0)
+        rho = np.minimum(move, sizes) if mode == "nearest" else np.where(support, move, net.theta * 0)
         found = perturbation_bound(net, rho, inputs=inputs, shrink=mode == "toward_zero")
         return to_fraction(found.upper) <= bound
 

@@ -200,7 +200,7 @@ class Quantizer:
             spacing = _spacing(top, kind)
             normal = max(0, _exponent(spacing) - _exponent(Fraction(kind.quantum)))
             steps = int(top / spacing)  # within its binade (or the subnormal numbers), of 2**(precision - 1) each
-            return 2 * (normal * 2 ** (kind.precision - 1) + steps) + 1
+            return int(2 * (normal * 2 ** (kind.precision - 1) + steps) + 1)
         ratio = radius / to_fraction(self.step)
         if self.mode == "toward_zero":
             return 2 * math.floor(ratio) + 1
@@ -215,7 +215,8 @@ class Quantizer:
 
     def bits(self, r: Any) -> int:
         """The bits that a value takes for numbers of absolute value at most r; those of the format."""
-        return int((self.levels(r) - 1).bit_length()) if self.float_format is None else self.float_format.bits
+        kind = self.float_format
+        return kind.bits if kind is not None else (self.levels(r) - 1).bit_length()
 
     # -- application ----------------------------------------------------------------------------------------------
 

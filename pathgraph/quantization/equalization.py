@@ -1,0 +1,257 @@
+r"""Rescaling before quantization: the representative of the network that needs the fewest bits in fixed point.
+
+Bits in fixed point go like :math:`\log_2 (r\, S)` with r the largest absolute value of a parameter and S the sum of the
+slopes (`pathgraph.quantization.sensitivities`). In the logarithms z of the factors, :math:`\log |\theta_i|` is
+affine with some slope :math:`a_i`, and :math:`\log S_i` affine with the slope :math:`-a_i`. So
+
+.. math:: f(z) = \max_i (\log |\theta_i| + a_i \cdot z) + \log \sum_i S_i e^{- a_i \cdot z}
+
+is convex (a geometric program), and so is the sum over groups of :math:`n_g` times the same for each group. It is
+minimised with a maximum smoothed by a temperature that goes down to where it costs less than a thousandth of a bit.
+Nothing is below :math:`\log \Lambda`, which no rescaling changes.
+
+Source: derived here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from types import MappingProxyType
+from typing import Any, Literal, get_args
+
+import numpy as np
+from scipy.sparse import csr_array
+
+from pathgraph.arguments import Inputs
+from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.geometry.potentials import rescaling_directions
+from pathgraph.graph.network import Network, require_numbers
+from pathgraph.quantization.networks import By, parameter_groups
+from pathgraph.quantization.sensitivities import sensitivities
+from pathgraph.scalars import Array
+from pathgraph.symmetry import rescale
+
+__all__ = ["Equalization", "equalize"]
+
+Objective = Literal["uniform", "mixed"]
+FEW = 400
+"""Directions up to which second derivatives are used."""
+
+TEMPERATURES = (1.0, 0.3, 0.1, 0.03, 0.01, 0.003, 0.001, 0.0003)
+
+
+@dataclass(frozen=True, eq=False)
+class Equalization:
+    r"""A rescaling that prepares a network for quantization.
+
+    Attributes
+    ----------
+    net : Network
+        The rescaled network: the same function, and for powers of two the same bits.
+    factors : mapping from hidden neurons to numbers
+    before, after : float
+        The objective, in bits per weight: :math:`\log_2 (r S)`, or its average over the weights.
+    optimum : float
+        The objective before the factors were rounded to powers of two.
+    floor : float
+        :math:`\log_2 \Lambda`, below which no rescaling gets with one group.
+    stationarity : float
+        The largest slope, per unit of the logarithm of a factor, of the smoothed objective at the optimum, in bits per
+        weight; at a minimum it is 0.
+    smoothing : float
+        What the smoothing may hide, in bits per weight: the smoothed objective exceeds the objective by less.
+    """
+
+    net: Network
+    factors: Mapping[Hashable, Any]
+    before: float
+    after: float
+    optimum: float
+    floor: float
+    stationarity: float
+    smoothing: float
+
+    def __repr__(self) -> str:
+        return (
+            f"Equalization({self.before:.2f} -> {self.after:.2f} bits per weight; optimum {self.optimum:.2f}, "
+            f"floor {self.floor:.2f})"
+        )
+
+
+def equalize(
+    net: Network,
+    *,
+    inputs: Inputs | None = None,
+    objective: Objective = "uniform",
+    groups: By = "layer",
+    powers_of_two: bool = True,
+) -> Equalization:
+    """The rescaling that asks for the fewest bits per weight in fixed point.
+
+    Parameters
+    ----------
+    net : Network
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs; ones by default.
+    objective : {"uniform", "mixed"}
+        One step for all parameters, or one for each group.
+    groups : {"network", "layer", "neuron"}
+        The groups of the mixed objective.
+    powers_of_two : bool
+        Round the factors to powers of two, which keeps the function to the last bit and costs at most two bits.
+
+    Returns
+    -------
+    Equalization
+
+    Raises
+    ------
+    ParameterError
+        On an unknown objective.
+
+    Notes
+    -----
+    Only neurons that `rescale` may change take part: structural and tied parameters hold some of them together. The
+    search runs in floats, on exact networks, too; the factors are then applied exactly.
+
+    References
+    ----------
+    Derived here. It explains the heuristics of cross-layer equalisation.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[0.5, 0.25]], [[64]]])
+    >>> pg.equalize(net).net.theta
+    array([8., 4., 4.])
+    """
+    require_numbers(net, "equalize")
+    if objective not in get_args(Objective):
+        raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {objective!r}")
+    problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)
+    z = problem.minimum()
+    logs = problem.directions.T @ z  # per neuron
+    hidden = [v for v in range(net.architecture.n_nodes) if logs[v] != 0]
+    factors: dict[Hashable, Any] = {}
+    if powers_of_two:
+        rounded = np.rint(z / math.log(2)).astype(int)
+        exponents = np.asarray(problem.directions.T @ rounded).astype(int)
+        base = Fraction(2) if net.is_exact else 2.0
+        factors = {net.nodes[v]: base ** int(exponents[v]) for v in range(len(exponents)) if exponents[v]}
+        final = rounded * math.log(2)
+    else:
+        final = z
+        make = (lambda log: Fraction(math.exp(log))) if net.is_exact else math.exp
+        factors = {net.nodes[v]: make(float(logs[v])) for v in hidden}
+    smooth = problem.smoothed(z, TEMPERATURES[-1])
+    return Equalization(
+        rescale(net, factors),
+        MappingProxyType(factors),
+        problem.value(np.zeros_like(z)),
+        problem.value(final),
+        problem.value(z),
+        problem.floor,
+        float(np.abs(smooth[1]).max(initial=0.0)),
+        TEMPERATURES[-1] * math.log2(max(2, len(problem.log_sizes))),
+    )
+
+
+class _Problem:
+    """The convex program, in the logarithms of the factors along the directions that may be taken."""
+
+    def __init__(self, net: Network, inputs: Inputs | None, group: Array) -> None:
+        sizes, slopes = sensitivities(net, inputs)
+        acts = np.asarray((sizes != 0) & (slopes != 0), dtype=bool)
+        with np.errstate(under="ignore"):
+            self.log_sizes = np.array([_log(w) for w in sizes[acts].tolist()])
+            self.log_slopes = np.array([_log(s) for s in slopes[acts].tolist()])
+        if not acts.any():
+            raise UnsupportedOperatorError("equalize: no parameter acts on an output, so there is nothing to equalise")
+        found, self.group = np.unique(group[acts], return_inverse=True)
+        self.counts = np.bincount(self.group, minlength=len(found)) / acts.sum()
+        graph = net.architecture
+        basis = rescaling_directions(net)
+        rows = [k for k, vector in enumerate(basis) for _ in vector]
+        columns = [v for vector in basis for v in vector]
+        data = [float(m) for vector in basis for m in vector.values()]
+        self.directions = csr_array((data, (rows, columns)), shape=(len(basis), graph.n_nodes))
+        entry = graph.first_entry[acts]
+        target = graph.target[entry]
+        source = np.where(entry < graph.n_edges, np.append(graph.antecedent, 0)[np.minimum(entry, graph.n_edges)], -1)
+        n = len(entry)
+        ends = csr_array(
+            (
+                np.concatenate([np.ones(n), np.where(source >= 0, -1.0, 0.0)]),
+                (np.tile(np.arange(n), 2), np.concatenate([target, np.maximum(source, 0)])),
+            ),
+            shape=(n, graph.n_nodes),
+        )
+        self.slope = csr_array(ends @ self.directions.T)  # a_i, one row per parameter
+        self.floor = float(np.logaddexp.reduce(self.log_sizes + self.log_slopes)) / math.log(2)
+
+    def value(self, z: Array) -> float:
+        """The objective, in bits per weight."""
+        moved = self.slope @ z
+        total = 0.0
+        for g, share in enumerate(self.counts):
+            members = self.group == g
+            top = (self.log_sizes + moved)[members].max()
+            total += share * (top + np.logaddexp.reduce((self.log_slopes - moved)[members]))
+        return total / math.log(2)
+
+    def smoothed(self, z: Array, temperature: float) -> tuple[float, Array]:
+        """The objective with a smoothed maximum, and its gradient, in bits per weight."""
+        moved = self.slope @ z
+        total, weights = 0.0, np.zeros_like(moved)
+        for g, share in enumerate(self.counts):
+            members = np.flatnonzero(self.group == g)
+            hot = (self.log_sizes + moved)[members] / temperature
+            cold = (self.log_slopes - moved)[members]
+            top, sum_of_slopes = np.logaddexp.reduce(hot), np.logaddexp.reduce(cold)
+            total += share * (temperature * top + sum_of_slopes)
+            weights[members] = share * (np.exp(hot - top) - np.exp(cold - sum_of_slopes))
+        return total / math.log(2), np.asarray(self.slope.T @ weights) / math.log(2)
+
+    def curvature(self, z: Array, temperature: float) -> Array:
+        """The second derivatives of the smoothed objective, in bits per weight."""
+        moved = self.slope @ z
+        out = np.zeros((len(z), len(z)))
+        for g, share in enumerate(self.counts):
+            members = np.flatnonzero(self.group == g)
+            rows = self.slope[members]
+            for logs, weight in (
+                ((self.log_sizes + moved)[members] / temperature, share / temperature),
+                ((self.log_slopes - moved)[members], share),
+            ):
+                shares = np.exp(logs - np.logaddexp.reduce(logs))
+                mean = np.asarray(rows.T @ shares)
+                out += weight * (np.asarray((rows.T @ csr_array(rows.multiply(shares[:, None]))).todense()))
+                out -= weight * np.outer(mean, mean)
+        return out / math.log(2)
+
+    def minimum(self) -> Array:
+        """The minimiser, followed from a high temperature to a low one."""
+        from scipy.optimize import minimize
+
+        z = np.zeros(self.slope.shape[1])
+        if not len(z):
+            return z
+        with np.errstate(under="ignore"):
+            for temperature in TEMPERATURES:
+                options: dict[str, Any] = {"method": "L-BFGS-B", "options": {"maxiter": 500, "maxcor": 30}}
+                if len(z) <= FEW:
+                    options = {"method": "trust-exact", "hess": self.curvature, "options": {"gtol": 1e-7}}
+                found = minimize(self.smoothed, z, args=(temperature,), jac=True, **options)
+                if self.value(found.x) < self.value(z) or temperature == TEMPERATURES[0]:
+                    z = found.x
+        return z
+
+
+def _log(number: Any) -> float:
+    """The natural logarithm of a positive number of any size."""
+    if isinstance(number, Fraction):
+        return math.log(number.numerator) - math.log(number.denominator)
+    return math.log(number)

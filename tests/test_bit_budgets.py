@@ -1,0 +1,229 @@
+"""Bits by group against brute force, and the convex rescaling against its lower bound and its neighbours."""
+
+import itertools
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.quantization.budgets import relaxed_bits
+from pathgraph.quantization.sensitivities import sensitivities
+from pathgraph.scalars import object_array
+from tests.networks import on_networks
+
+
+def perceptron(seed=0, widths=(3, 4, 3, 2), bias=True):
+    random = np.random.default_rng(seed)
+    return pg.from_weights(
+        [random.normal(size=(m, n)) * math.sqrt(2 / n) for n, m in itertools.pairwise(widths)],
+        [random.normal(size=m) / 4 if bias else None for m in widths[1:]],
+    )
+
+
+# -- slopes -------------------------------------------------------------------------------------------------------
+
+
+@on_networks(lambda case: "tied" not in str(case))
+def test_slopes_are_differences_of_path_norms(case):
+    """The path-norm is affine in each parameter that stands at one place."""
+    net = case.net
+    sizes, slopes = sensitivities(net)
+    norm = pg.path_norm(net)
+    for i, w in enumerate(net.theta.tolist()):
+        if w != 0:
+            grown = net.theta.copy()
+            grown[i] = 2 * w
+            assert (pg.path_norm(net.with_theta(grown)) - norm) == sizes[i] * slopes[i]
+        else:
+            assert slopes[i] == 0
+
+
+def test_the_invariant_counts_the_parameters_of_each_path():
+    net = perceptron().to_exact()
+    lifting = pg.path_lifting(net)
+    total = sum(
+        abs(value) * (len(path) - (path[0] in net.inputs))
+        for path, value in zip(lifting.paths, lifting.values, strict=True)
+    )
+    assert sensitivities(net).invariant == total
+    rescaled = pg.rescale(net, pg.random_rescaling(net, 0))
+    assert sensitivities(rescaled).invariant == total
+    largest = max(abs(net.theta))
+    assert largest * sum(sensitivities(net).slopes) >= total
+
+
+# -- relaxed bits -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_relaxed_bits_are_optimal(seed):
+    """No shift of error between two groups that keeps the constraint costs less."""
+    random = np.random.default_rng(seed)
+    n = int(random.integers(1, 6))
+    costs, counts = (10.0 ** random.uniform(-4, 3, size=n)).tolist(), random.integers(1, 50, size=n).tolist()
+    eps = 10.0 ** random.uniform(-2, 2)
+    bits = relaxed_bits(costs, counts, eps)
+    errors = [a * 2.0**-b for a, b in zip(costs, bits, strict=True)]
+    assert min(bits) >= 0
+    if sum(costs) <= eps:
+        assert bits == [0.0] * n
+        return
+    assert sum(errors) == pytest.approx(eps, rel=1e-12)
+    for g, h in itertools.permutations(range(n), 2):
+        step = min(errors) * 1e-3
+        if errors[g] + step > costs[g] or errors[h] <= step:
+            continue
+        saved = counts[g] * math.log2((errors[g] + step) / errors[g])
+        spent = counts[h] * math.log2(errors[h] / (errors[h] - step))
+        assert spent >= saved * (1 - 1e-9)
+
+
+# -- whole bits ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("eps", [Fraction(1, 2), Fraction(1, 50)])
+@pytest.mark.parametrize("seed", range(3))
+def test_allocations_keep_the_accuracy_and_are_near_the_best(seed, eps):
+    net = perceptron(seed).to_exact()
+    allocation = pg.allocate_bits(net, eps)
+    rounded = pg.quantize(net, allocation.quantizers, by="layer")
+    assert pg.parameter_lipschitz(net, rounded, method="meet").upper <= allocation.bound <= eps
+    for label in allocation.bits:
+        largest = max(
+            abs(w)
+            for w, g in zip(net.theta, pg.parameter_groups(net, "layer").group, strict=True)
+            if pg.parameter_groups(net, "layer").labels[g] == label
+        )
+        assert allocation.quantizers[label].bits(largest) == allocation.bits[label]
+    # brute force: the cheapest bits whose bound keeps eps, around the ones found
+    groups = pg.parameter_groups(net, "layer")
+    largest = [max(abs(net.theta[groups.group == g])) for g in range(3)]
+
+    def bound(bits):
+        moves = [r if b == 0 else r / (2**b - 2) for r, b in zip(largest, bits, strict=True)]
+        rho = object_array([min(moves[g], abs(w)) for g, w in zip(groups.group.tolist(), net.theta, strict=True)])
+        return pg.perturbation_bound(net, rho).upper
+
+    found = tuple(allocation.bits.values())
+    assert bound(found) == allocation.bound
+    counts = list(allocation.sizes.values())
+    best = min(
+        (
+            sum(n * b for n, b in zip(counts, bits, strict=True))
+            for bits in itertools.product(*[range(max(2, b - 2), b + 3) for b in found])
+            if sum(n * b for n, b in zip(counts, bits, strict=True)) < allocation.total and bound(bits) <= eps
+        ),
+        default=allocation.total,
+    )
+    assert (allocation.total - best) / sum(counts) <= 0.3, "the greedy choice is close to the best"
+
+
+def test_allocations_cost_less_than_one_step_for_all():
+    net = perceptron(5, (4, 16, 16, 1))
+    uneven = pg.rescale(net, {(1, i): 2.0 ** (i % 5) for i in range(16)})
+    mixed = pg.allocate_bits(uneven, 0.01, groups="neuron")
+    layers = pg.allocate_bits(uneven, 0.01, groups="layer")
+    assert mixed.average < layers.average < pg.bits_fixed(uneven, 0.01)
+    assert "by neuron" in repr(mixed)
+    for label, bits in layers.bits.items():
+        assert bits >= layers.relaxed[label] - 1
+
+
+def test_groups_that_may_vanish_get_no_bits():
+    net = pg.from_weights([[[1.0], [2.0**-20]], [[1.0, 1.0]]])
+    allocation = pg.allocate_bits(net, 0.01, groups="neuron")
+    assert allocation.bits[1, 1] == 0
+    rounded = pg.quantize(net, allocation.quantizers, by="neuron")
+    assert rounded.weight((0, 0), (1, 1)) == 0
+    everything = pg.allocate_bits(net, 100)
+    assert everything.total == 0
+    assert (pg.quantize(net, everything.quantizers, by="layer").theta == 0).all()
+
+
+def test_bad_accuracies_are_refused():
+    for eps in (0, -1, math.nan):
+        with pytest.raises(ParameterError, match="eps: needed"):
+            pg.allocate_bits(perceptron(), eps)
+    with pytest.raises(ParameterError, match="by: needed one of"):
+        pg.allocate_bits(perceptron(), 1, groups="weight")
+    with pytest.raises(RangeError, match="256 bits are not enough"):
+        pg.allocate_bits(perceptron().to_exact(), Fraction(1, 2**400))
+
+
+# -- equalisation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("objective", ["uniform", "mixed"])
+@pytest.mark.parametrize("seed", range(3))
+def test_equalisation_recovers_from_a_rescaling(seed, objective):
+    net = perceptron(seed, (4, 8, 8, 1))
+    random = np.random.default_rng(seed)
+    spoilt = pg.rescale(net, {node: 2.0 ** int(random.integers(-4, 5)) for node in net.hidden})
+    one, other = (pg.equalize(each, objective=objective) for each in (net, spoilt))
+    assert other.before > one.before
+    assert abs(one.optimum - other.optimum) < 0.02, "the minimum of a convex function on the orbit"
+    assert one.optimum <= one.before
+    assert one.floor <= one.optimum or objective == "mixed"
+    assert one.after <= one.optimum + 2
+    assert one.stationarity < 0.02
+    assert one.smoothing < 0.01
+    x = random.normal(size=(5, 4))
+    assert (other.net(x) == spoilt(x)).all(), "powers of two keep every bit"
+    if objective == "uniform":
+        assert pg.bits_fixed(other.net, 0.01) < pg.bits_fixed(spoilt, 0.01)
+
+
+def test_the_optimum_is_below_its_neighbours():
+    net = perceptron(1, (3, 5, 4, 2))
+    found = pg.equalize(net, powers_of_two=False)
+    assert found.after == pytest.approx(found.optimum, abs=1e-9)
+
+    def objective(other):
+        sizes, slopes = sensitivities(other)
+        return math.log2(sizes.max()) + math.log2(slopes.sum())
+
+    assert objective(found.net) == pytest.approx(found.optimum, abs=1e-9)
+    random = np.random.default_rng(0)
+    for scale in (0.001, 0.03, 0.5):
+        for _ in range(20):
+            near = pg.rescale(found.net, {node: math.exp(scale * random.normal()) for node in net.hidden})
+            assert objective(near) >= found.optimum - found.smoothing
+
+
+def test_the_objective_is_convex():
+    net = perceptron(2)
+    random = np.random.default_rng(1)
+
+    def value(z):
+        sizes, slopes = sensitivities(pg.rescale(net, dict(zip(net.hidden, np.exp(z).tolist(), strict=True))))
+        return math.log2(sizes.max()) + math.log2(slopes.sum())
+
+    for _ in range(30):
+        a, b = random.normal(size=(2, len(net.hidden)))
+        assert value((a + b) / 2) <= (value(a) + value(b)) / 2 + 1e-12
+
+
+def test_a_network_that_is_equalised_reaches_the_floor():
+    net = pg.from_weights([[[3.0, -3.0]], [[12.0]]])
+    found = pg.equalize(net)
+    assert set(np.abs(found.net.theta)) == {6.0}
+    assert found.after == pytest.approx(found.floor, abs=1e-12)
+
+
+@on_networks(lambda case: any(w != 0 for w in case.net.theta) and pg.path_norm(case.net) != 0)
+def test_every_kind_of_network_is_equalised_exactly(case):
+    if not any((sensitivities(case.net).slopes != 0).tolist()):
+        return
+    found = pg.equalize(case.net)
+    assert pg.path_norm(found.net) == pg.path_norm(case.net)
+    assert found.optimum <= found.before + 1e-9
+
+
+def test_bad_equalisations_are_refused():
+    with pytest.raises(ParameterError, match="objective: needed"):
+        pg.equalize(perceptron(), objective="best")
+    with pytest.raises(UnsupportedOperatorError, match="no parameter acts"):
+        pg.equalize(pg.from_weights([[[0.0]]]))
