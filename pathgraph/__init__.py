@@ -84,12 +84,21 @@ if TYPE_CHECKING:
     from pathgraph.pruning.minimization import minimize
     from pathgraph.pruning.prune import PruningResult, prune
     from pathgraph.pruning.scores import importance_scores
+    from pathgraph.quantization.approximation import (
+        SpeedRow,
+        encoding_speed,
+        speed_table,
+        spline_network,
+        squaring_network,
+    )
     from pathgraph.quantization.bits import bits_fixed, bits_float, fixed_step
     from pathgraph.quantization.budgets import BitAllocation, allocate_bits
     from pathgraph.quantization.certificates import Certificate, certify
+    from pathgraph.quantization.compensation import quantize_with_data
     from pathgraph.quantization.equalization import Equalization, equalize
     from pathgraph.quantization.networks import parameter_groups, quantize
     from pathgraph.quantization.quantizers import FloatFormat, Quantizer
+    from pathgraph.quantization.ranges import NeuronRanges, neuron_ranges
     from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
 
 __all__ = [
@@ -114,6 +123,7 @@ __all__ = [
     "LayerGraphBuilder",
     "MarginBound",
     "Network",
+    "NeuronRanges",
     "NormalForm",
     "PacBayesBound",
     "ParameterError",
@@ -128,6 +138,7 @@ __all__ = [
     "RescalingError",
     "Semiring",
     "SignFlipMasses",
+    "SpeedRow",
     "Stratum",
     "UnsupportedOperatorError",
     "allocate_bits",
@@ -142,6 +153,7 @@ __all__ = [
     "count_paths",
     "covering_number",
     "depth",
+    "encoding_speed",
     "equalize",
     "extremal_pair",
     "find_rescaling",
@@ -164,6 +176,7 @@ __all__ = [
     "load",
     "log_path_norm",
     "minimize",
+    "neuron_ranges",
     "node_marginals",
     "normalize",
     "operator_norm_product",
@@ -183,6 +196,7 @@ __all__ = [
     "perturbation_bound",
     "prune",
     "quantize",
+    "quantize_with_data",
     "random_rescaling",
     "rescale",
     "sample_paths",
@@ -190,6 +204,9 @@ __all__ = [
     "semirings",
     "set_magnitude",
     "sign_flip_masses",
+    "speed_table",
+    "spline_network",
+    "squaring_network",
     "subnetwork",
     "tangent_kernel",
     "to_arrays",
@@ -216,11 +233,20 @@ _LAZY_NAMES = {
     "pruning.minimization": ("minimize",),
     "pruning.prune": ("PruningResult", "prune"),
     "pruning.scores": ("importance_scores",),
+    "quantization.approximation": (
+        "SpeedRow",
+        "encoding_speed",
+        "speed_table",
+        "spline_network",
+        "squaring_network",
+    ),
     "quantization.bits": ("bits_fixed", "bits_float", "fixed_step"),
     "quantization.budgets": ("BitAllocation", "allocate_bits"),
     "quantization.certificates": ("Certificate", "certify"),
+    "quantization.compensation": ("quantize_with_data",),
     "quantization.equalization": ("Equalization", "equalize"),
     "quantization.networks": ("parameter_groups", "quantize"),
+    "quantization.ranges": ("NeuronRanges", "neuron_ranges"),
     "quantization.quantizers": ("FloatFormat", "Quantizer"),
     "quantization.worst_case": ("covering_number", "extremal_pair", "lipschitz_constant"),
 }
