@@ -268,7 +268,7 @@ class Quantizer:
         if not np.isfinite(scaled).all():
             raise RangeError(f"step: {self.step!r} is too small for numbers of this size; use Fractions")
         integers = _ROUND[self.mode if kind is None else self.mode + "_even"](scaled, random)
-        rounded = np.ldexp(integers, power)
+        rounded = np.ldexp(integers, power) + 0.0  # no negative zeros
         if kind is not None:
             rounded = self._held(rounded, kind.largest)
         with np.errstate(over="ignore"):
