@@ -86,8 +86,8 @@ def bits_fixed(
     >>> pg.bits_fixed(net, 0.01), pg.bits_fixed(net, 0.01, a_posteriori=True)
     (12, 11)
     """
-    largest = max(map(abs, net.theta.tolist()), default=0)
-    return Quantizer(mode, fixed_step(net, eps, inputs=inputs, mode=mode, a_posteriori=a_posteriori)).bits(largest)
+    step = fixed_step(net, eps, inputs=inputs, mode=mode, a_posteriori=a_posteriori)
+    return Quantizer(mode, step).bits(max(map(abs, net.theta.tolist()), default=0))
 
 
 def fixed_step(

@@ -54,6 +54,13 @@ class BitAllocation:
         The real numbers of bits that minimise the linearised problem.
     bound : float or Fraction
         What the outputs move by at most, in total, over the box: at most the accuracy asked for.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> allocation = pg.allocate_bits(pg.from_weights([[[1]], [[4]]], dtype=object), 1)
+    >>> dict(allocation.bits), allocation.total, allocation.average
+    ({1: 4, 2: 3}, 7, 3.5)
     """
 
     by: str

@@ -60,6 +60,17 @@ class Certificate(Bound):
         The norm over the outputs.
     per_output : ndarray, shape (n_outputs,)
         The bound of each output.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> net = pg.from_weights([[[1, 2]]], dtype=object)
+    >>> certificate = pg.certify(net, net.with_theta([1, 1]))
+    >>> certificate
+    Certificate(1 <= . <= 1, exact, rigorous, by meet; executed in real)
+    >>> from pathgraph.quantization import check_certificate
+    >>> check_certificate.check(certificate.to_json())
+    [Fraction(1, 1)]
     """
 
     net: Network

@@ -63,6 +63,12 @@ class Equalization:
         weight; at a minimum it is 0.
     smoothing : float
         What the smoothing may hide, in bits per weight: the smoothed objective exceeds the objective by less.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.equalize(pg.from_weights([[[0.5]], [[128]]]))
+    Equalization(14.01 -> 7.00 bits per weight; optimum 7.00, floor 7.00)
     """
 
     net: Network

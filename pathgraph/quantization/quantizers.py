@@ -50,6 +50,13 @@ class FloatFormat(NamedTuple):
     largest : float
     bits : int
         Of storage.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> four_bits = pg.FloatFormat(precision=4, least=-100, largest=1e30, bits=12)
+    >>> four_bits.unit, pg.Quantizer(format=four_bits)([1.0625, 17])
+    (0.0625, array([ 1., 16.]))
     """
 
     precision: int

@@ -31,6 +31,12 @@ class NeuronRanges:
     bounds : ndarray, shape (n_nodes,)
         Aligned with ``net.nodes``: of the value of the neuron, of its pre-activation, and of every partial sum of its
         terms, in any order. Fractions on exact networks; floats, rounded up, else.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.neuron_ranges(pg.from_weights([[[1, -2]]], dtype=object), inputs=3)
+    NeuronRanges(3 neurons; largest bound 9)
     """
 
     net: Network
