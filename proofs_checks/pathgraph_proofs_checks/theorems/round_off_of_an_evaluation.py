@@ -56,7 +56,7 @@ def library(net: Network, box: Any) -> Any:
 
 def one_rounding(net: Network, box: Any) -> Any:
     """As if a neuron rounded once, whatever the number of its terms."""
-    unit = Fraction(1, 2**BITS)
+    unit: Any = Fraction(1, 2**BITS)
     return pg.perturbation_bound(net, abs(net.theta) * unit, inputs=box, per_output=True).upper
 
 

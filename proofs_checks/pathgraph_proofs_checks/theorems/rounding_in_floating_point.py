@@ -20,7 +20,7 @@ changes = st.lists(st.sampled_from([1, 0, -1]), min_size=1, max_size=6)
 def longest(net: Network) -> int:
     """The most parameters on a path, the bias at its start counted."""
     with_inputs = pg.path_sum(net, pg.semirings.MAX_PLUS, biases=False)
-    with_biases = pg.path_sum(net, pg.semirings.MAX_PLUS, inputs=-float("inf"))
+    with_biases = pg.path_sum(net, pg.semirings.MAX_PLUS, inputs=[-float("inf")] * len(net.inputs))
     return int(max(with_inputs, with_biases + 1, 0))
 
 
@@ -50,7 +50,7 @@ def rounding_in_floating_point(
     box = [abs(value) for value in x]
     theta = [w * (1 + signs[i % len(signs)] * u) for i, w in enumerate(net.theta.tolist())]
     change = abs(net(x) - net.with_theta(theta)(x))
-    growth = pg.perturbation_bound(net, abs(net.theta) * u, inputs=box, per_output=True).upper
+    growth = pg.perturbation_bound(net, [abs(w) * u for w in net.theta.tolist()], inputs=box, per_output=True).upper
     norms = pg.path_norm(net, inputs=box, per_output=True)
     return Inequality([change, growth], [growth, factor(u, net) * norms])
 
