@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 from pathgraph.bounds import Bound
 from pathgraph.errors import (
     BackendError,
+    ConversionError,
     FileFormatError,
     GraphError,
     ParameterError,
@@ -74,6 +75,10 @@ if TYPE_CHECKING:
     from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.kronecker.chain import KSChain
+    from pathgraph.kronecker.families import bit_reversal, blast, dft, hadamard, monarch, square_dyadic
+    from pathgraph.kronecker.matrix import KSMatrix
+    from pathgraph.kronecker.patterns import KSPattern
     from pathgraph.layers.builder import LayerGraphBuilder
     from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.metrics.parameter_boxes import box_bound, perturbation_bound
@@ -110,6 +115,7 @@ __all__ = [
     "ClosestGaussian",
     "ConservationReport",
     "ConservedQuantities",
+    "ConversionError",
     "EarlierBound",
     "Equalization",
     "Equivalence",
@@ -119,6 +125,9 @@ __all__ = [
     "Gaussian",
     "GeneralizationBound",
     "GraphError",
+    "KSChain",
+    "KSMatrix",
+    "KSPattern",
     "LayerGraph",
     "LayerGraphBuilder",
     "MarginBound",
@@ -143,8 +152,10 @@ __all__ = [
     "UnsupportedOperatorError",
     "allocate_bits",
     "balance",
+    "bit_reversal",
     "bits_fixed",
     "bits_float",
+    "blast",
     "box_bound",
     "certify",
     "check_conservation",
@@ -153,6 +164,7 @@ __all__ = [
     "count_paths",
     "covering_number",
     "depth",
+    "dft",
     "encoding_speed",
     "equalize",
     "extremal_pair",
@@ -165,6 +177,7 @@ __all__ = [
     "gaussian_kl",
     "generalization_bound",
     "generic_rank",
+    "hadamard",
     "heaviest_path",
     "importance_scores",
     "input_lipschitz",
@@ -176,6 +189,7 @@ __all__ = [
     "load",
     "log_path_norm",
     "minimize",
+    "monarch",
     "neuron_ranges",
     "node_marginals",
     "normalize",
@@ -206,6 +220,7 @@ __all__ = [
     "sign_flip_masses",
     "speed_table",
     "spline_network",
+    "square_dyadic",
     "squaring_network",
     "subnetwork",
     "tangent_kernel",
@@ -223,6 +238,10 @@ _LAZY_NAMES = {
     "generalization.peeling": ("PeelingConstants", "peeling_constants"),
     "generalization.results": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
+    "kronecker.chain": ("KSChain",),
+    "kronecker.families": ("bit_reversal", "blast", "dft", "hadamard", "monarch", "square_dyadic"),
+    "kronecker.matrix": ("KSMatrix",),
+    "kronecker.patterns": ("KSPattern",),
     "layers.builder": ("LayerGraphBuilder",),
     "layers.layer_graph": ("LayerGraph",),
     "metrics.path_metrics": ("path_metric",),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 __all__ = [
     "BackendError",
+    "ConversionError",
     "FileFormatError",
     "GraphError",
     "ParameterError",
@@ -131,6 +132,19 @@ class BackendError(PathgraphError, ValueError):
     Traceback (most recent call last):
     ...
     pathgraph.errors.BackendError: backend: needed 'reference', 'numpy', 'numba' or None, got 'abacus'
+    """
+
+
+class ConversionError(PathgraphError, TypeError):
+    """An object cannot become an array of the kind asked for without a cost that the caller has to choose.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> np.asarray(pg.KSMatrix([[[[1]]]]))
+    Traceback (most recent call last):
+    ...
+    pathgraph.errors.ConversionError: a KSMatrix of shape (1, 1) does not become a dense array silently; call .toarray()
     """
 
 

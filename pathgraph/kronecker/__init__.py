@@ -1,0 +1,1 @@
+"""Kronecker-sparse matrices: patterns, matrices, chains of them, and how they are multiplied."""

@@ -1,0 +1,194 @@
+r"""How a Kronecker-sparse matrix is multiplied with a batch of vectors: one seam, several methods, one rule.
+
+Every layout is the same product of four-axis views: with x of shape (a, c, d, n) and out of shape (a, b, d, n),
+
+.. math:: out_{ijln} = \sum_{k} w_{ijkl} \, x_{ikln} ,
+
+where batch-last arrays have stride 1 along n, and batch-first ones along l. A method is a function
+``f(weights, x, out)`` that writes `out` on these views, whatever their strides:
+
+* ``"reference"``: the sum as it stands, k = 0, 1, ..., on whole arrays: any scalars. Every entry of `out` takes the same
+  operations in the same order whatever the batch, so its bits do not depend on the batch (real numbers);
+* ``"matmul"``: one call of BLAS per block (i, l), on strided views, without a copy where the layout has a unit stride
+  along k or n, and on packed tiles of the batch elsewhere. BLAS chooses its kernels by the size of the batch, so that
+  two batches may differ in the last bits.
+
+Blocks never mix: a NaN or an infinity in one of them reaches no other. One rule, `choose`, names the method in advance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.errors import BackendError
+from pathgraph.kronecker.operands import product_type
+
+if TYPE_CHECKING:
+    from pathgraph.kronecker.patterns import KSPattern
+    from pathgraph.scalars import Array
+
+__all__ = ["METHODS", "Weights", "choose", "multiply"]
+
+TILE_BYTES = 2**20
+"""About the size of the second-level cache: what a tile of the batch may take, read and written."""
+
+SMALL_BLOCK = 4
+"""Blocks with at most so many columns are multiplied by whole-array operations: a call of BLAS costs more."""
+
+
+class Weights:
+    """The values of a matrix, and the forms of them that methods have asked for.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+    pattern : KSPattern
+
+    Attributes
+    ----------
+    packed : dict
+        For methods that keep a form of their own: name to packed values. Values never change.
+    """
+
+    def __init__(self, values: Array, pattern: KSPattern) -> None:
+        self.values, self.pattern = values, pattern
+        self.packed: dict[Any, Any] = {}
+
+    @cached_property
+    def blocks(self) -> Array:
+        """The dense blocks, shape (a, d, b, c): a view of the values if d = 1, else a copy that is kept."""
+        return np.ascontiguousarray(self.values.transpose(0, 3, 1, 2))
+
+    @property
+    def T(self) -> Weights:
+        """The weights of the transpose."""
+        transposed = Weights(self.values.transpose(0, 2, 1, 3), self.pattern.T)
+        if "blocks" in self.__dict__:
+            transposed.__dict__["blocks"] = self.blocks.swapaxes(2, 3)
+        return transposed
+
+    def astype(self, dtype: np.dtype[Any]) -> Weights:
+        """The weights in another type; themselves if they have it."""
+        if self.values.dtype == dtype:
+            return self
+        return Weights(self.values.astype(dtype), self.pattern)
+
+
+def multiply(weights: Weights, x: Array, out: Array, method: str = "auto") -> None:
+    """Write the product of a matrix with x to out.
+
+    Parameters
+    ----------
+    weights : Weights
+    x : ndarray, shape (n_columns, n)
+        Any strides, n >= 1.
+    out : ndarray, shape (n_rows, n)
+        Any strides; of the type of the product, sharing no memory with x or the weights.
+    method : str
+
+    Raises
+    ------
+    BackendError
+    """
+    a, b, c, d = weights.pattern
+    n = x.shape[1]
+    dtype = product_type(weights.values.dtype, x.dtype)
+    name, _ = choose(weights.pattern, dtype, n) if method == "auto" else (require(method, dtype), "")
+    work = computed_in(dtype)
+    source = x.astype(work, copy=False).reshape(a, c, d, n)
+    if work == dtype:
+        METHODS[name](weights.astype(work), source, out.reshape(a, b, d, n))
+        return
+    wide = np.empty_like(out, dtype=work)
+    METHODS[name](weights.astype(work), source, wide.reshape(a, b, d, n))
+    out[...] = wide
+
+
+def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The type in which products of this type are accumulated: float32 for float16, else itself."""
+    return np.dtype(np.float32) if dtype == np.float16 else dtype
+
+
+def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int) -> tuple[str, str]:
+    """The method for n vectors, and why.
+
+    Parameters
+    ----------
+    pattern : KSPattern
+    dtype : dtype
+        Of the product.
+    n : int
+
+    Returns
+    -------
+    method, reason : str
+    """
+    if dtype == object:
+        return "reference", "the scalars are Python objects"
+    if pattern.c <= SMALL_BLOCK and not pattern.is_dense:
+        return "reference", f"the blocks have only {pattern.c} columns, too few for a call of BLAS each"
+    return "matmul", f"the {pattern.a * pattern.d} blocks of {pattern.b} x {pattern.c} are matrices for BLAS"
+
+
+def require(method: str, dtype: np.dtype[Any]) -> str:
+    """A method that was asked for, if it exists and multiplies such numbers.
+
+    Raises
+    ------
+    BackendError
+    """
+    if method not in METHODS:
+        raise BackendError(f"method: needed 'auto' or one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if method != "reference" and dtype == object:
+        raise BackendError(f"method: {method!r} multiplies machine numbers, got Python objects; needed 'reference'")
+    return method
+
+
+def _by_terms(weights: Weights, x: Array, out: Array) -> None:
+    """The sum over k of whole arrays, on tiles of the batch."""
+    w = weights.values[..., None]  # (a, b, c, d, 1)
+    for part in _tiles(x, out):
+        source, target = x[..., part], out[..., part]
+        np.multiply(w[:, :, 0], source[:, None, 0], out=target)
+        term = np.empty_like(target)
+        for k in range(1, w.shape[2]):
+            np.multiply(w[:, :, k], source[:, None, k], out=term)
+            np.add(target, term, out=target)
+
+
+def _by_blas(weights: Weights, x: Array, out: Array) -> None:
+    """One matrix product per block."""
+    w = weights.blocks
+    source, target = x.transpose(0, 2, 1, 3), out.transpose(0, 2, 1, 3)  # (a, d, c, n), (a, d, b, n)
+    if _has_unit_stride(source) and _has_unit_stride(target):
+        np.matmul(w, source, out=target)
+        return
+    for part in _tiles(x, out):  # rows of the batch, packed by block
+        packed = np.ascontiguousarray(source[..., part].swapaxes(2, 3))  # (a, d, n, c)
+        target[..., part] = np.matmul(packed, w.swapaxes(2, 3)).swapaxes(2, 3)
+
+
+def _has_unit_stride(blocks: Array) -> bool:
+    """Whether BLAS reads the last two axes as they lie in memory."""
+    size = blocks.itemsize
+    if blocks.ctypes.data % size or any(stride % size for stride in blocks.strides):
+        return False
+    rows, columns = blocks.strides[2:]
+    n_rows, n_columns = blocks.shape[2:]
+    return (columns == size and rows >= n_columns * size) or (rows == size and columns >= n_rows * size)
+
+
+def _tiles(x: Array, out: Array) -> list[slice]:
+    """Parts of the batch whose columns of x and out fit into the cache together."""
+    n = x.shape[-1]
+    per_vector = (x.size + out.size) // n * x.itemsize
+    width = max(16, TILE_BYTES // per_vector // 16 * 16)
+    return [slice(start, min(start + width, n)) for start in range(0, n, width)]
+
+
+METHODS: dict[str, Callable[[Weights, Array, Array], None]] = {"reference": _by_terms, "matmul": _by_blas}
+"""From the plainest to the fastest."""

@@ -1,0 +1,567 @@
+"""Kronecker-sparse matrices: a pattern and its values, as an immutable linear operator.
+
+The public form of the values is the array w of shape (a, b, c, d) whose entry (i, j, k, l) stands in row
+``i b d + j d + l`` and column ``i c d + k d + l``. Methods that multiply may keep packed copies of it.
+
+What is done to the values block by block is in `blockwise`, products and other ways to combine matrices in `algebra`,
+conversions in `conversion`, methods of multiplication in `execution`: the methods here only call them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+from scipy.sparse.linalg import LinearOperator
+
+from pathgraph.errors import ParameterError
+from pathgraph.kronecker import algebra, blockwise, conversion, cost, execution
+from pathgraph.kronecker.operands import as_operand
+from pathgraph.kronecker.operator import KSOperator
+from pathgraph.kronecker.patterns import MAX_BYTES, KSPattern
+from pathgraph.scalars import Array, frozen
+
+__all__ = ["KSMatrix"]
+
+
+class KSMatrix(KSOperator):
+    r"""A Kronecker-sparse matrix, as a `scipy.sparse.linalg.LinearOperator`.
+
+    Parameters
+    ----------
+    values : array_like, shape (a, b, c, d)
+        Booleans, integers, floats, complex numbers, or Python objects such as `fractions.Fraction`.
+    copy : bool
+        With False the array is kept as it is, and must not change any more.
+
+    Attributes
+    ----------
+    pattern : KSPattern
+    values : ndarray, shape (a, b, c, d), read-only
+    shape : (int, int)
+        (a b d, a c d).
+    dtype : dtype
+    nnz : int
+        Number of values, zeros included.
+
+    Raises
+    ------
+    ParameterError
+        If the values are no array of numbers with four axes of at least one entry.
+
+    Notes
+    -----
+    ``K @ X`` and ``X @ K`` take arrays of any number of axes, as `numpy.matmul` does, and sparse arrays. ``K @ L`` with
+    another Kronecker-sparse matrix is a KSMatrix where the patterns are chainable and the product has no more values
+    than both factors together, a `KSChain` otherwise; `product` always multiplies. ``K * L`` is ``K @ L``, as for every
+    LinearOperator; `multiply` is the entrywise product. Matrices are equal (``==``) if their patterns and values are.
+
+    References
+    ----------
+    arXiv 2405.15013.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> K = pg.KSMatrix(np.arange(1, 9).reshape(1, 2, 2, 2))
+    >>> K.toarray()
+    array([[1, 0, 3, 0],
+           [0, 2, 0, 4],
+           [5, 0, 7, 0],
+           [0, 6, 0, 8]])
+    >>> K @ [1, 0, 0, 1], [1, 0, 0, 1] @ K, K.T.pattern
+    (array([1, 4, 5, 8]), array([1, 6, 3, 8]), KSPattern(1, 2, 2, 2))
+    """
+
+    pattern: KSPattern
+    values: Array
+
+    def __init__(self, values: ArrayLike, *, copy: bool = True) -> None:
+        array = as_operand(values, "values")
+        if array.ndim != 4:
+            raise ParameterError(f"values: needed shape (a, b, c, d), got {array.shape}")
+        self.pattern = KSPattern(*array.shape)
+        if copy or not array.dtype.isnative:
+            array = np.array(array, dtype=array.dtype.newbyteorder("="), order="C")
+        self.values = frozen(array.view(np.ndarray))
+        super().__init__(self.values.dtype, self.pattern.shape)
+
+    @property
+    def nnz(self) -> int:
+        """Number of values, zeros included."""
+        return self.pattern.nnz
+
+    @cached_property
+    def weights(self) -> execution.Weights:
+        """The values as methods of multiplication see them."""
+        return execution.Weights(self.values, self.pattern)
+
+    @property
+    def blocks(self) -> Array:
+        """The dense blocks, shape (a, d, b, c)."""
+        return self.weights.blocks
+
+    # -- from and to arrays ---------------------------------------------------------------------------------------
+
+    @staticmethod
+    def from_dense(matrix: Any, pattern: KSPattern) -> KSMatrix:
+        """The matrix of this pattern that equals a dense or sparse one.
+
+        Raises
+        ------
+        ParameterError
+            On another shape, and on entries outside the support; `project` drops them.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix.from_dense([[1, 0], [0, 2]], pg.KSPattern(1, 1, 1, 2)).values.ravel()
+        array([1, 2])
+        """
+        return _kept(conversion.values_of(matrix, pattern, is_exact=True))
+
+    @staticmethod
+    def project(matrix: Any, pattern: KSPattern) -> KSMatrix:
+        """The orthogonal projection of a dense or sparse matrix: its entries on the support.
+
+        Raises
+        ------
+        ParameterError
+            On another shape.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix.project([[1, 5], [6, 2]], pg.KSPattern(2, 1, 1, 1)).values.ravel()
+        array([1, 2])
+        """
+        return _kept(conversion.values_of(matrix, pattern, is_exact=False))
+
+    @staticmethod
+    def from_diagonal(diagonal: ArrayLike, *, along: str = "d") -> KSMatrix:
+        """The diagonal matrix, which has two patterns: (1, 1, 1, n) along "d" and (n, 1, 1, 1) along "a".
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix.from_diagonal([3, 4], along="a").pattern
+        KSPattern(2, 1, 1, 1)
+        """
+        return _kept(conversion.diagonal_values(diagonal, along))
+
+    @staticmethod
+    def block_diagonal(matrices: Sequence[KSMatrix]) -> KSMatrix:
+        """The block-diagonal matrix of matrices that have b, c and d in common: the a add up.
+
+        Raises
+        ------
+        ParameterError
+            On no matrices, and on different b, c or d.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> K = pg.KSMatrix([[[[1]]]])
+        >>> pg.KSMatrix.block_diagonal([K, 2 * K]).toarray().tolist()
+        [[1, 0], [0, 2]]
+        """
+        return _kept(algebra.block_diagonal(matrices))
+
+    def toarray(self, *, max_bytes: int = MAX_BYTES) -> Array:
+        """The dense matrix.
+
+        Parameters
+        ----------
+        max_bytes : int
+            Refuse to allocate more.
+
+        Raises
+        ------
+        ParameterError
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[1, 2]]]]).toarray()
+        array([[1, 0],
+               [0, 2]])
+        """
+        return conversion.dense(self.values, self.pattern, max_bytes)
+
+    def tosparse(self, format: str = "csr", *, max_bytes: int = MAX_BYTES) -> Any:
+        """The matrix as a SciPy sparse array: every value, zeros included, sorted, without duplicates.
+
+        Parameters
+        ----------
+        format : str
+            A format of `scipy.sparse`. SciPy has no float16 and no objects: float16 becomes float32.
+        max_bytes : int
+            Refuse to allocate more.
+
+        Raises
+        ------
+        ParameterError
+        UnsupportedOperatorError
+            On Python objects.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[1, 2]]]]).tosparse().indices.tolist()
+        [0, 1]
+        """
+        return conversion.sparse(self.values, self.pattern, format, max_bytes)
+
+    def astype(self, dtype: DTypeLike) -> KSMatrix:
+        """The matrix with its values in another type."""
+        return _kept(as_operand(self.values.astype(dtype), "values"))
+
+    # -- multiplication -------------------------------------------------------------------------------------------
+
+    def _run(self, x: Array, out: Array, method: str) -> None:
+        execution.multiply(self.weights, x, out, method)
+
+    def _check_method(self, method: str, dtype: np.dtype[Any]) -> None:
+        if method != "auto":
+            execution.require(method, dtype)
+
+    def _arrays(self) -> Iterable[Array]:
+        return (self.values,)
+
+    def explain(
+        self, batch: int = 1, *, axis: int = 0, dtype: DTypeLike | None = None, method: str = "auto"
+    ) -> cost.Plan:
+        """How `apply` would multiply a batch, why, and what it costs.
+
+        Parameters
+        ----------
+        batch : int
+            Number of vectors.
+        axis : {0, -1}
+            Of `apply`: 0 for batch last, -1 for batch first.
+        dtype : dtype, optional
+            Of the vectors; by default that of the values.
+        method : str
+            Of `apply`.
+
+        Returns
+        -------
+        Plan
+            Its representation is a report. The rates of the machine are measured once per process, in about 50 ms.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> plan = pg.KSMatrix(np.ones((4, 8, 8, 2))).explain(100)
+        >>> plan.method, plan.flops, plan.bytes
+        ('matmul', 102400, 106496)
+        """
+        return cost.explain(self, batch, axis, dtype, method)
+
+    def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Array, Array]:
+        r"""Gradients with respect to x and the values of a loss whose gradient with respect to ``apply(x, axis)`` is G.
+
+        Parameters
+        ----------
+        x : array_like
+            As in `apply`.
+        gradient : array_like
+            G, of the shape of the product.
+        axis : int
+
+        Returns
+        -------
+        gradient_x : ndarray
+            :math:`K^H G`, of the shape of x.
+        gradient_values : ndarray, shape (a, b, c, d)
+            :math:`\sum_n G_{ijln} \overline{x_{ikln}}` over the batch.
+
+        Notes
+        -----
+        For complex numbers these are the gradients for the inner product :math:`\mathrm{Re}\langle G, dY\rangle`, as in
+        PyTorch. Derived here.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2]], [[3]]]]).vjp([5], [1, 1])
+        (array([5]), array([[[[5]],
+        <BLANKLINE>
+                [[5]]]]))
+        """
+        return self.H.apply(gradient, axis), algebra.values_gradient(self, x, gradient, axis)
+
+    # -- algebra --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _transposed(self) -> KSMatrix:
+        matrix = _kept(self.values.transpose(0, 2, 1, 3))
+        matrix.__dict__["weights"] = self.weights.T
+        return matrix
+
+    @cached_property
+    def _adjoined(self) -> KSMatrix:
+        return self._transposed.conj()
+
+    def _transpose(self) -> KSMatrix:
+        return self._transposed
+
+    def _adjoint(self) -> KSMatrix:
+        return self._adjoined
+
+    def conj(self) -> KSMatrix:
+        """The matrix with conjugate values; itself if they are real."""
+        return _kept(self.values.conj()) if self.dtype.kind in "cO" else self
+
+    def _map(self, function: Callable[[Array], Any]) -> KSMatrix:
+        return _kept(np.asarray(function(self.values), dtype=object if self.dtype == object else None))
+
+    def _scaled(self, factor: Any, *, divide: bool = False) -> KSMatrix:
+        number = factor.item() if isinstance(factor, np.ndarray) and self.dtype == object else factor
+        return self._map(lambda w: w / number if divide else w * number)
+
+    def _times(self, other: KSOperator) -> Any:
+        from pathgraph.kronecker.chain import KSChain
+
+        if isinstance(other, KSMatrix) and self.pattern.is_chainable(other.pattern):
+            if (self.pattern * other.pattern).nnz <= self.nnz + other.nnz:
+                return self.product(other)
+        return KSChain([self, other])
+
+    def product(self, other: KSMatrix) -> KSMatrix:
+        """The product with a matrix of a chainable pattern, as one matrix.
+
+        Raises
+        ------
+        ParameterError
+            If the patterns are not chainable: it names the divisibility that fails.
+
+        Notes
+        -----
+        The pattern of the product is the product of the patterns. It may have many more values than both factors.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> K, L = pg.KSMatrix(np.ones((1, 2, 2, 2))), pg.KSMatrix(np.ones((2, 2, 2, 1)))
+        >>> K.product(L).pattern
+        KSPattern(1, 4, 4, 1)
+        """
+        return _kept(algebra.product(_matrix(other), of=self))
+
+    def __add__(self, other: Any) -> Any:
+        return self._sum(other, lambda v, w: v + w)
+
+    def __sub__(self, other: Any) -> Any:
+        if isinstance(other, KSMatrix) and other.pattern == self.pattern:
+            return self._sum(other, lambda v, w: v - w)
+        return self + (-other)
+
+    def _sum(self, other: Any, add: Callable[[Array, Array], Array]) -> Any:
+        if not isinstance(other, LinearOperator):
+            return NotImplemented
+        if other.shape != self.shape:
+            raise ParameterError(f"cannot add shapes {self.shape} and {other.shape}")
+        if isinstance(other, KSMatrix) and other.pattern == self.pattern:
+            return _kept(add(self.values, other.values))
+        return LinearOperator.__add__(self, other)
+
+    def multiply(self, other: KSMatrix) -> KSMatrix:
+        """The entrywise (Hadamard) product with a matrix of the same pattern.
+
+        Raises
+        ------
+        ParameterError
+            On another pattern.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> K = pg.KSMatrix([[[[2, 3]]]])
+        >>> K.multiply(K).values.ravel()
+        array([4, 9])
+        """
+        if _matrix(other).pattern != self.pattern:
+            raise ParameterError(f"other: needed the pattern {self.pattern}, got {other.pattern}")
+        return _kept(self.values * other.values)
+
+    def scale(self, *, rows: ArrayLike | None = None, columns: ArrayLike | None = None) -> KSMatrix:
+        """The matrix with its rows and columns multiplied by numbers: diag(rows) K diag(columns).
+
+        Parameters
+        ----------
+        rows : array_like, shape (n_rows,), optional
+        columns : array_like, shape (n_columns,), optional
+
+        Raises
+        ------
+        ParameterError
+            On other shapes.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[1, 1]]]]).scale(rows=[2, 3], columns=[1, 10]).toarray().tolist()
+        [[2, 0], [0, 30]]
+        """
+        return _kept(algebra.scaled(self, rows, columns))
+
+    def kron_eye(self, *, left: int = 1, right: int = 1) -> KSMatrix:
+        r"""The matrix :math:`I_{left} \otimes K \otimes I_{right}`: values repeated along the first and last axis.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[1, 2]]]]).kron_eye(left=2, right=2).values.ravel()
+        array([1, 1, 2, 2, 1, 1, 2, 2])
+        """
+        pattern = self.pattern.kron_eye(left=left, right=right)
+        return _kept(np.tile(np.repeat(self.values, pattern.d // self.pattern.d, axis=3), (left, 1, 1, 1)))
+
+    # -- block by block -------------------------------------------------------------------------------------------
+
+    def norm(self, ord: Any = "fro") -> Any:
+        """A norm, in closed form: 1 (columns), inf (rows), 2 (spectral) or "fro".
+
+        Returns
+        -------
+        float, or Fraction
+            1 and inf are exact on Fractions; elsewhere a float, computed in float64.
+
+        Raises
+        ------
+        ParameterError
+            On another norm.
+
+        Notes
+        -----
+        Rows of absolute values are sums over k, columns over j, and the spectral norm is the largest one of the blocks,
+        since the matrix is block-diagonal up to permutations.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> K = pg.KSMatrix([[[[3, 1]], [[4, 0]]]])
+        >>> K.norm(1), K.norm(float("inf")), K.norm(2), K.norm()
+        (7.0, 4.0, 5.0, 5.0990195135927845)
+        """
+        return blockwise.norm(self, ord)
+
+    def inv(self) -> KSMatrix:
+        """The inverse, which has the same pattern: block by block, exactly on Fractions.
+
+        Raises
+        ------
+        ParameterError
+            If the blocks are not square, or one is singular: it is named.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).inv().values.ravel()
+        array([0.5 , 0.25])
+        """
+        return _kept(blockwise.inverse(self))
+
+    def pinv(self, rtol: float | None = None) -> KSMatrix:
+        """The pseudo-inverse, of the transposed pattern: block by block, floats and complex numbers.
+
+        Parameters
+        ----------
+        rtol : float, optional
+            Singular values below this part of the largest one of their block count as zero; by default
+            max(b, c) times the rounding unit of the type.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            On Python objects.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2.0]], [[0.0]]]]).pinv().toarray().tolist()
+        [[0.5, 0.0]]
+        """
+        return _kept(blockwise.pseudo_inverse(self, rtol))
+
+    def solve(self, right: Any, axis: int = 0) -> Array:
+        """The x with ``apply(x, axis) == right``, block by block, exactly on Fractions.
+
+        Parameters
+        ----------
+        right : array_like, n_rows long along `axis`
+        axis : int
+
+        Raises
+        ------
+        ParameterError
+            On a wrong shape, on blocks that are not square, or singular.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).solve([1.0, 1.0])
+        array([0.5 , 0.25])
+        """
+        return blockwise.solve(self, right, axis)
+
+    def det(self) -> Any:
+        """The determinant: the product of those of the blocks, exact on Fractions; it may overflow, see `slogdet`.
+
+        Raises
+        ------
+        ParameterError
+            If the blocks are not square.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).det()
+        8.0
+        """
+        return blockwise.determinant(self)
+
+    def slogdet(self) -> tuple[Any, float]:
+        """The sign (or phase) of the determinant and the logarithm of its absolute value.
+
+        Raises
+        ------
+        ParameterError
+            If the blocks are not square.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> pg.KSMatrix([[[[2.0, -4.0]]]]).slogdet()
+        (-1.0, 2.0794415416798357)
+        """
+        return blockwise.log_determinant(self)
+
+    # -- as a value -----------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, KSMatrix):
+            return NotImplemented
+        return self.pattern == other.pattern and bool(np.array_equal(self.values, other.values))
+
+    def __reduce__(self) -> Any:
+        return _kept, (np.asarray(self.values),)
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"KSMatrix({rows} x {columns}, pattern {tuple(self.pattern)}, {self.dtype})"
+
+
+def _kept(values: Array) -> KSMatrix:
+    """A matrix that keeps this array."""
+    return KSMatrix(values, copy=False)
+
+
+def _matrix(value: Any) -> KSMatrix:
+    if not isinstance(value, KSMatrix):
+        raise ParameterError(f"other: needed a KSMatrix, got {type(value).__name__}")
+    return value

@@ -1,0 +1,103 @@
+"""What a Kronecker-sparse operator is multiplied with: arrays of any layout, and the arrays results are written to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from numbers import Number
+from typing import Any
+
+import numpy as np
+
+from pathgraph.errors import ConversionError, ParameterError
+from pathgraph.scalars import Array, is_symbol
+
+__all__ = ["as_operand", "as_output", "flattened", "is_scalar", "product_type", "with_axis"]
+
+KINDS = "biufcO"
+"""NumPy's kinds of numbers: booleans, integers, floats, complex numbers, and objects."""
+
+
+def is_scalar(value: Any) -> bool:
+    """Whether a value multiplies an operator as a number does."""
+    if isinstance(value, np.ndarray):
+        return value.ndim == 0
+    return isinstance(value, (Number, np.generic)) or is_symbol(value)
+
+
+def as_operand(array: Any, name: str) -> Array:
+    """An argument as an array of numbers, as it lies in memory.
+
+    Raises
+    ------
+    ConversionError
+        On arrays of another device: nothing is transferred silently.
+    ParameterError
+        On masked arrays, and what is no array of numbers.
+    """
+    if hasattr(array, "__cuda_array_interface__"):
+        raise ConversionError(
+            f"{name}: needed a NumPy array, as the values are, got {type(array).__name__} on a GPU; move one of them"
+        )
+    if isinstance(array, np.ma.MaskedArray):
+        raise ParameterError(f"{name}: needed an array without a mask, got a masked one; fill its gaps")
+    try:
+        found = np.asarray(array)
+    except ValueError:
+        raise ParameterError(f"{name}: needed an array of numbers, got rows of different lengths") from None
+    if found.dtype.kind not in KINDS:
+        raise ParameterError(f"{name}: needed an array of numbers, got {found.dtype}")
+    return found
+
+
+def product_type(*dtypes: Any) -> np.dtype[Any]:
+    """NumPy's type of a product, in the byte order of the machine."""
+    return np.result_type(*dtypes).newbyteorder("=")
+
+
+def with_axis(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
+    """A shape with another length along an axis."""
+    return (*shape[:axis], size, *shape[axis + 1 :])
+
+
+def flattened(array: Array, axis: int) -> Array:
+    """The array as a matrix whose rows lie along `axis`: a view if its strides allow it."""
+    moved = np.moveaxis(array, axis, 0)
+    return moved.reshape(len(moved), math.prod(moved.shape[1:]))
+
+
+def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iterable[Array]) -> Array:
+    """The array a result of this shape and type is to be written to, if it can be.
+
+    Parameters
+    ----------
+    out : ndarray
+    shape : tuple
+    dtype : dtype
+    read : iterable of ndarray
+        What is read meanwhile, and must not share memory with it.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
+        raise ParameterError(f"out: needed a NumPy array, got {type(out).__name__}")
+    if out.shape != shape:
+        raise ParameterError(f"out: needed shape {shape}, got {out.shape}")
+    if out.dtype != dtype or not out.dtype.isnative:
+        raise ParameterError(f"out: needed dtype {dtype}, got {out.dtype}")
+    if not out.flags.writeable:
+        raise ParameterError("out: needed a writeable array, got a read-only one")
+    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
+        raise ParameterError("out: needed an array whose entries lie at different places, got a broadcast one")
+    if any(_overlap(out, array) for array in read):
+        raise ParameterError("out: needed an array that shares no memory with what is multiplied; pass a new one")
+    return out
+
+
+def _overlap(first: Array, second: Array) -> bool:
+    try:
+        return np.shares_memory(first, second, max_work=10_000)
+    except np.exceptions.TooHardError:
+        return True
