@@ -114,7 +114,7 @@ def _places(pattern: KSPattern) -> tuple[Array, ...]:
 
 def _from_sparse(matrix: Any, pattern: KSPattern) -> Array:
     """Entries by row, column and place: one pass over those that are stored."""
-    a, b, c, d = pattern
+    _, b, c, d = pattern
     entries = matrix.tocoo()
     row, column = entries.row.astype(np.int64), entries.col.astype(np.int64)
     inside = (row // (b * d) == column // (c * d)) & (row % d == column % d)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathgraph.kronecker.matrix import KSMatrix
     from pathgraph.kronecker.patterns import KSPattern
 
-__all__ = ["Machine", "Plan", "explain", "machine"]
+__all__ = ["ChainPlan", "Machine", "Plan", "explain", "machine"]
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,48 @@ class Plan:
         )
 
 
+@dataclass(frozen=True, repr=False)
+class ChainPlan:
+    """The plans of the factors of a chain, and the tiles of the batch that go through all of them.
+
+    Attributes
+    ----------
+    steps : tuple of Plan
+        Left to right, for the whole batch.
+    tile : int
+        Vectors in a tile.
+    tiles : int
+        Number of tiles.
+    """
+
+    steps: tuple[Plan, ...]
+    tile: int
+    tiles: int
+
+    @property
+    def flops(self) -> int:
+        """Operations of all factors."""
+        return sum(step.flops for step in self.steps)
+
+    @property
+    def bytes(self) -> int:
+        """Numbers that all factors read and write, between cache and processor where the tiles fit."""
+        return sum(step.bytes for step in self.steps)
+
+    @property
+    def seconds(self) -> float:
+        """The sum of the predictions, as if every factor went through memory: an upper estimate."""
+        return sum(step.seconds for step in self.steps)
+
+    def __repr__(self) -> str:
+        head = f"{len(self.steps)} factors, right to left, on {self.tiles} tiles of at most {self.tile} vectors"
+        lines = [
+            f"{tuple(step.pattern)}: {step.method}, {step.flops:.3g} flop, {step.bytes:.3g} bytes, {step.seconds:.2g} s"
+            for step in reversed(self.steps)
+        ]
+        return "\n".join([head, *lines])
+
+
 def explain(matrix: KSMatrix, batch: int, axis: int, dtype: DTypeLike | None, method: str) -> Plan:
     """The plan of a product; see `KSMatrix.explain`.
 
@@ -95,7 +137,7 @@ def explain(matrix: KSMatrix, batch: int, axis: int, dtype: DTypeLike | None, me
         raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {axis!r}")
     kind = product_type(matrix.dtype, matrix.dtype if dtype is None else np.dtype(dtype))
     pattern = matrix.pattern
-    name, reason = execution.choose(pattern, kind, batch)
+    name, reason = execution.choose(pattern, kind, batch, batch_first=axis == -1)
     if method != "auto":
         name, reason = execution.require(method, kind), "it was asked for"
     is_complex = kind.kind == "c"
@@ -119,7 +161,7 @@ def extra_words(method: str, pattern: KSPattern, batch: int, axis: int) -> int:
 
 def _seconds(method: str, pattern: KSPattern, flops: int, moved: int, kind: np.dtype[Any]) -> float:
     rates = machine()
-    if kind == object:
+    if kind.kind == "O":
         return flops * 1e-7  # an operation of the interpreter
     width = 8 / (kind.itemsize // (2 if kind.kind == "c" else 1))  # float16 is computed in float32
     peak = rates.flops * min(width, 2) * (1 if method != "reference" else 0.1)

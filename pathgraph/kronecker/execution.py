@@ -7,8 +7,8 @@ Every layout is the same product of four-axis views: with x of shape (a, c, d, n
 where batch-last arrays have stride 1 along n, and batch-first ones along l. A method is a function
 ``f(weights, x, out)`` that writes `out` on these views, whatever their strides:
 
-* ``"reference"``: the sum as it stands, k = 0, 1, ..., on whole arrays: any scalars. Every entry of `out` takes the same
-  operations in the same order whatever the batch, so its bits do not depend on the batch (real numbers);
+* ``"reference"``: the sum as it stands, k = 0, 1, ..., on whole arrays: any scalars. Every entry of `out` takes the
+  same operations in the same order whatever the batch, so its bits do not depend on the batch (real numbers);
 * ``"matmul"``: one call of BLAS per block (i, l), on strided views, without a copy where the layout has a unit stride
   along k or n, and on packed tiles of the batch elsewhere. BLAS chooses its kernels by the size of the batch, so that
   two batches may differ in the last bits.
@@ -36,8 +36,9 @@ __all__ = ["METHODS", "Weights", "choose", "multiply"]
 TILE_BYTES = 2**20
 """About the size of the second-level cache: what a tile of the batch may take, read and written."""
 
-SMALL_BLOCK = 4
-"""Blocks with at most so many columns are multiplied by whole-array operations: a call of BLAS costs more."""
+FEW_COLUMNS, LONG_RUN = 4, 128
+"""Of batch-first arrays, blocks with so few columns, whose entries lie in runs of so many, are multiplied by operations
+on whole arrays: packing them for BLAS costs more (1.4 to 6 times, measured)."""
 
 
 class Weights:
@@ -97,7 +98,10 @@ def multiply(weights: Weights, x: Array, out: Array, method: str = "auto") -> No
     a, b, c, d = weights.pattern
     n = x.shape[1]
     dtype = product_type(weights.values.dtype, x.dtype)
-    name, _ = choose(weights.pattern, dtype, n) if method == "auto" else (require(method, dtype), "")
+    if method == "auto":
+        name, _ = choose(weights.pattern, dtype, n, batch_first=abs(x.strides[0]) < abs(x.strides[1]))
+    else:
+        name = require(method, dtype)
     work = computed_in(dtype)
     source = x.astype(work, copy=False).reshape(a, c, d, n)
     if work == dtype:
@@ -113,7 +117,7 @@ def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:
     return np.dtype(np.float32) if dtype == np.float16 else dtype
 
 
-def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int) -> tuple[str, str]:
+def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int, *, batch_first: bool) -> tuple[str, str]:
     """The method for n vectors, and why.
 
     Parameters
@@ -122,16 +126,22 @@ def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int) -> tuple[str, str]:
     dtype : dtype
         Of the product.
     n : int
+    batch_first : bool
+        Whether the vectors lie along memory, and not across it.
 
     Returns
     -------
     method, reason : str
     """
-    if dtype == object:
+    if dtype.kind == "O":
         return "reference", "the scalars are Python objects"
-    if pattern.c <= SMALL_BLOCK and not pattern.is_dense:
-        return "reference", f"the blocks have only {pattern.c} columns, too few for a call of BLAS each"
-    return "matmul", f"the {pattern.a * pattern.d} blocks of {pattern.b} x {pattern.c} are matrices for BLAS"
+    _, b, c, d = pattern
+    if batch_first and n > 1 and c <= FEW_COLUMNS and d >= LONG_RUN:
+        return "reference", f"the blocks have {c} columns, and their entries lie in runs of {d}: not worth packing"
+    blocks = f"the {pattern.a * d} blocks of {b} x {c}"
+    if batch_first and d > 1:
+        return "matmul", f"{blocks} are matrices for BLAS, once the batch is packed tile by tile"
+    return "matmul", f"{blocks} are matrices for BLAS as they lie in memory"
 
 
 def require(method: str, dtype: np.dtype[Any]) -> str:
@@ -143,7 +153,7 @@ def require(method: str, dtype: np.dtype[Any]) -> str:
     """
     if method not in METHODS:
         raise BackendError(f"method: needed 'auto' or one of {', '.join(map(repr, METHODS))}, got {method!r}")
-    if method != "reference" and dtype == object:
+    if method != "reference" and dtype.kind == "O":
         raise BackendError(f"method: {method!r} multiplies machine numbers, got Python objects; needed 'reference'")
     return method
 

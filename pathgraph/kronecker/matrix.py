@@ -3,8 +3,8 @@
 The public form of the values is the array w of shape (a, b, c, d) whose entry (i, j, k, l) stands in row
 ``i b d + j d + l`` and column ``i c d + k d + l``. Methods that multiply may keep packed copies of it.
 
-What is done to the values block by block is in `blockwise`, products and other ways to combine matrices in `algebra`,
-conversions in `conversion`, methods of multiplication in `execution`: the methods here only call them.
+Products with arrays are those of `KSOperator`, norms and inverses those of `Blockwise`. Other ways to combine matrices
+are in `algebra`, conversions in `conversion`, methods of multiplication in `execution`; the methods here call them.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from numpy.typing import ArrayLike, DTypeLike
 from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.errors import ParameterError
-from pathgraph.kronecker import algebra, blockwise, conversion, cost, execution
+from pathgraph.kronecker import algebra, conversion, cost, execution
+from pathgraph.kronecker.blockwise import Blockwise
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.operator import KSOperator
-from pathgraph.kronecker.patterns import MAX_BYTES, KSPattern
+from pathgraph.kronecker.patterns import MAX_BYTES, KSPattern, product_nnz
 from pathgraph.scalars import Array, frozen
 
 __all__ = ["KSMatrix"]
 
 
-class KSMatrix(KSOperator):
+class KSMatrix(Blockwise):
     r"""A Kronecker-sparse matrix, as a `scipy.sparse.linalg.LinearOperator`.
 
     Parameters
@@ -221,6 +222,9 @@ class KSMatrix(KSOperator):
 
     # -- multiplication -------------------------------------------------------------------------------------------
 
+    def _of(self, values: Array) -> KSMatrix:
+        return _kept(values)
+
     def _run(self, x: Array, out: Array, method: str) -> None:
         execution.multiply(self.weights, x, out, method)
 
@@ -326,9 +330,9 @@ class KSMatrix(KSOperator):
     def _times(self, other: KSOperator) -> Any:
         from pathgraph.kronecker.chain import KSChain
 
-        if isinstance(other, KSMatrix) and self.pattern.is_chainable(other.pattern):
-            if (self.pattern * other.pattern).nnz <= self.nnz + other.nnz:
-                return self.product(other)
+        is_one = isinstance(other, KSMatrix) and self.pattern.is_chainable(other.pattern)
+        if is_one and product_nnz(self.pattern, other.pattern) <= self.nnz + other.nnz:
+            return self.product(other)
         return KSChain([self, other])
 
     def product(self, other: KSMatrix) -> KSMatrix:
@@ -420,126 +424,6 @@ class KSMatrix(KSOperator):
         """
         pattern = self.pattern.kron_eye(left=left, right=right)
         return _kept(np.tile(np.repeat(self.values, pattern.d // self.pattern.d, axis=3), (left, 1, 1, 1)))
-
-    # -- block by block -------------------------------------------------------------------------------------------
-
-    def norm(self, ord: Any = "fro") -> Any:
-        """A norm, in closed form: 1 (columns), inf (rows), 2 (spectral) or "fro".
-
-        Returns
-        -------
-        float, or Fraction
-            1 and inf are exact on Fractions; elsewhere a float, computed in float64.
-
-        Raises
-        ------
-        ParameterError
-            On another norm.
-
-        Notes
-        -----
-        Rows of absolute values are sums over k, columns over j, and the spectral norm is the largest one of the blocks,
-        since the matrix is block-diagonal up to permutations.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> K = pg.KSMatrix([[[[3, 1]], [[4, 0]]]])
-        >>> K.norm(1), K.norm(float("inf")), K.norm(2), K.norm()
-        (7.0, 4.0, 5.0, 5.0990195135927845)
-        """
-        return blockwise.norm(self, ord)
-
-    def inv(self) -> KSMatrix:
-        """The inverse, which has the same pattern: block by block, exactly on Fractions.
-
-        Raises
-        ------
-        ParameterError
-            If the blocks are not square, or one is singular: it is named.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).inv().values.ravel()
-        array([0.5 , 0.25])
-        """
-        return _kept(blockwise.inverse(self))
-
-    def pinv(self, rtol: float | None = None) -> KSMatrix:
-        """The pseudo-inverse, of the transposed pattern: block by block, floats and complex numbers.
-
-        Parameters
-        ----------
-        rtol : float, optional
-            Singular values below this part of the largest one of their block count as zero; by default
-            max(b, c) times the rounding unit of the type.
-
-        Raises
-        ------
-        UnsupportedOperatorError
-            On Python objects.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[2.0]], [[0.0]]]]).pinv().toarray().tolist()
-        [[0.5, 0.0]]
-        """
-        return _kept(blockwise.pseudo_inverse(self, rtol))
-
-    def solve(self, right: Any, axis: int = 0) -> Array:
-        """The x with ``apply(x, axis) == right``, block by block, exactly on Fractions.
-
-        Parameters
-        ----------
-        right : array_like, n_rows long along `axis`
-        axis : int
-
-        Raises
-        ------
-        ParameterError
-            On a wrong shape, on blocks that are not square, or singular.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).solve([1.0, 1.0])
-        array([0.5 , 0.25])
-        """
-        return blockwise.solve(self, right, axis)
-
-    def det(self) -> Any:
-        """The determinant: the product of those of the blocks, exact on Fractions; it may overflow, see `slogdet`.
-
-        Raises
-        ------
-        ParameterError
-            If the blocks are not square.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[2.0, 4.0]]]]).det()
-        8.0
-        """
-        return blockwise.determinant(self)
-
-    def slogdet(self) -> tuple[Any, float]:
-        """The sign (or phase) of the determinant and the logarithm of its absolute value.
-
-        Raises
-        ------
-        ParameterError
-            If the blocks are not square.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[2.0, -4.0]]]]).slogdet()
-        (-1.0, 2.0794415416798357)
-        """
-        return blockwise.log_determinant(self)
 
     # -- as a value -----------------------------------------------------------------------------------------------
 

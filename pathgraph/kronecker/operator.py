@@ -76,7 +76,8 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         size = self.shape[1]
         if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
             raise ParameterError(
-                f"x: needed {size} entries along axis {axis} for an operator of shape {self.shape}, got shape {array.shape}"
+                f"x: needed {size} entries along axis {axis} for an operator of shape {self.shape}, "
+                f"got shape {array.shape}"
             )
         axis %= array.ndim
         dtype, shape = product_type(self.dtype, array.dtype), with_axis(array.shape, axis, self.shape[0])

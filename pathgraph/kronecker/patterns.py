@@ -24,12 +24,13 @@ from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.graph.ordering import index_type
 
-__all__ = ["MAX_BYTES", "KSPattern", "guard"]
+__all__ = ["LIMIT", "MAX_BYTES", "KSPattern", "guard", "product_nnz", "sparse_array"]
 
 MAX_BYTES = 2**31
 """What `toarray` and the like allocate without being asked twice."""
 
 LIMIT = 2**63
+"""Numbers of rows, columns and values are below it, so that they are indices."""
 
 
 def guard(size: int, itemsize: int, max_bytes: int, what: str, instead: str) -> None:
@@ -288,6 +289,11 @@ class KSPattern:
                [0, 1, 0, 1]])
         """
         return sparse_array(self, np.broadcast_to(True, self.nnz), format, max_bytes)
+
+
+def product_nnz(left: KSPattern, right: KSPattern) -> int:
+    """The number of values of the product of two chainable patterns, whatever its size."""
+    return left.b * left.d * right.a * right.c
 
 
 def sparse_array(pattern: KSPattern, data: Any, format: str, max_bytes: int = MAX_BYTES) -> Any:
