@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -18,11 +19,12 @@ from pathgraph.pathsum.blocks import IDENTITY, INPUT, RELU
 from pathgraph.scalars import as_values
 
 if TYPE_CHECKING:
+    from pathgraph.kronecker.matrix import KSMatrix
     from pathgraph.scalars import Array
 
 __all__ = ["from_weights"]
 
-Matrix: TypeAlias = "ArrayLike | Sequence[Any]"
+Matrix: TypeAlias = "ArrayLike | Sequence[Any] | KSMatrix"
 
 
 def from_weights(
@@ -30,11 +32,12 @@ def from_weights(
 ) -> Network:
     """A multilayer perceptron: ReLU on the hidden layers, identity on the last.
 
-    Neurons are named (layer, index), layer 0 being the inputs. Every entry of a matrix is an edge, zeros included.
+    Neurons are named (layer, index), layer 0 being the inputs. Every entry of a matrix is an edge, zeros included; of a
+    Kronecker-sparse matrix, every entry of its support.
 
     Parameters
     ----------
-    weights : sequence of array_like
+    weights : sequence of array_like or KSMatrix
         One matrix per layer, shape (n_outputs, n_inputs): rows are outputs.
     biases : sequence of (array_like or None), optional
         One vector of shape (n_outputs,) per layer; None for a layer without biases.
@@ -54,31 +57,31 @@ def from_weights(
     >>> net([1, 1])
     array([Fraction(1, 1)], dtype=object)
     """
-    matrices = [_matrix(weight, f"weights[{i}]") for i, weight in enumerate(_listed(weights, "weights"))]
-    if not matrices:
+    rows = [_rows(weight, f"weights[{i}]") for i, weight in enumerate(_listed(weights, "weights"))]
+    if not rows:
         raise ParameterError("weights: needed at least one matrix, got an empty sequence")
-    for i in range(1, len(matrices)):
-        needed = matrices[i - 1].shape[0]
-        if matrices[i].shape[1] != needed:
+    for i in range(1, len(rows)):
+        needed = rows[i - 1].shape[0]
+        if rows[i].shape[1] != needed:
             raise ParameterError(
-                f"weights[{i}]: needed {needed} columns, the rows of weights[{i - 1}], got shape {matrices[i].shape}; "
+                f"weights[{i}]: needed {needed} columns, the rows of weights[{i - 1}], got shape {rows[i].shape}; "
                 "rows are outputs: transpose it if it was stored the other way"
             )
-    given = [None] * len(matrices) if biases is None else _listed(biases, "biases")
-    if len(given) != len(matrices):
-        raise ParameterError(f"biases: needed {len(matrices)} entries, one per layer (None for none), got {len(given)}")
-    vectors = [None if b is None else _vector(b, len(matrices[i]), f"biases[{i}]") for i, b in enumerate(given)]
+    given = [None] * len(rows) if biases is None else _listed(biases, "biases")
+    if len(given) != len(rows):
+        raise ParameterError(f"biases: needed {len(rows)} entries, one per layer (None for none), got {len(given)}")
+    vectors = [None if b is None else _vector(b, rows[i].shape[0], f"biases[{i}]") for i, b in enumerate(given)]
 
-    widths = [matrices[0].shape[1], *(len(matrix) for matrix in matrices)]
+    widths = [rows[0].shape[1], *(layer.shape[0] for layer in rows)]
     offset = np.concatenate([[0], np.cumsum(widths)])
     nodes = [(layer, i) for layer, width in enumerate(widths) for i in range(width)]
     activation = np.full(len(nodes), RELU, dtype=np.int8)
     activation[: offset[1]] = INPUT
     activation[offset[-2] :] = IDENTITY
-    degree = np.repeat([0, *widths[:-1]], widths)
+    degree = np.repeat([0, *(layer.values.shape[1] for layer in rows)], widths)
     integer = index_type(len(nodes))
     sources = [np.arange(low, high, dtype=integer) for low, high in pairwise(offset[:-1])]
-    antecedent = np.concatenate([np.tile(row, len(m)) for row, m in zip(sources, matrices, strict=True)])
+    antecedent = np.concatenate([layer.read(source) for source, layer in zip(sources, rows, strict=True)])
     layers = [i for i, vector in enumerate(vectors) if vector is not None]
     biased = np.concatenate([[], *(np.arange(offset[i + 1], offset[i + 2]) for i in layers)]).astype(np.int64)
     architecture, _ = compile_architecture(
@@ -94,7 +97,7 @@ def from_weights(
         output=np.arange(offset[-2], offset[-1]),
         ties={},
     )
-    parts = [m.ravel() for m in matrices] + [vector for vector in vectors if vector is not None]
+    parts = [layer.values.ravel() for layer in rows] + [vector for vector in vectors if vector is not None]
     is_plain = all(part.dtype.kind in "fiu" for part in parts)
     together: Any = np.concatenate(parts) if is_plain else [item for part in parts for item in part]
 
@@ -103,6 +106,38 @@ def from_weights(
         return f"weights: edge {name[0]} -> {name[1]}" if entry < architecture.n_edges else f"biases: neuron {name}"
 
     return Network._of(architecture, as_values(together, describe, dtype))
+
+
+class _Rows(NamedTuple):
+    """The edges into each neuron of a layer: as many for all."""
+
+    shape: tuple[int, int]
+    values: Array  # (n_outputs, degree)
+    columns: Array | None  # likewise; None: all of them, in order
+
+    def read(self, sources: Array) -> Array:
+        """The antecedents of all edges, `sources` being the neurons of the layer before."""
+        return np.tile(sources, self.shape[0]) if self.columns is None else sources[self.columns].ravel()
+
+
+def _rows(weight: Matrix, what: str) -> _Rows:
+    kind = type(weight).__name__ if _is_kronecker(weight) else ""
+    if kind == "KSMatrix":
+        values = weight.values.transpose(0, 1, 3, 2).reshape(weight.shape[0], weight.pattern.c)
+        return _Rows(weight.shape, values, weight.pattern.columns())
+    if kind == "KSChain":
+        raise ParameterError(
+            f"{what}: a KSChain is several linear layers; give its factors to LayerGraphBuilder.kronecker, from the "
+            "right, or multiply them"
+        )
+    matrix = _matrix(weight, what)
+    return _Rows(matrix.shape, matrix, None)
+
+
+def _is_kronecker(weight: Any) -> TypeGuard[KSMatrix]:
+    """Whether this is a Kronecker-sparse operator; never imports the module, which is loaded where there is one."""
+    module = sys.modules.get("pathgraph.kronecker.operator")
+    return module is not None and isinstance(weight, module.KSOperator)
 
 
 def _listed(layers: Any, what: str) -> list[Any]:

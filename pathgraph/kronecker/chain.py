@@ -109,12 +109,6 @@ class KSChain(KSOperator):
         """
         return reduce(lambda left, right: left * right, self.patterns)
 
-    def __len__(self) -> int:
-        return len(self.factors)
-
-    def __iter__(self) -> Any:
-        return iter(self.factors)
-
     # -- multiplication -------------------------------------------------------------------------------------------
 
     def _run(self, x: Array, out: Array, method: str) -> None:

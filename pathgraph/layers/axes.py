@@ -21,7 +21,7 @@ from pathgraph.scalars import frozen
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["AxisTaps", "WeightedAxis", "broadcast", "dense", "grouped", "identity", "weighted", "window"]
+__all__ = ["AxisTaps", "WeightedAxis", "broadcast", "dense", "grouped", "identity", "kronecker", "weighted", "window"]
 
 
 class AxisTaps:
@@ -113,6 +113,13 @@ def grouped(n_out: int, n_in: int, groups: int, *, transposed: bool = False) -> 
     index = index.ravel()
     tap = index * (n_out // groups) + output % (n_out // groups) if transposed else np.arange(n_out * width)
     return AxisTaps(n_in, n_out * width, np.arange(n_out + 1) * width, index, tap)
+
+
+def kronecker(a: int, b: int, c: int, d: int) -> AxisTaps:
+    """A Kronecker-sparse matrix: output (i, j, l) reads the inputs (i, k, l) by the entries (i, j, k, l)."""
+    i, j, l, k = np.meshgrid(*map(np.arange, (a, b, d, c)), indexing="ij")  # noqa: E741
+    index, tap = (i * c + k) * d + l, ((i * b + j) * c + k) * d + l
+    return AxisTaps(a * c * d, a * b * c * d, np.arange(a * b * d + 1) * c, index.ravel(), tap.ravel())
 
 
 def window(

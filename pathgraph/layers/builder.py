@@ -25,6 +25,7 @@ from pathgraph.layers.operations import (
     Convolution,
     Diagonal,
     FixedLinear,
+    KroneckerSparse,
     Linear,
     Operation,
     Shape,
@@ -81,6 +82,22 @@ class LayerGraphBuilder(Drafts):
             )
         operation = Linear(x.shape[:-1], weight.shape[1], weight.shape[0])
         return self._mapped("linear", x, operation, weight, bias, -1, name)
+
+    def kronecker(
+        self, x: Signal, values: TensorHandle, bias: TensorHandle | None = None, *, name: str | None = None
+    ) -> Signal:
+        """A Kronecker-sparse matrix on the last axis: values of shape (a, b, c, d), and a bias of shape (a b d,).
+
+        A chain K1 K2 ... is one such layer per factor, the last factor first.
+        """
+        self._require_handle(values, "values", ndim=4)
+        a, b, c, d = values.shape
+        if not x.shape or x.shape[-1] != a * c * d or 0 in values.shape:
+            raise ParameterError(
+                f"values: {values.name!r} needed shape (a, b, c, d) with a c d = {x.shape[-1] if x.shape else 1}, the "
+                f"last axis of {x.name!r} {x.shape}, got {values.shape}"
+            )
+        return self._mapped("kronecker", x, KroneckerSparse(x.shape[:-1], a, b, c, d), values, bias, -1, name)
 
     def convolution(
         self,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from pathgraph.layers.axes import AxisTaps, WeightedAxis, broadcast, dense, grouped, identity, window
+from pathgraph.layers.axes import AxisTaps, WeightedAxis, broadcast, dense, grouped, identity, kronecker, window
 from pathgraph.pathsum.blocks import Pattern
 
 if TYPE_CHECKING:
@@ -27,6 +27,7 @@ __all__ = [
     "Convolution",
     "Diagonal",
     "FixedLinear",
+    "KroneckerSparse",
     "Linear",
     "Operation",
     "Separable",
@@ -149,6 +150,45 @@ class Linear(Operation):
     def axes(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), dense(self.n_out, self.n_in))
+
+
+@dataclass(frozen=True)
+class KroneckerSparse(Operation):
+    """A Kronecker-sparse matrix on the last axis; its tensor holds the values, of shape (a, b, c, d).
+
+    Attributes
+    ----------
+    lead : tuple of int
+        The axes before the last.
+    a, b, c, d : int
+        The pattern: see `pathgraph.KSPattern`.
+    """
+
+    lead: Shape
+    a: int
+    b: int
+    c: int
+    d: int
+
+    @property
+    def source_shape(self) -> Shape:  # type: ignore[override]
+        """``(*lead, a c d)``."""
+        return (*self.lead, self.a * self.c * self.d)
+
+    @property
+    def target_shape(self) -> Shape:  # type: ignore[override]
+        """``(*lead, a b d)``."""
+        return (*self.lead, self.a * self.b * self.d)
+
+    @property
+    def tensor_shape(self) -> Shape:
+        """(a, b, c, d)."""
+        return (self.a, self.b, self.c, self.d)
+
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
+        """Nothing happens along the leading axes."""
+        return (*map(identity, self.lead), kronecker(*self.tensor_shape))
 
 
 @dataclass(frozen=True)
