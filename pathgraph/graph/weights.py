@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -120,24 +120,18 @@ class _Rows(NamedTuple):
         return np.tile(sources, self.shape[0]) if self.columns is None else sources[self.columns].ravel()
 
 
-def _rows(weight: Matrix, what: str) -> _Rows:
-    kind = type(weight).__name__ if _is_kronecker(weight) else ""
-    if kind == "KSMatrix":
+def _rows(weight: Any, what: str) -> _Rows:
+    kronecker = sys.modules.get("pathgraph.kronecker.matrix")  # loaded where there are such matrices
+    if kronecker is not None and isinstance(weight, kronecker.KSMatrix):
         values = weight.values.transpose(0, 1, 3, 2).reshape(weight.shape[0], weight.pattern.c)
         return _Rows(weight.shape, values, weight.pattern.columns())
-    if kind == "KSChain":
+    if kronecker is not None and isinstance(weight, kronecker.KSOperator):
         raise ParameterError(
             f"{what}: a KSChain is several linear layers; give its factors to LayerGraphBuilder.kronecker, from the "
             "right, or multiply them"
         )
     matrix = _matrix(weight, what)
     return _Rows(matrix.shape, matrix, None)
-
-
-def _is_kronecker(weight: Any) -> TypeGuard[KSMatrix]:
-    """Whether this is a Kronecker-sparse operator; never imports the module, which is loaded where there is one."""
-    module = sys.modules.get("pathgraph.kronecker.operator")
-    return module is not None and isinstance(weight, module.KSOperator)
 
 
 def _listed(layers: Any, what: str) -> list[Any]:

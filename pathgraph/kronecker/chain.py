@@ -99,6 +99,11 @@ class KSChain(KSOperator):
         return all(left.is_chainable(right) for left, right in pairwise(self.patterns))
 
     @property
+    def _is_mirrored(self) -> bool:
+        """Whether the transpose is chainable, and this chain is not: it is merged in the transpose."""
+        return not self.is_chainable and all(right.T.is_chainable(left.T) for left, right in pairwise(self.patterns))
+
+    @property
     def pattern(self) -> KSPattern:
         """The product of the patterns, which holds the support of the product.
 
@@ -204,7 +209,7 @@ class KSChain(KSOperator):
         Returns
         -------
         KSChain
-            Runs whose patterns are not chainable stay apart.
+            Runs whose patterns are not chainable stay apart; the transpose of a chainable chain is merged like it.
 
         Notes
         -----
@@ -218,6 +223,8 @@ class KSChain(KSOperator):
         (KSPattern(1, 4, 4, 4), KSPattern(4, 4, 4, 1))
         """
         weight = number(balance, "balance", "[0, inf)")
+        if self._is_mirrored:
+            return self.T.merge(weight).T
         best: list[tuple[float, int, list[tuple[int, int]]]] = [(0.0, 0, [])]
         for stop in range(1, len(self.factors) + 1):
             run, options = None, []
@@ -251,6 +258,8 @@ class KSChain(KSOperator):
         >>> chain.reduce().patterns
         (KSPattern(1, 2, 3, 1),)
         """
+        if self._is_mirrored:
+            return self.T.reduce().T
         factors = list(self.factors)
         i = 0
         while i + 1 < len(factors):

@@ -97,7 +97,8 @@ def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iter
 
 
 def _overlap(first: Array, second: Array) -> bool:
+    effort: Any = 10_000  # deciding it is NP-complete in general
     try:
-        return np.shares_memory(first, second, max_work=10_000)
+        return np.shares_memory(first, second, max_work=effort)
     except np.exceptions.TooHardError:
         return True

@@ -170,7 +170,8 @@ class KSPattern:
         Notes
         -----
         A pair is chainable iff a1 c1 d1 = a2 b2 d2, a1 divides a2, d2 divides d1, and a2 divides a1 c1 (then d1 divides
-        b2 d2, too, with the same quotient r).
+        b2 d2, too, with the same quotient r). This is not symmetric under transposition: (2, 1, 1, 1) and
+        (1, 2, 1, 1), the transposes of the chainable pair (1, 1, 2, 1) and (2, 1, 1, 1), are not chainable.
 
         References
         ----------

@@ -15,7 +15,18 @@ except ImportError as error:
         "'.[testing]' in a checkout"
     ) from error
 
+from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
-__all__ = ["dyadics", "inputs", "mlps", "parameters", "relu_dags", "rescalings"]
+__all__ = [
+    "dyadics",
+    "inputs",
+    "ks_chains",
+    "ks_matrices",
+    "ks_patterns",
+    "mlps",
+    "parameters",
+    "relu_dags",
+    "rescalings",
+]
