@@ -40,7 +40,7 @@ def test_counts(pattern):
     assert (dense.sum(axis=1) == pattern.c).all()
     assert (dense.sum(axis=0) == pattern.b).all()
     assert (support(pattern.T) == dense.T).all()
-    assert pattern.T.T == pattern
+    assert pattern == pattern.T.T
     assert pattern.is_dense == bool(dense.all())
     csr = pattern.support()
     assert csr.has_sorted_indices

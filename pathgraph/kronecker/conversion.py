@@ -53,8 +53,8 @@ def sparse(values: Array, pattern: KSPattern, format: str, max_bytes: int) -> An
             "tosparse: SciPy's sparse arrays hold machine numbers, got Python objects; convert with .astype(float), or "
             "use .toarray()"
         )
-    wide = np.float32 if values.dtype == np.float16 else values.dtype
-    return sparse_array(pattern, row_values(values).ravel().astype(wide, copy=False), format, max_bytes)
+    wide = np.dtype(np.float32) if values.dtype == np.float16 else values.dtype
+    return sparse_array(pattern, lambda: row_values(values).astype(wide).ravel(), wide.itemsize, format, max_bytes)
 
 
 def values_of(matrix: Any, pattern: KSPattern, *, is_exact: bool) -> Array:

@@ -296,7 +296,8 @@ class KSMatrix(Blockwise):
         <BLANKLINE>
                 [[5]]]]))
         """
-        return self.H.apply(gradient, axis), algebra.values_gradient(self, x, gradient, axis)
+        of_values = algebra.values_gradient(self, x, gradient, axis)
+        return self.H.apply(gradient, axis), of_values
 
     # -- algebra --------------------------------------------------------------------------------------------------
 

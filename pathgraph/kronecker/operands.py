@@ -89,7 +89,7 @@ def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iter
         raise ParameterError(f"out: needed dtype {dtype}, got {out.dtype}")
     if not out.flags.writeable:
         raise ParameterError("out: needed a writeable array, got a read-only one")
-    if any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
+    if out.size and any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
         raise ParameterError("out: needed an array whose entries lie at different places, got a broadcast one")
     if any(_overlap(out, array) for array in read):
         raise ParameterError("out: needed an array that shares no memory with what is multiplied; pass a new one")

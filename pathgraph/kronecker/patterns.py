@@ -15,6 +15,7 @@ Source: arXiv 2405.15013; the product of patterns from arXiv 2411.04506.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import astuple, dataclass
 from typing import Any
 
@@ -31,6 +32,9 @@ MAX_BYTES = 2**31
 
 LIMIT = 2**63
 """Numbers of rows, columns and values are below it, so that they are indices."""
+
+FORMATS = ("csr", "csc", "coo", "bsr", "dia", "dok", "lil")
+"""Formats of SciPy's sparse arrays."""
 
 
 def guard(size: int, itemsize: int, max_bytes: int, what: str, instead: str) -> None:
@@ -289,7 +293,7 @@ class KSPattern:
         array([[1, 0, 1, 0],
                [0, 1, 0, 1]])
         """
-        return sparse_array(self, np.broadcast_to(True, self.nnz), format, max_bytes)
+        return sparse_array(self, lambda: np.ones(self.nnz, dtype=bool), 1, format, max_bytes)
 
 
 def product_nnz(left: KSPattern, right: KSPattern) -> int:
@@ -297,16 +301,35 @@ def product_nnz(left: KSPattern, right: KSPattern) -> int:
     return left.b * left.d * right.a * right.c
 
 
-def sparse_array(pattern: KSPattern, data: Any, format: str, max_bytes: int = MAX_BYTES) -> Any:
-    """The sparse array with the values `data`, row by row: sorted, without duplicates, in the smallest index type."""
+def sparse_array(
+    pattern: KSPattern, data: Callable[[], Any], itemsize: int, format: str, max_bytes: int = MAX_BYTES
+) -> Any:
+    """The sparse array with some values, row by row: sorted, without duplicates, in the smallest index type.
+
+    Parameters
+    ----------
+    pattern : KSPattern
+    data : callable
+        Makes a new array of the values, shape (nnz,).
+    itemsize : int
+        Bytes per value.
+    format : str
+    max_bytes : int
+
+    Raises
+    ------
+    ParameterError
+    """
     from scipy import sparse
 
-    guard(pattern.nnz, data.dtype.itemsize + 8, max_bytes, f"the support of {pattern}", "take a part of it")
+    if format not in FORMATS:
+        raise ParameterError(f"format: needed one of {', '.join(FORMATS)}, got {format!r}")
+    index = 4 if pattern.nnz < 2**31 else 8
+    guard(pattern.nnz, itemsize + index, max_bytes, f"a sparse array of {pattern}", "take a part of it")
     columns = pattern.columns()
     start = pattern.c * np.arange(pattern.shape[0] + 1, dtype=columns.dtype)
-    matrix = sparse.csr_array((np.array(data), columns.ravel(), start), shape=pattern.shape)
+    matrix = sparse.csr_array((data(), columns.ravel(), start), shape=pattern.shape)
     matrix.has_sorted_indices = matrix.has_canonical_format = True
-    try:
-        return matrix.asformat(format)
-    except ValueError:
-        raise ParameterError(f"format: needed a format of scipy.sparse such as 'csr', got {format!r}") from None
+    if format == "bsr":  # its blocks are those of the pattern if d = 1; larger ones would hold zeros from outside
+        return matrix.tobsr(blocksize=(pattern.b, pattern.c) if pattern.d == 1 else (1, 1))
+    return matrix.asformat(format)
