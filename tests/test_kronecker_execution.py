@@ -16,6 +16,8 @@ from tests.kronecker import placed, same
 from tests.tolerances import gamma
 
 METHODS = list(execution.METHODS)
+TYPES = [bool, np.int8, np.uint8, np.int32, np.uint64, np.float16, np.float32, np.float64, np.complex64, np.complex128]
+PAIRS = list(product(TYPES, repeat=2))
 FLOATS = [np.float32, np.float64, np.complex64, np.complex128]
 PATTERNS = [
     (1, 1, 1, 1),
@@ -24,7 +26,7 @@ PATTERNS = [
     (1, 3, 4, 6),
     (2, 5, 3, 4),
     (2, 2, 2, 8),
-    (1, 2, 3, 200),
+    (1, 2, 3, 130),
     (5, 1, 6, 2),
 ]
 
@@ -50,7 +52,7 @@ def within(found, values, x, dtype):
 @pytest.mark.parametrize("method", [*METHODS, "auto"])
 @pytest.mark.parametrize("dtype", FLOATS)
 def test_products_in_both_layouts(method, dtype):
-    for pattern, n in product(PATTERNS, (1, 2, 17)):
+    for pattern, n in product(PATTERNS, (1, 17)):
         values = numbers(pattern, dtype)
         matrix = pg.KSMatrix(values)
         x = numbers((matrix.shape[1], n), dtype, seed=1)
@@ -84,14 +86,10 @@ def laid_out(x):
     wide = np.zeros((2 * x.shape[0], 3 * x.shape[1]), x.dtype)
     wide[::2, ::3] = x
     yield "every other row", wide[::2, ::3]
-    bytes_ = np.zeros(x.nbytes + 4, np.uint8)
-    moved = (
-        bytes_[4:].view(x.dtype).reshape(x.shape)
-        if x.itemsize == 4
-        else bytes_[4 : 4 + x.nbytes].view(x.dtype).reshape(x.shape)
-    )
-    moved[...] = x
-    yield "off by four bytes", moved
+    for offset in (1, 4):
+        moved = np.zeros(x.nbytes + offset, np.uint8)[offset:].view(x.dtype).reshape(x.shape)
+        moved[...] = x
+        yield f"off by {offset} bytes", moved
     yield "big-endian", x.astype(x.dtype.newbyteorder(">"))
     frozen = x.copy()
     frozen.flags.writeable = False
@@ -156,11 +154,8 @@ def test_batches_of_any_shape(method, pattern):
 
 
 @pytest.mark.parametrize("method", METHODS)
-@pytest.mark.parametrize(
-    "pair", list(product(TYPES, repeat=2)), ids=lambda pair: "-".join(np.dtype(t).name for t in pair)
-)
-def test_types_are_promoted_like_numpy(method, pair):
-    left, right = pair
+@pytest.mark.parametrize(("left", "right"), PAIRS, ids=[f"{np.dtype(t).name}-{np.dtype(u).name}" for t, u in PAIRS])
+def test_types_are_promoted_like_numpy(method, left, right):
     rng = np.random.default_rng(4)
     values = rng.integers(0, 2, (2, 2, 3, 2)).astype(left)
     x = rng.integers(0, 2, (12, 3)).astype(right)
@@ -181,9 +176,7 @@ def test_half_precision_is_accumulated_in_single(method):
     assert found.dtype == np.float16
     assert (found == np.float16(4096)).all()
     assert (pg.KSMatrix(values).apply(x.T, -1, method=method) == np.float16(4096)).all()
-    chain = pg.KSChain(
-        [pg.KSMatrix(np.full((1, 1, 1, 1), 2**-6, np.float16)), pg.KSMatrix(np.full((1, 1, 1, 1), 2.0**10, np.float16))]
-    )
+    chain = pg.KSChain([pg.KSMatrix(np.full((1, 1, 1, 1), factor, np.float16)) for factor in (2.0**-6, 2.0**10)])
     assert (chain @ np.array([2.0**7], np.float16)).tolist() == [2**11]  # 2**17 in between is beyond float16
 
 
@@ -273,9 +266,7 @@ def test_shapes_that_do_not_fit():
         lambda: matrix.apply(5.0),
         lambda: matrix @ np.ones((4, 5, 2)),
     ):
-        with pytest.raises(
-            pg.ParameterError, match=r"x: needed 3 entries along axis -?\d for an operator of shape \(2, 3\), got shape"
-        ):
+        with pytest.raises(pg.ParameterError, match=message):
             refused()
     with pytest.raises(pg.ParameterError, match=r"needed 2 entries along axis -1 for an operator of shape \(3, 2\)"):
         np.ones(3) @ matrix
@@ -321,10 +312,9 @@ def test_other_devices_are_refused(use):
 
 def test_unknown_methods_are_refused():
     matrix = pg.KSMatrix(np.ones((1, 2, 2, 2)))
+    message = r"method: needed 'auto' or one of 'reference', 'matmul'.*got 'abacus'"
     for x in (np.ones(4), np.ones((4, 0))):
-        with pytest.raises(
-            pg.BackendError, match="method: needed 'auto' or one of 'reference', 'matmul'.*got 'abacus'"
-        ):
+        with pytest.raises(pg.BackendError, match=message):
             matrix.apply(x, method="abacus")
     with pytest.raises(pg.BackendError, match="abacus"):
         matrix.explain(method="abacus")
@@ -338,10 +328,12 @@ def test_unknown_methods_are_refused():
 
 def test_plans_name_what_runs(monkeypatch):
     ran = []
+
+    def recorded(name, method):
+        return lambda *args: ran.append(name) or method(*args)
+
     for name, method in execution.METHODS.items():
-        monkeypatch.setitem(
-            execution.METHODS, name, lambda *args, name=name, method=method: ran.append(name) or method(*args)
-        )
+        monkeypatch.setitem(execution.METHODS, name, recorded(name, method))
     for pattern, dtype, axis in product(PATTERNS, [np.float32, np.int64, object], (0, -1)):
         matrix = pg.KSMatrix(np.ones(pattern, dtype=dtype))
         n = 5

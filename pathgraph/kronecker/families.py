@@ -179,8 +179,9 @@ def _roots(n: int) -> Array:
     """The powers 0, ..., n - 1 of exp(-2 pi i / n), n a power of two, from angles of at most pi / 4."""
     turn = 8 * np.arange(n) / n  # in octants: exact
     octant = np.floor(turn)
-    angle = np.where(octant % 2 == 0, turn - octant, octant + 1 - turn) * (np.pi / 4)
-    c, s = np.cos(angle), np.sin(angle)
+    part = np.where(octant % 2 == 0, turn - octant, octant + 1 - turn)
+    c, s = np.cos(part * (np.pi / 4)), np.sin(part * (np.pi / 4))
+    c[part == 1] = s[part == 1] = np.sqrt(0.5)
     swapped = np.isin(octant % 4, (1, 2))
     c, s = np.where(swapped, s, c), np.where(swapped, c, s)
     real = np.where(np.isin(octant, (2, 3, 4, 5)), -c, c)
