@@ -17,7 +17,7 @@ from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.kronecker.operands import as_operand, flattened, product_type
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import KSPattern
-from pathgraph.scalars import Array
+from pathgraph.scalars import Array, is_symbol
 
 __all__ = ["Blockwise"]
 
@@ -186,6 +186,8 @@ def _norm(matrix: Blockwise, ord: Any) -> Any:
     if isinstance(ord, str) and ord == "fro":
         return _frobenius(np.abs(_floats(matrix.values)))
     if not isinstance(ord, str) and ord in (1, math.inf):
+        if matrix.dtype.kind == "O":
+            _refuse_symbols(matrix.values)
         sizes = np.abs(matrix.values if matrix.dtype.kind == "O" else _floats(matrix.values))
         largest = sizes.sum(axis=1 if ord == 1 else 2).max()
         return largest if matrix.dtype.kind == "O" else float(largest)
@@ -195,11 +197,26 @@ def _norm(matrix: Blockwise, ord: Any) -> Any:
 
 
 def _floats(values: Array) -> Array:
-    """The values in double precision."""
+    """The values in double precision.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+        On symbols, which have none.
+    """
+    if values.dtype.kind == "O":
+        _refuse_symbols(values)
     is_complex = values.dtype.kind == "c" or (
         values.dtype.kind == "O" and any(isinstance(value, (complex, np.complexfloating)) for value in values.flat)
     )
     return values.astype(np.complex128 if is_complex else np.float64)
+
+
+def _refuse_symbols(values: Array) -> None:
+    if any(map(is_symbol, values.flat)):
+        raise UnsupportedOperatorError(
+            "norm, slogdet: SymPy expressions have no order; substitute numbers for the symbols"
+        )
 
 
 def _frobenius(sizes: Array) -> float:
