@@ -224,7 +224,7 @@ class KSChain(KSOperator):
         """
         weight = number(balance, "balance", "[0, inf)")
         if self._is_mirrored:
-            return self.T.merge(weight).T
+            return self._transposed.merge(weight)._transposed
         best: list[tuple[float, int, list[tuple[int, int]]]] = [(0.0, 0, [])]
         for stop in range(1, len(self.factors) + 1):
             run, options = None, []
@@ -259,7 +259,7 @@ class KSChain(KSOperator):
         (KSPattern(1, 2, 3, 1),)
         """
         if self._is_mirrored:
-            return self.T.reduce().T
+            return self._transposed.reduce()._transposed
         factors = list(self.factors)
         i = 0
         while i + 1 < len(factors):

@@ -74,10 +74,11 @@ class Plan:
     seconds: float
 
     def __repr__(self) -> str:
+        a, b, c, d = self.pattern
         return (
             f"{self.method}: {self.reason}\n"
-            f"{self.pattern} with {self.batch} vectors of {self.dtype}: {self.flops:.3g} flop, {self.bytes:.3g} bytes, "
-            f"{self.flops / self.bytes:.2g} flop/byte\n"
+            f"{self.pattern}: {a * d} blocks of {b} x {c}, {self.batch} vectors of {self.dtype}\n"
+            f"{self.flops:.3g} flop, {self.bytes:.3g} bytes, {self.flops / self.bytes:.2g} flop/byte\n"
             f"about {self.seconds:.2g} s on this machine"
         )
 

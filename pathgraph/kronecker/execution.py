@@ -25,7 +25,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.errors import BackendError
-from pathgraph.kronecker.operands import product_type
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
@@ -97,7 +96,7 @@ def multiply(weights: Weights, x: Array, out: Array, method: str = "auto") -> No
     """
     a, b, c, d = weights.pattern
     n = x.shape[1]
-    dtype = product_type(weights.values.dtype, x.dtype)
+    dtype = out.dtype
     if method == "auto":
         name, _ = choose(weights.pattern, dtype, n, batch_first=abs(x.strides[0]) < abs(x.strides[1]))
     else:
@@ -135,13 +134,11 @@ def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int, *, batch_first: boo
     """
     if dtype.kind == "O":
         return "reference", "the scalars are Python objects"
-    _, b, c, d = pattern
-    if batch_first and n > 1 and c <= FEW_COLUMNS and d >= LONG_RUN:
-        return "reference", f"the blocks have {c} columns, and their entries lie in runs of {d}: not worth packing"
-    blocks = f"the {pattern.a * d} blocks of {b} x {c}"
-    if batch_first and d > 1:
-        return "matmul", f"{blocks} are matrices for BLAS, once the batch is packed tile by tile"
-    return "matmul", f"{blocks} are matrices for BLAS as they lie in memory"
+    if batch_first and n > 1 and pattern.c <= FEW_COLUMNS and pattern.d >= LONG_RUN:
+        return "reference", "the blocks have few columns, and their entries lie in long runs: not worth packing"
+    if batch_first and pattern.d > 1:
+        return "matmul", "the blocks are matrices for BLAS, once the batch is packed tile by tile"
+    return "matmul", "the blocks are matrices for BLAS as they lie in memory"
 
 
 def require(method: str, dtype: np.dtype[Any]) -> str:
@@ -185,9 +182,9 @@ def _by_blas(weights: Weights, x: Array, out: Array) -> None:
 def _has_unit_stride(blocks: Array) -> bool:
     """Whether BLAS reads the last two axes as they lie in memory."""
     size = blocks.itemsize
-    if blocks.ctypes.data % size or any(stride % size for stride in blocks.strides):
-        return False
     rows, columns = blocks.strides[2:]
+    if not blocks.flags.aligned or rows % size or columns % size:
+        return False
     n_rows, n_columns = blocks.shape[2:]
     return (columns == size and rows >= n_columns * size) or (rows == size and columns >= n_rows * size)
 

@@ -62,7 +62,9 @@ def with_axis(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:
 
 def flattened(array: Array, axis: int) -> Array:
     """The array as a matrix whose rows lie along `axis`: a view if its strides allow it."""
-    moved = np.moveaxis(array, axis, 0)
+    if axis in (-1, array.ndim - 1):
+        return array.reshape(math.prod(array.shape[:-1]), array.shape[-1]).T
+    moved = np.moveaxis(array, axis, 0) if axis else array
     return moved.reshape(len(moved), math.prod(moved.shape[1:]))
 
 

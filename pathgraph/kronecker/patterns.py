@@ -15,8 +15,8 @@ Source: arXiv 2405.15013; the product of patterns from arXiv 2411.04506.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import astuple, dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -95,8 +95,8 @@ class KSPattern:
             if size >= LIMIT:
                 raise ParameterError(f"{self}: needed fewer than 2**63 {what}, got {size}")
 
-    def __iter__(self) -> Any:
-        return iter(astuple(self))
+    def __iter__(self) -> Iterator[int]:
+        return iter((self.a, self.b, self.c, self.d))
 
     def __repr__(self) -> str:
         return f"KSPattern({self.a}, {self.b}, {self.c}, {self.d})"
