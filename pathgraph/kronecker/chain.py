@@ -120,7 +120,7 @@ class KSChain(KSOperator):
         n = x.shape[1]
         is_last = abs(x.strides[1]) <= abs(x.strides[0])  # the batch lies along rows
         work = execution.computed_in(out.dtype)  # float16 is rounded once, at the end
-        weights = [self._weights(factor, work) for factor in self.factors]
+        weights = [factor.weights.astype(work) for factor in self.factors]
         for part in self._tiles(n, work.itemsize):
             given = x[:, part].astype(work, copy=False)
             for factor in weights[:0:-1]:
@@ -132,17 +132,6 @@ class KSChain(KSOperator):
             execution.multiply(weights[0], given, target, method)
             if work != out.dtype:
                 out[:, part] = target
-
-    def _weights(self, factor: KSMatrix, dtype: np.dtype[Any]) -> execution.Weights:
-        """The weights of a factor, in a type; they are kept if it is that of the chain."""
-        if dtype != execution.computed_in(self.dtype):
-            return factor.weights.astype(dtype)
-        return self._own_weights[id(factor)]
-
-    @cached_property
-    def _own_weights(self) -> dict[int, execution.Weights]:
-        dtype = execution.computed_in(self.dtype)
-        return {id(factor): factor.weights.astype(dtype) for factor in self.factors}
 
     def _tiles(self, n: int, itemsize: int) -> list[slice]:
         """Parts of the batch that go through all factors in the cache."""

@@ -73,10 +73,10 @@ def values_of(matrix: Any, pattern: KSPattern, *, is_exact: bool) -> Array:
     """
     if not isinstance(pattern, KSPattern):
         raise ParameterError(f"pattern: needed a KSPattern, got {pattern!r}")
-    found = matrix if issparse(matrix) else as_operand(matrix, "matrix")
+    found = matrix.tocsr() if issparse(matrix) else as_operand(matrix, "matrix")
     if found.shape != pattern.shape:
         raise ParameterError(f"matrix: needed shape {pattern.shape} for {pattern}, got {found.shape}")
-    values = _from_sparse(found, pattern) if issparse(matrix) else _six_axes(found, pattern)[_places(pattern)]
+    values = _from_sparse(found, pattern) if issparse(found) else _six_axes(found, pattern)[_places(pattern)]
     if is_exact and _count(values) != _count(found):
         row, column = _outside(found, pattern)
         raise ParameterError(

@@ -51,7 +51,7 @@ class Weights:
     Attributes
     ----------
     packed : dict
-        For methods that keep a form of their own: name to packed values. Values never change.
+        For other types, and for methods that keep a form of their own. Values never change.
     """
 
     def __init__(self, values: Array, pattern: KSPattern) -> None:
@@ -72,10 +72,12 @@ class Weights:
         return transposed
 
     def astype(self, dtype: np.dtype[Any]) -> Weights:
-        """The weights in another type; themselves if they have it."""
+        """The weights in another type, which are kept; themselves if they have it."""
         if self.values.dtype == dtype:
             return self
-        return Weights(self.values.astype(dtype), self.pattern)
+        if dtype not in self.packed:
+            self.packed[dtype] = Weights(self.values.astype(dtype), self.pattern)
+        return self.packed[dtype]  # type: ignore[no-any-return]
 
 
 def multiply(weights: Weights, x: Array, out: Array, method: str = "auto") -> None:

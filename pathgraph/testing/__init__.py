@@ -17,9 +17,11 @@ except ImportError as error:
 
 from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
 from pathgraph.testing.networks import mlps, relu_dags
+from pathgraph.testing.operators import check_operator
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
+    "check_operator",
     "dyadics",
     "inputs",
     "ks_chains",
