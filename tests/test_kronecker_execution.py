@@ -268,6 +268,9 @@ def test_shapes_that_do_not_fit():
     ):
         with pytest.raises(pg.ParameterError, match=message):
             refused()
+    for axis in (0.0, "0", None, True):
+        with pytest.raises(pg.ParameterError, match="axis: needed an integer"):
+            matrix.apply(np.ones(3), axis)
     with pytest.raises(pg.ParameterError, match=r"needed 2 entries along axis -1 for an operator of shape \(3, 2\)"):
         np.ones(3) @ matrix
 

@@ -302,7 +302,7 @@ def test_what_needs_square_blocks_says_so():
             refused()
     with pytest.raises(pg.ParameterError, match=r"singular.*pinv"):
         pg.KSMatrix(np.ones((1, 2, 2, 1))).inv()
-    with pytest.raises(pg.ParameterError, match=r"right: needed 2 entries along axis 0.*got \(3,\)"):
+    with pytest.raises(pg.ParameterError, match=r"right: needed 2 entries along axis 0.*got shape \(3,\)"):
         random((1, 2, 2, 1)).solve([1.0, 2.0, 3.0])
     with pytest.raises(pg.UnsupportedOperatorError, match=r"pinv.*astype\(float\)"):
         pg.KSMatrix([[[[Fraction(1)]]]]).pinv()
@@ -524,6 +524,7 @@ def test_bad_arguments_are_refused():
         (lambda: pg.KSMatrix.from_diagonal([1], along="x"), "along: needed 'a' or 'd'"),
         (lambda: pg.KSMatrix.block_diagonal([]), "at least one"),
         (lambda: pg.KSMatrix.block_diagonal([matrix, 3]), r"matrices\[1\]: needed a KSMatrix"),
+        (lambda: pg.KSMatrix.block_diagonal([pg.hadamard(2)]), r"matrices\[0\]: needed a KSMatrix, got KSChain"),
         (
             lambda: pg.KSMatrix.block_diagonal([matrix, matrix.kron_eye(right=2)]),
             r"matrices\[1\]: needed the b, c and d",

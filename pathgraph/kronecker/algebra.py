@@ -1,4 +1,4 @@
-"""How Kronecker-sparse matrices combine: products, sums of blocks, scalings, and the gradient in the values."""
+"""How Kronecker-sparse matrices combine, as products and as diagonal blocks; and the gradient in their values."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from pathgraph.errors import ParameterError
-from pathgraph.kronecker.operands import as_operand, flattened, product_type, with_axis
-from pathgraph.kronecker.patterns import KSPattern
+from pathgraph.kronecker.blockwise import Blockwise
+from pathgraph.kronecker.execution import computed_in
+from pathgraph.kronecker.operands import as_operand, checked_axis, flattened, product_type, with_axis
 from pathgraph.scalars import Array
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.matrix import KSMatrix
 
-__all__ = ["block_diagonal", "product", "scaled", "values_gradient"]
+__all__ = ["block_diagonal", "product", "values_gradient"]
 
 
-def product(other: KSMatrix, *, of: KSMatrix) -> Array:
+def product(first: KSMatrix, second: KSMatrix) -> Array:
     r"""The values of the product of two matrices of chainable patterns.
 
     Notes
@@ -34,14 +34,14 @@ def product(other: KSMatrix, *, of: KSMatrix) -> Array:
     ParameterError
         If they are not chainable.
     """
-    left, right = of.pattern, other.pattern
+    left, right = first.pattern, second.pattern
     found, r = left * right, left.rank(right)
     s, t, d = right.a // left.a, left.d // right.d, right.d
-    first = of.values.reshape(left.a, left.b, s, r, t, d).transpose(0, 2, 4, 5, 1, 3)
-    second = other.values.reshape(left.a, s, r, t, right.c, d).transpose(0, 1, 3, 5, 2, 4)
     dtype = product_type(first.dtype, second.dtype)
-    work = np.dtype(np.float32) if dtype == np.float16 else dtype
-    blocks = np.matmul(first.astype(work, copy=False), second.astype(work, copy=False))  # (i, sigma, tau, l, j, k)
+    work = computed_in(dtype)
+    tall = first.values.reshape(left.a, left.b, s, r, t, d).transpose(0, 2, 4, 5, 1, 3).astype(work, copy=False)
+    wide = second.values.reshape(left.a, s, r, t, right.c, d).transpose(0, 1, 3, 5, 2, 4).astype(work, copy=False)
+    blocks = np.matmul(tall, wide)  # (i, sigma, tau, l, j, k)
     values = blocks.transpose(0, 4, 2, 1, 5, 3).reshape(found.values_shape)
     return np.ascontiguousarray(values.astype(dtype, copy=False))
 
@@ -57,36 +57,13 @@ def block_diagonal(matrices: Sequence[KSMatrix]) -> Array:
     if not listed:
         raise ParameterError("matrices: needed at least one, got none")
     for i, matrix in enumerate(listed):
-        if not isinstance(getattr(matrix, "pattern", None), KSPattern):
+        if not isinstance(matrix, Blockwise):
             raise ParameterError(f"matrices[{i}]: needed a KSMatrix, got {type(matrix).__name__}")
         if matrix.pattern.values_shape[1:] != listed[0].pattern.values_shape[1:]:
             raise ParameterError(
                 f"matrices[{i}]: needed the b, c and d of {listed[0].pattern}, got {matrix.pattern}; see kron_eye"
             )
     return np.concatenate([matrix.values for matrix in listed])
-
-
-def scaled(matrix: KSMatrix, rows: ArrayLike | None, columns: ArrayLike | None) -> Array:
-    """The values of diag(rows) K diag(columns).
-
-    Raises
-    ------
-    ParameterError
-    """
-    a, b, c, d = matrix.pattern
-    values = matrix.values
-    if rows is not None:
-        values = values * _factors(rows, "rows", a * b * d).reshape(a, b, 1, d)
-    if columns is not None:
-        values = values * _factors(columns, "columns", a * c * d).reshape(a, 1, c, d)
-    return values
-
-
-def _factors(factors: ArrayLike, name: str, size: int) -> Array:
-    array = as_operand(factors, name)
-    if array.shape != (size,):
-        raise ParameterError(f"{name}: needed shape ({size},), one factor each, got {array.shape}")
-    return array
 
 
 def values_gradient(matrix: KSMatrix, x: Any, gradient: Any, axis: int) -> Array:
@@ -98,14 +75,12 @@ def values_gradient(matrix: KSMatrix, x: Any, gradient: Any, axis: int) -> Array
     """
     a, b, c, d = matrix.pattern
     array, given = as_operand(x, "x"), as_operand(gradient, "gradient")
-    rows, columns = matrix.shape
-    if not -array.ndim <= axis < array.ndim or array.shape[axis] != columns:
-        raise ParameterError(f"x: needed {columns} entries along axis {axis}, got shape {array.shape}")
-    needed = with_axis(array.shape, axis % array.ndim, rows)
+    axis = checked_axis(array, axis, "x", matrix.shape[1], matrix.shape)
+    needed = with_axis(array.shape, axis, matrix.shape[0])
     if given.shape != needed:
         raise ParameterError(f"gradient: needed shape {needed}, that of the product, got {given.shape}")
     dtype = product_type(array.dtype, given.dtype)
-    work = np.dtype(np.float32) if dtype == np.float16 else dtype
+    work = computed_in(dtype)
     source = flattened(array, axis).astype(work, copy=False).reshape(a, c, d, -1) if array.size else None
     if source is None:
         return np.zeros(matrix.pattern.values_shape, dtype=dtype)

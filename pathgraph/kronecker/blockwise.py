@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
-from pathgraph.kronecker.operands import as_operand, flattened, product_type
+from pathgraph.kronecker.operands import as_operand, checked_axis, flattened, product_type
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array, is_symbol
@@ -130,15 +130,11 @@ class Blockwise(KSOperator):
         """
         blocks = _square(self, "solve")
         array = as_operand(right, "right")
-        size = self.shape[0]
-        if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
-            raise ParameterError(
-                f"right: needed {size} entries along axis {axis} for a matrix of shape {self.shape}, got {array.shape}"
-            )
+        axis = checked_axis(array, axis, "right", self.shape[0], self.shape)
         a, b, _, d = self.pattern
         dtype = product_type(blocks.dtype, array.dtype)
         moved = np.moveaxis(array, axis, 0)
-        given = flattened(array, axis).reshape(a, b, d, array.size // size).transpose(0, 2, 1, 3)
+        given = flattened(array, axis).reshape(a, b, d, array.size // self.shape[0]).transpose(0, 2, 1, 3)
         right = given.astype(dtype, copy=False)
         found = _solved(blocks.astype(dtype, copy=False), right if dtype.kind == "O" else _for_lapack(right))
         return np.moveaxis(found.transpose(0, 2, 1, 3).reshape(moved.shape), 0, axis)

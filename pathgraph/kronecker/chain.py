@@ -238,7 +238,7 @@ class KSChain(KSOperator):
 
         References
         ----------
-        arXiv 2411.04506, Section 4.3.
+        arXiv 2411.04506.
 
         Examples
         --------

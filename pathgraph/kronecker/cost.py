@@ -165,7 +165,8 @@ def _seconds(method: str, pattern: KSPattern, flops: int, moved: int, kind: np.d
     if kind.kind == "O":
         return flops * 1e-7  # an operation of the interpreter
     width = 8 / (kind.itemsize // (2 if kind.kind == "c" else 1))  # float16 is computed in float32
-    peak = rates.flops * min(width, 2) * (1 if method != "reference" else 0.1)
+    is_blas = method != "reference" and kind.kind in "fc"  # NumPy multiplies integers without it
+    peak = rates.flops * min(width, 2) * (1 if is_blas else 0.1)
     calls = pattern.a * pattern.d if method == "matmul" else pattern.c
     return max(flops / peak, moved * kind.itemsize / rates.bandwidth) + calls * rates.call
 

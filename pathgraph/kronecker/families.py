@@ -43,7 +43,7 @@ def square_dyadic(n: int) -> tuple[KSPattern, ...]:
 
     References
     ----------
-    arXiv 2411.04506, Section 3.
+    arXiv 2411.04506.
 
     Examples
     --------

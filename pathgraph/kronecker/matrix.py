@@ -3,23 +3,23 @@
 The public form of the values is the array w of shape (a, b, c, d) whose entry (i, j, k, l) stands in row
 ``i b d + j d + l`` and column ``i c d + k d + l``. Methods that multiply may keep packed copies of it.
 
-Products with arrays are those of `KSOperator`, norms and inverses those of `Blockwise`. Other ways to combine matrices
-are in `algebra`, conversions in `conversion`, methods of multiplication in `execution`; the methods here call them.
+Products with arrays are those of `KSOperator`, norms and inverses those of `Blockwise`, sums and scalings those of
+`Entrywise`. Products of matrices are in `algebra`, conversions in `conversion`, methods of multiplication in
+`execution`; the methods here call them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
-from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import algebra, conversion, cost, execution
-from pathgraph.kronecker.blockwise import Blockwise
+from pathgraph.kronecker.entrywise import Entrywise
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import MAX_BYTES, KSPattern, product_nnz
@@ -28,7 +28,7 @@ from pathgraph.scalars import Array, frozen
 __all__ = ["KSMatrix"]
 
 
-class KSMatrix(Blockwise):
+class KSMatrix(Entrywise):
     r"""A Kronecker-sparse matrix, as a `scipy.sparse.linalg.LinearOperator`.
 
     Parameters
@@ -321,13 +321,6 @@ class KSMatrix(Blockwise):
         """The matrix with conjugate values; itself if they are real."""
         return _kept(self.values.conj()) if self.dtype.kind in "cO" else self
 
-    def _map(self, function: Callable[[Array], Any]) -> KSMatrix:
-        return _kept(np.asarray(function(self.values), dtype=object if self.dtype == object else None))
-
-    def _scaled(self, factor: Any, *, divide: bool = False) -> KSMatrix:
-        number = factor.item() if isinstance(factor, np.ndarray) and self.dtype == object else factor
-        return self._map(lambda w: w / number if divide else w * number)
-
     def _times(self, other: KSOperator) -> Any:
         from pathgraph.kronecker.chain import KSChain
 
@@ -355,64 +348,7 @@ class KSMatrix(Blockwise):
         >>> K.product(L).pattern
         KSPattern(1, 4, 4, 1)
         """
-        return _kept(algebra.product(_matrix(other), of=self))
-
-    def __add__(self, other: Any) -> Any:
-        return self._sum(other, lambda v, w: v + w)
-
-    def __sub__(self, other: Any) -> Any:
-        if isinstance(other, KSMatrix) and other.pattern == self.pattern:
-            return self._sum(other, lambda v, w: v - w)
-        return self + (-other)
-
-    def _sum(self, other: Any, add: Callable[[Array, Array], Array]) -> Any:
-        if not isinstance(other, LinearOperator):
-            return NotImplemented
-        if other.shape != self.shape:
-            raise ParameterError(f"cannot add shapes {self.shape} and {other.shape}")
-        if isinstance(other, KSMatrix) and other.pattern == self.pattern:
-            return _kept(add(self.values, other.values))
-        return LinearOperator.__add__(self, other)
-
-    def multiply(self, other: KSMatrix) -> KSMatrix:
-        """The entrywise (Hadamard) product with a matrix of the same pattern.
-
-        Raises
-        ------
-        ParameterError
-            On another pattern.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> K = pg.KSMatrix([[[[2, 3]]]])
-        >>> K.multiply(K).values.ravel()
-        array([4, 9])
-        """
-        if _matrix(other).pattern != self.pattern:
-            raise ParameterError(f"other: needed the pattern {self.pattern}, got {other.pattern}")
-        return _kept(self.values * other.values)
-
-    def scale(self, *, rows: ArrayLike | None = None, columns: ArrayLike | None = None) -> KSMatrix:
-        """The matrix with its rows and columns multiplied by numbers: diag(rows) K diag(columns).
-
-        Parameters
-        ----------
-        rows : array_like, shape (n_rows,), optional
-        columns : array_like, shape (n_columns,), optional
-
-        Raises
-        ------
-        ParameterError
-            On other shapes.
-
-        Examples
-        --------
-        >>> import pathgraph as pg
-        >>> pg.KSMatrix([[[[1, 1]]]]).scale(rows=[2, 3], columns=[1, 10]).toarray().tolist()
-        [[2, 0], [0, 30]]
-        """
-        return _kept(algebra.scaled(self, rows, columns))
+        return _kept(algebra.product(self, _matrix(other)))
 
     def kron_eye(self, *, left: int = 1, right: int = 1) -> KSMatrix:
         r"""The matrix :math:`I_{left} \otimes K \otimes I_{right}`: values repeated along the first and last axis.

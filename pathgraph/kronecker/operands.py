@@ -12,7 +12,7 @@ import numpy as np
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.scalars import Array, is_symbol
 
-__all__ = ["as_operand", "as_output", "flattened", "is_scalar", "product_type", "with_axis"]
+__all__ = ["as_operand", "as_output", "checked_axis", "flattened", "is_scalar", "product_type", "with_axis"]
 
 KINDS = "biufcO"
 """NumPy's kinds of numbers: booleans, integers, floats, complex numbers, and objects."""
@@ -53,6 +53,33 @@ def as_operand(array: Any, name: str) -> Array:
 def product_type(*dtypes: Any) -> np.dtype[Any]:
     """NumPy's type of a product, in the byte order of the machine."""
     return np.result_type(*dtypes).newbyteorder("=")
+
+
+def checked_axis(array: Array, axis: Any, name: str, size: int, shape: tuple[int, int]) -> int:
+    """The axis along which the vectors of a batch lie, counted from the first one.
+
+    Parameters
+    ----------
+    array : ndarray
+    axis : int
+    name : str
+        Of the array, for messages.
+    size : int
+        The length of the vectors that an operator takes.
+    shape : (int, int)
+        Of the operator.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
+        raise ParameterError(f"axis: needed an integer, got {axis!r}")
+    if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
+        raise ParameterError(
+            f"{name}: needed {size} entries along axis {axis} for an operator of shape {shape}, got shape {array.shape}"
+        )
+    return int(axis) % array.ndim
 
 
 def with_axis(shape: tuple[int, ...], axis: int, size: int) -> tuple[int, ...]:

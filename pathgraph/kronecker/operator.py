@@ -16,7 +16,15 @@ from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.errors import ConversionError, ParameterError
-from pathgraph.kronecker.operands import as_operand, as_output, flattened, is_scalar, product_type, with_axis
+from pathgraph.kronecker.operands import (
+    as_operand,
+    as_output,
+    checked_axis,
+    flattened,
+    is_scalar,
+    product_type,
+    with_axis,
+)
 from pathgraph.kronecker.patterns import MAX_BYTES
 from pathgraph.scalars import Array
 
@@ -73,13 +81,7 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         (array([10,  2, 30,  4]), [[10, 2, 30, 4], [1, 0, 3, 0]])
         """
         array = as_operand(x, "x")
-        size = self.shape[1]
-        if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
-            raise ParameterError(
-                f"x: needed {size} entries along axis {axis} for an operator of shape {self.shape}, "
-                f"got shape {array.shape}"
-            )
-        axis %= array.ndim
+        axis = checked_axis(array, axis, "x", self.shape[1], self.shape)
         dtype, shape = product_type(self.dtype, array.dtype), with_axis(array.shape, axis, self.shape[0])
         result = np.empty(shape, dtype) if out is None else as_output(out, shape, dtype, [array, *self._arrays()])
         if result.size:

@@ -71,7 +71,7 @@ class KSPattern:
 
     References
     ----------
-    arXiv 2405.15013, Definition 2.1.
+    arXiv 2405.15013.
 
     Examples
     --------
@@ -179,7 +179,7 @@ class KSPattern:
 
         References
         ----------
-        arXiv 2411.04506, Definition 4.1.
+        arXiv 2411.04506; the remark on transposes is derived here.
 
         Examples
         --------
@@ -253,7 +253,7 @@ class KSPattern:
 
         References
         ----------
-        arXiv 2411.04506, Definition 4.5.
+        arXiv 2411.04506.
         """
         return self.rank(other) >= min(self.b, other.c)
 
