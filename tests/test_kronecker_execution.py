@@ -148,6 +148,9 @@ def test_batches_of_any_shape(method, pattern):
         out = np.empty((rows, *reversed(batch))).transpose(0, *range(len(batch), 0, -1))  # no view as a matrix
         assert matrix.apply(last, out=out, method=method) is out
         np.testing.assert_allclose(out, wanted, **tolerance)
+        out = np.empty((rows, *batch)).transpose(*range(len(batch), -1, -1))
+        assert matrix.apply(first.transpose(*reversed(range(len(batch))), -1), -1, out=out, method=method) is out
+        np.testing.assert_allclose(out, wanted.transpose(*range(len(batch), -1, -1)), **tolerance)
 
 
 # -- types --------------------------------------------------------------------------------------------------------

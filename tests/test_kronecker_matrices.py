@@ -472,6 +472,12 @@ def test_scalars_on_either_side():
     for refused in (lambda: matrix @ 2, lambda: 2 @ matrix):
         with pytest.raises(pg.ParameterError, match=r"use \*"):
             refused()
+    exact = pg.KSMatrix(np.array([[[[1, Fraction(2, 3)]]]], dtype=object))
+    assert (exact / 2).values.ravel().tolist() == [Fraction(1, 2), Fraction(1, 3)]
+    assert (exact / np.int64(2)) == exact / 2
+    assert (pg.KSMatrix([[[[1, 2]]]]) * Fraction(1, 2)).values.ravel().tolist() == [Fraction(1, 2), 1]
+    with pytest.raises(ZeroDivisionError):
+        exact / 0
     sympy = pytest.importorskip("sympy")
     x = sympy.Symbol("x")
     symbolic = pg.KSMatrix(np.array([[[[x, 1]]]], dtype=object))

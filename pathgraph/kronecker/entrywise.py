@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from fractions import Fraction
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,8 @@ class Entrywise(Blockwise):
         number = factor.item() if isinstance(factor, np.ndarray) and self.dtype.kind == "O" else factor
         if isinstance(number, Fraction) and self.dtype.kind in "fc":
             number = float(number)  # else NumPy would make objects of the floats
+        if divide and self.dtype.kind == "O" and isinstance(number, Integral):
+            return self._map(lambda w: w * Fraction(1, int(number)))  # Python's quotient of integers is a float
         return self._map(lambda w: w / number if divide else w * number)
 
     def __add__(self, other: Any) -> Any:
