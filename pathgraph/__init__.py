@@ -76,9 +76,13 @@ if TYPE_CHECKING:
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
     from pathgraph.kronecker.chain import KSChain
+    from pathgraph.kronecker.factorize import ButterflyFactorization, butterfly_factorize
     from pathgraph.kronecker.families import bit_reversal, blast, dft, hadamard, monarch, square_dyadic
+    from pathgraph.kronecker.low_rank import ButterflyCheck, is_factorizable, optimal_split_error
     from pathgraph.kronecker.matrix import KSMatrix
     from pathgraph.kronecker.patterns import KSPattern
+    from pathgraph.kronecker.quantized import QuantizedPair, quantize_pair
+    from pathgraph.kronecker.quantized_chains import QuantizedChain, quantize_chain
     from pathgraph.layers.builder import LayerGraphBuilder
     from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.metrics.parameter_boxes import box_bound, perturbation_bound
@@ -111,6 +115,8 @@ __all__ = [
     "BackendError",
     "BitAllocation",
     "Bound",
+    "ButterflyCheck",
+    "ButterflyFactorization",
     "Certificate",
     "ClosestGaussian",
     "ConservationReport",
@@ -142,6 +148,8 @@ __all__ = [
     "PathgraphError",
     "PeelingConstants",
     "PruningResult",
+    "QuantizedChain",
+    "QuantizedPair",
     "Quantizer",
     "RangeError",
     "RescalingError",
@@ -157,6 +165,7 @@ __all__ = [
     "bits_float",
     "blast",
     "box_bound",
+    "butterfly_factorize",
     "certify",
     "check_conservation",
     "closest_gaussian",
@@ -181,6 +190,7 @@ __all__ = [
     "heaviest_path",
     "importance_scores",
     "input_lipschitz",
+    "is_factorizable",
     "kl_inverse",
     "layer_arrays",
     "lifting_kernel",
@@ -194,6 +204,7 @@ __all__ = [
     "node_marginals",
     "normalize",
     "operator_norm_product",
+    "optimal_split_error",
     "pac_bayes_bound",
     "parameter_groups",
     "parameter_jacobian",
@@ -210,6 +221,8 @@ __all__ = [
     "perturbation_bound",
     "prune",
     "quantize",
+    "quantize_chain",
+    "quantize_pair",
     "quantize_with_data",
     "random_rescaling",
     "rescale",
@@ -241,6 +254,10 @@ _LAZY_NAMES = {
     "kronecker.chain": ("KSChain",),
     "kronecker.families": ("bit_reversal", "blast", "dft", "hadamard", "monarch", "square_dyadic"),
     "kronecker.matrix": ("KSMatrix",),
+    "kronecker.quantized_chains": ("QuantizedChain", "quantize_chain"),
+    "kronecker.quantized": ("QuantizedPair", "quantize_pair"),
+    "kronecker.low_rank": ("ButterflyCheck", "is_factorizable", "optimal_split_error"),
+    "kronecker.factorize": ("ButterflyFactorization", "butterfly_factorize"),
     "kronecker.patterns": ("KSPattern",),
     "layers.builder": ("LayerGraphBuilder",),
     "layers.layer_graph": ("LayerGraph",),
