@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.kronecker.chain import KSChain
 from pathgraph.kronecker.cuts import Cut, cut_at, span
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.sequences import (
@@ -84,10 +85,8 @@ class ButterflyFactorization:
         return tuple(factor.pattern for factor in self.factors)
 
     @property
-    def chain(self) -> Any:
+    def chain(self) -> KSChain:
         """The factors as a `KSChain`."""
-        from pathgraph.kronecker.chain import KSChain
-
         return KSChain(self.factors)
 
     @property

@@ -31,6 +31,7 @@ import numpy as np
 
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
+from pathgraph.kronecker.chain import KSChain
 from pathgraph.kronecker.cuts import Cut, product_of, span
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.quantized import candidates, pair_costs
@@ -78,10 +79,8 @@ class QuantizedChain:
         return tuple(factor.pattern for factor in self.factors)
 
     @property
-    def chain(self) -> Any:
+    def chain(self) -> KSChain:
         """The factors as a `KSChain`."""
-        from pathgraph.kronecker.chain import KSChain
-
         return KSChain(self.factors)
 
     @property
@@ -234,6 +233,18 @@ def _replaced(cut: Cut, columns: Array, rows: Array) -> tuple[Array, Array]:
     )
 
 
+def _simplest_of_exact(costs: Array, found: Array, mass: Array, bits: int) -> Array:
+    """The costs, in which candidates that are exact up to round-off cost what decides between them.
+
+    They have the direction of the column, so all are right here; small integers leave more to what follows.
+    """
+    parts = found.view(np.float64) if found.dtype.kind == "c" else found
+    mantissas = np.ldexp(np.frexp(abs(parts))[0], bits).astype(np.int64)
+    odd = mantissas // np.maximum(mantissas & -mantissas, 1)
+    exact = costs <= 2.0**-96 * mass[:, None]  # squares of a few roundings
+    return np.where(exact, 2.0**-160 * mass[:, None] * odd.sum(axis=-1), costs)
+
+
 def _chunks(total: int, each: int) -> list[slice]:
     step = max(1, CHUNK // max(1, each))
     return [slice(start, start + step) for start in range(0, total, step)]
@@ -261,6 +272,8 @@ def _left_to_right(cuts: list[Cut], factors: list[Array], bits: int, most: int) 
             else:
                 apart = columns[part][:, None, :] - scales[..., None] * found
                 costs = (weights[part][:, None, :] * abs(apart) ** 2).sum(axis=-1)
+                mass = (weights[part] * abs(columns[part]) ** 2).sum(axis=-1)
+                costs = _simplest_of_exact(costs, found, mass, bits)
             best = np.argmin(costs, axis=1)
             each = np.arange(len(best))
             columns[part] = found[each, best]
