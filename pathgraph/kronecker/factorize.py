@@ -171,7 +171,8 @@ def butterfly_factorize(
     disjoint sets of rows, all of whose columns are there: P acts on it from the left, and its singular values do not
     grow. For t > s the same holds with P'. So the error of each split is at most :math:`E_s`. Two splits t, s, in this
     order, have orthogonal errors if nothing in between touches the rows (t < s) or the columns (t > s): in a run of
-    splits each of which lies on one side of all later ones, the squares add up. Hence
+    splits each of which lies on one side of all later ones, the squares add up, and to no more than the squared norm.
+    Hence
 
     .. math:: \mathrm{err} \le \Big(\sum_s E_s^2\Big)^{1/2} \le \sqrt{L-1}\,\max_s E_s
 
@@ -212,7 +213,8 @@ def butterfly_factorize(
     factors = [factor for part, values in zip(spans, found, strict=True) for factor in lifted(part, values)]
     rounded = [factor.astype(target.dtype) for factor in factors]
     tails = [target.tail(cut_at(chain, cut), ranks[cut - 1]) for cut in range(1, len(chain))]
-    bound = error_bound(made, {cut: tails[cut - 1][1] ** 2 for cut in made}) if orthonormalize else math.inf
+    squares = {cut: tails[cut - 1][1] ** 2 for cut in made}
+    bound = error_bound(made, squares, target.mass) if orthonormalize else math.inf
     error, roundoff = target.error(chain, rounded)
     lower = math.hypot(target.outside[0], max((low for low, _ in tails), default=0.0)) * (1 - 4 * UNIT)
     upper = math.hypot(target.outside[1], bound) * (1 + 4 * UNIT)

@@ -176,7 +176,7 @@ def _halves(first: int, last: int) -> Iterable[int]:
         yield from _halves(middle + 1, last)
 
 
-def error_bound(order: Sequence[int], squares: dict[int, float]) -> float:
+def error_bound(order: Sequence[int], squares: dict[int, float], mass: float = math.inf) -> float:
     """A bound on the error inside the support: the least sum, over runs of cuts, of roots of sums of squared errors.
 
     Parameters
@@ -186,6 +186,8 @@ def error_bound(order: Sequence[int], squares: dict[int, float]) -> float:
         ones of the run.
     squares : dict
         The squared error E_s**2 of each cut.
+    mass : float
+        The norm of the matrix, which bounds the error of each run, too.
 
     Returns
     -------
@@ -210,7 +212,7 @@ def error_bound(order: Sequence[int], squares: dict[int, float]) -> float:
             if low < cut < high:
                 break
             low, high, total = min(low, cut), max(high, cut), total + squares[cut]
-            least = min(least, best[start] + math.sqrt(total))
+            least = min(least, best[start] + min(math.sqrt(total), mass))
         best.append(least)
     # at most L additions of squares, a root and an addition per run: 2 L + 2 roundings
     return best[-1] * (1 + (2 * len(order) + 2) * 2**-52)

@@ -93,6 +93,11 @@ class Target:
         """The Frobenius norm of the matrix, up to round-off."""
         return math.hypot(norm(self.values), sum(self.outside) / 2)
 
+    @property
+    def mass(self) -> float:
+        """The norm of the entries on the pattern, rounded upwards."""
+        return norm(self.values) * (1 + 2 * NORM_ERROR)
+
     def unscale(self, value: float) -> float:
         """A number in the units of the matrix."""
         return value * 2.0 ** (self.exponent // 2) * 2.0 ** (self.exponent - self.exponent // 2)

@@ -6,7 +6,7 @@ list of rows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
 from itertools import product
 from typing import Any
@@ -98,7 +98,7 @@ def support(pattern: Pattern) -> Matrix:
     return matrix(pattern, (1,) * size(pattern))
 
 
-def matrix(pattern: Pattern, values: Sequence[Any]) -> Matrix:
+def matrix(pattern: Iterable[int], values: Iterable[Any]) -> Matrix:
     """The matrix of a pattern with these values."""
     a, b, c, d = pattern
     rows: Matrix = [[Fraction(0)] * (a * c * d) for _ in range(a * b * d)]

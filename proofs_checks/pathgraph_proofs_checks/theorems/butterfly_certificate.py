@@ -63,12 +63,12 @@ def butterfly_certificate(
     return Inequality((lower, lower, error), (difference(target, product), error, upper))
 
 
-def changed(change: Callable[[ButterflyFactorization], dict[str, float]]) -> Factorize:
-    """The library's result with another end."""
+def with_lower(lower: Callable[[ButterflyFactorization], float]) -> Factorize:
+    """The library's result with another lower end."""
 
     def factorize(A: Any, chain: Chain) -> ButterflyFactorization:
         result = pg.butterfly_factorize(A, chain)
-        return replace(result, **change(result))
+        return replace(result, lower=lower(result))
 
     return factorize
 
@@ -83,7 +83,7 @@ def projected(A: Any, chain: Chain) -> ButterflyFactorization:
 butterfly_certificate.mutant(
     "the errors add up below",
     (((1, 2, 1, 1), (1, 1, 1, 1), (1, 1, 2, 1)), ((0, 0), (0,), (0, 0)), (0, 1, 1, 0)),
-    factorize=changed(lambda result: {"lower": sum(result.cut_errors)}),
+    factorize=with_lower(lambda result: sum(result.cut_errors)),
 )
 butterfly_certificate.mutant(
     "what is outside of the support is forgotten",
@@ -93,5 +93,5 @@ butterfly_certificate.mutant(
 butterfly_certificate.mutant(
     "the norm is a lower bound",
     (((1, 1, 1, 1), (1, 1, 1, 1)), ((1,), (1,)), (0,)),
-    factorize=changed(lambda result: {"lower": result.norm}),
+    factorize=with_lower(lambda result: result.norm),
 )

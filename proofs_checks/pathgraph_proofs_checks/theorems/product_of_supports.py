@@ -15,8 +15,9 @@ Pair = tuple[Pattern, Pattern]
 
 def pairs(dropped: str) -> tuple[Pair, ...]:
     """Pairs of equal inner size that violate one hypothesis and satisfy the others, the smallest first."""
-    found = []
-    for *left, c in product((1, 2), repeat=5):
+    found: set[Pair] = set()
+    for a1, b1, c1, d1, c in product((1, 2), repeat=5):
+        left = a1, b1, c1, d1
         for a, b, d in product((1, 2, 4), repeat=3):
             right = (a, b, c, d)
             hold = {
@@ -26,8 +27,8 @@ def pairs(dropped: str) -> tuple[Pair, ...]:
             }
             same = left[0] * left[2] * left[3] == right[0] * right[1] * right[3]
             if same and [name for name in hold if not hold[name]] == [dropped]:
-                found.append((tuple(left), right))
-    return tuple(sorted(set(found), key=lambda pair: (sum(map(sum, pair)), pair)))
+                found.add((left, right))
+    return tuple(sorted(found, key=lambda pair: (sum(map(sum, pair)), pair)))
 
 
 def library(pair: Pair) -> Pattern:

@@ -37,7 +37,7 @@ def root_of_the_squares(
     order: tuple[int, ...],
     *,
     orthonormalize: bool = True,
-    total: Callable[[list[Fraction]], Fraction] = sum,
+    total: Callable[[Any], Any] = sum,
 ) -> Inequality:
     """Compare the exact error of the float factors with upper ends of the errors of the cuts."""
     target = [list(values[i : i + 6]) for i in range(0, 36, 6)]
