@@ -64,6 +64,12 @@ class QuantizedChain:
         The Frobenius norm of the product of the given chain.
     sweeps : int
         How many sweeps were made; 0 unless the method is "alternate".
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.quantize_chain(pg.hadamard(4), 1)
+    QuantizedChain(2 factors, 1 bits, scaling-aware, relative error 0.0)
     """
 
     factors: tuple[KSMatrix, ...]
