@@ -244,7 +244,7 @@ def _simplest_of_exact(costs: Array, found: Array, mass: Array, bits: int) -> Ar
 
     They have the direction of the column, so all are right here; small integers leave more to what follows.
     """
-    parts = found.view(np.float64) if found.dtype.kind == "c" else found
+    parts = np.ascontiguousarray(found).view(np.float64) if found.dtype.kind == "c" else found
     mantissas = np.ldexp(np.frexp(abs(parts))[0], bits).astype(np.int64)
     odd = mantissas // np.maximum(mantissas & -mantissas, 1)
     exact = costs <= 2.0**-96 * mass[:, None]  # squares of a few roundings

@@ -1,4 +1,7 @@
-"""Rounding to floating-point numbers of few significant bits, whatever their exponent."""
+"""Rounding to floating-point numbers of few significant bits, whatever their exponent, real, complex or exact.
+
+Formats with a range of exponents are `pathgraph.Quantizer`'s.
+"""
 
 from __future__ import annotations
 
