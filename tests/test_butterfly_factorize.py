@@ -349,6 +349,20 @@ def test_optimal_split_error_encloses_exact_values():
     assert bound.upper - bound.lower <= 1e-12
 
 
+def test_optimal_split_error_encloses_roots_of_polynomials():
+    """Of a 2 x 2 matrix with squared norm t and determinant D, E**2 is the smaller root of z**2 - t z + D**2."""
+    rng = np.random.default_rng(0)
+    for _ in range(200):
+        A = rng.integers(-99, 100, (2, 2))
+        t, square = int((A**2).sum()), int(A[0, 0] * A[1, 1] - A[0, 1] * A[1, 0]) ** 2
+        bound = pg.optimal_split_error(A, [(1, 2, 1, 1), (1, 1, 2, 1)], 1)
+        low, high = Fraction(bound.lower) ** 2, Fraction(bound.upper) ** 2
+        assert 2 * low <= t
+        assert low**2 - t * low + square >= 0
+        assert 2 * high >= t or high**2 - t * high + square <= 0
+        assert bound.upper - bound.lower <= 1e-12 * math.sqrt(t)
+
+
 @pytest.mark.parametrize("seed", range(10))
 def test_optimal_split_error_against_the_oracle(seed):
     rng = np.random.default_rng(seed)

@@ -171,8 +171,8 @@ def butterfly_factorize(
     disjoint sets of rows, all of whose columns are there: P acts on it from the left, and its singular values do not
     grow. For t > s the same holds with P'. So the error of each split is at most :math:`E_s`. If all later splits lie
     behind t, they multiply the blocks of t from the right, whose columns stay in the range of P, and the error of t is
-    orthogonal to it; likewise if all lie before t. So in a run of splits each of which lies on one side of all later ones
-    the squares add up, and to no more than the squared norm. Hence
+    orthogonal to it; likewise if all lie before t. So in a run of splits each of which lies on one side of all later
+    ones the squares add up, and to no more than the squared norm. Hence
 
     .. math:: \mathrm{err} \le \Big(\sum_s E_s^2\Big)^{1/2} \le \sqrt{L-1}\,\max_s E_s
 
