@@ -28,7 +28,7 @@ def rank(one: Pattern, other: Pattern) -> int:
         "(p1 * p2) * p3 = p1 * (p2 * p3); both are defined if neighbours are chainable, and the ranks of their cuts "
         "are those of the neighbours."
     ),
-    latex=r"(\pi_1*\pi_2)*\pi_3=\pi_1*(\pi_2*\pi_3),\quad r(\pi_1*\pi_2,\pi_3)=r(\pi_2,\pi_3),\quad"
+    latex=r"(\pi_1*\pi_2)*\pi_3=\pi_1*(\pi_2*\pi_3),\quad r(\pi_1*\pi_2,\pi_3)=r(\pi_2,\pi_3),\quad "
     r"r(\pi_1,\pi_2*\pi_3)=r(\pi_1,\pi_2)",
     hypotheses="p1, p2 and p2, p3 are chainable",
     source=BUTTERFLY,
