@@ -160,7 +160,8 @@ def butterfly_factorize(
     Notes
     -----
     *Hypotheses*: the sequence is chainable. Let :math:`E_s` be the error of the best approximation of A by a product of
-    two factors, of the patterns :math:`\pi_1 * \dots * \pi_s` and :math:`\pi_{s+1} * \dots * \pi_L`, and err the error here.
+    two factors, of the patterns :math:`\pi_1 * \dots * \pi_s` and :math:`\pi_{s+1} * \dots * \pi_L`, and err the
+    error here.
 
     *Lower bound.* A product of L factors is a product of two, so :math:`\max_s E_s` bounds the error of every product.
 

@@ -15,7 +15,7 @@ Product = Callable[[Pattern, Pattern], Pattern]
 
 def library(one: Pattern, other: Pattern) -> Pattern:
     """The library's product; it raises if the pair is not chainable."""
-    return tuple(pg.KSPattern(*one) * pg.KSPattern(*other))
+    return (pg.KSPattern(*one) * pg.KSPattern(*other)).values_shape
 
 
 def rank(one: Pattern, other: Pattern) -> int:

@@ -33,7 +33,8 @@ def pairs(dropped: str) -> tuple[Pair, ...]:
 
 def library(pair: Pair) -> Pattern:
     """The library's product."""
-    return tuple(pg.KSPattern(*pair[0]) * pg.KSPattern(*pair[1]))
+    product = pg.KSPattern(*pair[0]) * pg.KSPattern(*pair[1])
+    return product.values_shape
 
 
 def formula(pair: Pair) -> Pattern:
