@@ -19,12 +19,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import reduce
 
-import numpy as np
-
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array
 
-__all__ = ["Cut", "cut_at", "from_dense", "product_of", "span", "to_dense"]
+__all__ = ["Cut", "cut_at", "product_of", "span"]
 
 
 @dataclass(frozen=True)
@@ -108,19 +106,3 @@ def span(patterns: tuple[KSPattern, ...]) -> KSPattern:
 def cut_at(patterns: tuple[KSPattern, ...], cut: int) -> Cut:
     """The cut behind the first `cut` patterns of a chain."""
     return Cut(span(patterns[:cut]), span(patterns[cut:]))
-
-
-def from_dense(matrix: Array, pattern: KSPattern) -> Array:
-    """The entries of a matrix on a pattern, as values of shape (a, b, c, d); any scalars."""
-    a, b, c, d = pattern.a, pattern.b, pattern.c, pattern.d
-    i, j = np.arange(a)[:, None], np.arange(d)[None, :]
-    return np.ascontiguousarray(matrix.reshape(a, b, d, a, c, d)[i, :, j, i, :, j].transpose(0, 2, 3, 1))
-
-
-def to_dense(values: Array) -> Array:
-    """The matrix of values of shape (a, b, c, d); any scalars."""
-    a, b, c, d = values.shape
-    dense = np.zeros((a, b, d, a, c, d), values.dtype)
-    i, j = np.arange(a)[:, None], np.arange(d)[None, :]
-    dense[i, :, j, i, :, j] = values.transpose(0, 3, 1, 2)
-    return dense.reshape(a * b * d, a * c * d)

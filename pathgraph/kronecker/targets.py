@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from numbers import Rational
@@ -22,7 +23,8 @@ import numpy as np
 
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker.chain import KSChain
-from pathgraph.kronecker.cuts import Cut, from_dense, product_of
+from pathgraph.kronecker.conversion import dense, values_of
+from pathgraph.kronecker.cuts import Cut, product_of
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.kronecker.sequences import Patterns
@@ -155,7 +157,7 @@ def target_of(A: Any, pattern: KSPattern) -> Target:
         A = A.matmat(np.eye(A.shape[1], dtype=getattr(A, "dtype", None)))
     matrix = _numbers(A)
     _require_shape(matrix, pattern)
-    return _scaled(from_dense(matrix, pattern), matrix, pattern)
+    return _scaled(values_of(matrix, pattern, is_exact=False), matrix, pattern)
 
 
 def exact_values(A: Any, pattern: KSPattern) -> tuple[Array, int] | None:
@@ -176,7 +178,7 @@ def exact_values(A: Any, pattern: KSPattern) -> tuple[Array, int] | None:
     if not all(isinstance(value, (Rational, np.integer)) for value in array.ravel()):
         raise ParameterError("A: needed floats, or exact numbers such as Fractions, got other Python objects")
     _require_shape(array, pattern)
-    values = from_dense(array, pattern)
+    values = values_of(array, pattern, is_exact=False)
     return values, int(np.count_nonzero(array)) - int(np.count_nonzero(values))
 
 
@@ -219,10 +221,7 @@ def _scaled(values: Array, matrix: Array | None, pattern: KSPattern) -> Target:
     exponent = exponent if abs(exponent) > SAFE else 0
     outside = (0.0, 0.0)
     if matrix is not None and values.size < matrix.size:
-        rest = _times_power(np.array(matrix, wide), -exponent)
-        a, b, c, d = pattern
-        i, j = np.arange(a)[:, None], np.arange(d)[None, :]
-        rest.reshape(a, b, d, a, c, d)[i, :, j, i, :, j] = 0
+        rest = _times_power(matrix.astype(wide) - dense(values.astype(wide), pattern, sys.maxsize), -exponent)
         mass = norm(rest)
         outside = (mass * (1 - NORM_ERROR), mass * (1 + NORM_ERROR))
     return Target(pattern, _times_power(values.astype(wide), -exponent), outside, exponent, np.dtype(dtype))

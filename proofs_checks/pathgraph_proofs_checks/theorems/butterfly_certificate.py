@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import ButterflyFactorization
-from pathgraph.kronecker.cuts import from_dense, span, to_dense
+from pathgraph.kronecker.cuts import span
 from pathgraph_proofs_checks.kronecker import (
     BUTTERFLY,
     Chain,
@@ -76,7 +76,7 @@ def with_lower(lower: Callable[[ButterflyFactorization], float]) -> Factorize:
 def projected(A: Any, chain: Chain) -> ButterflyFactorization:
     """The upper end of the entries on the support alone."""
     pattern = span(tuple(pg.KSPattern(*p) for p in chain))
-    inside = pg.butterfly_factorize(to_dense(from_dense(A, pattern)), chain)
+    inside = pg.butterfly_factorize(pg.KSMatrix.project(A, pattern), chain)
     return replace(pg.butterfly_factorize(A, chain), upper=inside.upper)
 
 
