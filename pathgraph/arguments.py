@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from pathgraph.errors import ParameterError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, as_values, refuse_floats
 
 __all__ = [
@@ -114,35 +114,67 @@ def generator(rng: np.random.Generator | int) -> np.random.Generator:
         raise ParameterError(f"rng: needed a numpy.random.Generator or a seed (an integer >= 0), got {rng!r}") from None
 
 
-def per_input(net: Network, inputs: Any, default: Any) -> list[Any]:
-    """What the caller gave for the inputs, one object each: from a scalar, a sequence or a mapping.
+def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
+    """What the caller gave for the inputs, one object for each neuron: from a scalar, a sequence or a mapping.
+
+    Inputs that are arrays take one number, or an array of their shape, each: in a mapping or, if there are several, a
+    sequence; alone if there is one.
 
     Raises
     ------
     ParameterError
-        On unknown inputs or a wrong length.
+        On unknown inputs, a wrong length or a wrong shape.
     """
-    size = len(net.inputs)
+    size = len(net.dag.inputs)
     if inputs is None or isinstance(inputs, (Number, np.generic)):
         return [default if inputs is None else inputs] * size
+    structure = net.architecture
+    names, shapes = structure.input_names, structure.input_shapes
     if isinstance(inputs, Mapping):
-        known = set(net.inputs)
+        known = set(names)
         for node in inputs:
             if node not in known:
-                raise ParameterError(f"inputs: {node!r} is no input of the network; see .inputs for their names")
-        return [inputs.get(node, default) for node in net.inputs]
+                raise ParameterError(
+                    f"inputs: {node!r} is no input of the network; its inputs are {_some(names)}; see .inputs"
+                    if shapes is not None
+                    else f"inputs: {node!r} is no input of the network; see .inputs for their names"
+                )
+        listed = [inputs.get(node, default) for node in names]
+        return listed if shapes is None else _spread(listed, names, shapes)
     if isinstance(inputs, (set, frozenset)):
         raise ParameterError(f"inputs: a set has no order; needed a sequence or a mapping, got {inputs!r}")
     try:
         listed = list(inputs)
     except TypeError:
         raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {inputs!r}") from None
+    if shapes is not None:
+        if len(shapes) > 1 and len(listed) != len(shapes):
+            raise ParameterError(f"inputs: needed {len(shapes)} arrays, one per input, got {len(listed)}")
+        return _spread([inputs] if len(shapes) == 1 else listed, names, shapes)
     if len(listed) != size:
         raise ParameterError(f"inputs: needed {size} values, one per input, got {len(listed)}")
     return listed
 
 
-def numbers_per_input(net: Network, inputs: Any) -> Array:
+def _spread(listed: list[Any], names: Sequence[Hashable], shapes: Sequence[tuple[int, ...]]) -> list[Any]:
+    """Numbers or arrays, one for each input, as one number for each of its neurons."""
+    spread: list[Any] = []
+    for given, name, shape in zip(listed, names, shapes, strict=True):
+        try:
+            array = np.asarray(given, dtype=None if isinstance(given, np.ndarray) else object)
+        except ValueError:
+            array = np.empty((0, 0))
+        if array.shape not in ((), shape):
+            raise ParameterError(f"inputs: {name!r} needs a number or an array of shape {shape}, got {array.shape}")
+        spread += np.broadcast_to(array, shape).ravel().tolist()
+    return spread
+
+
+def _some(names: Sequence[Hashable]) -> str:
+    return ", ".join(map(repr, names[:6])) + (", ..." if len(names) > 6 else "")
+
+
+def numbers_per_input(net: ReluNetwork, inputs: Any) -> Array:
     """Numbers for the inputs, ones by default, in the scalars of the network (float64 for all floats).
 
     Raises
@@ -152,14 +184,15 @@ def numbers_per_input(net: Network, inputs: Any) -> Array:
     """
 
     def describe(i: int) -> str:
-        return f"inputs: the value of {net.inputs[i]!r}"
+        return f"inputs: the value of {net.architecture.input_name(i)!r}"
 
     size = len(net.dag.inputs)
     if net.scalars == "float":  # without a Python object per input
         if inputs is None:
             return np.ones(size)
-        if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" and inputs.shape == (size,):
-            return as_values(inputs, describe, np.float64)
+        shapes = net.architecture.input_shapes
+        if isinstance(inputs, np.ndarray) and inputs.dtype.kind in "fiu" and (inputs.shape,) == (shapes or ((size,),)):
+            return as_values(inputs.ravel(), describe, np.float64)
         if isinstance(inputs, Number):
             return np.full(size, as_values([inputs], describe, np.float64)[0])
     listed = per_input(net, inputs, 1)
@@ -168,7 +201,7 @@ def numbers_per_input(net: Network, inputs: Any) -> Array:
     return as_values(listed, describe, np.float64 if net.scalars == "float" else object)
 
 
-def half_widths(net: Network, inputs: Any) -> Array:
+def half_widths(net: ReluNetwork, inputs: Any) -> Array:
     """Non-negative numbers for the inputs, ones by default: the half-widths of a box.
 
     Raises
@@ -180,7 +213,7 @@ def half_widths(net: Network, inputs: Any) -> Array:
     if inputs is None:
         return widths
     for i in np.flatnonzero(widths < 0)[:1].tolist():
-        raise ParameterError(f"inputs: the width of {net.inputs[i]!r} must be >= 0, got {widths[i]}")
+        raise ParameterError(f"inputs: the width of {net.architecture.input_name(i)!r} must be >= 0, got {widths[i]}")
     return widths
 
 
@@ -232,7 +265,7 @@ def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
     return found
 
 
-def require_same_structure(net: Network, other: Network, function: str) -> None:
+def require_same_structure(net: ReluNetwork, other: ReluNetwork, function: str) -> None:
     """Refuse a pair of networks whose paths or scalars differ, and symbolic ones.
 
     Raises
@@ -240,9 +273,8 @@ def require_same_structure(net: Network, other: Network, function: str) -> None:
     ParameterError
     UnsupportedOperatorError
     """
-    require_numbers(net, function)
-    if not isinstance(other, Network):
-        raise ParameterError(f"other: needed a pathgraph.Network, got {type(other).__name__}")
+    require_network_of_numbers(net, function)
+    require_relu_network(other, "other")
     if net.architecture != other.architecture:
         raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
     if net.scalars != other.scalars:

@@ -17,13 +17,13 @@ import numpy as np
 
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.norms import power_sums
 from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, is_safe, sweep
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["input_lipschitz"]
@@ -32,7 +32,7 @@ Method = Literal["max-pass", "input-paths", "path-norm"]
 
 
 def input_lipschitz(
-    net: Network,
+    net: ReluNetwork,
     *,
     method: Method = "max-pass",
     inputs: Inputs | None = None,
@@ -47,7 +47,7 @@ def input_lipschitz(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     method : {"max-pass", "input-paths", "path-norm"}
         From the smallest to the largest: maxima at pools; the paths that start at inputs; all paths, biases
         included, which is :math:`\|\Phi(\theta)\|_{1,r}`.
@@ -99,7 +99,7 @@ def input_lipschitz(
     if method not in ("max-pass", "input-paths", "path-norm"):
         raise ParameterError(f"method: needed 'max-pass', 'input-paths' or 'path-norm', got {method!r}")
     r, input_norm = exponent(r, "r", least=1), exponent(input_norm, "input_norm", least=1)
-    require_numbers(net, "input_lipschitz")
+    require_network_of_numbers(net, "input_lipschitz")
     if input_norm != math.inf:
         if method != "input-paths" or inputs is not None:
             raise ParameterError(
@@ -127,7 +127,7 @@ def input_lipschitz(
     return bounds if per_output else bounds.tolist()[0]
 
 
-def _max_pass(net: Network, widths: Array) -> Array:
+def _max_pass(net: ReluNetwork, widths: Array) -> Array:
     """The sweep without biases that takes maxima at pools, up to each output.
 
     Floats that come near the ends of their range are swept exactly instead: a bound must not vanish.
@@ -143,7 +143,7 @@ def _max_pass(net: Network, widths: Array) -> Array:
     return scaled(_max_pass(net.to_exact(), object_array(map(to_fraction, widths))))
 
 
-def _masses_from_inputs(net: Network) -> Array:
+def _masses_from_inputs(net: ReluNetwork) -> Array:
     """For each output and input, the sum of the absolute path products between them: one backward sweep."""
     outputs = net.dag.outputs
     y = buffer(net, REAL, states=len(outputs))
@@ -157,5 +157,5 @@ def _masses_from_inputs(net: Network) -> Array:
     return np.asarray(swept[:, net.dag.inputs])
 
 
-def _absolute(net: Network, x: Array) -> tuple[Array, ...]:
+def _absolute(net: ReluNetwork, x: Array) -> tuple[Array, ...]:
     return tuple(abs(accelerated(w)).astype(x.dtype, copy=False) for w in net.tensors)

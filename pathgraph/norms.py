@@ -39,13 +39,14 @@ from pathgraph.pathsum.scaled import (
 )
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, Semiring
 from pathgraph.pathsum.sweep import Backend, buffer, choose_backend, is_safe, sweep
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import FLOATS, Array, float_type, object_array
 
 __all__ = ["log_path_norm", "operator_norm_product", "path_norm", "power_sums"]
 
 
 def path_norm(
-    net: Network,
+    net: ReluNetwork,
     q: float = 1,
     r: float | None = None,
     *,
@@ -59,13 +60,14 @@ def path_norm(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     q : number in [0, inf]
         Norm over the paths to one output; 0 counts the paths with a non-zero product.
     r : number in (0, inf], optional
         Norm over the outputs; q by default (1, that is the total count, for q = 0).
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
-        Weights :math:`D_i \ge 0` of the paths that start at the inputs (box half-widths); ones by default.
+        Weights :math:`D_i \ge 0` of the paths that start at the inputs (box half-widths); ones by default. For a layer
+        graph arrays have the shape of the input, and mappings lead from the names of the inputs.
     per_output : bool
         Return :math:`(\|\Phi^{\to v}\|_q)_v`, as an array.
     root : bool
@@ -115,7 +117,7 @@ def path_norm(
 
 
 def log_path_norm(
-    net: Network,
+    net: ReluNetwork,
     q: float = 1,
     r: float | None = None,
     *,
@@ -146,7 +148,7 @@ def log_path_norm(
 
 
 def power_sums(
-    net: Network,
+    net: ReluNetwork,
     q: float,
     *,
     inputs: Inputs | None = None,
@@ -162,7 +164,7 @@ def power_sums(
         Floats, or scaled numbers where floats would leave their range; Fractions for exact networks and integer or
         infinite q; Python integers for q = 0.
     """
-    require_numbers(net, "path-norm")
+    require_network_of_numbers(net, "path-norm")
     chosen = choose_backend(backend, net)
     widths = half_widths(net, inputs)
     if q == 0:
@@ -184,7 +186,7 @@ def power_sums(
 
 
 def _float_sums(
-    net: Network, q: float, widths: Array, biases: bool, dtype: DTypeLike, backend: Backend
+    net: ReluNetwork, q: float, widths: Array, biases: bool, dtype: DTypeLike, backend: Backend
 ) -> tuple[Array, bool]:
     """Per output, the sum in floats, and whether no float came near the ends of its range on the way."""
     ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
@@ -206,7 +208,7 @@ def _float_sums(
 
 
 def _swept(
-    net: Network, values: Sequence[Array], start: Array, ring: Semiring, biases: bool, backend: Backend
+    net: ReluNetwork, values: Sequence[Array], start: Array, ring: Semiring, biases: bool, backend: Backend
 ) -> Array:
     if backend == "reference":
         values, start = mapped(lambda w: w.astype(object), values), start.astype(object)

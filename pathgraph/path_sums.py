@@ -16,7 +16,8 @@ import numpy as np
 
 from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
@@ -36,6 +37,7 @@ from pathgraph.pathsum.sweep import (
     swept,
     widen,
 )
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, object_array
 
 __all__ = [
@@ -50,7 +52,7 @@ __all__ = [
 
 
 def path_sum(
-    net: Network,
+    net: ReluNetwork,
     semiring: Semiring = REAL,
     *,
     inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
@@ -64,7 +66,7 @@ def path_sum(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     semiring : Semiring
         The algebra; see `pathgraph.semirings`. REAL sums the signed path products, in the network's scalars.
     inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
@@ -122,22 +124,23 @@ def path_sum(
 
 
 def path_marginals(
-    net: Network,
+    net: ReluNetwork,
     semiring: Semiring = REAL,
     *,
     inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
     biases: bool = True,
     backend: str | None = None,
-) -> Array:
+) -> Any:
     """For each parameter, the sum over the paths through it: one forward and one backward sweep.
 
-    A parameter tied at several places gets the sum over its places; a path that meets it twice counts twice. The
+    A parameter tied at several places (as are all those of a convolution) gets the sum over its places; a path that meets it twice counts twice. The
     semiring's `mul` must commute.
 
     Returns
     -------
     ndarray, shape (n_parameters,)
-        Aligned with ``net.theta``.
+        Aligned with ``net.theta``; for a layer graph a dict, from the names of the parameters to arrays of their
+        shapes.
 
     Examples
     --------
@@ -151,10 +154,7 @@ def path_marginals(
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
     architecture = net.architecture
-    flat = np.empty(architecture.n_entries, dtype=through[0].dtype if through else x.dtype)
-    for part, tensor in zip(architecture.tensor_slices, through, strict=True):
-        flat[part] = tensor
-    flat = _public(flat, net, semiring, ring)
+    flat = _public(architecture.flat(through, None if through else x.dtype), net, semiring, ring)
     _check_range(flat, semiring)
     out = flat[architecture.first_entry]
     if architecture.is_tied:
@@ -162,23 +162,23 @@ def path_marginals(
         for entry in later.tolist():
             parameter = architecture.parameter[entry]
             out[parameter] = semiring.add(_scalar(out[parameter]), _scalar(flat[entry]))
-    return out
+    return architecture.arranged(out)
 
 
 def node_marginals(
-    net: Network,
+    net: ReluNetwork,
     semiring: Semiring = REAL,
     *,
     inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
     biases: bool = True,
     backend: str | None = None,
-) -> Array:
+) -> Any:
     """For each neuron, the sum over the paths through it (or starting or ending there).
 
     Returns
     -------
     ndarray, shape (n_nodes,)
-        Aligned with ``net.nodes``.
+        Aligned with ``net.nodes``; for a layer graph a dict, from the names of the layers to arrays of their shapes.
 
     Examples
     --------
@@ -195,10 +195,10 @@ def node_marginals(
         sums = mul(y, x)[0, CONSTANT + 1 :]
     sums = _public(sums, net, semiring, ring)
     _check_range(sums, semiring)
-    return sums
+    return net.architecture.arranged_nodes(sums)
 
 
-def count_paths(net: Network, *, backend: str | None = None) -> int:
+def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     """The exact number of paths: zero weights and present zero biases count, absent biases do not.
 
     Examples
@@ -210,7 +210,7 @@ def count_paths(net: Network, *, backend: str | None = None) -> int:
     return int(path_sum(net, COUNT, backend=backend))
 
 
-def depth(net: Network, *, backend: str | None = None) -> int:
+def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
     """The depth D: the largest number of edges on a path; 0 if there is no path with an edge.
 
     Examples
@@ -243,7 +243,7 @@ class SignFlipMasses(NamedTuple):
     even: Any
 
 
-def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
+def sign_flip_masses(net: ReluNetwork, other: ReluNetwork) -> SignFlipMasses:
     r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
 
     A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
@@ -251,7 +251,7 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
 
     Parameters
     ----------
-    net, other : Network
+    net, other : Network or LayerGraph
         Of one architecture.
 
     Raises
@@ -300,23 +300,23 @@ def sign_flip_masses(net: Network, other: Network) -> SignFlipMasses:
 # -- shared by the functions above --------------------------------------------------------------------------------
 
 
-def _check(net: Network, ring: Semiring) -> None:
-    if not isinstance(net, Network):
-        raise ParameterError(f"net: needed a pathgraph.Network, got {type(net).__name__}")
+def _check(net: ReluNetwork, ring: Semiring) -> None:
+    require_relu_network(net)
     if not isinstance(ring, Semiring):
         raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
 
 
-def _values(net: Network, ring: Semiring, backend: Backend) -> Sequence[Array]:
+def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Array]:
     """The entries as elements; labelled semirings are told which edge they are on."""
     if ring.needs_numbers:
-        require_numbers(net, f"path sum in {ring!r}")
+        require_network_of_numbers(net, f"path sum in {ring!r}")
     if ring.edge_value is not None:
-        architecture = net.architecture
+        require_network(net)  # an entry of a layer graph is many edges
+        architecture, values = net.architecture, net.values
+        assert isinstance(architecture, Architecture)
         return tuple(
             object_array(
-                ring.edge_value(_scalar(net.values[e]), architecture.entry_name(e))
-                for e in range(part.start, part.stop)
+                ring.edge_value(_scalar(values[e]), architecture.entry_name(e)) for e in range(part.start, part.stop)
             )
             for part in architecture.tensor_slices
         )
@@ -341,7 +341,7 @@ def _keeps_scalars(ring: Semiring) -> bool:
     return ring.arrays is not None and ring.arrays.dtype is None
 
 
-def _start(net: Network, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend) -> Array:
+def _start(net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend) -> Array:
     x = buffer(net, ring, backend=backend)
     if source is not None:
         if inputs is not None:
@@ -355,7 +355,7 @@ def _start(net: Network, ring: Semiring, inputs: Any, biases: bool, source: Hash
     return x
 
 
-def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
+def _elements(net: ReluNetwork, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
     if not _keeps_scalars(ring) or net.scalars == "symbolic":
         return per_input(net, inputs, ring.one)
     numbers = numbers_per_input(net, inputs)
@@ -363,7 +363,7 @@ def _elements(net: Network, ring: Semiring, inputs: Any, backend: Backend) -> Se
 
 
 def _both_ways(
-    net: Network, ring: Semiring, inputs: Any, biases: bool, backend: Backend
+    net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, backend: Backend
 ) -> tuple[Semiring, Sequence[Array], Array, Array]:
     """The semiring used, the values in it, and the buffers of both sweeps.
 
@@ -390,7 +390,7 @@ def _both_ways(
     return ring.wide, values, forward, backward
 
 
-def _public(sums: Array, net: Network, asked: Semiring, used: Semiring) -> Array:
+def _public(sums: Array, net: ReluNetwork, asked: Semiring, used: Semiring) -> Array:
     """Floats where the sweep widened them, and Fractions where the inside may have used another kind of rationals."""
     if used is not asked:
         return narrow(sums)

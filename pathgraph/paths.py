@@ -14,13 +14,13 @@ import numpy as np
 
 from pathgraph.arguments import generator, natural
 from pathgraph.errors import ParameterError, PathCountError, RangeError
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.numbers import product
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_product, scaled_to_float
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 
 __all__ = ["Path", "Paths", "heaviest_path", "sample_paths"]
@@ -35,7 +35,7 @@ class Paths(Sequence[Path]):
     2**63 - 1, beyond which Python allows no length.
     """
 
-    def __init__(self, net: Network, node: Hashable | None = None) -> None:
+    def __init__(self, net: ReluNetwork, node: Hashable | None = None) -> None:
         architecture = net.architecture
         self._net = net
         ends = net.dag.outputs if node is None else np.array([architecture.index(node) + 1])
@@ -75,11 +75,11 @@ class Paths(Sequence[Path]):
             path.append(position)
             if position in self._inputs:
                 break
-            choices = _candidates(self._net, position)[0]
-        return tuple(self._net.nodes[p - 1] for p in reversed(path))
+            choices = self._net.architecture.candidates(position)[0]
+        return tuple(self._net.architecture.nodes[p - 1] for p in reversed(path))
 
     def __iter__(self) -> Iterator[Path]:
-        nodes = self._net.nodes
+        nodes = self._net.architecture.nodes
         stack: list[tuple[int, Path]] = [(end, ()) for end in reversed(self._ends)]
         while stack:
             position, suffix = stack.pop()
@@ -91,7 +91,7 @@ class Paths(Sequence[Path]):
                 yield path
             else:
                 stack.extend(
-                    (p, path) for p in reversed(_candidates(self._net, position)[0]) if p == CONSTANT or self._counts[p]
+                    (p, path) for p in reversed(self._net.architecture.candidates(position)[0]) if p == CONSTANT or self._counts[p]
                 )
 
     def __eq__(self, other: object) -> bool:
@@ -104,7 +104,7 @@ class Paths(Sequence[Path]):
         return f"[{shown}{', ...' if self.total > 3 else ''}] ({self.total})"
 
 
-def heaviest_path(net: Network) -> tuple[Path, Any]:
+def heaviest_path(net: ReluNetwork) -> tuple[Path, Any]:
     r"""The path with the largest :math:`|\Phi_p|`, and that value: the q = infinity path-norm with its arg-max.
 
     Among equally heavy paths of non-zero value the one whose last neurons come first in canonical order wins. On floats
@@ -124,7 +124,7 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     >>> pg.heaviest_path(net)
     (((1, 1), (2, 0)), 5.0)
     """
-    require_numbers(net, "heaviest_path")
+    require_network_of_numbers(net, "heaviest_path")
     ring = MAX_TIMES if net.is_exact else MAX_TIMES.wide or MAX_TIMES
     weight, x = _forward(net, ring)
     _, longest = _forward(net, MAX_PLUS)
@@ -135,11 +135,11 @@ def heaviest_path(net: Network) -> tuple[Path, Any]:
     v = int(ends[np.argmax(x[ends]) if net.is_exact else scaled_argmax(x[ends])])
     positions = [v]
     while v != CONSTANT:
-        sources, entries = _candidates(net, v)
+        sources, entries = net.architecture.candidates(v)
         products = product(weight[entries], x[sources])
         v = next((u for u, mass in zip(sources, products, strict=True) if exists[u] and mass == x[v]), CONSTANT)
         positions.append(v)
-    path = tuple(net.nodes[position - 1] for position in reversed(positions[:-1]))
+    path = tuple(net.architecture.nodes[position - 1] for position in reversed(positions[:-1]))
     value = x[positions[0]]
     return path, value if net.is_exact else _float(value)
 
@@ -152,7 +152,7 @@ def _float(number: Any) -> float:
     return value
 
 
-def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[Path]:
+def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> list[Path]:
     r"""Draw `n` independent paths, path p with probability proportional to :math:`|\Phi_p|`.
 
     A sweep gives the mass that reaches each neuron; each path is then drawn from its end to its start. Nothing
@@ -160,7 +160,7 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     n : int
     rng : numpy.random.Generator or int
         The generator, or its seed.
@@ -181,9 +181,9 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
     True
     """
     natural(n, "n")
-    require_numbers(net, "sample_paths")
+    require_network_of_numbers(net, "sample_paths")
     random = generator(rng)
-    weight, mass = (scaled(row) for row in _forward(net.map_values(abs), REAL if net.is_exact else SCALED))
+    weight, mass = (scaled(row) for row in _forward(net.with_values(abs(net.values)), REAL if net.is_exact else SCALED))
     inputs, outputs = set(net.dag.inputs.tolist()), net.dag.outputs.tolist()
     if not mass["mantissa"][outputs].any():
         raise ParameterError("net: every path product is zero, so there is no distribution to draw paths from")
@@ -198,33 +198,22 @@ def sample_paths(net: Network, n: int, rng: np.random.Generator | int) -> list[P
         path = [draw(*last)]
         while (v := path[-1]) not in inputs and v != CONSTANT:
             if v not in before:
-                sources, entries = _candidates(net, v)
+                sources, entries = net.architecture.candidates(v)
                 before[v] = sources, _cumulative(scaled_product(weight[entries], mass[sources]))
             path.append(draw(*before[v]))
-        paths.append(tuple(net.nodes[position - 1] for position in reversed(path) if position != CONSTANT))
+        paths.append(tuple(net.architecture.nodes[position - 1] for position in reversed(path) if position != CONSTANT))
     return paths
 
 
-def _forward(net: Network, ring: Semiring) -> tuple[Array, Array]:
+def _forward(net: ReluNetwork, ring: Semiring) -> tuple[Array, Array]:
     """The elements of all entries, in entry order, and the row of sums up to each position."""
     values = edge_values(net, ring)
     x = buffer(net, ring)
     x[0, CONSTANT] = ring.one
     x[0, net.dag.inputs] = ring.one
     sweep(net, [(values, None)], x, ring=ring)
-    flat = np.empty(net.architecture.n_entries, dtype=x.dtype)
-    for part, tensor in zip(net.architecture.tensor_slices, values, strict=True):
-        flat[part] = tensor
+    flat = net.architecture.flat(values, x.dtype)
     return flat, restored(x[0]) if net.is_exact and ring is not MAX_PLUS else x[0]
-
-
-def _candidates(net: Network, position: int) -> tuple[list[int], Array]:
-    """The positions a path may come from, antecedents first, then the constant; and the entries between."""
-    architecture = net.architecture
-    entries = architecture.entries_into(position - 1)
-    edges = entries[entries < architecture.n_edges]
-    constant = [CONSTANT] * (len(entries) - len(edges))
-    return [*(architecture.antecedent[edges] + 1).tolist(), *constant], entries
 
 
 def _cumulative(masses: Array) -> Array:

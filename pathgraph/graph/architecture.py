@@ -21,6 +21,7 @@ import numpy as np
 
 from pathgraph.errors import GraphError
 from pathgraph.graph.names import EntryNames, place_of, same_names
+from pathgraph.graph.neuron_structure import NeuronStructure
 from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
 from pathgraph.pathsum.flat import FlatDag
 from pathgraph.pathsum.level_numpy import LevelBlock
@@ -40,7 +41,7 @@ ROLES = ("parameter", "frozen", "structural")
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Architecture:
+class Architecture(NeuronStructure):
     """The structure of a network: everything but the values.
 
     Made by `from_networkx`, `from_weights` and `from_arrays`; the attributes are read-only arrays. Node numbers have

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.graph.architecture import Architecture, EntryNames
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.sweep import choose_backend, sweep
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import (
     ScalarKind,
     as_values,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 __all__ = ["Network", "require_numbers"]
 
 
-class Network:
+class Network(ReluNetwork):
     """A ReLU network as an explicit DAG with values; immutable.
 
     Build one with `from_networkx`, `from_weights` or `from_arrays`. Calling it evaluates it.
@@ -139,11 +140,6 @@ class Network:
         """What the values are: "float", "exact" (Fractions) or "symbolic" (SymPy expressions)."""
         return kind_of(self._values)
 
-    @property
-    def is_exact(self) -> bool:
-        """Whether the values are Fractions."""
-        return self.scalars == "exact"
-
     def weight(self, u: Hashable, v: Hashable) -> Any:
         """The weight of the edge u -> v."""
         return self._values[self._architecture.edge_entry(u, v)]
@@ -242,6 +238,10 @@ class Network:
         """The value of every neuron: (..., n_inputs) -> (..., n_nodes), aligned with `nodes`."""
         return self._evaluate(x, np.arange(CONSTANT + 1, self.dag.size))
 
+    def rows(self, x: Array) -> Array:
+        """The outputs for some rows of inputs: (n, n_inputs) -> (n, n_outputs), which is what calling it does."""
+        return self(x)
+
     def _evaluate(self, x: ArrayLike | Sequence[Any], wanted: Array) -> Array:
         """The values at some buffer positions: shape (..., len(wanted))."""
         require_numbers(self, "net(x)")
@@ -333,29 +333,32 @@ class Network:
 
 
 def require_network(net: Any, name: str = "net") -> None:
-    """Refuse what is no network.
+    """Refuse what is no neuron graph, for functions that need one.
 
     Raises
     ------
     ParameterError
+        For a network at another resolution it says how many neurons and edges its expansion has.
     """
+    if isinstance(net, ReluNetwork) and not isinstance(net, Network):
+        raise ParameterError(
+            f"{name}: needed a pathgraph.Network, whose nodes are neurons, got a {type(net).__name__}; {name}.expand() "
+            f"makes one, of {net.dag.size - 1:,} neurons and {net.architecture.n_edges:,} edges"
+        )
     if not isinstance(net, Network):
         raise ParameterError(f"{name}: needed a pathgraph.Network, got {type(net).__name__}")
 
 
 def require_numbers(net: Network, function: str) -> None:
-    """Refuse symbolic networks, for functions that need signs or absolute values.
+    """Refuse symbolic networks and what is no neuron graph, for functions that need signs of single neurons.
 
     Raises
     ------
+    ParameterError
     UnsupportedOperatorError
     """
     require_network(net)
-    if net.scalars == "symbolic":
-        raise UnsupportedOperatorError(
-            f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "
-            "unknown; use path_sum or path_lifting, or substitute numbers"
-        )
+    require_network_of_numbers(net, function)
 
 
 def _exactly(value: Any) -> Any:

@@ -19,20 +19,20 @@ from numpy.typing import ArrayLike
 from pathgraph.arguments import Inputs, exponent, half_widths, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics.gaps import fallen_back, gap_sweep, total, zeros
 from pathgraph.metrics.output_bounds import differences_found, output_bound
 from pathgraph.metrics.path_differences import Pair
 from pathgraph.metrics.path_metrics import excess
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats
 
 __all__ = ["box_bound", "perturbation_bound"]
 
 
 def perturbation_bound(
-    net: Network,
+    net: ReluNetwork,
     rho: ArrayLike | Any,
     *,
     inputs: Inputs | None = None,
@@ -44,9 +44,10 @@ def perturbation_bound(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     rho : number, or array_like of shape (n_parameters,)
-        The largest changes, >= 0, aligned with ``net.theta``; fixed values do not change.
+        The largest changes, >= 0, aligned with ``net.theta``; fixed values do not change. For a layer graph also a
+        mapping from the names of parameters to numbers or arrays of their shapes, 0 where absent.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs; ones by default.
     r : number in [1, inf]
@@ -85,7 +86,7 @@ def perturbation_bound(
     >>> pg.perturbation_bound(net, 1), pg.perturbation_bound(net, 1, shrink=True)
     (Bound(11 <= . <= 11, exact, rigorous, by growth), Bound(7 <= . <= 7, exact, rigorous, by shrinkage))
     """
-    require_numbers(net, "perturbation_bound")
+    require_network_of_numbers(net, "perturbation_bound")
     r = exponent(r, "r", least=1)
     widths = half_widths(net, inputs)
     moves = _moves(net, rho)
@@ -94,7 +95,7 @@ def perturbation_bound(
     is_free = architecture.parameter >= 0
     each[is_free] = moves[architecture.parameter[is_free]]
     pair = Pair.of(net, net, widths)
-    rhos = [accelerated(each[part]) for part in architecture.tensor_slices]
+    rhos = [accelerated(rho) for rho in architecture.cut(each)]
     sizes = [abs(w) for w in pair.ours]
     if shrink:
         small = [np.maximum(w - rho, zeros(w)) for w, rho in zip(sizes, rhos, strict=True)]
@@ -111,9 +112,10 @@ def perturbation_bound(
     return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
 
 
-def _moves(net: Network, rho: Any) -> Array:
+def _moves(net: ReluNetwork, rho: Any) -> Array:
     """The changes, one per parameter, in the scalars of the network."""
     size = net.architecture.n_parameters
+    rho = net.architecture.aligned(rho, "rho")
     is_one = isinstance(rho, (Number, np.generic))
     if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
         raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {rho!r}")
@@ -122,7 +124,7 @@ def _moves(net: Network, rho: Any) -> Array:
         raise ParameterError(f"rho: needed a number, or {size} numbers, one per parameter, got {len(listed)}")
 
     def describe(i: int) -> str:
-        return "rho" if is_one else f"rho: the value of {net.parameters[i]!r}"
+        return "rho" if is_one else f"rho: the value of {net.architecture.parameters[i]!r}"
 
     if net.is_exact:
         refuse_floats(listed, describe)
@@ -133,13 +135,13 @@ def _moves(net: Network, rho: Any) -> Array:
 
 
 def box_bound(
-    low: Network, high: Network, *, inputs: Inputs | None = None, r: float = 1, per_output: bool = False
+    low: ReluNetwork, high: ReluNetwork, *, inputs: Inputs | None = None, r: float = 1, per_output: bool = False
 ) -> Bound:
     r"""A bound on the difference of the outputs of any two networks between two others, over a box of inputs.
 
     Parameters
     ----------
-    low, high : Network
+    low, high : Network or LayerGraph
         Of one architecture, with the same signs; no parameter of `low` is larger in absolute value than that of
         `high`, and it may be 0. Between them lie the parameters with these signs and absolute values in between.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional

@@ -17,15 +17,15 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, PathCountError
-from pathgraph.graph.network import Network
 from pathgraph.metrics.gaps import total, zeros
 from pathgraph.metrics.output_bounds import differences_found, output_bound
 from pathgraph.metrics.path_changes import PathChanges
 from pathgraph.metrics.path_differences import Pair, differences, has_few_paths
 from pathgraph.metrics.path_metrics import l1_gap, meet_sums, telescoped
-from pathgraph.metrics.silence import live_entries
+from pathgraph.metrics.silence import without_silent
 from pathgraph.numbers import product, upper_floats
 from pathgraph.pathsum.exact import restored
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["parameter_lipschitz"]
@@ -34,8 +34,8 @@ Method = Literal["auto", "path-metric", "weighted-metric", "general-signs", "mee
 
 
 def parameter_lipschitz(
-    net: Network,
-    other: Network,
+    net: ReluNetwork,
+    other: ReluNetwork,
     *,
     inputs: Inputs | None = None,
     r: float = 1,
@@ -48,7 +48,7 @@ def parameter_lipschitz(
 
     Parameters
     ----------
-    net, other : Network
+    net, other : Network or LayerGraph
         Of one architecture and one kind of scalars.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths :math:`D_i \ge 0` of the box :math:`|x_i| \le D_i`; ones by default.
@@ -123,15 +123,16 @@ def parameter_lipschitz(
     if method == "path-metric":
         names, upper = [method], _as_ends(_theorem(pair, max_paths), pair)
     else:
-        keep = live_entries(net, pair.ours, pair.theirs, pair.widths) if drop_silent else None
+        live = without_silent(net, pair.ours, pair.theirs, pair.widths) if drop_silent else None
+        kept = pair if live is None else Pair(live.net, live.ours, live.theirs, pair.widths)
         candidates = {
-            name: _as_ends(bound, pair) for name, bound in _candidates(pair.kept(keep), method, max_paths).items()
+            name: _as_ends(bound, pair) for name, bound in _candidates(kept, method, max_paths).items()
         }
         upper = np.minimum.reduce(list(candidates.values()))
         names = [name for name, bound in candidates.items() if (bound == upper).any()]
         if (candidates[names[0]] == upper).all():
             names = names[:1]
-        if keep is not None:
+        if live is not None:
             names[-1] += " without the silent"
     return output_bound(found, upper, r, per_output, net.is_exact, " and ".join(names), "parameter_lipschitz")
 

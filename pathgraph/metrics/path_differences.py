@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from pathgraph.errors import PathCountError
 from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
-from pathgraph.metrics.gaps import Entries, masked, to_rationals
+from pathgraph.metrics.gaps import Entries, to_rationals
 from pathgraph.metrics.path_changes import PathChanges, path_changes
 from pathgraph.pathsum import engine_pairs
-from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import choose_backend, sweep
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["Differences", "Pair", "differences", "has_few_paths"]
@@ -26,7 +28,7 @@ class Pair(NamedTuple):
 
     Attributes
     ----------
-    net : Network
+    net : Network, LayerGraph, or a part of one
         The structure.
     ours, theirs : sequence of ndarray
         Their entries per tensor: float64, or (accelerated) rationals.
@@ -34,13 +36,13 @@ class Pair(NamedTuple):
         The half-widths of the box, likewise.
     """
 
-    net: Network
+    net: Any
     ours: Entries
     theirs: Entries
     widths: Array
 
     @classmethod
-    def of(cls, net: Network, other: Network, widths: Array) -> Pair:
+    def of(cls, net: ReluNetwork, other: ReluNetwork, widths: Array) -> Pair:
         """The pair of two networks."""
         ours, theirs = (mapped(_working, each.tensors) for each in (net, other))
         return cls(net, ours, theirs, _working(widths))
@@ -48,15 +50,11 @@ class Pair(NamedTuple):
     @property
     def is_exact(self) -> bool:
         """Whether the entries are rationals."""
-        return self.net.is_exact
+        return bool(self.net.is_exact)
 
     def swapped(self) -> Pair:
         """The pair in the other order."""
         return self._replace(ours=self.theirs, theirs=self.ours)
-
-    def kept(self, keep: Entries | None) -> Pair:
-        """The pair with zeros where `keep` is False."""
-        return self._replace(ours=masked(self.ours, keep), theirs=masked(self.theirs, keep))
 
     def rationals(self) -> Pair:
         """The pair in rationals."""
@@ -108,6 +106,8 @@ def differences(pair: Pair, max_paths: int) -> list[Differences]:
     PathCountError
         If there are more than `max_paths` paths.
     """
+    if not isinstance(pair.net, Network):
+        return _by_blocks(pair, max_paths)
     guarded_paths(pair.net, None, max_paths)
     exact, net = pair.rationals(), pair.net
     ours, theirs = _flat(net, exact.ours), _flat(net, exact.theirs)
@@ -127,7 +127,53 @@ def differences(pair: Pair, max_paths: int) -> list[Differences]:
     return found
 
 
-def has_few_paths(net: Network, limit: int) -> bool:
+def _by_blocks(pair: Pair, max_paths: int) -> list[Differences]:
+    """The same from the blocks alone: the list of all paths to each neuron that reaches an output, node by node."""
+    if not has_few_paths(pair.net, max_paths):
+        raise PathCountError(
+            f"the network has more than max_paths={max_paths} paths; raise max_paths if they fit in memory, or use a "
+            "method that needs no list of paths"
+        )
+    exact, dag = pair.rationals(), pair.net.dag
+    before = _incoming(exact)
+    needed = set(dag.outputs.tolist())
+    for node in reversed(dag.nodes):
+        for v in np.arange(dag.size)[node.target].tolist():
+            if v in needed:
+                needed.update(u for u, _, _ in before.get(v, ()))
+    one = accelerated(object_array([1]))[0]
+    paths: dict[int, list[tuple[Any, Any, Any, bool]]] = {CONSTANT: [(one, one, one, False)]}
+    paths |= {u: [(one, one, width, False)] for u, width in zip(dag.inputs.tolist(), exact.widths, strict=True)}
+    for node in dag.nodes:
+        for v in np.arange(dag.size)[node.target].tolist():
+            if v in needed:
+                paths[v] = [
+                    (ours * a, theirs * b, width, flipped or a * b < 0)
+                    for u, a, b in before.get(v, ())
+                    for ours, theirs, width, flipped in paths.get(u, ())
+                ]
+    found = []
+    for v in dag.outputs.tolist():
+        columns = list(zip(*paths.get(v, ()), strict=True)) or [()] * 4
+        flipped = np.array(columns[3], dtype=bool)
+        found.append(Differences(*(object_array(column) for column in columns[:3]), flipped))
+    return found
+
+
+def _incoming(pair: Pair) -> dict[int, list[tuple[int, Any, Any]]]:
+    """For each buffer position the edges into it: where they come from, and their two entries."""
+    before: dict[int, list[tuple[int, Any, Any]]] = {}
+    place = np.arange(pair.net.dag.size)
+    for block in pair.net.dag.blocks():
+        target, source, entry = block.pattern()
+        ours, theirs = (entries[block.tensor].ravel()[entry] for entries in (pair.ours, pair.theirs))
+        ends = (place[block.target][target].tolist(), place[block.source][source].tolist())
+        for v, u, a, b in zip(*ends, ours, theirs, strict=True):
+            before.setdefault(v, []).append((u, a, b))
+    return before
+
+
+def has_few_paths(net: BlockNetwork, limit: int) -> bool:
     """Whether there are at most `limit` paths, by a sweep in floats, which hold such numbers exactly."""
     x = np.zeros((1, net.dag.size))
     x[0, CONSTANT] = x[0, net.dag.inputs] = 1
@@ -140,7 +186,4 @@ def _working(values: Array) -> Array:
 
 
 def _flat(net: Network, entries: Sequence[Array]) -> Array:
-    out = np.empty(net.architecture.n_entries, dtype=object)
-    for part, tensor in zip(net.architecture.tensor_slices, entries, strict=True):
-        out[part] = tensor
-    return out
+    return net.architecture.flat(entries, object)

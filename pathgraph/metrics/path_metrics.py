@@ -25,7 +25,6 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths, natural, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network
 from pathgraph.metrics.gaps import (
     GapStates,
     distance,
@@ -45,6 +44,7 @@ from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
 from pathgraph.pathsum.sweep import Pools, sweep
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["excess", "l1_gap", "meet_sums", "path_metric", "telescoped"]
@@ -55,8 +55,8 @@ MAX_POWER = 16
 
 
 def path_metric(
-    net: Network,
-    other: Network,
+    net: ReluNetwork,
+    other: ReluNetwork,
     *,
     inputs: Inputs | None = None,
     per_output: bool = False,
@@ -69,7 +69,7 @@ def path_metric(
 
     Parameters
     ----------
-    net, other : Network
+    net, other : Network or LayerGraph
         Of one architecture and one kind of scalars.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Weights :math:`D_i \ge 0` of the paths that start at the inputs (box half-widths); ones by default.
@@ -80,7 +80,8 @@ def path_metric(
         For q = 1 the upper end, with P the path-norm, and the largest and smallest absolute value of each parameter:
 
         * "two-sweeps": the metric; all parameters keep their signs and all shrink, or all grow;
-        * "enumeration": the metric, path by path, at most `max_paths` of them;
+        * "enumeration": the metric, path by path, at most `max_paths` of them (of a layer graph those of its
+          expansion);
         * "meet" (U2): P(theta) + P(theta') - 2 P(meet), the meet having the smallest absolute values, and zeros where
           signs differ;
         * "max-min" (U1): P(largest) - P(smallest); no sign differs on any path;
@@ -269,8 +270,8 @@ def _flipped(pair: Pair) -> str:
         differs = np.flatnonzero(((a > 0) & (b < 0)) | ((a < 0) & (b > 0)))
         if len(differs):
             index = int(differs[0])
-            return f"{net.architecture.describe(entry + index)} {a[index]} and {b[index]}"
-        entry += len(a)
+            return f"{net.architecture.describe(entry + index)} {a.flat[index]} and {b.flat[index]}"
+        entry += a.size
     return "some that differ"
 
 
@@ -325,7 +326,7 @@ def _float_powers(pair: Pair, q: int) -> tuple[list[Fraction], list[Fraction], b
 
 def _rational_powers(pair: Pair, q: int) -> list[Fraction]:
     """The sums of q-th powers by the binomial formula: q + 1 sweeps on products of powers of the entries."""
-    sums = object_array([Fraction(0)] * len(pair.net.outputs))
+    sums = object_array([Fraction(0)] * len(pair.net.dag.outputs))
     for k in range(q + 1):
         values = [a ** (q - k) * b**k for a, b in zip(pair.ours, pair.theirs, strict=True)]
         x = np.zeros((1, pair.net.dag.size), dtype=object)

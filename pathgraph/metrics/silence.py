@@ -14,19 +14,21 @@ Source: derived here.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathgraph.metrics.gaps import Entries, gamma, may_be_exact, roundings, to_rationals
+from pathgraph.metrics.gaps import Entries, gamma, masked, may_be_exact, roundings, to_rationals
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork, Node, Pool
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.semirings import REAL
 from pathgraph.pathsum.sweep import Term, is_safe, sweep
+from pathgraph.pathsum.thinning import thinned_network
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 
-__all__ = ["live_entries", "silence"]
+__all__ = ["Live", "live_entries", "silence", "without_silent"]
 
 _SWAP = np.array([[False, True], [True, False]])
 
@@ -48,15 +50,43 @@ class Silence(NamedTuple):
     above: list[Array]
 
 
+class Live(NamedTuple):
+    """Two networks without what is silent in both."""
+
+    net: Any
+    ours: Entries
+    theirs: Entries
+
+
+def without_silent(net: ReluNetwork, ours: Entries, theirs: Entries, widths: Array) -> Live | None:
+    """The two networks without what `live_entries` drops; None if nothing is silent.
+
+    Where an entry is many edges, those that are silent leave the network, and the entries stay.
+    """
+    if net.dag.flat is not None:
+        keep = live_entries(net, ours, theirs, widths)
+        return None if keep is None else Live(net, masked(ours, keep), masked(theirs, keep))
+    dead, idle = _silent_in_both(net, ours, theirs, widths)
+    if not dead.any() and not any(unused.any() for unused in idle):
+        return None
+    return Live(thinned_network(net, net.architecture, dead, idle), ours, theirs)
+
+
+def _silent_in_both(
+    net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array
+) -> tuple[Array, list[Array]]:
+    here, there = silence(net, ours, widths), silence(net, theirs, widths)
+    idle = [(a & b) | (c & d) for a, b, c, d in zip(here.below, there.below, here.above, there.above, strict=True)]
+    return here.dead & there.dead, idle
+
+
 def live_entries(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> list[Array] | None:
     """Which entries can act on the box in one of two networks, one mask per tensor; None if all can.
 
     Entries into neurons that are dead in both networks, and into pools at which they are below (or above) in both, may
     be dropped in both at once: what remains are two networks of one architecture with the same outputs on the box.
     """
-    here, there = silence(net, ours, widths), silence(net, theirs, widths)
-    dead = here.dead & there.dead
-    idle = [(a & b) | (c & d) for a, b, c, d in zip(here.below, there.below, here.above, there.above, strict=True)]
+    dead, idle = _silent_in_both(net, ours, theirs, widths)
     keep = [np.zeros(w.shape, dtype=bool) for w in ours]
     is_pool = np.zeros(net.dag.size, dtype=bool)
     for pool, unused in zip(_pools(net), idle, strict=True):

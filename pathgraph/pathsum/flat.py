@@ -119,29 +119,35 @@ class FlatDag:
 
 
 class FlatTensors(Sequence[Any]):
-    """The tensors of the blocks of a neuron graph: views of one array.
+    """The tensors of a network: views of one array.
 
     Attributes
     ----------
     flat : ndarray, shape (n_entries,)
     slices : tuple of slice
         Where each tensor lies in it; together they cover it.
+    shapes : tuple of tuple of int, optional
+        Shape of each tensor; all are vectors by default.
     """
 
-    def __init__(self, flat: Array, slices: tuple[slice, ...]) -> None:
+    def __init__(
+        self, flat: Array, slices: tuple[slice, ...], shapes: tuple[tuple[int, ...], ...] | None = None
+    ) -> None:
         self.flat = flat
         self.slices = slices
+        self.shapes = shapes
 
     def __len__(self) -> int:
         return len(self.slices)
 
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
-            return tuple(self.flat[part] for part in self.slices[index])
-        return self.flat[self.slices[index]]
+            return tuple(self)[index]
+        part = self.flat[self.slices[index]]
+        return part if self.shapes is None else part.reshape(self.shapes[index])
 
     def __iter__(self) -> Iterator[Array]:
-        return (self.flat[part] for part in self.slices)
+        return (self[index] for index in range(len(self)))
 
 
 def mapped(f: Callable[..., Array], *tensors: Sequence[Array]) -> Sequence[Array]:
@@ -150,5 +156,5 @@ def mapped(f: Callable[..., Array], *tensors: Sequence[Array]) -> Sequence[Array
     if isinstance(first, FlatTensors) and all(
         isinstance(other, FlatTensors) and other.slices == first.slices for other in others
     ):
-        return FlatTensors(f(*(t.flat for t in tensors)), first.slices)  # type: ignore[attr-defined]
+        return FlatTensors(f(*(t.flat for t in tensors)), first.slices, first.shapes)  # type: ignore[attr-defined]
     return tuple(f(*group) for group in zip(*tensors, strict=True))

@@ -23,7 +23,6 @@ import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
 from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.numbers import public
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
@@ -32,7 +31,7 @@ from pathgraph.pathsum.flat import FlatTensors
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
-from pathgraph.pruning.names import parameter_mask
+from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
 __all__ = ["Moduli", "grouped", "path_magnitude", "set_magnitude"]
@@ -41,19 +40,20 @@ HIT = np.array([[False, True], [False, True]])
 """From either state to "hit"."""
 
 
-def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
+def path_magnitude(net: ReluNetwork, *, inputs: Inputs | None = None) -> Any:
     r"""The path-magnitude of every parameter: how much of the path-norm is lost when it is set to zero.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs: the weights of the paths that start at the inputs. Ones by default.
 
     Returns
     -------
     ndarray, shape (n_parameters,)
-        Aligned with ``net.theta``; Fractions on exact networks, float64 else. A float below the range is rounded to a
+        Aligned with ``net.theta``; for a layer graph a dict, from the names of the parameters to arrays of their
+        shapes. Fractions on exact networks, float64 else. A float below the range is rounded to a
         subnormal number or to zero.
 
     Raises
@@ -90,20 +90,21 @@ def path_magnitude(net: Network, *, inputs: Inputs | None = None) -> Array:
     >>> pg.path_magnitude(pg.rescale(net, {(1, 0): 0.25, (1, 1): 16}))
     array([1., 2., 0., 3., 1., 5., 3., 9.])
     """
-    require_numbers(net, "path_magnitude")
-    return public(Moduli(net, inputs).costs(), "path_magnitude")
+    require_network_of_numbers(net, "path_magnitude")
+    return net.architecture.arranged(public(Moduli(net, inputs).costs(), "path_magnitude"))
 
 
 def set_magnitude(
-    net: Network, parameters: Collection[Any] | Array, *, inputs: Inputs | None = None, per_output: bool = False
+    net: ReluNetwork, parameters: Collection[Any] | Array, *, inputs: Inputs | None = None, per_output: bool = False
 ) -> Any:
     r"""The exact cost of setting some parameters to zero together: the mass of the paths that hit one of them.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     parameters : collection of names, or bool ndarray of shape (n_parameters,)
-        Names as in ``net.parameters``: (u, v) for a weight, v for a bias, the name of a tied parameter.
+        Names as in ``net.parameters``: (u, v) for a weight, v for a bias, the name of a tied parameter. For a layer
+        graph names of tensors, names of entries (tensor, index...), or a mapping from names of tensors to masks.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs; ones by default.
     per_output : bool
@@ -140,8 +141,8 @@ def set_magnitude(
     >>> [pg.set_magnitude(net, chosen) for chosen in ([first], [last], [first, last])]
     [3.0, 9.0, 9.0]
     """
-    require_numbers(net, "set_magnitude")
-    mask = parameter_mask(net.architecture, parameters)
+    require_network_of_numbers(net, "set_magnitude")
+    mask = net.architecture.mask_of(parameters)
     costs = Moduli(net, inputs).set_costs(mask)
     if not per_output:
         costs = grouped(costs, np.zeros(len(costs), dtype=np.int64), 1)
@@ -158,14 +159,14 @@ class Moduli:
         float64, or rationals; may be changed.
     tensors : FlatTensors
         Views of it.
-    net : Network
+    net : Network or LayerGraph
         As it was given.
     widths : ndarray, shape (n_inputs,)
     """
 
-    def __init__(self, net: Network, inputs: Inputs | None = None) -> None:
+    def __init__(self, net: ReluNetwork, inputs: Inputs | None = None) -> None:
         self.net = net
-        self.architecture = net.architecture
+        self.architecture: Structure = net.architecture
         self.dag: BlockDag = net.dag
         self.scalars: ScalarKind = net.scalars
         self.widths = accelerated(half_widths(net, inputs))
@@ -228,20 +229,11 @@ class Moduli:
             forward = sweep(self, [(wide, None)], scaled(self.start(plain=plain)), ring=SCALED)
             backward = back(self, [(wide, None)], scaled(y), ring=SCALED)
             through = marginals(self, (wide, None), forward, backward, ring=SCALED)
-        return self.flat(through)
+        return self.architecture.flat(through, through[0].dtype if len(through) else self.values.dtype)
 
     def cut(self, values: Array) -> FlatTensors:
         """One array over the entries as one view per tensor."""
-        return FlatTensors(values, self.architecture.tensor_slices)
-
-    def flat(self, tensors: Sequence[Array]) -> Array:
-        """One array per tensor as one array over the entries."""
-        if isinstance(tensors, FlatTensors):
-            return tensors.flat
-        out = np.empty(len(self.values), dtype=tensors[0].dtype if tensors else self.values.dtype)
-        for part, tensor in zip(self.architecture.tensor_slices, tensors, strict=True):
-            out[part] = tensor
-        return out
+        return self.architecture.cut(values)
 
     def per_parameter(self, masses: Array) -> Array:
         """The sums over the places of each parameter, aligned with theta."""
@@ -257,7 +249,7 @@ class Moduli:
         if costs is not None:
             return costs
         costs = self.per_parameter(self.masses())
-        for parameter in scattered(self.architecture).tolist():
+        for parameter in self.architecture.scattered.tolist():
             mask = np.zeros(len(costs), dtype=bool)
             mask[parameter] = True
             if self.values[self.architecture.first_entry[parameter]] != 0:
@@ -280,6 +272,7 @@ class Moduli:
             return None
         if architecture.n_parameters == architecture.n_entries:
             return mass
+        assert isinstance(architecture, Architecture)
         return np.asarray(mass[architecture.parameter[architecture.theta_order] >= 0])
 
     def set_costs(self, mask: Array) -> Array:
@@ -310,25 +303,6 @@ def _smallest(array: Array) -> float:
     if least > 0:
         return min(least, 1.0)
     return float(array[array > 0].min(initial=1.0))
-
-
-def scattered(architecture: Architecture) -> Array:
-    """The parameters that are tied at neurons of several levels: only these can occur twice on one path."""
-    if not architecture.is_tied:
-        return np.empty(0, dtype=np.int64)
-    first, last = level_range(architecture)
-    return np.flatnonzero(first < last)
-
-
-def level_range(architecture: Architecture) -> tuple[Array, Array]:
-    """The smallest and the largest level of the neurons that each parameter leads to."""
-    free = np.flatnonzero(architecture.parameter >= 0)
-    owner, level = architecture.parameter[free], architecture.level[architecture.target[free]]
-    first = np.full(architecture.n_parameters, np.iinfo(np.int64).max)
-    last = np.full(architecture.n_parameters, -1)
-    np.minimum.at(first, owner, level)
-    np.maximum.at(last, owner, level)
-    return first, last
 
 
 def grouped(numbers: Array, owner: Array, size: int) -> Array:

@@ -26,13 +26,14 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network
 from pathgraph.numbers import product, public
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
 from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, refuse_floats
 
 __all__ = ["METHODS", "importance_scores", "score_of"]
@@ -44,7 +45,7 @@ Score: TypeAlias = Callable[[Moduli], Array]
 
 
 def importance_scores(
-    net: Network,
+    net: ReluNetwork,
     method: str = "path-magnitude",
     *,
     inputs: Inputs | None = None,
@@ -56,22 +57,23 @@ def importance_scores(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     method : {"path-magnitude", "magnitude", "synflow", "snip", "obd"}
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs, for "path-magnitude"; ones by default.
     gradient : array_like, shape (n_parameters,), optional
-        For "snip": the gradient of a loss, aligned with ``net.theta``.
+        For "snip": the gradient of a loss, aligned with ``net.theta``; for a layer graph a mapping from all names of
+        parameters to arrays of their shapes.
     hessian_diagonal : array_like, shape (n_parameters,), optional
         For "obd": the diagonal of its Hessian. A negative entry makes a negative score.
     by_layer : bool
         Return the scores of the weights as one matrix per layer, of shape (n_outputs, n_inputs), keyed by the layer:
-        for networks made by `from_weights`. PyTorch's ``global_unstructured`` takes them as ``importance_scores``.
+        for networks made by `from_weights`; the scores of a layer graph come by name anyway. PyTorch's ``global_unstructured`` takes them as ``importance_scores``.
 
     Returns
     -------
     ndarray of shape (n_parameters,), or dict from layers to ndarray
-        Fractions on exact networks, float64 else.
+        For a layer graph a dict, from the names of the parameters to arrays of their shapes. Fractions on exact networks, float64 else.
 
     Raises
     ------
@@ -92,14 +94,16 @@ def importance_scores(
     >>> pg.importance_scores(net, "snip", gradient=[1, 1, 0, 2, 2, 0, 0, -1])
     array([1., 2., 0., 6., 2., 0., 0., 1.])
     """
-    require_numbers(net, "importance_scores")
+    require_network_of_numbers(net, "importance_scores")
     score = score_of(net, method, gradient=gradient, hessian_diagonal=hessian_diagonal)
     scores = public(score(Moduli(net, inputs)), "importance_scores")
-    return layer_arrays(net, scores) if by_layer else scores
+    if by_layer and isinstance(net, Network):
+        return layer_arrays(net, scores)
+    return net.architecture.arranged(scores)
 
 
 def score_of(
-    net: Network,
+    net: ReluNetwork,
     method: str,
     *,
     gradient: ArrayLike | Sequence[Any] | None = None,
@@ -129,7 +133,8 @@ def score_of(
     return lambda moduli: _taylor(moduli, derivative, method)
 
 
-def _per_parameter(net: Network, values: Any, name: str) -> Array:
+def _per_parameter(net: ReluNetwork, values: Any, name: str) -> Array:
+    values = net.architecture.aligned(values, name)
     try:
         given = values if isinstance(values, np.ndarray) else np.asarray(values, dtype=object)
     except ValueError:
@@ -139,7 +144,7 @@ def _per_parameter(net: Network, values: Any, name: str) -> Array:
         raise ParameterError(f"{name}: needed shape ({size},), aligned with net.theta, got {given.shape}")
 
     def describe(i: int) -> str:
-        return f"{name}[{i}] (parameter {net.parameters[i]!r})"
+        return f"{name}[{i}] (parameter {net.architecture.parameters[i]!r})"
 
     if net.is_exact:
         refuse_floats(given, describe)

@@ -15,7 +15,7 @@ import numpy as np
 
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.scaled import SCALED_DTYPE
-from pathgraph.pruning.masses import Moduli, level_range
+from pathgraph.pruning.masses import Moduli
 from pathgraph.scalars import Array
 
 __all__ = ["greedy", "in_rounds", "order"]
@@ -63,7 +63,7 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
     """
     removed: list[int] = []
     slack = 0 if moduli.scalars == "exact" else _slack(moduli, len(candidates))
-    level = _levels(moduli)
+    level = moduli.architecture.parameter_level
     while len(removed) < count:
         costs = moduli.costs()
         wanted = 1 if costs.dtype == SCALED_DTYPE else count - len(removed)
@@ -117,12 +117,6 @@ def _precedes(cost: Any, place: int, other: Any, rival: int, fall: Any, slack: f
     return bool(cost < least or (cost == least and place < rival))
 
 
-def _levels(moduli: Moduli) -> Array:
-    """The level of the neuron that each parameter leads to; -1 if there are several."""
-    first, last = level_range(moduli.architecture)
-    return np.where(first == last, first, -1)
-
-
 def _slack(moduli: Moduli, n_candidates: int) -> float:
     """A bound on the relative error of a comparison of costs.
 
@@ -130,11 +124,7 @@ def _slack(moduli: Moduli, n_candidates: int) -> float:
     fall is a sum of costs. The other scoring, with which this one is to agree, has the same error: hence 2.
     """
     architecture = moduli.architecture
-    level, source = architecture.level, architecture.antecedent
-    # backward, a neuron adds up one product for each of its successors, and 1 if it is an output
-    widest = np.zeros(int(level.max()) + 1, dtype=np.int64)
-    np.maximum.at(widest, level, np.bincount(source, minlength=architecture.n_nodes) + 2)
-    swept = roundings(moduli, 1, entry=0) + int(widest.sum())
-    added = n_candidates + len(widest) + len(architecture.parameter) - architecture.n_parameters
+    swept = roundings(moduli, 1, entry=0) + architecture.backward_roundings
+    added = n_candidates + architecture.marginal_roundings
     # two products, and the four roundings of the comparison itself
     return 2 * gamma(swept + added + 6)

@@ -1,0 +1,246 @@
+"""What the functions of tier 1 ask of a network, be its nodes neurons or layers.
+
+A `Structure` is what stays when the values change, a `ReluNetwork` a structure with values. Both resolutions number
+their values alike: the **entries** are those of all tensors, one tensor after the other, in C order; the
+**parameters** are the distinct entries that may be trained, in the order of theta. Functions work on arrays over
+either, whatever the resolution; only where a caller gives numbers or gets them do the forms differ, one array aligned
+with theta or one array per tensor and name, and `Structure.arranged` and `Structure.aligned` go between them.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.pathsum.flat import FlatTensors
+
+if TYPE_CHECKING:
+    from pathgraph.pathsum.blocks import BlockDag
+    from pathgraph.scalars import Array, ScalarKind
+
+__all__ = ["ReluNetwork", "Structure", "require_network_of_numbers", "require_relu_network"]
+
+
+class Structure(ABC):
+    """A network without its values, at either resolution.
+
+    Attributes
+    ----------
+    dag : BlockDag
+    nodes : sequence
+        Names of the neurons, by buffer position less one.
+    n_entries, n_parameters, n_edges : int
+        Number of values, of parameters, and of edges between neurons.
+    tensor_slices : tuple of slice
+        Where each tensor lies among the entries.
+    tensor_shapes : tuple of tuple of int, or None
+        Shape of each tensor; None if all are vectors.
+    role : ndarray, shape (n_entries,)
+        Role of each entry.
+    parameter : ndarray, shape (n_entries,)
+        Index in theta of each entry, or -1 where it is fixed.
+    first_entry : ndarray, shape (n_parameters,)
+        For each parameter, its first entry.
+    is_tied : bool
+        Whether some parameter is several entries.
+    parameters : sequence
+        Names aligned with theta.
+    """
+
+    n_entries: int
+    n_parameters: int
+    n_edges: int
+    dag: BlockDag
+    nodes: Sequence[Hashable]
+    tensor_slices: tuple[slice, ...]
+    role: Array
+    parameter: Array
+    first_entry: Array
+    is_tied: bool
+    parameters: Sequence[Any]
+
+    @property
+    def tensor_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """Shape of each tensor; None if all are vectors."""
+        return None
+
+    # -- inputs ---------------------------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def input_names(self) -> tuple[Hashable, ...]:
+        """What the caller calls the inputs: neurons, or layers."""
+
+    @property
+    def input_shapes(self) -> tuple[tuple[int, ...], ...] | None:
+        """Shape of each input; None if all are numbers."""
+        return None
+
+    def input_name(self, i: int) -> Any:
+        """The name of the i-th input neuron, for messages."""
+        return self.nodes[int(self.dag.inputs[i]) - 1]
+
+    # -- entries and parameters -----------------------------------------------------------------------------------
+
+    @property
+    @abstractmethod
+    def at_bias(self) -> Array:
+        """Which entries stand at a bias: bool, shape (n_entries,)."""
+
+    @property
+    @abstractmethod
+    def scattered(self) -> Array:
+        """The parameters that may occur twice on a path."""
+
+    @property
+    @abstractmethod
+    def parameter_level(self) -> Array:
+        """A number for each parameter, equal only if no path has both, or -1 where there is none."""
+
+    @property
+    @abstractmethod
+    def backward_roundings(self) -> int:
+        """How many additions a summand of a backward sweep meets at most, one number after the other."""
+
+    @property
+    @abstractmethod
+    def marginal_roundings(self) -> int:
+        """How many additions the sum over the places of a parameter takes at most."""
+
+    @abstractmethod
+    def index(self, node: Hashable) -> int:
+        """Place of a neuron in `nodes`."""
+
+    @abstractmethod
+    def describe(self, entry: int) -> str:
+        """An entry in words, for messages."""
+
+    @abstractmethod
+    def candidates(self, position: int) -> tuple[list[int], Array]:
+        """The buffer positions a path to `position` may come from, the constant last, and the entries between."""
+
+    def cut(self, values: Array) -> FlatTensors:
+        """One array over the entries as one view per tensor."""
+        return FlatTensors(values, self.tensor_slices, self.tensor_shapes)
+
+    def flat(self, tensors: Sequence[Array], dtype: Any = None) -> Array:
+        """One array per tensor as one array over the entries."""
+        if isinstance(tensors, FlatTensors):
+            return tensors.flat
+        dtype = dtype or (np.result_type(*tensors) if len(tensors) else np.float64)
+        out = np.empty(self.n_entries, dtype=dtype)
+        for part, tensor in zip(self.tensor_slices, tensors, strict=True):
+            out[part] = tensor.ravel()
+        return out
+
+    # -- what callers give and get --------------------------------------------------------------------------------
+
+    def arranged(self, numbers: Array) -> Any:
+        """Numbers aligned with theta, in the form in which the caller gets them."""
+        return numbers
+
+    def aligned(self, given: Any, name: str) -> Any:
+        """What the caller gave for the parameters, aligned with theta where it has another form; not checked."""
+        return given
+
+    def arranged_nodes(self, numbers: Array) -> Any:
+        """Numbers by neuron, in the form in which the caller gets them."""
+        return numbers
+
+    @abstractmethod
+    def mask_of(self, parameters: Collection[Any] | Array) -> Array:
+        """Some parameters that the caller means, as a mask over theta."""
+
+    @abstractmethod
+    def names_of(self, parameters: Array) -> Sequence[Any]:
+        """The names of the parameters at some places of theta."""
+
+
+class ReluNetwork(ABC):
+    """A network at either resolution, as the functions of tier 1 see it: a `Structure` and its values."""
+
+    @property
+    @abstractmethod
+    def architecture(self) -> Structure:
+        """The structure, without the values."""
+
+    @property
+    @abstractmethod
+    def dag(self) -> BlockDag:
+        """The blocks, as the sweeps see the network."""
+
+    @property
+    @abstractmethod
+    def tensors(self) -> Sequence[Array]:
+        """The entries, one array per tensor."""
+
+    @property
+    @abstractmethod
+    def values(self) -> Array:
+        """The entries, in one array."""
+
+    @property
+    @abstractmethod
+    def theta(self) -> Array:
+        """The parameters, in one array."""
+
+    @property
+    @abstractmethod
+    def scalars(self) -> ScalarKind:
+        """What the values are: "float", "exact" or "symbolic"."""
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether the values are Fractions."""
+        return self.scalars == "exact"
+
+    @property
+    @abstractmethod
+    def dtype(self) -> np.dtype[Any]:
+        """float32, float64, or object."""
+
+    @abstractmethod
+    def with_values(self, values: Array) -> Self:
+        """The same structure with other values."""
+
+    @abstractmethod
+    def with_theta(self, theta: Any) -> Self:
+        """The same network with other parameters, in one array."""
+
+    @abstractmethod
+    def to_exact(self) -> Self:
+        """The same network over the rationals."""
+
+    @abstractmethod
+    def rows(self, x: Array) -> Array:
+        """Evaluate flat inputs, (n, n_inputs) -> (n, n_outputs)."""
+
+
+def require_relu_network(net: Any, name: str = "net") -> None:
+    """Refuse what is no network, at either resolution.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if not isinstance(net, ReluNetwork):
+        raise ParameterError(f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}")
+
+
+def require_network_of_numbers(net: Any, function: str) -> None:
+    """Refuse symbolic networks, for functions that need signs or absolute values.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+    """
+    require_relu_network(net)
+    if net.scalars == "symbolic":
+        raise UnsupportedOperatorError(
+            f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "
+            "unknown; use path_sum or path_lifting, or substitute numbers"
+        )
