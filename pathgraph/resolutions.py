@@ -62,11 +62,7 @@ class Structure(ABC):
     first_entry: Array
     is_tied: bool
     parameters: Sequence[Any]
-
-    @property
-    def tensor_shapes(self) -> tuple[tuple[int, ...], ...] | None:
-        """Shape of each tensor; None if all are vectors."""
-        return None
+    tensor_shapes: tuple[tuple[int, ...], ...] | None
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
@@ -143,7 +139,7 @@ class Structure(ABC):
         """Numbers aligned with theta, in the form in which the caller gets them."""
         return numbers
 
-    def aligned(self, given: Any, name: str) -> Any:
+    def aligned(self, given: Any, name: str, default: Any = None) -> Any:
         """What the caller gave for the parameters, aligned with theta where it has another form; not checked."""
         return given
 

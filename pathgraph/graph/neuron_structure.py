@@ -31,6 +31,7 @@ class NeuronStructure(Structure):
     inputs: tuple[Hashable, ...]
     ties: Mapping[int, Hashable]
     n_nodes: int
+    tensor_shapes = None
 
     @property
     def input_names(self) -> tuple[Hashable, ...]:

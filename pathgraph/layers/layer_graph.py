@@ -18,6 +18,7 @@ from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import sweep
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import (
     ScalarKind,
     as_values,
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["Layer", "LayerGraph"]
 
 
-class LayerGraph:
+class LayerGraph(ReluNetwork):
     """A ReLU network as a DAG of layers that hold tensors; immutable.
 
     Made by `LayerGraphBuilder`, and by `from_onnx`, `from_torch` and `from_sklearn`. Calling it evaluates it on a
@@ -137,9 +138,14 @@ class LayerGraph:
         return kind_of(self._tensors[0]) if self._tensors else "float"
 
     @property
-    def is_exact(self) -> bool:
-        """Whether the values are Fractions."""
-        return self.scalars == "exact"
+    def values(self) -> Array:
+        """Every entry in one array, tensor by tensor in C order, fixed ones included; a copy."""
+        return self._architecture.flat(self._tensors, self.dtype)
+
+    @property
+    def theta(self) -> Array:
+        """The parameters in one array, tensor by tensor in C order; a copy."""
+        return self.values[self._architecture.first_entry]
 
     # -- the same architecture with other values ------------------------------------------------------------------
 
@@ -169,6 +175,20 @@ class LayerGraph:
     def with_tensors(self, tensors: Sequence[ArrayLike]) -> LayerGraph:
         """The same architecture with other values of all tensors, in the order of `tensors`."""
         return LayerGraph(self._architecture, tensors, notes=self._notes)
+
+    def with_values(self, values: ArrayLike) -> LayerGraph:
+        """The same architecture with other entries, in the order of `values`."""
+        given = np.asarray(values)
+        if given.shape != (self._architecture.n_entries,):
+            raise ParameterError(f"values: needed shape ({self._architecture.n_entries},), got {given.shape}")
+        return self.with_tensors(tuple(self._architecture.cut(given)))
+
+    def with_theta(self, theta: ArrayLike) -> LayerGraph:
+        """The same graph with other parameters, in the order of `theta`; fixed values stay."""
+        given = np.asarray(theta)
+        if given.shape != (self._architecture.n_parameters,):
+            raise ParameterError(f"theta: needed shape ({self._architecture.n_parameters},), got {given.shape}")
+        return self.with_parameters(self._architecture.arranged(given))
 
     def to_exact(self) -> LayerGraph:
         """The same graph over the rationals: floats are dyadic rationals, so nothing is rounded."""
@@ -228,6 +248,17 @@ class LayerGraph:
         outputs = self._architecture.outputs
         values = [restored(state[:, self._architecture.positions(name)]) for name in outputs]
         return values[0] if len(values) == 1 else tuple(values)
+
+    def rows(self, x: Array) -> Array:
+        """The outputs for some rows of flattened inputs: (n, n_inputs) -> (n, n_outputs)."""
+        parts, start = [], 0
+        for shape in self.input_shapes.values():
+            size = math.prod(shape)
+            parts.append(x[:, start : start + size].reshape(len(x), *shape))
+            start += size
+        outputs = self(*parts)
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        return np.concatenate([output.reshape(len(x), -1) for output in outputs], axis=1)
 
     def _rows(self, inputs: tuple[ArrayLike, ...]) -> Array:
         """The inputs of a batch, checked and flattened: shape (batch, n_inputs)."""

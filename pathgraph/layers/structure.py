@@ -18,6 +18,7 @@ import numpy as np
 
 from pathgraph.errors import GraphError
 from pathgraph.layers.blocks import LayerBlock
+from pathgraph.layers.neurons import LayerStructure
 from pathgraph.layers.operations import Diagonal, Operation, Shape
 from pathgraph.pathsum.blocks import CONSTANT, IDENTITY, INPUT, POOL, RELU, BlockDag, Node, Positions
 
@@ -114,7 +115,7 @@ def viewed(view: View, arrays: Sequence[Array]) -> Array:
 
 
 @dataclass(frozen=True, eq=False)
-class LayerArchitecture:
+class LayerArchitecture(LayerStructure):
     """Everything of a layer graph but the values; made by `LayerGraphBuilder`.
 
     Attributes

@@ -115,7 +115,7 @@ def perturbation_bound(
 def _moves(net: ReluNetwork, rho: Any) -> Array:
     """The changes, one per parameter, in the scalars of the network."""
     size = net.architecture.n_parameters
-    rho = net.architecture.aligned(rho, "rho")
+    rho = net.architecture.aligned(rho, "rho", 0)
     is_one = isinstance(rho, (Number, np.generic))
     if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
         raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {rho!r}")
