@@ -22,11 +22,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.arguments import Inputs, exponent, half_widths
-from pathgraph.errors import GraphError, PathNormOverflowError, RangeError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.errors import PathNormOverflowError, RangeError
+from pathgraph.layered import layer_norms
 from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum import engine
-from pathgraph.pathsum.blocks import CONSTANT, INPUT
+from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.scaled import (
@@ -260,7 +260,7 @@ def _rooted(values: Array, degree: Any, dtype: DTypeLike) -> Array:
     return floats
 
 
-def operator_norm_product(net: Network, q: float = 1, r: float | None = None) -> Any:
+def operator_norm_product(net: ReluNetwork, q: float = 1, r: float | None = None) -> Any:
     r"""The product of layer norms that bounds the path-norm of a layered network.
 
     .. math:: \|\Phi(\theta)\|_{q,r} \le \|(M_L, b_L)\|_{q,r} \prod_{\ell < L} \max(1, \|(M_\ell, b_\ell)\|_{q,\infty}),
@@ -270,7 +270,7 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
         Layered: every edge leads from one level to the next, inputs on the first, outputs on the last.
     q : number in (0, inf]
     r : number in (0, inf], optional
@@ -310,13 +310,12 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
     """
     q = exponent(q, "q")
     r = exponent(q if r is None else r, "r")
-    require_numbers(net, "operator_norm_product")
-    layers = _layers(net)
+    require_network_of_numbers(net, "operator_norm_product")
+    layers = layer_norms(net, q)
     total = object_array([Fraction(1)]) if net.is_exact else scaled(np.ones(1))
-    for level, rows in enumerate(layers, start=1):
-        norms = [norm(row, q) for row, _ in rows]
-        factor = norm(joined(norms), r if level == len(layers) else math.inf)
-        if any(has_bias for later in layers[level:] for _, has_bias in later):
+    for level, layer in enumerate(layers, start=1):
+        factor = norm(layer.rows, r if level == len(layers) else math.inf)
+        if any(later.has_bias for later in layers[level:]):
             factor = norm(joined([factor, object_array([Fraction(1)])]), math.inf)
         total = product(total, factor)
     if total.dtype == object:
@@ -327,25 +326,3 @@ def operator_norm_product(net: Network, q: float = 1, r: float | None = None) ->
             "operator_norm_product: beyond the range of float64; use net.to_exact() with q and r in {1, inf}"
         )
     return value
-
-
-def _layers(net: Network) -> list[list[tuple[Array, bool]]]:
-    """For each level from the first, for each neuron: its row of entries with the bias, and whether it has one."""
-    architecture = net.architecture
-    level, last = architecture.level, int(architecture.level.max())
-    target = architecture.target[: architecture.n_edges]
-    for edge in np.flatnonzero(level[target] != level[architecture.antecedent] + 1)[:1].tolist():
-        u, v = architecture.entry_name(edge)
-        raise GraphError(f"net: needed a layered network, got the edge {u!r} -> {v!r} that skips a level")
-    early = [v for v in architecture.output.tolist() if level[v] != last]
-    sources = np.flatnonzero((level == 0) & (architecture.activation != INPUT)).tolist()
-    for v, what in [(v, "an output before the last level") for v in early] + [(v, "a constant") for v in sources]:
-        raise GraphError(f"net: needed a layered network, got {what}, {architecture.nodes[v]!r}")
-    layers: list[list[tuple[Array, bool]]] = [[] for _ in range(last)]
-    outputs = set(architecture.output.tolist())
-    for v in np.flatnonzero(level > 0).tolist():
-        if level[v] == last and v not in outputs:
-            continue
-        entries = architecture.entries_into(v)
-        layers[level[v] - 1].append((net.values[entries], bool(entries[-1] >= architecture.n_edges)))
-    return layers

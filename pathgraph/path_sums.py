@@ -133,8 +133,8 @@ def path_marginals(
 ) -> Any:
     """For each parameter, the sum over the paths through it: one forward and one backward sweep.
 
-    A parameter tied at several places (as are all those of a convolution) gets the sum over its places; a path that meets it twice counts twice. The
-    semiring's `mul` must commute.
+    A parameter tied at several places (as are all those of a convolution) gets the sum over its places; a path that
+    meets it twice counts twice. The semiring's `mul` must commute.
 
     Returns
     -------
@@ -341,7 +341,9 @@ def _keeps_scalars(ring: Semiring) -> bool:
     return ring.arrays is not None and ring.arrays.dtype is None
 
 
-def _start(net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend) -> Array:
+def _start(
+    net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend
+) -> Array:
     x = buffer(net, ring, backend=backend)
     if source is not None:
         if inputs is not None:

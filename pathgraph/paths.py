@@ -91,7 +91,9 @@ class Paths(Sequence[Path]):
                 yield path
             else:
                 stack.extend(
-                    (p, path) for p in reversed(self._net.architecture.candidates(position)[0]) if p == CONSTANT or self._counts[p]
+                    (p, path)
+                    for p in reversed(self._net.architecture.candidates(position)[0])
+                    if p == CONSTANT or self._counts[p]
                 )
 
     def __eq__(self, other: object) -> bool:

@@ -34,13 +34,12 @@ from pathgraph.arguments import Inputs, classes, half_widths, natural, number, s
 from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.generalization.peeling import ConstantName, PeelingConstants, peeling_constants
 from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
-from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics.gaps import gamma, roundings, to_rationals
 from pathgraph.norms import log_path_norm, operator_norm_product, power_sums
+from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
 
-__all__ = ["generalization_bound"]
+__all__ = ["flattened_samples", "generalization_bound"]
 
 SQRT2 = math.sqrt(2)
 LOSSES = {"cross-entropy": SQRT2, "margin": SQRT2}
@@ -48,7 +47,7 @@ LOSSES = {"cross-entropy": SQRT2, "margin": SQRT2}
 
 
 def generalization_bound(
-    net: Network | Architecture | PeelingConstants,
+    net: ReluNetwork | Structure | PeelingConstants,
     n_samples: int | None = None,
     *,
     loss: str | float = "cross-entropy",
@@ -65,7 +64,7 @@ def generalization_bound(
 
     Parameters
     ----------
-    net : Network, Architecture or PeelingConstants
+    net : Network, LayerGraph, Architecture or PeelingConstants
         Anything but a network needs `radius`.
     n_samples : int, optional
         n; the number of rows of `data` by default.
@@ -79,7 +78,7 @@ def generalization_bound(
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Bounds on the absolute values of the inputs, ones by default: then :math:`\sigma = \sqrt n \max(1, B)`.
     data : array_like, shape (n, n_inputs), optional
-        The training inputs: sigma is then that of the sample.
+        The training inputs: sigma is then that of the sample. For a layer graph of one input also (n, *its shape).
     labels : array_like of int, shape (n,), optional
         The classes of the data, as indices of outputs: gives `margins`, at the quantiles e, 2e/3 + 1/3, (e + 1)/2,
         e/3 + 2/3 and 1 of the training margins, e being the training error.
@@ -125,16 +124,16 @@ def generalization_bound(
     if isinstance(net, PeelingConstants) and depth is not None:
         raise ParameterError(f"depth: plain numbers have the depth {net.depth}; leave depth out, got {depth!r}")
     constants = net if isinstance(net, PeelingConstants) else peeling_constants(net, depth=depth)
-    network = net if isinstance(net, Network) else None
+    network = net if isinstance(net, ReluNetwork) else None
     if network is not None:
-        require_numbers(network, "generalization_bound")
+        require_network_of_numbers(network, "generalization_bound")
     if constant is None:
         constant = "theorem" if constants.stages is None else "staged"
     delta, ratio = number(delta, "delta", "(0, 1)"), number(ratio, "ratio", "(1, inf)")
     lipschitz = SQRT2 if labels is not None else _loss_constant(loss)
     if data is None and n_samples is None:
         raise ParameterError("n_samples: needed an integer >= 1, or data=, got None")
-    rows = None if data is None else samples(data, constants.n_inputs, n_samples)
+    rows = None if data is None else samples(flattened_samples(network, data), constants.n_inputs, n_samples)
     n = natural(n_samples, "n_samples", least=1) if rows is None else len(rows)
     sigma = _sigma(net, constants, rows, n, inputs)
     norm, r = _radii(network, radius)
@@ -199,13 +198,13 @@ class _Grid:
 
 
 def _margin_bounds(
-    net: Network | None, rows: Array | None, labels: ArrayLike, grid: _Grid, logs: tuple[float, float]
+    net: ReluNetwork | None, rows: Array | None, labels: ArrayLike, grid: _Grid, logs: tuple[float, float]
 ) -> tuple[MarginBound, ...]:
     if net is None or rows is None:
         raise ParameterError("labels: margins need a network and data=")
     n = len(rows)
-    own = classes(labels, n, len(net.outputs))
-    scores = np.asarray((net if net.scalars == "float" else net.to_float())(rows), dtype=np.float64)
+    own = classes(labels, n, len(net.dag.outputs))
+    scores = np.asarray((net if net.scalars == "float" else net.to_float()).rows(rows), dtype=np.float64)
     right = scores[np.arange(n), own]
     scores[np.arange(n), own] = -np.inf
     margins = np.sort(right - scores.max(axis=1))
@@ -222,7 +221,7 @@ def _margin_bounds(
     return tuple(found)
 
 
-def _earlier(net: Network | None, bound: GeneralizationBound) -> tuple[EarlierBound, ...]:
+def _earlier(net: ReluNetwork | None, bound: GeneralizationBound) -> tuple[EarlierBound, ...]:
     """Orders of three earlier bounds."""
     shape = bound.constants
     scale = bound.lipschitz * bound.sigma / bound.n_samples
@@ -230,7 +229,7 @@ def _earlier(net: Network | None, bound: GeneralizationBound) -> tuple[EarlierBo
     no_bias: tuple[str, ...] = () if not shape.biases else ("no biases",)
     scalar: tuple[str, ...] = () if shape.n_outputs == 1 else ("one output",)
     product: float | None = None
-    layered: tuple[str, ...] = ("a multilayer perceptron",)
+    layered: tuple[str, ...] = ("a multilayer perceptron",)  # a layer graph has weights that are tied
     if net is not None:
         try:
             product, layered = float(operator_norm_product(net, 1, 1)), ()
@@ -263,20 +262,28 @@ def _earlier(net: Network | None, bound: GeneralizationBound) -> tuple[EarlierBo
     )
 
 
+def flattened_samples(net: ReluNetwork | None, data: Any) -> Any:
+    """Samples in the shape of the only input, flattened; anything else as it is."""
+    shapes = None if net is None else net.architecture.input_shapes
+    if shapes is None or len(shapes) != 1 or np.shape(data)[1:] != shapes[0]:
+        return data
+    return np.reshape(data, (len(data), -1))
+
+
 def _sigma(net: Any, constants: PeelingConstants, rows: Array | None, n: int, inputs: Any) -> float:
     if rows is not None:
         if inputs is not None:
             raise ParameterError("inputs: with data= sigma comes from the data; leave inputs out")
         lengths = [math.hypot(*column) for column in rows.T.tolist()]
         return max(*lengths, math.sqrt(n) if constants.biases else 0.0, np.finfo(float).tiny)
-    if isinstance(net, Network):
+    if isinstance(net, ReluNetwork):
         largest = float(half_widths(net, inputs).max())
     else:
         largest = number(1.0 if inputs is None else inputs, "inputs", "[0, inf)")
     return math.sqrt(n) * (max(1.0, largest) if constants.biases else largest)
 
 
-def _radii(net: Network | None, radius: Any) -> tuple[float, float]:
+def _radii(net: ReluNetwork | None, radius: Any) -> tuple[float, float]:
     """The logarithms of the path-norm and of r."""
     given = None if radius is None else math.log(number(radius, "radius", "(0, inf)"))
     if net is None:

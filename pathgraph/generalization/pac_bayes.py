@@ -29,10 +29,12 @@ from numpy.typing import ArrayLike
 
 from pathgraph.arguments import classes, generator, natural, number, samples
 from pathgraph.errors import ParameterError, RangeError
+from pathgraph.generalization.bounds import flattened_samples
 from pathgraph.generalization.gaussians import Gaussian, check_law, gaussian_kl
 from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
 from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network
+from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import UNIT, Array
 
 __all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
@@ -175,7 +177,7 @@ def kl_inverse(mean: float, budget: float) -> float:
 
 
 def pac_bayes_bound(
-    net: Network | Architecture,
+    net: ReluNetwork | Structure,
     prior: Gaussian,
     posterior: Gaussian,
     *,
@@ -194,7 +196,7 @@ def pac_bayes_bound(
 
     Parameters
     ----------
-    net : Network or Architecture
+    net : Network, LayerGraph or Architecture
         Its parameters do not count; its fixed values do.
     prior : Gaussian
         Fixed without looking at the samples: data-free, or learnt from others.
@@ -215,7 +217,8 @@ def pac_bayes_bound(
         Multiples of the prior's standard deviations that are tried; each gets an equal share of `delta`. To be fixed
         without the samples.
     rescale : bool
-        Whether to take the closest law of the orbit.
+        Whether to take the closest law of the orbit; not for a layer graph, whose theta is that of
+        ``net.architecture.parameters``.
 
     Returns
     -------
@@ -249,9 +252,9 @@ def pac_bayes_bound(
     0.120765778 instead of 0.121
     0.120765778 instead of 0.352
     """
-    if not isinstance(net, (Network, Architecture)):
-        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
-    size = net.n_parameters if isinstance(net, Architecture) else net.architecture.n_parameters
+    if not isinstance(net, (ReluNetwork, Structure)):
+        raise ParameterError(f"net: needed a Network, a LayerGraph or an Architecture, got {type(net).__name__}")
+    size = net.n_parameters if isinstance(net, Structure) else net.architecture.n_parameters
     check_law(prior, "prior", size)
     check_law(posterior, "posterior", size)
     delta, delta_draws = number(delta, "delta", "(0, 1)"), number(delta_draws, "delta_draws", "(0, 1)")
@@ -260,6 +263,11 @@ def pac_bayes_bound(
     factors = _scales(scales)
     if not isinstance(rescale, bool):
         raise ParameterError(f"rescale: needed True or False, got {rescale!r}")
+    if rescale and not isinstance(net, (Network, Architecture)):
+        raise ParameterError(
+            f"rescale: the closest law of the orbit is found neuron by neuron; pass net.expand(), of "
+            f"{net.dag.size - 1:,} neurons, or rescale=False"
+        )
     if (data is None) == (errors is None):
         raise ParameterError("errors: needed either data= with labels=, or errors= with n_samples=")
     if errors is None:
@@ -277,7 +285,11 @@ def pac_bayes_bound(
 
     priors = [prior.scaled(factor) for factor in factors]
     plain = [_or_infinite(posterior, one) for one in priors]
-    closest = [closest_gaussian(net, posterior, one) for one in priors] if rescale else None
+    closest = (
+        [closest_gaussian(net, posterior, one) for one in priors]
+        if isinstance(net, (Network, Architecture)) and rescale
+        else None
+    )
     divergences = [found.divergence for found in closest] if closest is not None else plain
     best = int(np.argmin(divergences))
     return PacBayesBound(
@@ -308,7 +320,7 @@ def _or_infinite(law: Gaussian, prior: Gaussian) -> float:
 
 
 def _draw_errors(
-    net: Network | Architecture,
+    net: ReluNetwork | Structure,
     posterior: Gaussian,
     data: Any,
     labels: Any,
@@ -317,15 +329,15 @@ def _draw_errors(
     n_samples: Any,
 ) -> tuple[Array, int]:
     """The mean error of each of some draws, and the number of samples."""
-    if not isinstance(net, Network):
+    if not isinstance(net, ReluNetwork):
         raise ParameterError("net: data= needs a Network to evaluate, got an Architecture; give errors= instead")
-    require_numbers(net, "pac_bayes_bound")
+    require_network_of_numbers(net, "pac_bayes_bound")
     n_draws = natural(n_draws, "n_draws", least=1)
     network = net if net.scalars == "float" else net.to_float()
-    rows = samples(data, len(net.inputs), n_samples)
-    own = classes(labels, len(rows), len(net.outputs))
+    rows = samples(flattened_samples(net, data), len(net.dag.inputs), n_samples)
+    own = classes(labels, len(rows), len(net.dag.outputs))
     draws = (network.with_theta(posterior.sample(1, random)[0]) for _ in range(n_draws))
-    means = [np.mean(np.asarray(draw(rows)).argmax(axis=1) != own) for draw in draws]
+    means = [np.mean(np.asarray(draw.rows(rows)).argmax(axis=1) != own) for draw in draws]
     return np.array(means), len(rows)
 
 

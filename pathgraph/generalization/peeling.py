@@ -33,9 +33,8 @@ import numpy as np
 
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
-from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network
 from pathgraph.pathsum.blocks import POOL, RELU, BlockDag, Node
+from pathgraph.resolutions import ReluNetwork, Structure
 from pathgraph.scalars import Array
 
 __all__ = ["ConstantName", "PeelingConstants", "peeling_constants"]
@@ -167,12 +166,12 @@ class PeelingConstants:
         return None if self.stages is None else self.moments(constant) >= self.moments("staged")
 
 
-def peeling_constants(net: Network | Architecture, *, depth: int | None = None) -> PeelingConstants:
+def peeling_constants(net: ReluNetwork | Structure, *, depth: int | None = None) -> PeelingConstants:
     """The structural constants of a network: depth, pools, stages of peeling.
 
     Parameters
     ----------
-    net : Network or Architecture
+    net : Network, LayerGraph or Architecture
         Only the structure counts: zero weights are edges. Neurons on no path do not count.
     depth : int, optional
         Another depth for the constants of the theorem and of the remark, such as the one in a network's name; the
@@ -204,8 +203,8 @@ def peeling_constants(net: Network | Architecture, *, depth: int | None = None) 
     >>> found.depth, found.stages, found.moments("staged"), found.moments("theorem")
     (3, (2, 2), Fraction(16, 1), Fraction(162, 1))
     """
-    if not isinstance(net, (Network, Architecture)):
-        raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
+    if not isinstance(net, (ReluNetwork, Structure)):
+        raise ParameterError(f"net: needed a Network, a LayerGraph or an Architecture, got {type(net).__name__}")
     structure = _Structure(net.dag)
     types = {kind for stage in structure.pools for kind in stage}
     return PeelingConstants(

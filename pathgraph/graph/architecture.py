@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.errors import GraphError
+from pathgraph.graph.array_names import TiedEntries
 from pathgraph.graph.names import EntryNames, place_of, same_names
 from pathgraph.graph.neuron_structure import NeuronStructure
 from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
@@ -67,7 +68,8 @@ class Architecture(NeuronStructure):
     output : ndarray, shape (n_outputs,)
         The outputs, in insertion order.
     ties : mapping
-        Name of the parameter of an entry that was given one; entries with one name are one parameter.
+        Name of the parameter of an entry that was given one; entries with one name are one parameter. A dict, or
+        `TiedEntries` where there are many.
 
     Examples
     --------
@@ -111,7 +113,7 @@ class Architecture(NeuronStructure):
     @property
     def n_parameters(self) -> int:
         """Length of theta."""
-        repeated = len(self.ties) - len(set(self.ties.values()))
+        repeated = len(self.ties) - self._n_tie_names
         return self.n_entries - int(np.count_nonzero(self.role)) - repeated
 
     @cached_property
@@ -223,6 +225,9 @@ class Architecture(NeuronStructure):
         if not self.ties:
             out[free] = np.arange(len(free))
             return frozen(out)
+        if isinstance(self.ties, TiedEntries):
+            out[free] = _first_places(self.ties.owner[free], len(self.ties.names))
+            return frozen(out)
         by_name: dict[Hashable, int] = {}
         for entry in free.tolist():
             name = self.ties.get(entry, _Untied(entry))
@@ -262,7 +267,11 @@ class Architecture(NeuronStructure):
     @cached_property
     def is_tied(self) -> bool:
         """Whether some parameter stands at two places."""
-        return len(set(self.ties.values())) < len(self.ties)
+        return self._n_tie_names < len(self.ties)
+
+    @cached_property
+    def _n_tie_names(self) -> int:
+        return self.ties.n_used if isinstance(self.ties, TiedEntries) else len(set(self.ties.values()))
 
     # -- blocks ---------------------------------------------------------------------------------------------------
 
@@ -317,7 +326,7 @@ class Architecture(NeuronStructure):
             return NotImplemented
         return self is other or (
             same_names(self.nodes, other.nodes)
-            and dict(self.ties) == dict(other.ties)
+            and self.ties == other.ties
             and all(np.array_equal(a, b) for a, b in zip(self._arrays(), other._arrays(), strict=True))
         )
 
@@ -380,6 +389,16 @@ class _Levels(Sequence[Node]):
                 target = slice(first + 1, stop + 1) if level else inner + 1
                 nodes.append(Node(target, graph.activation[inner], graph.rank[inner], tuple(blocks), tuple(biases)))
         return tuple(nodes)
+
+
+def _first_places(owner: Array, n_names: int) -> Array:
+    """Numbers for names, equal names having one, in the order in which they come; -1 has one of its own each time."""
+    place = np.arange(len(owner))
+    first = np.empty(n_names + 1, dtype=np.int64)
+    first[owner[::-1]] = place[::-1]  # the last to be written is the first that comes
+    is_first = (owner < 0) | (first[owner] == place)
+    number = np.cumsum(is_first) - 1
+    return np.where(is_first, number, number[first[owner]])
 
 
 class _Untied:

@@ -20,6 +20,7 @@ from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph import array_arguments as given
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.compilation import EntryOrder, compile_architecture
+from pathgraph.graph.names import is_numbered
 from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, has_successor, index_type, longest_distances
 from pathgraph.pathsum.blocks import INPUT
@@ -193,7 +194,7 @@ def to_arrays(net: Network) -> dict[str, Any]:
         "bias_roles": role[n_edges:],
         "dtype": net.dtype,
     }
-    if isinstance(architecture.nodes, tuple):
+    if not is_numbered(architecture.nodes):
         arrays["names"] = tuple(architecture.nodes[i] for i in np.argsort(insertion).tolist())
     if architecture.ties:
         place = np.empty(n_edges, dtype=np.int64)

@@ -14,6 +14,7 @@ import numpy as np
 
 from pathgraph.errors import GraphError
 from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, Architecture
+from pathgraph.graph.array_names import ArrayNames, TiedEntries
 from pathgraph.graph.names import numbered
 from pathgraph.graph.ordering import edge_order, first_disorder, has_successor, index_type
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
@@ -73,7 +74,8 @@ def compile_architecture(
     Parameters
     ----------
     nodes : sequence or None
-        Names in insertion order; every index below refers to it. None: the numbers 0, ..., n_nodes - 1.
+        Names in insertion order; every index below refers to it. `ArrayNames` are not stored one by one. None: the
+        numbers 0, ..., n_nodes - 1.
     activation, rank, level : ndarray, shape (n_nodes,)
     start : ndarray, shape (n_nodes + 1,)
         The edges into node v are ``start[v]:start[v + 1]``, in any order.
@@ -87,7 +89,7 @@ def compile_architecture(
     output : ndarray, shape (n_outputs,)
         Outputs in insertion order.
     ties : mapping
-        Names of parameters by entry: the caller's edges, then biases as given.
+        Names of parameters by entry: the caller's edges, then biases as given. `TiedEntries` stay such.
     edges : ndarray of shape (n_edges,), optional
         The caller's edge that stands at each place of `antecedent`; by default they are in that order.
 
@@ -124,7 +126,7 @@ def compile_architecture(
         biased = biased[bias_order]
     order = EntryOrder(edges, bias_order)
     architecture = Architecture(
-        nodes=numbered(canonical) if nodes is None else tuple(nodes[i] for i in canonical.tolist()),
+        nodes=_names(nodes, canonical, place is None),
         insertion=frozen(canonical),
         activation=frozen(activation.astype(np.int8, copy=False)),
         rank=_uniform(rank.astype(np.int64, copy=False)),
@@ -139,13 +141,26 @@ def compile_architecture(
     _refuse_duplicates(architecture)
     _check_neurons(architecture, degree)
     _check_outputs(architecture)
-    for entry, name in architecture.ties.items():
+    if isinstance(architecture.ties, TiedEntries):
+        named: Any = np.flatnonzero((architecture.ties.owner >= 0) & (architecture.role != PARAMETER))[:1].tolist()
+    else:
+        named = architecture.ties
+    for entry in named:
+        name = architecture.ties[entry]
         if architecture.role[entry] != PARAMETER:
             raise GraphError(
                 f"{architecture.describe(entry)}: only a parameter can bear a name, got parameter={name!r} on a fixed "
                 "value; drop the name or the role"
             )
     return architecture, order
+
+
+def _names(nodes: Sequence[Hashable] | None, canonical: Array, is_same: bool) -> Sequence[Hashable]:
+    if nodes is None:
+        return numbered(canonical)
+    if isinstance(nodes, ArrayNames):
+        return nodes if is_same else nodes.reordered(canonical)
+    return tuple(nodes[i] for i in canonical.tolist())
 
 
 def _uniform(array: Array) -> Array:
@@ -164,9 +179,13 @@ def _entry_roles(role: Array | int, bias_role: Array | int, n_edges: int, n_bias
 
 def _ties_of_entries(
     ties: Mapping[int, Hashable], order: EntryOrder, n_edges: int, n_biases: int
-) -> dict[int, Hashable]:
+) -> Mapping[int, Hashable]:
     if not ties:
         return {}
+    if isinstance(ties, TiedEntries):
+        if order.edges is None and order.biases is None:
+            return ties
+        return TiedEntries(order.apply(ties.owner[:n_edges], ties.owner[n_edges:]), ties.names)
     before = order.apply(np.arange(n_edges), np.arange(n_edges, n_edges + n_biases))
     after = np.empty(len(before), dtype=np.int64)
     after[before] = np.arange(len(before))

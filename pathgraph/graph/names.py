@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathgraph.graph.array_names import ArrayNames
 from pathgraph.scalars import frozen
 
 if TYPE_CHECKING:
     from pathgraph.graph.architecture import Architecture
     from pathgraph.scalars import Array
 
-__all__ = ["EntryNames", "NodeNumbers", "numbered", "place_of", "same_names"]
+__all__ = ["EntryNames", "NodeNumbers", "is_numbered", "numbered", "place_of", "same_names"]
 
 
 class EntryNames(Sequence[Any]):
@@ -125,8 +126,15 @@ def numbered(insertion: Array) -> Sequence[int]:
     return range(size) if is_identity else NodeNumbers(insertion)
 
 
+def is_numbered(names: Sequence[Hashable]) -> bool:
+    """Whether the names of the neurons are numbers that nobody gave them."""
+    return isinstance(names, (range, NodeNumbers))
+
+
 def place_of(names: Sequence[Hashable], name: Hashable) -> int | None:
-    """Place of a name among numbers, or None."""
+    """Place of a name among names that are made when they are asked for, or None."""
+    if isinstance(names, ArrayNames):
+        return names.place(name)
     if not isinstance(name, (int, np.integer)) or not 0 <= name < len(names):
         return None
     return names.index(int(name))

@@ -78,9 +78,15 @@ class Network(ReluNetwork):
     @classmethod
     def _of(cls, architecture: Architecture, values: Array) -> Network:
         """A network of values that are checked and read-only, which are taken as they are."""
+        net = cls._tied(architecture, values)
+        _check_ties(architecture, values)
+        return net
+
+    @classmethod
+    def _tied(cls, architecture: Architecture, values: Array) -> Network:
+        """The same of values that are known to be equal where they are tied."""
         net = cls.__new__(cls)
         net._architecture, net._values = architecture, frozen(values)
-        _check_ties(architecture, values)
         return net
 
     # -- structure and values -------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import numpy as np
 from pathgraph.errors import FileFormatError, ParameterError, PathgraphError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.graph.compilation import compile_architecture
+from pathgraph.graph.names import is_numbered
 from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, longest_distances
 from pathgraph.scalars import Array, object_array
@@ -62,7 +63,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     header = {
         "format": FORMAT,
         "nodes": [_encode(architecture.nodes[i]) for i in in_order.tolist()]
-        if isinstance(architecture.nodes, tuple)
+        if not is_numbered(architecture.nodes)
         else {"count": architecture.n_nodes},
         "ties": [[entry, _encode(name)] for entry, name in sorted(architecture.ties.items())],
     }

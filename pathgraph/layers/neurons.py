@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Collection, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Hashable, Mapping
 from functools import cached_property
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ROLES
+from pathgraph.graph.array_names import ArrayNames
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.resolutions import Structure
 from pathgraph.scalars import frozen
@@ -26,96 +27,7 @@ if TYPE_CHECKING:
     from pathgraph.layers.structure import Layer, LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["ArrayNames", "LayerStructure", "TensorName"]
-
-TensorName: TypeAlias = "tuple[Any, ...]"
-"""(name, index...): a neuron of a layer, or an entry of a tensor."""
-
-
-class ArrayNames(Sequence[TensorName]):
-    """The names (array, index...) of the entries of some arrays, one array after the other, in C order.
-
-    Attributes
-    ----------
-    names : tuple of str
-    shapes : tuple of tuple of int
-    """
-
-    def __init__(self, names: Sequence[str], shapes: Sequence[Shape], chosen: Array | None = None) -> None:
-        self.names, self.shapes = tuple(names), tuple(shapes)
-        self._start = [0, *accumulate(math.prod(shape) for shape in self.shapes)]
-        self._chosen = chosen
-
-    def __len__(self) -> int:
-        return self._start[-1] if self._chosen is None else len(self._chosen)
-
-    def __getitem__(self, index: Any) -> Any:
-        if isinstance(index, slice):
-            return tuple(self[i] for i in range(len(self))[index])
-        place = range(len(self))[index]
-        if self._chosen is not None:
-            place = int(self._chosen[place])
-        which = bisect_right(self._start, place) - 1
-        inner = np.unravel_index(place - self._start[which], self.shapes[which])
-        return (self.names[which], *map(int, inner))
-
-    def __iter__(self) -> Iterator[TensorName]:
-        if self._chosen is not None:
-            yield from (self[i] for i in range(len(self)))
-            return
-        for name, shape in zip(self.names, self.shapes, strict=True):
-            for inner in np.ndindex(*shape):
-                yield (name, *inner)
-
-    def __contains__(self, value: object) -> bool:
-        return self._place(value) is not None
-
-    def index(self, value: Any, start: int = 0, stop: int | None = None) -> int:
-        """Place of a name.
-
-        Raises
-        ------
-        ValueError
-            If it is none of these, or not among those from `start` to `stop`.
-        """
-        place = self._place(value)
-        if place is None or place not in range(len(self))[start:stop]:
-            raise ValueError(f"{value!r} is not one of these names")
-        return place
-
-    def _place(self, value: object) -> int | None:
-        if not isinstance(value, tuple) or not value or value[0] not in self._by_name:
-            return None
-        which, inner = self._by_name[value[0]], value[1:]
-        shape = self.shapes[which]
-        if len(inner) != len(shape) or not all(
-            isinstance(i, (int, np.integer)) and 0 <= i < n for i, n in zip(inner, shape, strict=True)
-        ):
-            return None
-        place = self._start[which] + int(np.ravel_multi_index(inner, shape) if shape else 0)
-        if self._chosen is None:
-            return place
-        found = np.flatnonzero(self._chosen == place)
-        return int(found[0]) if len(found) else None
-
-    @cached_property
-    def _by_name(self) -> dict[Any, int]:
-        return {name: i for i, name in enumerate(self.names)}
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, ArrayNames) and self._chosen is None and other._chosen is None:
-            return (self.names, self.shapes) == (other.names, other.shapes)
-        return isinstance(other, Sequence) and len(self) == len(other) and all(a == b for a, b in zip(self, other))  # noqa: B905
-
-    def __hash__(self) -> int:
-        return hash((self.names, self.shapes))
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in self.__dict__.items() if name != "_by_name"}
-
-    def __repr__(self) -> str:
-        shown = ", ".join(map(repr, self[:3]))
-        return f"[{shown}{', ...' if len(self) > 3 else ''}] ({len(self)})"
+__all__ = ["LayerStructure"]
 
 
 class LayerStructure(Structure):
@@ -334,9 +246,7 @@ class LayerStructure(Structure):
         """Numbers by neuron, as one array per layer and name."""
         own = [layer for layer in self.layers if not layer.is_view]
         first = {name: place - 1 for name, place in self.offsets.items()}
-        return {
-            each.name: numbers[first[each.name] : first[each.name] + each.size].reshape(each.shape) for each in own
-        }
+        return {each.name: numbers[first[each.name] : first[each.name] + each.size].reshape(each.shape) for each in own}
 
     def aligned(self, given: Any, name: str, default: Any = None) -> Any:
         """A mapping from names of parameters to numbers or arrays, aligned with theta.

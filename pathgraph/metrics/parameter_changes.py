@@ -125,9 +125,7 @@ def parameter_lipschitz(
     else:
         live = without_silent(net, pair.ours, pair.theirs, pair.widths) if drop_silent else None
         kept = pair if live is None else Pair(live.net, live.ours, live.theirs, pair.widths)
-        candidates = {
-            name: _as_ends(bound, pair) for name, bound in _candidates(kept, method, max_paths).items()
-        }
+        candidates = {name: _as_ends(bound, pair) for name, bound in _candidates(kept, method, max_paths).items()}
         upper = np.minimum.reduce(list(candidates.values()))
         names = [name for name, bound in candidates.items() if (bound == upper).any()]
         if (candidates[names[0]] == upper).all():

@@ -72,9 +72,7 @@ def without_silent(net: ReluNetwork, ours: Entries, theirs: Entries, widths: Arr
     return Live(thinned_network(net, net.architecture, dead, idle), ours, theirs)
 
 
-def _silent_in_both(
-    net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array
-) -> tuple[Array, list[Array]]:
+def _silent_in_both(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> tuple[Array, list[Array]]:
     here, there = silence(net, ours, widths), silence(net, theirs, widths)
     idle = [(a & b) | (c & d) for a, b, c, d in zip(here.below, there.below, here.above, there.above, strict=True)]
     return here.dead & there.dead, idle

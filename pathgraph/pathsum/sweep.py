@@ -230,7 +230,9 @@ def marginals(
         w, k = values[block.tensor], block.tensor
         part = mul(w, gradient(block, routed[:, block.source], y[:, block.target], w.shape, ring))
         out[k] = part if out[k] is None else add(out[k], part)
-    return tuple(ring.full(w.shape).astype(x.dtype) if part is None else part for w, part in zip(values, out, strict=True))
+    return tuple(
+        ring.full(w.shape).astype(x.dtype) if part is None else part for w, part in zip(values, out, strict=True)
+    )
 
 
 def swept(

@@ -61,9 +61,7 @@ def thinned(dag: BlockDag, dead: Array, idle: Sequence[Array]) -> BlockDag:
 
 def _pairs(node: Node, idle: Sequence[Array], size: int) -> Array:
     """The edges of the idle candidates, as sorted numbers ``target * size + source``."""
-    keys = [
-        (pool.target[:, None] * size + pool.source)[unused] for pool, unused in zip(node.pools, idle, strict=True)
-    ]
+    keys = [(pool.target[:, None] * size + pool.source)[unused] for pool, unused in zip(node.pools, idle, strict=True)]
     return np.sort(np.concatenate([np.empty(0, dtype=np.int64), *keys]))
 
 

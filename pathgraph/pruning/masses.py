@@ -28,9 +28,10 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import FlatTensors
-from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
+from pathgraph.pathsum.thinning import thinned
 from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
@@ -209,12 +210,33 @@ class Moduli:
         other.tensors = self.cut(values)
         return other
 
+    def thinned(self, dead: Array, idle: Sequence[Array]) -> Moduli:
+        """The same without some edges: see `pathgraph.pathsum.thinning.thinned`."""
+        other = copy(self)
+        other.dag = thinned(self.dag, dead, idle)
+        return other
+
     def start(self, states: int = 1, *, plain: bool = False) -> Array:
         """The buffer with which paths start, in the first state; `plain`: at the inputs alone, with weight one."""
         x = buffer(self, REAL, states)
         x[0, CONSTANT] = 0 if plain else 1
         x[0, self.dag.inputs] = 1 if plain else self.widths
         return x
+
+    def neuron_masses(self) -> Array:
+        """The mass of the paths through each neuron, by buffer position: float64, rational, or scaled."""
+        y = buffer(self, REAL)
+        y[0, self.dag.outputs] = 1
+        forward = sweep(self, [(self.tensors, None)], self.start())[0]
+        backward = back(self, [(self.tensors, None)], y.copy())[0]
+        with np.errstate(over="ignore", under="ignore"):
+            through = forward * backward
+        if self.scalars == "float" and not self._is_safe(forward, backward, [through]):
+            wide = self.cut(scaled(self.values))
+            forward = sweep(self, [(wide, None)], scaled(self.start()), ring=SCALED)[0]
+            backward = back(self, [(wide, None)], scaled(y), ring=SCALED)[0]
+            through = scaled_product(forward, backward)
+        return np.asarray(through)
 
     def masses(self, *, plain: bool = False) -> Array:
         """The mass of the paths through each entry, shape (n_entries,): float64, rational, or scaled."""

@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 from pathgraph.arguments import Inputs, exponent
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
-from pathgraph.graph.architecture import EntryNames
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.network import Network, require_network
 from pathgraph.metrics.output_bounds import output_bound
 from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
@@ -22,6 +22,7 @@ from pathgraph.pruning.minimization import minimize
 from pathgraph.pruning.neurons import remove_neurons
 from pathgraph.pruning.scores import METHODS, score_of
 from pathgraph.pruning.selection import greedy, in_rounds
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, frozen, object_array
 
 __all__ = ["PruningResult", "prune"]
@@ -36,18 +37,21 @@ class PruningResult:
 
     Attributes
     ----------
-    net : Network
+    net : Network or LayerGraph
         The same architecture, with zeros.
-    mask : ndarray of bool, shape (n_parameters,)
-        False at the parameters in scope that are zero now, whether they were before or not.
+    mask : ndarray of bool, shape (n_parameters,), or dict
+        False at the parameters in scope that are zero now, whether they were before or not. For a layer graph a dict,
+        from the names of the parameters to arrays of their shapes.
     removed : sequence
-        The names of the parameters that were set to zero, in the order of their removal; see `Network.parameters`.
+        The names of the parameters that were set to zero, in the order of their removal; see `Network.parameters`. Of a
+        layer graph they are (tensor, index...).
     neurons : tuple
-        The hidden neurons that were removed, in order: for the method "neurons", empty otherwise.
+        The hidden neurons that were removed, in order: for the method "neurons", empty otherwise. Of a layer graph the
+        channels, named (layer, channel).
     certificate : Bound
         On the change of the output over the box of inputs.
     method : str
-    scope : ndarray of bool, shape (n_parameters,)
+    scope : ndarray of bool, shape (n_parameters,), or dict
         The weights; the biases if they were asked for, or went with their neuron.
 
     Examples
@@ -63,13 +67,13 @@ class PruningResult:
     ((0, 0), (0, 1), (1, 0), (1, 1), (2, 0))
     """
 
-    net: Network
-    mask: Array
+    net: Any
+    mask: Any
     removed: Sequence[Any]
     neurons: tuple[Hashable, ...]
     certificate: Bound
     method: str
-    scope: Array
+    scope: Any
 
     def masks(self, name: Literal["weight", "bias"] = "weight") -> dict[int, Array]:
         """The mask as one array per layer, for networks made by `from_weights`; see `layer_arrays`.
@@ -84,12 +88,15 @@ class PruningResult:
         Raises
         ------
         GraphError
-            If the network is no such perceptron.
+            GraphError
+            If the network is no such perceptron. A layer graph has its masks by name already, in `mask`.
         """
+        require_network(self.net)
         return layer_arrays(self.net, self.mask, name)
 
     def minimize(self) -> Network:
         """A smaller network with the same function: see `pathgraph.minimize`."""
+        require_network(self.net)
         return minimize(self.net)
 
     def __eq__(self, other: object) -> bool:
@@ -97,27 +104,30 @@ class PruningResult:
             return NotImplemented
         return (
             self.net == other.net
-            and np.array_equal(self.mask, other.mask)
-            and np.array_equal(self.scope, other.scope)
+            and np.array_equal(self._flat(self.mask), other._flat(other.mask))
+            and np.array_equal(self._flat(self.scope), other._flat(other.scope))
             and list(self.removed) == list(other.removed)
             and (self.neurons, self.certificate, self.method) == (other.neurons, other.certificate, other.method)
         )
 
     __hash__ = None  # type: ignore[assignment]
 
+    def _flat(self, mask: Any) -> Array:
+        return np.asarray(self.net.architecture.aligned(mask, "mask"), dtype=bool)
+
     def __repr__(self) -> str:
-        count = len(self.removed)
+        count, mask, scope = len(self.removed), self._flat(self.mask), self._flat(self.scope)
         by = f"{count} parameter{'' if count == 1 else 's'} removed by {self.method}"
         if self.neurons:
             by = f"{len(self.neurons)} neuron{'' if len(self.neurons) == 1 else 's'} removed, {count} parameters"
-        left = f"{int((self.mask & self.scope).sum())} of {int(self.scope.sum())} in scope remain"
+        left = f"{int((mask & scope).sum())} of {int(scope.sum())} in scope remain"
         upper = self.certificate.upper
         shown = upper.tolist() if isinstance(upper, np.ndarray) else upper
         return f"PruningResult({by}, {left}; the output changes by at most {shown})"
 
 
 def prune(
-    net: Network,
+    net: ReluNetwork,
     amount: float | int | Fraction,
     method: str = "path-magnitude",
     *,
@@ -134,13 +144,13 @@ def prune(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     amount : float, Fraction or int
         A float or Fraction in [0, 1]: the share of the non-zero parameters in scope (or, by neuron, of the hidden
         neurons that can be removed) to remove, rounded. An int: that number. So 1 is one parameter, 1.0 are all.
     method : {"path-magnitude", "neurons", "magnitude", "synflow", "snip", "obd"}
         The scores are those of `importance_scores`. "neurons" removes whole hidden neurons, by the mass of the paths
-        through them.
+        through them; of a layer graph whole channels.
     strategy : {"one-shot", "iterative", "greedy"}
         "iterative" scores anew in every round, "greedy" after every removal; only for "path-magnitude", and
         "iterative" for "neurons" too. "synflow" is always iterative.
@@ -199,7 +209,7 @@ def prune(
     >>> pg.prune(net, 1, "neurons").neurons
     ((1, 0),)
     """
-    require_numbers(net, "prune")
+    require_network_of_numbers(net, "prune")
     _check(method, strategy, rounds, biases)
     r = exponent(r, "r", least=1)
     names = {"gradient": gradient, "hessian_diagonal": hessian_diagonal}
@@ -209,7 +219,8 @@ def prune(
     scope = scope_of(net, biases)
     gone: tuple[Hashable, ...] = ()
     if method == "neurons":
-        chosen, gone = remove_neurons(moduli, lambda n: _count(amount, n, "hidden neurons that can be removed"), turns)
+        remove = remove_neurons if isinstance(net.architecture, Architecture) else _remove_channels
+        chosen, gone = remove(moduli, lambda n: _count(amount, n, "hidden neurons that can be removed"), turns)
     else:
         theta = moduli.values[net.architecture.first_entry]
         candidates = np.flatnonzero(scope & (theta != 0))
@@ -221,12 +232,18 @@ def prune(
     return _result(net, chosen, scope, gone, method, inputs, r, per_output)
 
 
-def scope_of(net: Network, biases: bool) -> Array:
+def _remove_channels(*args: Any) -> tuple[Array, tuple[Hashable, ...]]:
+    from pathgraph.pruning.channels import remove_channels  # layers are loaded by those who use them
+
+    return remove_channels(*args)
+
+
+def scope_of(net: ReluNetwork, biases: bool) -> Array:
     """The parameters that stand at edges alone, or all of them."""
     architecture = net.architecture
     scope = np.ones(architecture.n_parameters, dtype=bool)
     if not biases:
-        owner = architecture.parameter[architecture.n_edges :]
+        owner = architecture.parameter[architecture.at_bias]
         scope[owner[owner >= 0]] = False
     return scope
 
@@ -269,7 +286,7 @@ def _count(amount: Any, n: int, what: str) -> int:
 
 
 def _result(
-    net: Network,
+    net: ReluNetwork,
     chosen: Array,
     scope: Array,
     neurons: tuple[Hashable, ...],
@@ -282,7 +299,7 @@ def _result(
     hit = np.zeros(architecture.n_parameters, dtype=bool)
     hit[chosen] = True
     scope = scope | hit
-    chosen = chosen[net.theta[chosen] != 0]
+    chosen = chosen[net.theta[chosen] != 0]  # those that were zero before are not removed again
     moduli = Moduli(net, inputs)
     values = net.values.copy()
     values[moduli.entries_of(hit)] = Fraction(0) if net.is_exact else 0
@@ -292,6 +309,5 @@ def _result(
     certificate = output_bound(nothing[None], costs, r, per_output, net.is_exact, "weighted-metric", "prune")
     if per_output:
         frozen(certificate.lower), frozen(certificate.upper)
-    mask = frozen(~(scope & (pruned.theta == 0)))
-    removed = EntryNames(architecture, architecture.first_entry[chosen])
-    return PruningResult(pruned, mask, removed, neurons, certificate, method, frozen(scope))
+    mask, scope = (architecture.arranged(frozen(each)) for each in (~(scope & (pruned.theta == 0)), scope))
+    return PruningResult(pruned, mask, architecture.names_of(chosen), neurons, certificate, method, scope)

@@ -68,12 +68,14 @@ def importance_scores(
         For "obd": the diagonal of its Hessian. A negative entry makes a negative score.
     by_layer : bool
         Return the scores of the weights as one matrix per layer, of shape (n_outputs, n_inputs), keyed by the layer:
-        for networks made by `from_weights`; the scores of a layer graph come by name anyway. PyTorch's ``global_unstructured`` takes them as ``importance_scores``.
+        for networks made by `from_weights`. PyTorch's ``global_unstructured`` takes them as ``importance_scores``. The
+        scores of a layer graph come by name anyway.
 
     Returns
     -------
     ndarray of shape (n_parameters,), or dict from layers to ndarray
-        For a layer graph a dict, from the names of the parameters to arrays of their shapes. Fractions on exact networks, float64 else.
+        Fractions on exact networks, float64 else. For a layer graph a dict, from the names of the parameters to arrays
+        of their shapes.
 
     Raises
     ------
@@ -172,11 +174,29 @@ def synaptic_flow(moduli: Moduli) -> Array:
     return moduli.per_parameter(_through_pools(moduli))
 
 
+def _not_selected(moduli: Moduli, x: Array) -> list[Array]:
+    """For each group of pools, the candidates that it does not select."""
+    idle = []
+    for node in moduli.dag.nodes:
+        for pool in node.pools:
+            weights = np.empty(pool.entry.shape, dtype=x.dtype)
+            for tensor in np.unique(pool.tensor).tolist():
+                chosen = pool.tensor == tensor
+                weights[chosen] = moduli.tensors[tensor].reshape(-1)[pool.entry[chosen]]
+            candidates = weights * x[0, pool.source]
+            value = np.sort(candidates, axis=1)[:, -pool.rank, None]
+            first = (candidates == value).argmax(axis=1)
+            idle.append(np.arange(pool.entry.shape[1]) != first[:, None])
+    return idle
+
+
 def _through_pools(moduli: Moduli) -> Array:
     """The masses where only the selected candidates of the pools count; floats without room are made exact."""
     x = sweep(moduli, [(moduli.tensors, None)], moduli.start(plain=True), pools="rank")
     if moduli.scalars == "float" and not is_safe(moduli.tensors, x):
         return scaled(_through_pools(moduli.to_exact()))
+    if moduli.dag.flat is None:
+        return moduli.thinned(np.zeros(moduli.dag.size, dtype=bool), _not_selected(moduli, x)).masses(plain=True)
     selected = moduli.values.copy()
     starts = np.array([part.start for part in moduli.architecture.tensor_slices])
     for node in moduli.dag.nodes:
