@@ -112,7 +112,7 @@ def _find_level(block: Block, level: Array, names: Any) -> None:
     """Set the level of the targets of a block; where its sources are not on one level, edge by edge."""
     place = np.arange(len(level))
     sources, targets = place[block.source], place[block.target]
-    if len(np.unique(level[sources])) == 1 and _all_read(block):
+    if len(np.unique(level[sources])) == 1 and block.degrees().all():
         found, ends = np.broadcast_to(level[sources[:1]] + 1, targets.shape), targets
     else:
         target, source, _ = block.pattern()
@@ -122,9 +122,3 @@ def _find_level(block: Block, level: Array, names: Any) -> None:
         raise GraphError(
             f"net: needed a layered network, got an edge to {names[int(ends[edge]) - 1]!r} that skips a level"
         )
-
-
-def _all_read(block: Block) -> bool:
-    """Whether every target of a block has an edge."""
-    operation = getattr(block, "operation", None)
-    return operation is not None and bool((operation.degrees() > 0).all())

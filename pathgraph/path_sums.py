@@ -21,6 +21,7 @@ from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.reach import count_by_residues, longest
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import (
@@ -207,6 +208,9 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     >>> pg.count_paths(pg.from_weights([np.ones((100, 100))] * 30)) == 100**31
     True
     """
+    require_relu_network(net)
+    if backend is None and net.dag.flat is None:
+        return count_by_residues(net.dag, _ones(net))
     return int(path_sum(net, COUNT, backend=backend))
 
 
@@ -219,7 +223,15 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
     >>> pg.depth(pg.from_weights([[[1]], [[1]], [[1]]]))
     3
     """
+    require_relu_network(net)
+    if backend is None and net.dag.flat is None:
+        ends = longest(net.dag, _ones(net), np.ones(net.dag.size, dtype=np.int64))[net.dag.outputs]
+        return max(0, int(ends.max()))
     return int(max(0, path_sum(net, MAX_PLUS, backend=backend)))
+
+
+def _ones(net: ReluNetwork) -> Sequence[Array]:
+    return net.architecture.cut(np.ones(net.architecture.n_entries))
 
 
 class SignFlipMasses(NamedTuple):

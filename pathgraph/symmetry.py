@@ -19,7 +19,7 @@ import math
 from collections.abc import Hashable, Mapping
 from dataclasses import replace
 from fractions import Fraction
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -31,27 +31,31 @@ from pathgraph.graph.network import Network, require_network, require_numbers
 from pathgraph.numbers import norm, product, quotient
 from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
 from pathgraph.shown import article
 
 LARGEST_POWER = 1000
+AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
 
 __all__ = ["normalize", "random_rescaling", "rescale"]
 
 
-def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
+def rescale(net: AnyNetwork, factors: Mapping[Hashable, Any]) -> AnyNetwork:
     r"""Rescale a network neuron by neuron: same function, same path-lifting, other parameters.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     factors : mapping
         From neurons to factors :math:`\lambda_v`, positive (non-zero on identity neurons); 1 where absent. Numbers for
-        a float network, integers and Fractions for an exact one.
+        a float network, integers and Fractions for an exact one. Of a layer graph from channels (layer, channel), or
+        from layers; channels lie along the last axis of what a matrix makes, along the first one of all else. Single
+        neurons are (layer, index...) there, too.
 
     Returns
     -------
-    Network
+    Network or LayerGraph
 
     Raises
     ------
@@ -84,7 +88,11 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     >>> other([1, 3]) == net([1, 3]), pg.path_norm(other) == pg.path_norm(net)
     (array([ True]), True)
     """
-    require_network(net)
+    if not isinstance(net, Network):
+        require_network_of_numbers(net, "rescale")
+        from pathgraph.layers.rescaling import rescale_layers  # layers are loaded by those who use them
+
+        return rescale_layers(net, factors)
     architecture = net.architecture
     lam = _factors(net, factors)
     ratio = _entry_factors(architecture, lam)
@@ -105,7 +113,7 @@ def rescale(net: Network, factors: Mapping[Hashable, Any]) -> Network:
     return net.with_values(values)
 
 
-def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_exponent: int = 8) -> dict[Hashable, Any]:
+def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_exponent: int = 8) -> dict[Hashable, Any]:
     """Random factors for `rescale`: powers of two, so that rescaling rounds nothing.
 
     The factors are drawn from the whole group that acts on the network: one exponent for each neuron that is free,
@@ -114,7 +122,7 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     rng : numpy.random.Generator or int
         The generator, or its seed.
     max_exponent : int
@@ -123,7 +131,8 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     Returns
     -------
     dict
-        A factor for every hidden neuron: floats for a float network, Fractions for an exact one.
+        A factor for every hidden neuron: floats for a float network, Fractions for an exact one. Of a layer graph for
+        every hidden channel; those that share an entry as its targets, or as its sources, then have one factor.
 
     Examples
     --------
@@ -135,9 +144,13 @@ def random_rescaling(net: Network, rng: np.random.Generator | int, *, max_expone
     >>> pg.path_lifting(pg.rescale(net, factors)) == pg.path_lifting(net)
     True
     """
-    require_network(net)
     natural(max_exponent, "max_exponent")
     random = generator(rng)
+    if not isinstance(net, Network):
+        require_network_of_numbers(net, "random_rescaling")
+        from pathgraph.layers.rescaling import random_layer_rescaling
+
+        return random_layer_rescaling(net, random, max_exponent)
     exponents = dict.fromkeys(net.hidden, 0)
     for direction in rescaling_directions(net):
         step = int(random.integers(-max_exponent, max_exponent + 1))

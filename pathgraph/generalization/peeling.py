@@ -24,7 +24,7 @@ these hold with other depths, and `PeelingConstants.staged`, are derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Literal
@@ -33,7 +33,8 @@ import numpy as np
 
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
-from pathgraph.pathsum.blocks import POOL, RELU, BlockDag, Node
+from pathgraph.pathsum.blocks import POOL, RELU, Block, Node
+from pathgraph.pathsum.reach import longest, reached, reaching
 from pathgraph.resolutions import ReluNetwork, Structure
 from pathgraph.scalars import Array
 
@@ -189,7 +190,7 @@ def peeling_constants(net: ReluNetwork | Structure, *, depth: int | None = None)
     Notes
     -----
     A pool is counted with all its antecedents, and its type with its in-degree: the contraction needs pools of equal
-    size. One pass over the edges.
+    size. A few passes over the edges.
 
     References
     ----------
@@ -205,7 +206,7 @@ def peeling_constants(net: ReluNetwork | Structure, *, depth: int | None = None)
     """
     if not isinstance(net, (ReluNetwork, Structure)):
         raise ParameterError(f"net: needed a Network, a LayerGraph or an Architecture, got {type(net).__name__}")
-    structure = _Structure(net.dag)
+    structure = _Structure(net.architecture if isinstance(net, ReluNetwork) else net)
     types = {kind for stage in structure.pools for kind in stage}
     return PeelingConstants(
         depth=structure.depth if depth is None else natural(depth, "depth", least=1),
@@ -220,48 +221,34 @@ def peeling_constants(net: ReluNetwork | Structure, *, depth: int | None = None)
 
 
 class _Structure:
-    """Heights of the neurons, and what happens at each stage; one pass forward and one backward."""
+    """Heights of the neurons, and what happens at each stage; a few passes forward and one backward."""
 
-    def __init__(self, dag: BlockDag) -> None:
-        self.dag = dag
-        size = dag.size
-        self.activation = np.zeros(size, dtype=np.int64)
+    def __init__(self, structure: Structure) -> None:
+        self.dag = dag = structure.dag
+        self.ones = structure.cut(np.ones(structure.n_entries))
+        self.activation = np.zeros(dag.size, dtype=np.int8)
         for node in dag.nodes:
             self.activation[node.target] = node.activation
         self.counted = np.isin(self.activation, (RELU, POOL))
-        pooled = self.activation == POOL
-        unit, place = np.ones(size, dtype=np.int64), np.arange(size)
-        lengths = {"edges": unit, "height": self.counted.astype(np.int64), "pools": pooled.astype(np.int64)}
-        longest = {name: np.full(size, -1, dtype=np.int64) for name in lengths}
-        for found in longest.values():
-            found[dag.inputs] = 0
-        for node in dag.nodes:
-            grows = np.zeros(size, dtype=bool)  # neurons without antecedents on paths are constants, of length 0
-            for tail, head in _edges(node, place):
-                reached = longest["edges"][tail] >= 0
-                grows[head[reached]] = True
-                for found in longest.values():
-                    np.maximum.at(found, head[reached], found[tail[reached]])
-            for found in longest.values():
-                for block in node.biases:
-                    found[block.target] = np.maximum(found[block.target], 0)
-            for name, found in longest.items():
-                found[grows] += lengths[name][grows]
-        useful = np.zeros(size, dtype=bool)
+        depths = longest(dag, self.ones, np.ones(dag.size, dtype=np.int64))
+        pools = longest(dag, self.ones, (self.activation == POOL).astype(np.int64))
+        self.height = longest(dag, self.ones, self.counted.astype(np.int64))
+        self.depth, self.n_stages, self.pool_layers = (
+            max(0, int(found[dag.outputs].max())) for found in (depths, self.height, pools)
+        )
+        useful = np.zeros(dag.size, dtype=bool)
         useful[dag.outputs] = True
         for node in reversed(dag.nodes):
-            for tail, head in _edges(node, place):
-                useful[tail[useful[head]]] = True
-        self.live = useful & (longest["edges"] >= 0)
-        self.height = longest["height"]
-        self.depth, self.n_stages, self.pool_layers = (
-            max(0, int(longest[name][dag.outputs].max())) for name in ("edges", "height", "pools")
-        )
+            for block in node.blocks:
+                useful[block.source] |= reaching(block, self.ones, useful[block.target][None])[0]
+        self.live = useful & (depths >= 0)
         self.pools: list[set[tuple[int, int]]] = [set() for _ in range(self.n_stages)]
-        for pool in (pool for node in dag.nodes for pool in node.pools):
-            for stage in set(self.height[pool.target[self.live[pool.target]]].tolist()) - {0}:
-                self.pools[stage - 1].add((pool.rank, pool.source.shape[1]))
-        biased = [place[block.target] for node in dag.nodes for block in node.biases]
+        for node in dag.nodes:
+            for rank, degree, height in _pool_types(node, self.live, self.height, dag.size):
+                if height:
+                    self.pools[height - 1].add((rank, degree))
+        place = np.arange(dag.size)
+        biased = [place[block.target][_has_edge(block, self.ones)] for node in dag.nodes for block in node.biases]
         self.biased = np.concatenate([np.empty(0, dtype=np.int64), *biased])
         self.biased = self.biased[self.live[self.biased]]
         self.biases = bool(len(self.biased))
@@ -274,20 +261,20 @@ class _Structure:
         used[self.dag.outputs] = self.n_stages + 1
         is_constant = self.live & (self.height == 0)
         is_constant[self.dag.inputs] = False
-        place, change = np.arange(self.dag.size), np.zeros(self.n_stages + 3, dtype=np.int64)
+        passes = np.zeros(self.n_stages + 3, dtype=bool)
         # A pool with a bias needs the constant at its own stage, too.
-        needed = [used[self.biased] + (self.activation[self.biased] == POOL)]
-        for node in self.dag.nodes:
-            for tail, head in _edges(node, place):
-                lives = self.live[tail] & self.live[head]
-                needed.append(used[head[lives & is_constant[tail]]])
-                lives &= ~is_constant[tail]
-                first, last = self.height[tail[lives]] + 1, used[head[lives]]
-                wide = last > first
-                np.add.at(change, first[wide], 1)
-                np.subtract.at(change, last[wide], 1)
-        passes = np.cumsum(change) > 0
-        until = int(np.concatenate(needed).max(initial=0))
+        until = int((used[self.biased] + (self.activation[self.biased] == POOL)).max(initial=0))
+        for block in self.dag.blocks():
+            if block.is_bias:
+                continue
+            tail, head = self.live[block.source], self.live[block.target]
+            constant = is_constant[block.source]
+            heights = np.unique(self.height[block.source][tail & ~constant])
+            flags = np.stack([constant, *(tail & ~constant & (self.height[block.source] == h) for h in heights)])
+            hits = reached(block, self.ones, flags) & head
+            until = max(until, int(used[block.target][hits[0]].max(initial=0)))
+            for height, hit in zip(heights.tolist(), hits[1:], strict=True):
+                passes[height + 1 : int(used[block.target][hit].max(initial=0))] = True
         passes[1:until] |= ~has_relu[1:until]  # the constant passes as a ReLU where there is one
         return tuple(
             int(passes[stage]) + 2 * int(has_relu[stage]) + 2 * sum(degree for _, degree in self.pools[stage - 1])
@@ -295,8 +282,19 @@ class _Structure:
         )
 
 
-def _edges(node: Node, place: Array) -> Iterator[tuple[Array, Array]]:
-    """Buffer positions of the two ends of the edges into a node, block by block."""
+def _has_edge(block: Block, ones: Sequence[Array]) -> Array:
+    return reached(block, ones, np.ones((1, block.shape[1])))[0]
+
+
+def _pool_types(node: Node, live: Array, height: Array, size: int) -> set[tuple[int, int, int]]:
+    """The triples (rank, in-degree, height) of the pools of a node that are on paths."""
+    is_pool = node.activation == POOL
+    if not is_pool.any():
+        return set()
+    degree = np.zeros(size, dtype=np.int64)
     for block in node.blocks:
-        target, source, _ = block.pattern()
-        yield place[block.source][source], place[block.target][target]
+        degree[block.target] += block.degrees()
+    positions = np.arange(size)[node.target]
+    chosen = is_pool & live[positions]
+    columns = (node.rank[chosen], degree[positions[chosen]], height[positions[chosen]])
+    return set(zip(*(column.tolist() for column in columns), strict=True))

@@ -59,6 +59,10 @@ class LayerBlock(Block):
         """Number of targets and number of sources."""
         return self.operation.target_size, self.operation.source_size
 
+    def degrees(self) -> Array:
+        """The number of edges into each target."""
+        return self.operation.degrees()
+
     def pattern(self, targets: Array | None = None) -> Pattern:
         """The edges of the operation."""
         return self.operation.pattern(targets)

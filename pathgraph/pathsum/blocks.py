@@ -78,6 +78,10 @@ class Block(ABC):
     def shape(self) -> tuple[int, int]:
         """Number of targets and number of sources."""
 
+    def degrees(self) -> Array:
+        """The number of edges into each target: shape (n_target,)."""
+        return np.bincount(self.pattern().target, minlength=self.shape[0])
+
     @property
     def is_bias(self) -> bool:
         """Whether the block reads the constant."""

@@ -66,6 +66,10 @@ class LevelBlock(Block):
     def _column(self) -> Array:
         return self._sources[1]
 
+    def degrees(self) -> Array:
+        """The number of edges into each target."""
+        return np.diff(self._start)
+
     def pattern(self, targets: Array | None = None) -> Pattern:
         """The edges in CSR order."""
         if targets is None:

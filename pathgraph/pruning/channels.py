@@ -3,25 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
 
 import numpy as np
 
-from pathgraph.layers.channels import channels_of
+from pathgraph.layers.channels import ChannelUses, channel_uses, channels_of
 from pathgraph.layers.structure import LayerArchitecture
 from pathgraph.pruning.masses import Moduli, grouped
 from pathgraph.pruning.selection import in_rounds
 from pathgraph.scalars import Array
 
 __all__ = ["remove_channels"]
-
-
-class _Uses(NamedTuple):
-    """Where entries stand: each triple (entry, channel it leads to, channel it comes from or -1) once."""
-
-    entry: Array
-    target: Array
-    source: Array
 
 
 def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) -> tuple[Array, tuple[Hashable, ...]]:
@@ -50,7 +41,7 @@ def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) ->
     architecture = moduli.architecture
     assert isinstance(architecture, LayerArchitecture)
     channel, names = channels_of(architecture)
-    uses = _uses(architecture, channel, len(names))
+    uses = channel_uses(architecture, channel, len(names))
     own = _own_parameters(architecture, uses, len(names))
     hidden = np.ones(len(names), dtype=bool)
     for ends in (architecture.dag.inputs, architecture.dag.outputs):
@@ -71,30 +62,7 @@ def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) ->
     return places(gone), tuple(names[c] for c in gone.tolist())
 
 
-def _uses(architecture: LayerArchitecture, channel: Array, n_channels: int) -> _Uses:
-    """The triples, found in runs of edges."""
-    width = n_channels + 1
-    keys = [np.empty(0, dtype=np.int64)]
-    place = np.arange(architecture.dag.size)
-    for layer in architecture.layers:
-        if layer.is_view:
-            continue
-        maps = list(zip(layer.operations, layer.tensors, map(architecture.place, layer.sources), strict=True))
-        if layer.bias is not None:
-            maps.append((layer.bias[0], layer.bias[1], slice(0, 1)))
-        target_channel = channel[place[architecture.place(layer.name)]]
-        for operation, tensor, source_place in maps:
-            source_channel = channel[place[source_place]]
-            for targets in operation.chunks(1 << 20):
-                target, source, entry = operation.pattern(targets)
-                key = (entry * width + target_channel[target]) * width + source_channel[source] + 1
-                keys.append(np.unique(key) + architecture.tensor_slices[tensor].start * width**2)
-    pairs, source = np.divmod(np.unique(np.concatenate(keys)), width)
-    entry, target = np.divmod(pairs, width)
-    return _Uses(entry, target, source - 1)
-
-
-def _own_parameters(architecture: LayerArchitecture, uses: _Uses, n_channels: int) -> Array:
+def _own_parameters(architecture: LayerArchitecture, uses: ChannelUses, n_channels: int) -> Array:
     """Pairs (channel, place in theta), sorted: parameters all of whose edges enter or leave that channel."""
     place = architecture.parameter[uses.entry]
     free = place >= 0
@@ -106,7 +74,7 @@ def _own_parameters(architecture: LayerArchitecture, uses: _Uses, n_channels: in
     return np.stack(np.divmod(keys, size))[:, times == everywhere[keys % size]]
 
 
-def _can_go(architecture: LayerArchitecture, is_live: Array, uses: _Uses, own: Array, n_channels: int) -> Array:
+def _can_go(architecture: LayerArchitecture, is_live: Array, uses: ChannelUses, own: Array, n_channels: int) -> Array:
     size = max(1, architecture.n_parameters)
     owned, place = own[0] * size + own[1], architecture.parameter[uses.entry]
     live = is_live[uses.entry]

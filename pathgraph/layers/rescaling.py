@@ -1,0 +1,203 @@
+"""Rescaling at the resolution of tensors: one factor for a channel.
+
+An entry is multiplied by lam_target / lam_source on every edge that takes it. The largest and the smallest of these
+come from two passes over the edges of its block, in (max, x) and (min, x); where they differ, there is no rescaled
+tensor, and that is the error.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Hashable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from pathgraph.errors import GraphError, ParameterError, RangeError, RescalingError
+from pathgraph.graph.architecture import STRUCTURAL
+from pathgraph.layers.channels import channel_axis, channel_uses, channels_of
+from pathgraph.layers.layer_graph import LayerGraph
+from pathgraph.layers.structure import LayerArchitecture
+from pathgraph.numbers import product
+from pathgraph.pathsum.blocks import POOL, RELU
+from pathgraph.pathsum.scaled import scaled, scaled_to_float
+from pathgraph.pathsum.semirings import ArrayOperations, Semiring
+from pathgraph.scalars import Array, object_array, refuse_floats, to_fraction
+
+__all__ = ["random_layer_rescaling", "rescale_layers"]
+
+
+def _extreme(ufunc: Any, zero: float, name: str) -> Semiring:
+    def segments(products: Array, start: Array) -> Array:
+        return np.asarray(ufunc.reduceat(products, start, axis=-1))
+
+    def same(w: Array) -> Array:
+        return w
+
+    add = max if ufunc is np.maximum else min
+    return Semiring(
+        zero, 1, add, lambda a, b: a * b, name=name, arrays=ArrayOperations(ufunc, np.multiply, segments, same)
+    )
+
+
+_LARGEST = _extreme(np.maximum, -math.inf, "(max, x) of any signs")
+_SMALLEST = _extreme(np.minimum, math.inf, "(min, x) of any signs")
+
+
+def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerGraph:
+    """Rescale a layer graph; see `pathgraph.rescale`.
+
+    Parameters
+    ----------
+    graph : LayerGraph
+    factors : mapping
+        From (layer, channel), from (layer, index...) for one neuron, or from a layer for all of them. The more special
+        ones go first.
+    """
+    architecture = graph.architecture
+    lam = _factors(graph, factors)
+    with np.errstate(over="ignore", divide="ignore", invalid="ignore"):
+        largest, smallest = (_ratios(architecture, lam, ring) for ring in (_LARGEST, _SMALLEST))
+    values = graph.values
+    unused = largest == -math.inf
+    largest[unused] = smallest[unused] = 1
+    slack = 0 if graph.is_exact else 4 * float(np.finfo(np.float64).eps)
+    apart = (values != 0) & (abs(largest - smallest) > slack * abs(largest))
+    for entry in np.flatnonzero(apart)[:1].tolist():
+        raise RescalingError(
+            f"factors: {architecture.describe(entry)} needs one factor at all places where it stands, got "
+            f"{smallest[entry]} to {largest[entry]}; give the channels that share it factors that agree"
+        )
+    fixed = (architecture.role == STRUCTURAL) & (values != 0) & (abs(largest - 1) > slack)
+    for entry in np.flatnonzero(fixed)[:1].tolist():
+        raise RescalingError(
+            f"factors: {architecture.describe(entry)} is structural and cannot change, got other factors at its ends; "
+            "give both its ends one factor (1 beside an input or output)"
+        )
+    largest[(values == 0) | (architecture.role == STRUCTURAL)] = 1
+    if graph.is_exact:
+        return graph.with_values(values * largest)
+    wanted = product(scaled(values), scaled(largest))
+    floats = scaled_to_float(wanted, graph.dtype)
+    below = np.abs(floats) < np.finfo(graph.dtype).tiny
+    for entry in np.flatnonzero(~np.isfinite(largest) | np.isinf(floats) | (below & (scaled(floats) != wanted)))[
+        :1
+    ].tolist():
+        raise RangeError(
+            f"factors: {architecture.describe(entry)} = {values[entry]} would leave the range of normal {graph.dtype} "
+            "numbers; use smaller factors, or to_exact()"
+        )
+    return graph.with_values(floats)
+
+
+def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
+    """The factor of every buffer position, checked."""
+    if not isinstance(factors, Mapping):
+        raise ParameterError(f"factors: needed a mapping from channels to numbers, got {type(factors).__name__}")
+    names = list(factors)
+    if graph.is_exact:
+        refuse_floats(factors.values(), lambda i: f"factors[{names[i]!r}]")
+    architecture = graph.architecture
+    lam = object_array([Fraction(1)] * architecture.dag.size)
+    activation = np.zeros(architecture.dag.size, dtype=np.int8)
+    for node in architecture.dag.nodes:
+        activation[node.target] = node.activation
+    outer = np.zeros(architecture.dag.size, dtype=bool)
+    outer[architecture.dag.inputs] = outer[architecture.dag.outputs] = True
+    for key in sorted(factors, key=lambda key: len(key) if isinstance(key, tuple) else 1):
+        places = _places(architecture, key)
+        factor = to_fraction(factors[key], f"factors[{key!r}]")
+        if factor != 1 and outer[places].any():
+            raise RescalingError(f"factors: {key!r} is an input or an output, whose factor must be 1, got {factor}")
+        curved = np.isin(activation[places], (RELU, POOL)).any()
+        if factor == 0 or (factor < 0 and curved):
+            raise RescalingError(
+                f"factors: {key!r} needed a {'positive' if curved else 'non-zero'} factor, got {factor}"
+            )
+        lam[places] = factor
+    if graph.is_exact:
+        return lam
+    floats = np.array([float(factor) for factor in lam.tolist()])
+    for place in np.flatnonzero(~np.isfinite(floats) | (floats == 0))[:1].tolist():
+        raise ParameterError(f"factors: {architecture.nodes[place - 1]!r} leaves the range of floats, got {lam[place]}")
+    return floats
+
+
+def _places(architecture: LayerArchitecture, key: Hashable) -> Array:
+    """The buffer positions of a channel, a neuron, or a layer."""
+    name, *index = key if isinstance(key, tuple) and key else (key,)
+    if not isinstance(name, str) or name not in architecture.readers:
+        raise GraphError(f"factors: {key!r} is no channel; they are named (layer, channel)")
+    layer, positions = architecture.layer(name), architecture.positions(name)
+    try:
+        if not index:
+            return positions.ravel()
+        if len(index) == 1:
+            axis = channel_axis(layer)
+            return np.atleast_1d(
+                positions if axis is None and index[0] == 0 else positions.take(index[0], axis or 0)
+            ).ravel()
+        if len(index) == positions.ndim:
+            return np.atleast_1d(positions[tuple(index)])
+    except (IndexError, TypeError, ValueError):
+        pass
+    raise GraphError(f"factors: {key!r} is no channel of a layer of shape {layer.shape}, and no neuron of it")
+
+
+def _ratios(architecture: LayerArchitecture, lam: Array, ring: Semiring) -> Array:
+    """The extreme of lam_target / lam_source over the edges of each entry."""
+    assert ring.arrays is not None
+    inverse = 1 / lam
+    inverse[0] = 1
+    out = np.full(architecture.n_entries, ring.zero, dtype=lam.dtype)
+    for block in architecture.dag.blocks():
+        part = architecture.tensor_slices[block.tensor]
+        shape = architecture.tensor_shapes[block.tensor]
+        found = block.entry_gradient(inverse[None, block.source], lam[None, block.target], shape, ring)
+        out[part] = ring.arrays.add(out[part], np.asarray(found).ravel())
+    return out
+
+
+def random_layer_rescaling(graph: LayerGraph, random: np.random.Generator, max_exponent: int) -> dict[Hashable, Any]:
+    """Random factors, powers of two, for every hidden channel; see `pathgraph.random_rescaling`.
+
+    Channels that structural entries hold together have one exponent. So have the channels to which one entry leads
+    from several ones, and those from which it comes: that is a subgroup of what acts on the graph.
+    """
+    architecture = graph.architecture
+    channel, names = channels_of(architecture)
+    uses = channel_uses(architecture, channel, len(names))
+    kept = (graph.values != 0)[uses.entry]
+    entry, target, source = uses.entry[kept], uses.target[kept], uses.source[kept]
+    outer = len(names)  # the class of what has the factor 1
+    parent = list(range(len(names) + 1))
+
+    def root(c: int) -> int:
+        while parent[c] != c:
+            parent[c] = parent[parent[c]]
+            c = parent[c]
+        return c
+
+    def join(a: int, b: int) -> None:
+        a, b = root(outer if a < 0 else a), root(outer if b < 0 else b)
+        if a != b:
+            low, high = min(a, b), max(a, b)
+            parent[low] = high  # the class of `outer` keeps its root
+
+    for ends in (architecture.dag.inputs, architecture.dag.outputs):
+        for c in np.unique(channel[ends]).tolist():
+            join(c, outer)
+    fixed = architecture.role[entry] == STRUCTURAL
+    for t, s in zip(target[fixed].tolist(), source[fixed].tolist(), strict=True):
+        join(t, s)
+    again = np.flatnonzero((entry[1:] == entry[:-1]) & ~fixed[1:])
+    for i in again.tolist():
+        join(int(target[i]), int(target[i + 1]))
+        join(int(source[i]), int(source[i + 1]))
+    roots = [root(c) for c in range(len(names))]
+    free = sorted(set(roots) - {root(outer)})
+    steps = dict(zip(free, random.integers(-max_exponent, max_exponent + 1, len(free)).tolist(), strict=True))
+    two: Any = Fraction(2) if graph.is_exact else 2.0
+    ends = set(channel[architecture.dag.inputs].tolist()) | set(channel[architecture.dag.outputs].tolist())
+    return {names[c]: two ** steps.get(roots[c], 0) for c in range(len(names)) if c not in ends}
