@@ -324,11 +324,11 @@ def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Arra
         require_network_of_numbers(net, f"path sum in {ring!r}")
     if ring.edge_value is not None:
         require_network(net)  # an entry of a layer graph is many edges
-        architecture, values = net.architecture, net.values
+        architecture, numbers = net.architecture, net.values
         assert isinstance(architecture, Architecture)
         return tuple(
             object_array(
-                ring.edge_value(_scalar(values[e]), architecture.entry_name(e)) for e in range(part.start, part.stop)
+                ring.edge_value(_scalar(numbers[e]), architecture.entry_name(e)) for e in range(part.start, part.stop)
             )
             for part in architecture.tensor_slices
         )

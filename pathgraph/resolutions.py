@@ -51,18 +51,43 @@ class Structure(ABC):
         Names aligned with theta.
     """
 
-    n_entries: int
-    n_parameters: int
-    n_edges: int
-    dag: BlockDag
-    nodes: Sequence[Hashable]
-    tensor_slices: tuple[slice, ...]
-    role: Array
-    parameter: Array
-    first_entry: Array
-    is_tied: bool
-    parameters: Sequence[Any]
-    tensor_shapes: tuple[tuple[int, ...], ...] | None
+    if TYPE_CHECKING:  # attributes, fields or properties: only to be read
+
+        @property
+        def n_entries(self) -> int: ...  # noqa: D102
+
+        @property
+        def n_parameters(self) -> int: ...  # noqa: D102
+
+        @property
+        def n_edges(self) -> int: ...  # noqa: D102
+
+        @property
+        def dag(self) -> BlockDag: ...  # noqa: D102
+
+        @property
+        def nodes(self) -> Sequence[Hashable]: ...  # noqa: D102
+
+        @property
+        def tensor_slices(self) -> tuple[slice, ...]: ...  # noqa: D102
+
+        @property
+        def role(self) -> Array: ...  # noqa: D102
+
+        @property
+        def parameter(self) -> Array: ...  # noqa: D102
+
+        @property
+        def first_entry(self) -> Array: ...  # noqa: D102
+
+        @property
+        def is_tied(self) -> bool: ...  # noqa: D102
+
+        @property
+        def parameters(self) -> Sequence[Any]: ...  # noqa: D102
+
+        @property
+        def tensor_shapes(self) -> tuple[tuple[int, ...], ...] | None: ...  # noqa: D102
 
     # -- inputs ---------------------------------------------------------------------------------------------------
 
@@ -210,6 +235,10 @@ class ReluNetwork(ABC):
     @abstractmethod
     def to_exact(self) -> Self:
         """The same network over the rationals."""
+
+    @abstractmethod
+    def to_float(self) -> Self:
+        """The same network in float64."""
 
     @abstractmethod
     def rows(self, x: Array) -> Array:

@@ -92,7 +92,7 @@ def rescale(net: AnyNetwork, factors: Mapping[Hashable, Any]) -> AnyNetwork:
         require_network_of_numbers(net, "rescale")
         from pathgraph.layers.rescaling import rescale_layers  # layers are loaded by those who use them
 
-        return rescale_layers(net, factors)
+        return rescale_layers(net, factors)  # type: ignore[arg-type, return-value]
     architecture = net.architecture
     lam = _factors(net, factors)
     ratio = _entry_factors(architecture, lam)
@@ -110,7 +110,7 @@ def rescale(net: AnyNetwork, factors: Mapping[Hashable, Any]) -> AnyNetwork:
     if architecture.is_tied:
         free = architecture.parameter >= 0
         values[free] = values[architecture.first_entry][architecture.parameter[free]]
-    return net.with_values(values)
+    return net.with_values(values)  # type: ignore[return-value]
 
 
 def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_exponent: int = 8) -> dict[Hashable, Any]:
@@ -150,7 +150,7 @@ def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_ex
         require_network_of_numbers(net, "random_rescaling")
         from pathgraph.layers.rescaling import random_layer_rescaling
 
-        return random_layer_rescaling(net, random, max_exponent)
+        return random_layer_rescaling(net, random, max_exponent)  # type: ignore[arg-type]
     exponents = dict.fromkeys(net.hidden, 0)
     for direction in rescaling_directions(net):
         step = int(random.integers(-max_exponent, max_exponent + 1))

@@ -185,7 +185,7 @@ def views(b, t):
 @maker
 def scales_and_shifts(b, t):
     x = b.shift(b.scale(b.input((2, 2)), t("s", 2, 1)), t("h", 2))
-    x = b.relu(b.scale(x, t("one", 1)))
+    x = b.relu(b.scale(x, t("one", 1, low=1)))
     return b.linear(b.flatten(x), t("last", 1, 4))
 
 

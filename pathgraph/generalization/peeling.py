@@ -283,7 +283,7 @@ class _Structure:
 
 
 def _has_edge(block: Block, ones: Sequence[Array]) -> Array:
-    return reached(block, ones, np.ones((1, block.shape[1])))[0]
+    return np.asarray(reached(block, ones, np.ones((1, block.shape[1])))[0])
 
 
 def _pool_types(node: Node, live: Array, height: Array, size: int) -> set[tuple[int, int, int]]:

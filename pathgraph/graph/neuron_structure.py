@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Hashable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -23,15 +23,30 @@ __all__ = ["NeuronStructure"]
 class NeuronStructure(Structure):
     """The part of `Architecture` that answers `pathgraph.resolutions.Structure`."""
 
-    level: Array
-    start: Array
-    antecedent: Array
-    target: Array
-    biased: Array
-    inputs: tuple[Hashable, ...]
-    ties: Mapping[int, Hashable]
-    n_nodes: int
     tensor_shapes = None
+
+    if TYPE_CHECKING:  # attributes, fields or properties: only to be read
+
+        @property
+        def level(self) -> Array: ...  # noqa: D102
+
+        @property
+        def start(self) -> Array: ...  # noqa: D102
+
+        @property
+        def antecedent(self) -> Array: ...  # noqa: D102
+
+        @property
+        def target(self) -> Array: ...  # noqa: D102
+
+        @property
+        def biased(self) -> Array: ...  # noqa: D102
+
+        @property
+        def inputs(self) -> tuple[Hashable, ...]: ...  # noqa: D102
+
+        @property
+        def n_nodes(self) -> int: ...  # noqa: D102
 
     @property
     def input_names(self) -> tuple[Hashable, ...]:

@@ -33,17 +33,27 @@ __all__ = ["LayerStructure"]
 class LayerStructure(Structure):
     """The part of `LayerArchitecture` that answers `pathgraph.resolutions.Structure`."""
 
-    layers: tuple[Layer, ...]
-    inputs: tuple[str, ...]
-    tensor_names: tuple[str, ...]
-    roles: tuple[str, ...]
-    n_neurons: int
-    offsets: Mapping[str, int]
+    if TYPE_CHECKING:  # attributes, fields or properties: only to be read
+
+        @property
+        def layers(self) -> tuple[Layer, ...]: ...  # noqa: D102
+
+        @property
+        def inputs(self) -> tuple[str, ...]: ...  # noqa: D102
+
+        @property
+        def tensor_names(self) -> tuple[str, ...]: ...  # noqa: D102
+
+        @property
+        def roles(self) -> tuple[str, ...]: ...  # noqa: D102
+
+        @property
+        def offsets(self) -> Mapping[str, int]: ...  # noqa: D102
 
     # -- names ----------------------------------------------------------------------------------------------------
 
     @cached_property
-    def nodes(self) -> ArrayNames:  # type: ignore[override]
+    def nodes(self) -> ArrayNames:
         """The names (layer, index...) of the neurons."""
         own = [layer for layer in self.layers if not layer.is_view]
         return ArrayNames([layer.name for layer in own], [layer.shape for layer in own])
@@ -81,17 +91,17 @@ class LayerStructure(Structure):
     # -- entries and parameters -----------------------------------------------------------------------------------
 
     @property
-    def n_entries(self) -> int:  # type: ignore[override]
+    def n_entries(self) -> int:
         """Number of entries of all tensors."""
         return self._starts[-1]
 
     @property
-    def n_parameters(self) -> int:  # type: ignore[override]
+    def n_parameters(self) -> int:
         """Number of entries of the trainable tensors."""
         return sum(part.stop - part.start for part, role in self._parts if role == "parameter")
 
     @cached_property
-    def tensor_slices(self) -> tuple[slice, ...]:  # type: ignore[override]
+    def tensor_slices(self) -> tuple[slice, ...]:
         """Where each tensor lies among the entries."""
         return tuple(map(slice, self._starts[:-1], self._starts[1:]))
 
@@ -104,29 +114,29 @@ class LayerStructure(Structure):
         return list(zip(self.tensor_slices, self.roles, strict=True))
 
     @cached_property
-    def role(self) -> Array:  # type: ignore[override]
+    def role(self) -> Array:
         """Code of the role of each entry."""
         sizes = [part.stop - part.start for part in self.tensor_slices]
         return frozen(np.repeat(np.array([ROLES.index(role) for role in self.roles], dtype=np.int8), sizes))
 
     @cached_property
-    def parameter(self) -> Array:  # type: ignore[override]
+    def parameter(self) -> Array:
         """Index in theta of each entry, or -1."""
         free = self.role == 0
         return frozen(np.where(free, np.cumsum(free) - 1, -1))
 
     @cached_property
-    def first_entry(self) -> Array:  # type: ignore[override]
+    def first_entry(self) -> Array:
         """The entries that are parameters."""
         return frozen(np.flatnonzero(self.role == 0))
 
     @property
-    def is_tied(self) -> bool:  # type: ignore[override]
+    def is_tied(self) -> bool:
         """Entries are parameters, each its own, though many edges take one entry."""
         return False
 
     @property
-    def parameters(self) -> ArrayNames:  # type: ignore[override]
+    def parameters(self) -> ArrayNames:
         """The names (tensor, index...) of the parameters."""
         return ArrayNames(self._free_names, self._free_shapes)
 

@@ -199,5 +199,5 @@ def random_layer_rescaling(graph: LayerGraph, random: np.random.Generator, max_e
     free = sorted(set(roots) - {root(outer)})
     steps = dict(zip(free, random.integers(-max_exponent, max_exponent + 1, len(free)).tolist(), strict=True))
     two: Any = Fraction(2) if graph.is_exact else 2.0
-    ends = set(channel[architecture.dag.inputs].tolist()) | set(channel[architecture.dag.outputs].tolist())
-    return {names[c]: two ** steps.get(roots[c], 0) for c in range(len(names)) if c not in ends}
+    outer_channels = set(channel[architecture.dag.inputs].tolist()) | set(channel[architecture.dag.outputs].tolist())
+    return {names[c]: two ** steps.get(roots[c], 0) for c in range(len(names)) if c not in outer_channels}

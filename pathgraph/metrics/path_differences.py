@@ -156,7 +156,8 @@ def _by_blocks(pair: Pair, max_paths: int) -> list[Differences]:
     for v in dag.outputs.tolist():
         columns = list(zip(*paths.get(v, ()), strict=True)) or [()] * 4
         flipped = np.array(columns[3], dtype=bool)
-        found.append(Differences(*(object_array(column) for column in columns[:3]), flipped))
+        ours, theirs, widths = (object_array(column) for column in columns[:3])
+        found.append(Differences(ours, theirs, widths, flipped))
     return found
 
 

@@ -13,6 +13,7 @@ Source: derived here.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -67,9 +68,10 @@ def without_silent(net: ReluNetwork, ours: Entries, theirs: Entries, widths: Arr
         keep = live_entries(net, ours, theirs, widths)
         return None if keep is None else Live(net, masked(ours, keep), masked(theirs, keep))
     dead, idle = _silent_in_both(net, ours, theirs, widths)
-    if not dead.any() and not any(unused.any() for unused in idle):
+    live = thinned_network(net, net.architecture, dead, idle)
+    if all(map(operator.is_, live.dag.nodes, net.dag.nodes)):
         return None
-    return Live(thinned_network(net, net.architecture, dead, idle), ours, theirs)
+    return Live(live, ours, theirs)
 
 
 def _silent_in_both(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> tuple[Array, list[Array]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -42,6 +43,11 @@ def thinned(dag: BlockDag, dead: Array, idle: Sequence[Array]) -> BlockDag:
         By buffer position.
     idle : sequence of ndarray of bool, shape (n, degree)
         For each group of pools, in the order of the nodes: candidates to leave out.
+
+    Returns
+    -------
+    BlockDag
+        Its nodes are those of `dag` where no edge was left out.
     """
     rest = iter(idle)
     nodes = []
@@ -55,7 +61,9 @@ def thinned(dag: BlockDag, dead: Array, idle: Sequence[Array]) -> BlockDag:
             tuple(kept for block in each if (kept := _filtered(block, dead, gone, dag.size)) is not None)
             for each in (node.blocks, node.biases)
         )
-        nodes.append(replace(node, blocks=blocks, biases=biases))
+        is_same = all(map(operator.is_, (*blocks, *biases), (*node.blocks, *node.biases)))
+        is_same &= len(blocks) + len(biases) == len(node.blocks) + len(node.biases)
+        nodes.append(node if is_same else replace(node, blocks=blocks, biases=biases))
     return BlockDag(dag.size, dag.inputs, dag.outputs, tuple(nodes))
 
 

@@ -38,6 +38,7 @@ def remove_neurons(moduli: Moduli, count: Callable[[int], int], rounds: int) -> 
         Their names, in the order of removal.
     """
     architecture = moduli.architecture
+    assert isinstance(architecture, Architecture)
     own = _own_places(architecture)
     can_go = np.flatnonzero(_can_go(architecture, moduli.values != 0, own))
     places = _Places(own, architecture.n_nodes)
