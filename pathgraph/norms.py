@@ -110,8 +110,7 @@ def path_norm(
     """
     q, r = _exponents(q, r)
     dtype = float_type(dtype)
-    sums = power_sums(net, q, inputs=inputs, dtype=dtype, backend=backend)
-    totals, degree = (sums, _base(q)) if per_output else _over_outputs(sums, q, r)
+    totals, degree = _totals(net, q, r, per_output, inputs=inputs, dtype=dtype, backend=backend)
     norms = _rooted(totals, degree if root else 1, dtype)
     return norms if per_output else norms.tolist()[0] if norms.dtype != np.float32 else norms[0]
 
@@ -141,8 +140,7 @@ def log_path_norm(
     100000.0
     """
     q, r = _exponents(q, r)
-    sums = power_sums(net, q, inputs=inputs, backend=backend)
-    totals, degree = (sums, _base(q)) if per_output else _over_outputs(sums, q, r)
+    totals, degree = _totals(net, q, r, per_output, inputs=inputs, backend=backend)
     logs = scaled_log(scaled(totals)) / degree
     return logs if per_output else float(logs[0])
 
@@ -176,6 +174,8 @@ def power_sums(
         values = mapped(lambda w: abs(quick(w)) ** power, net.tensors)
         x = _swept(net, values, abs(quick(widths)) ** power, ring, biases, chosen)
         return restored(x[net.dag.outputs])
+    if net.streams is not None and backend is None and np.dtype(dtype) == np.float64:
+        return net.streams.power_sums(net, q, widths, biases=biases)[0]
     if not net.is_exact:
         sums, in_range = _float_sums(net, q, widths, biases, dtype, chosen)
         if in_range:
@@ -183,6 +183,26 @@ def power_sums(
     powers = mapped(lambda w: scaled(abs(w), power), net.tensors)
     wide = _swept(net, powers, scaled(abs(widths), power), ring.wide or ring, biases, chosen)[net.dag.outputs]
     return wide if wide.dtype == SCALED_DTYPE else np.array(wide.tolist(), dtype=SCALED_DTYPE)
+
+
+def _totals(
+    net: ReluNetwork,
+    q: Any,
+    r: Any,
+    per_output: bool,
+    *,
+    inputs: Inputs | None,
+    dtype: DTypeLike = np.float64,
+    backend: str | None,
+) -> tuple[Array, Any]:
+    """The sums of powers of which a root is the norm, one per output or shape (1,), and the degree of the root."""
+    is_sum = not per_output and q != 0 and r == (_base(q) if q < math.inf else math.inf)
+    if is_sum and backend is None and np.dtype(dtype) == np.float64:
+        require_network_of_numbers(net, "path-norm")
+        if net.streams is not None:
+            return net.streams.power_total(net, q, half_widths(net, inputs))[0], _base(q)
+    sums = power_sums(net, q, inputs=inputs, dtype=dtype, backend=backend)
+    return (sums, _base(q)) if per_output else _over_outputs(sums, q, r)
 
 
 def _float_sums(

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathgraph.pathsum.blocks import BlockDag
     from pathgraph.scalars import Array, ScalarKind
 
-__all__ = ["ReluNetwork", "Structure", "require_network_of_numbers", "require_relu_network"]
+__all__ = ["ReluNetwork", "Streams", "Structure", "require_network_of_numbers", "require_relu_network"]
 
 
 class Structure(ABC):
@@ -181,6 +181,25 @@ class Structure(ABC):
         """The names of the parameters at some places of theta."""
 
 
+class Streams(Protocol):
+    """Sums of powers of the absolute path products of a network of floats, in float64 or scaled numbers.
+
+    Each function takes the network, q in (0, inf], the weights of its inputs and whether paths from biases count; its
+    last result says whether floats sufficed: numbers are scaled otherwise.
+    """
+
+    def power_sums(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
+        """Per output the sum, or for infinite q the largest: shape (n_outputs,)."""
+
+    def power_total(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
+        """The sum of these, or the largest: shape (1,)."""
+
+    def power_marginals(
+        self, net: Any, q: float, widths: Array, *, biases: bool = True
+    ) -> tuple[dict[str, Array], bool]:
+        """The sums over the paths through each parameter, by the name of its tensor; q is finite."""
+
+
 class ReluNetwork(ABC):
     """A network at either resolution, as the functions of tier 1 see it: a `Structure` and its values."""
 
@@ -223,6 +242,11 @@ class ReluNetwork(ABC):
     @abstractmethod
     def dtype(self) -> np.dtype[Any]:
         """float32, float64, or object."""
+
+    @property
+    def streams(self) -> Streams | None:
+        """Faster sums of powers of path products, if this network has some; they take the place of sweeps."""
+        return None
 
     @abstractmethod
     def with_values(self, values: Array) -> Self:

@@ -171,6 +171,7 @@ class Moduli:
         self.dag: BlockDag = net.dag
         self.scalars: ScalarKind = net.scalars
         self.widths = accelerated(half_widths(net, inputs))
+        self._is_changed = False
 
     @cached_property
     def values(self) -> Array:
@@ -185,6 +186,7 @@ class Moduli:
 
     def remove(self, parameters: Array) -> None:
         """Set the parameters at these places of theta to zero."""
+        self._is_changed = True
         if self.architecture.is_tied:
             mask = np.zeros(self.architecture.n_parameters, dtype=bool)
             mask[parameters] = True
@@ -206,6 +208,7 @@ class Moduli:
     def with_values(self, values: Array) -> Moduli:
         """The same network with other values, which are not copied."""
         other = copy(self)
+        other._is_changed = True
         other.values = values
         other.tensors = self.cut(values)
         return other
@@ -213,6 +216,7 @@ class Moduli:
     def thinned(self, dead: Array, idle: Sequence[Array]) -> Moduli:
         """The same without some edges: see `pathgraph.pathsum.thinning.thinned`."""
         other = copy(self)
+        other._is_changed = True
         other.dag = thinned(self.dag, dead, idle)
         return other
 
@@ -270,7 +274,9 @@ class Moduli:
         costs = self._compiled_costs()
         if costs is not None:
             return costs
-        costs = self.per_parameter(self.masses())
+        costs = self._streamed_costs()
+        if costs is None:
+            costs = self.per_parameter(self.masses())
         for parameter in self.architecture.scattered.tolist():
             mask = np.zeros(len(costs), dtype=bool)
             mask[parameter] = True
@@ -281,6 +287,14 @@ class Moduli:
                     costs, exact = scaled(costs), scaled(exact)
                 costs[parameter] = exact[0]
         return costs
+
+    def _streamed_costs(self) -> Array | None:
+        """The sums over the places of each parameter, by a network that has faster ones, while nothing is removed."""
+        if self.net.streams is None or self._is_changed:
+            return None
+        masses, _ = self.net.streams.power_marginals(self.net, 1, self.widths)
+        parts = [mass.ravel() for mass in masses.values()]
+        return np.concatenate(parts) if parts else np.empty(0)
 
     def _compiled_costs(self) -> Array | None:
         """The costs by the kernel that makes them in one pass each way, if it fits and floats stay in their range."""
