@@ -30,7 +30,8 @@ from pathgraph.generalization.gaussians import Gaussian, check_law, divergence_a
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, generic_potentials
 from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 
 __all__ = ["ClosestGaussian", "closest_gaussian"]
@@ -131,6 +132,8 @@ def closest_gaussian(net: Network | Architecture, law: Gaussian, prior: Gaussian
     >>> [round(pg.closest_gaussian(net, law, prior).divergence, 9) for law in laws]
     [2.16227766, 2.16227766]
     """
+    if isinstance(net, ReluNetwork):
+        require_network(net)
     if not isinstance(net, (Network, Architecture)):
         raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
     basis = generic_potentials(net)

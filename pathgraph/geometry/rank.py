@@ -25,6 +25,7 @@ from pathgraph.geometry.potentials import Potentials, generic_potentials, potent
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_network
 from pathgraph.lifting import PathLifting, entries_on_paths
+from pathgraph.resolutions import ReluNetwork
 
 __all__ = ["generic_rank", "jacobian", "lifting_kernel", "lifting_rank"]
 
@@ -118,6 +119,8 @@ def generic_rank(net: Network | Architecture) -> int:
     >>> pg.generic_rank(net), len(net.theta), len(net.hidden)
     (4, 6, 2)
     """
+    if isinstance(net, ReluNetwork):
+        require_network(net)
     if not isinstance(net, (Network, Architecture)):
         raise ParameterError(f"net: needed a Network or an Architecture, got {type(net).__name__}")
     basis = generic_potentials(net)

@@ -51,7 +51,6 @@ def longest(dag: BlockDag, ones: Sequence[Array], length: Array) -> Array:
     found = np.full(dag.size, -1, dtype=np.int64)
     found[dag.inputs] = 0
     for node in dag.nodes:
-        best = np.full(dag.size, -1, dtype=np.int64)
         for block in node.blocks:
             before = found[block.source]
             lengths = np.unique(before[before >= 0])
@@ -59,13 +58,12 @@ def longest(dag: BlockDag, ones: Sequence[Array], length: Array) -> Array:
                 continue
             hits = reached(block, ones, before == lengths[:, None])
             several = np.where(hits, lengths[:, None], -1).max(axis=0)
-            best[block.target] = np.maximum(best[block.target], several)
-        grown = best >= 0
-        best[grown] += length[grown]
+            found[block.target] = np.maximum(found[block.target], several)
+        own = found[node.target]
+        found[node.target] = np.where(own >= 0, own + length[node.target], own)
         for block in node.biases:
             here = reached(block, ones, np.ones((1, 1)))[0]
-            best[block.target] = np.where(here, np.maximum(best[block.target], 0), best[block.target])
-        found[node.target] = best[node.target]
+            found[block.target] = np.where(here, np.maximum(found[block.target], 0), found[block.target])
     return found
 
 

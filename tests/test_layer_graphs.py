@@ -1,0 +1,375 @@
+"""Layer graphs beyond the registry: expansion, reports, arguments, errors, and networks that floats cannot hold."""
+
+from fractions import Fraction
+
+import networkx as nx
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from pathgraph.graph.array_names import ArrayNames, TiedEntries
+from pathgraph.pathsum.reach import count_by_residues, longest
+from tests.layer_graphs import MAKERS, build, moved
+from tests.oracles import Oracle, logarithm
+
+# -- expansion ----------------------------------------------------------------------------------------------------
+
+
+def test_an_expansion_is_written_out():
+    b = pg.LayerGraphBuilder()
+    x = b.convolution(
+        b.input((1, 3), name="x"), b.tensor("w", [[[2, 0]]]), b.tensor("b", [5]), padding=((1, 0),), name="y"
+    )
+    x = b.batch_norm(x, b.tensor("scale", [3], role="frozen"), b.tensor("shift", [4], role="frozen"), name="n")
+    graph = b.build([b.max_pool(b.relu(x), 2, stride=1, name="p")])
+    net = graph.expand()
+    expected = nx.DiGraph()
+    for i in range(3):
+        expected.add_node(("x", 0, i), activation="input")
+    for i in range(3):
+        expected.add_node(("y", 0, i), activation="identity", bias=5.0, bias_parameter=("b", 0))
+    for i in range(3):
+        expected.add_node(("n", 0, i), activation="relu", bias=4.0, bias_role="frozen")
+    for i in range(2):
+        expected.add_node(("p", 0, i), activation="pool")
+    for i in range(2):
+        expected.add_node(("output", 0, i), activation="identity", output=True)
+    for i in range(3):
+        if i:  # the padding is no neuron
+            expected.add_edge(("x", 0, i - 1), ("y", 0, i), weight=2.0, parameter=("w", 0, 0, 0))
+        expected.add_edge(("x", 0, i), ("y", 0, i), weight=0.0, parameter=("w", 0, 0, 1))
+        expected.add_edge(("y", 0, i), ("n", 0, i), weight=3.0, role="frozen")
+    for i in range(2):
+        expected.add_edge(("p", 0, i), ("output", 0, i), weight=1.0, role="structural")
+        for k in (0, 1):
+            expected.add_edge(("n", 0, i + k), ("p", 0, i), weight=1.0, role="structural")
+    assert net == pg.from_networkx(expected)
+    assert pg.from_networkx(pg.to_networkx(net)) == net
+    assert pg.from_arrays(**pg.to_arrays(net)) == net
+    assert list(net.parameters) == list(pg.from_networkx(expected).parameters)
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_expansions_are_ordinary_networks(name, tmp_path):
+    net = build(name).expand()
+    again = pg.from_networkx(pg.to_networkx(net))
+    assert again.nodes == net.nodes
+    assert list(again.parameters) == list(net.parameters)
+    assert (again.values == net.values).all()
+    pg.save(net, tmp_path / "net.npz")
+    assert pg.load(tmp_path / "net.npz").theta.tolist() == net.theta.tolist()
+    x = [Fraction(i % 3) for i in range(len(net.inputs))]
+    assert (pg.minimize(net)(x) == net(x)).all()
+
+
+def test_expansions_are_guarded():
+    graph = build("inception")
+    with pytest.raises(pg.ParameterError, match=r"160 edges .* more than max_edges=159"):
+        graph.expand(max_edges=159)
+    assert graph.expand(max_edges=160).architecture.n_edges == 160
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pg.path_lifting,
+        lambda g: pg.path_activations(g, [0]),
+        lambda g: pg.find_rescaling(g, g),
+        pg.conserved_quantities,
+        pg.normalize,
+        pg.generic_rank,
+        pg.minimize,
+        pg.to_networkx,
+        lambda g: pg.save(g, "unused.npz"),
+        lambda g: pg.prune(g, 1).minimize(),
+    ],
+)
+def test_what_needs_neurons_names_the_expansion(function):
+    graph = build("residual")
+    with pytest.raises(pg.ParameterError, match=r"\.expand\(\) makes one, of 14 neurons and 30 edges"):
+        function(graph)
+
+
+# -- names and ties as arrays -------------------------------------------------------------------------------------
+
+
+def test_names_of_arrays():
+    names = ArrayNames(["a", "b"], [(2, 2), ()])
+    assert list(names) == [("a", 0, 0), ("a", 0, 1), ("a", 1, 0), ("a", 1, 1), ("b",)]
+    assert names == tuple(names)
+    assert [names.index(name) for name in names] == list(range(5))
+    assert names[-1] == ("b",)
+    assert names[1:3] == (("a", 0, 1), ("a", 1, 0))
+    some = names.reordered(np.array([4, 0]))
+    assert list(some) == [("b",), ("a", 0, 0)]
+    assert some.index(("a", 0, 0)) == 1
+    for unknown in (("a", 2, 0), ("a", 0), ("c",), "a", ("a", -1, 0), 0, ("a", 0, 0.5)):
+        assert unknown not in names
+        with pytest.raises(ValueError, match="not one of these names"):
+            names.index(unknown)
+    assert ("a", 1, 1) not in some
+
+
+def test_ties_as_an_array_are_a_mapping():
+    ties = TiedEntries(np.array([1, -1, 1, 0]), ["x", "y", "unused"])
+    assert dict(ties) == {0: "y", 2: "y", 3: "x"} == ties
+    assert (len(ties), ties.n_used) == (3, 2)
+    assert 1 not in ties
+    with pytest.raises(KeyError):
+        ties[1]
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_ties_as_an_array_are_ties(name):
+    architecture = build(name).expand().architecture
+    plain = pg.from_networkx(pg.to_networkx(build(name).expand())).architecture
+    assert isinstance(architecture.ties, TiedEntries)
+    assert architecture == plain
+    assert architecture.n_parameters == plain.n_parameters
+    assert architecture.is_tied == plain.is_tied
+    assert (architecture.parameter == plain.parameter).all()
+    assert (architecture.first_entry == plain.first_entry).all()
+
+
+# -- counts and reports -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_reports_count_the_expansion(name):
+    graph, net = build(name), build(name).expand()
+    report, oracle = graph.report, Oracle(pg.to_networkx(net))
+    paths = oracle.paths()
+    pools = [v for path in paths for v in path if oracle.kind[v] == "pool"]
+    assert report.n_paths == len(paths)
+    assert report.n_neurons == len(net.nodes) == sum(row.n_neurons for row in report.layers)
+    assert report.n_edges == net.architecture.n_edges == sum(row.n_edges for row in report.layers)
+    assert report.n_biases == len(net.architecture.biased)
+    assert report.n_parameters == len(graph.theta) == sum(row.n_parameters for row in report.layers)
+    assert report.n_frozen + report.n_structural == len(graph.values) - len(graph.theta)
+    assert report.depth == max(len(path) - 1 for path in paths)
+    assert report.collapsed_depth == 1 + max(sum(oracle.kind[v] in ("relu", "pool") for v in path) for path in paths)
+    assert report.pool_size == max((oracle.graph.in_degree(v) for v in pools), default=1)
+    assert report.pool_types == len({(oracle.graph.nodes[v].get("rank", 1), oracle.graph.in_degree(v)) for v in pools})
+    assert str(report).count("\n") >= len(graph.layers) + 3
+    assert sum(report.kinds.values()) == len(graph.layers)
+
+
+def test_counts_of_any_size():
+    b = pg.LayerGraphBuilder()
+    x = b.input((10,))
+    for i in range(100):
+        x = b.linear(x, b.tensor(f"w{i}", np.zeros((10, 10))))
+    graph = b.build([x])
+    assert pg.count_paths(graph) == 10**101
+    assert "1e101 paths" in repr(graph.report)
+    assert pg.depth(graph) == 100
+
+
+def test_lengths_count_what_is_asked():
+    graph = build("residual")
+    ones = graph.architecture.cut(np.ones(graph.architecture.n_entries))
+    assert longest(graph.dag, ones, np.zeros(graph.dag.size, dtype=int))[graph.dag.outputs].tolist() == [0, 0]
+    assert count_by_residues(graph.dag, ones) == pg.count_paths(graph, backend="reference")
+
+
+# -- arguments ----------------------------------------------------------------------------------------------------
+
+
+def test_boxes_of_inputs():
+    graph = build("inception", np.float64)
+    widths = np.arange(9.0).reshape(1, 3, 3)
+    flat = pg.path_norm(graph.expand(), inputs=widths.ravel())
+    assert flat == pytest.approx(pg.path_norm(graph, inputs=widths), rel=1e-12)
+    assert pg.path_norm(graph, inputs={"input": widths}) == pg.path_norm(graph, inputs=widths)
+    assert pg.path_norm(graph, inputs=widths.tolist()) == pg.path_norm(graph, inputs=widths)
+    assert pg.path_norm(graph, inputs=2) == pg.path_norm(graph, inputs=np.full((1, 3, 3), 2))
+    for wrong, message in [
+        (np.ones(9), r"'input' needs a number or an array of shape \(1, 3, 3\), got \(9,\)"),
+        ({"x": 1}, "'x' is no input of the network; its inputs are 'input'"),
+        ({"input": np.ones((3, 3))}, r"shape \(1, 3, 3\), got \(3, 3\)"),
+        (-widths, r"the width of \('input', 0, 0, 1\) must be >= 0"),
+        (np.full((1, 3, 3), np.nan), r"\('input', 0, 0, 0\)"),
+    ]:
+        with pytest.raises(pg.ParameterError, match=message):
+            pg.path_norm(graph, inputs=wrong)
+    several = build("several_ends", np.float64)
+    pair = [np.array([1.0, 2.0]), np.array([[0.0, 3.0]])]
+    assert pg.path_norm(several, inputs=pair) == pg.path_norm(several, inputs={"x": pair[0], "y": pair[1]})
+    assert pg.path_norm(several, inputs={"x": 0}) == pg.path_norm(several, inputs=[0, 1])
+    with pytest.raises(pg.ParameterError, match="needed 2 arrays, one per input, got 3"):
+        pg.path_norm(several, inputs=[1, 2, 3])
+
+
+def test_parameters_by_name():
+    graph = build("residual", np.float64)
+    shapes = {name: array.shape for name, array in graph.parameters.items()}
+    assert {name: array.shape for name, array in pg.path_magnitude(graph).items()} == shapes
+    rho = {"a": np.full((3, 3), 0.5), "ab": 1}
+    spread = graph.architecture.aligned(rho, "rho", 0)
+    assert pg.perturbation_bound(graph, rho) == pg.perturbation_bound(graph, spread.tolist())
+    result = pg.prune(graph, 0.5, biases=True)
+    assert {name: mask.shape for name, mask in result.mask.items()} == shapes
+    assert all((result.net.parameters[name][~mask] == 0).all() for name, mask in result.mask.items())
+    assert next(iter(result.removed))[0] in shapes
+    assert "in scope remain" in repr(result)
+    for call, message in [
+        (lambda: pg.set_magnitude(graph, ["b"]), "'b' is no parameter of the network"),
+        (lambda: pg.set_magnitude(graph, [("a", 3, 0)]), r"\('a', 3, 0\) is no parameter"),
+        (lambda: pg.set_magnitude(graph, {"a": [True]}), "'a' needs a mask"),
+        (lambda: pg.set_magnitude(graph, {"a": np.ones(3, dtype=bool)}), r"'a' needs a number or shape \(3, 3\)"),
+        (lambda: pg.set_magnitude(graph, "a"), "collection of names"),
+        (lambda: pg.set_magnitude(graph, np.ones(3, dtype=bool)), "needed a mask of shape"),
+        (lambda: pg.perturbation_bound(graph, {"x": 1}), "'x' is no parameter"),
+        (lambda: pg.perturbation_bound(graph, {"a": -1}), r"rho: the value of \('a', 0, 0\) must be >= 0"),
+        (lambda: pg.importance_scores(graph, "snip", gradient={"a": 1}), "needed an array for every parameter"),
+        (lambda: pg.path_sum(graph, source="a"), "no neuron 'a'"),
+        (lambda: pg.path_sum(graph, source=("input", 3)), r"no neuron \('input', 3\)"),
+        (lambda: pg.path_sum(graph, pg.semirings.LOG, inputs=[1]), r"shape \(3,\)"),
+        (lambda: pg.path_metric(graph, build("linear", np.float64)), "same architecture"),
+        (lambda: pg.path_metric(graph, graph.expand()), "same architecture"),
+        (lambda: pg.path_metric(graph, graph.to_exact()), "same scalars"),
+        (lambda: graph.with_theta([1.0]), "theta: needed shape"),
+        (lambda: graph.with_values([1.0]), "values: needed shape"),
+    ]:
+        with pytest.raises((pg.ParameterError, pg.GraphError), match=message):
+            call()
+
+
+# -- rescaling ----------------------------------------------------------------------------------------------------
+
+
+def test_rescaling_by_channels():
+    graph = build("convolution_2d")
+    layer = graph.layers[1].name
+    twice = pg.rescale(graph, {(layer, 0): 2})
+    assert (twice.parameters["w"][0] == 2 * graph.parameters["w"][0]).all()
+    assert (twice.parameters["w"][1:] == graph.parameters["w"][1:]).all()
+    assert twice.parameters["b"][0] == 2 * graph.parameters["b"][0]
+    assert (twice.parameters["v"][:, 0] * 2 == graph.parameters["v"][:, 0]).all()
+    assert pg.rescale(graph, {layer: 3}) == pg.rescale(graph, {(layer, c): 3 for c in range(4)})
+    for factors, error, message in [
+        ({(layer, 0, 0, 0): 2}, pg.RescalingError, "needs one factor at all places"),
+        ({(layer, 0): -1}, pg.RescalingError, "needed a positive factor"),
+        ({(layer, 0): 0}, pg.RescalingError, "needed a positive factor"),
+        ({("input", 0): 2}, pg.RescalingError, "is an input or an output"),
+        ({(layer, 4): 2}, pg.GraphError, "is no channel of a layer of shape"),
+        ({"nothing": 2}, pg.GraphError, "is no channel"),
+        ({(layer, 0): 0.5}, pg.ParameterError, "factors"),
+        ([2], pg.ParameterError, "needed a mapping"),
+    ]:
+        with pytest.raises(error, match=message):
+            pg.rescale(graph, factors)
+    pooled = build("max_pool")
+    with pytest.raises(pg.RescalingError, match="one factor at all places"):
+        pg.rescale(pooled, {pooled.layers[1].name: 2})
+    floats = build("linear", np.float64)
+    with pytest.raises(pg.RangeError, match="leave the range"):
+        pg.rescale(floats, {floats.layers[1].name: 1e308})
+
+
+def test_rescaling_negatively():
+    graph = build("batch_norm")
+    name = next(layer.name for layer in graph.layers if layer.kind == "convolution")
+    other = pg.rescale(graph, {(name, 0): -2})
+    x = np.array([Fraction(i % 4 - 1) for i in range(9)], dtype=object).reshape(1, 1, 3, 3)
+    assert (other(x) == graph(x)).all()
+    assert other.entries_by_name["scale"][0] == graph.entries_by_name["scale"][0] / -2
+
+
+# -- beyond the range of floats -----------------------------------------------------------------------------------
+
+
+def deep_resnet(blocks, size, dtype, gain):
+    """Bottleneck blocks as in a ResNet-152, on a few channels."""
+    b, rng = pg.LayerGraphBuilder(), np.random.default_rng(0)
+
+    def convolution(x, name, channels, k):
+        w = gain * rng.integers(1, 4, (channels, x.shape[0], k, k))
+        x = b.convolution(x, b.tensor(name, w.astype(dtype)), padding=k // 2)
+        scale, shift = (
+            b.tensor(f"{name}.{s}", np.full(channels, v, dtype=dtype), role="frozen") for s, v in (("s", 2), ("h", 1))
+        )
+        return b.batch_norm(x, scale, shift)
+
+    x = b.input((1, size, size))
+    x = b.relu(convolution(x, "stem", 2, 3))
+    for i in range(blocks):
+        y = b.relu(convolution(x, f"{i}.a", 1, 1))
+        y = b.relu(convolution(y, f"{i}.b", 1, 3))
+        x = b.relu(b.add([convolution(y, f"{i}.c", 2, 1), x]))
+    return b.build([b.linear(b.flatten(b.adaptive_average_pool(x, 1)), b.tensor("fc", np.ones((2, 2), dtype=dtype)))])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_norms_that_floats_just_hold(dtype):
+    graph = deep_resnet(50, 2, dtype, 8)  # 151 convolutions
+    right = pg.path_norm(graph.to_exact())
+    assert right > 10**200
+    assert abs(Fraction(pg.path_norm(graph)) / right - 1) < Fraction(1, 2**40)
+    assert pg.log_path_norm(graph) == pytest.approx(float(logarithm(right)), rel=1e-13)
+    with pytest.raises(pg.PathNormOverflowError, match="log_path_norm"):
+        pg.path_norm(graph, dtype=np.float32)
+
+
+@pytest.mark.parametrize("gain", [2.0**-40, 2.0**40])
+def test_norms_that_no_float_holds(gain):
+    b, rng = pg.LayerGraphBuilder(), np.random.default_rng(0)
+    weights = [gain * rng.integers(-2, 4, (2, 2)) for _ in range(1000)]
+    x = b.input((2,))
+    for i, w in enumerate(weights):
+        x = b.relu(b.linear(x, b.tensor(f"w{i}", w)))
+    graph = b.build([b.linear(x, b.tensor("last", [[1.0, 1.0]]))])
+    before = [[Fraction(1)] * 2]  # the sums of absolute path products up to each layer, and behind it
+    for w in weights:
+        before.append([sum(abs(Fraction(e)) * m for e, m in zip(row, before[-1], strict=True)) for row in w])
+    right = sum(before[-1])
+    assert pg.log_path_norm(graph) == pytest.approx(float(logarithm(right)), rel=1e-13)
+    assert pg.path_norm(graph.to_exact()) == right
+    assert pg.depth(graph) == 1001
+    if gain > 1:
+        with pytest.raises(pg.PathNormOverflowError):
+            pg.path_norm(graph)
+        with pytest.raises(pg.RangeError):
+            pg.path_magnitude(graph)
+    else:
+        assert pg.path_norm(graph) == float(right) == 0
+        assert not any(scores.any() for scores in pg.path_magnitude(graph).values())
+    scores = pg.path_magnitude(graph, inputs=0)
+    assert not any(array.any() for array in scores.values())
+
+
+def test_float32_is_not_wrong_in_silence():
+    b = pg.LayerGraphBuilder()
+    x = b.input((1,))
+    for i in range(4):
+        x = b.linear(x, b.tensor(f"w{i}", np.array([[1e30]], dtype=np.float32)))
+    graph = b.build([x])
+    assert pg.path_norm(graph) == pytest.approx(1e120, rel=1e-6)
+    assert pg.path_magnitude(graph)["w0"][0, 0] == pytest.approx(1e120, rel=1e-6)
+    with pytest.raises(pg.RangeError):
+        graph(np.ones((1, 1), dtype=np.float32))
+
+
+def test_generalisation_of_layer_graphs():
+    graph = build("convolution_1d", np.float64)
+    rng = np.random.default_rng(0)
+    data, labels = rng.standard_normal((20, 2, 7)), None
+    flat = pg.generalization_bound(graph.expand(), data=data.reshape(20, -1), labels=labels)
+    assert pg.generalization_bound(graph, data=data, labels=labels).gap == pytest.approx(flat.gap, rel=1e-9)
+    two = build("linear", np.float64)
+    size = len(two.theta)
+    prior, law = pg.Gaussian(np.zeros(size), 1.0), pg.Gaussian(two.theta, 0.5)
+    rows, own = rng.standard_normal((30, 3)), rng.integers(0, 2, 30)
+    options = {"data": rows, "labels": own, "n_draws": 20, "rng": 0}
+    bound = pg.pac_bayes_bound(two, prior, law, rescale=False, **options)
+    assert 0 <= bound.empirical <= 1
+    with pytest.raises(pg.ParameterError, match=r"net\.expand\(\)"):
+        pg.pac_bayes_bound(two, prior, law, **options)
+
+
+def test_moved_graphs_are_as_named():
+    graph = build("linear")
+    assert (abs(moved(graph, "shrunk").theta) <= abs(graph.theta)).all()
+    assert (abs(moved(graph, "grown").theta) >= abs(graph.theta)).all()
+    assert (moved(graph, "moved").theta * graph.theta >= 0).all()
+    assert (moved(graph, "flipped").theta * graph.theta < 0).any()
