@@ -283,3 +283,29 @@ def test_floats_are_near_the_exact_results(name, dtype):
     a, b = pg.path_metric(graph, moved(graph, "shrunk")), pg.path_metric(exact, moved(graph, "shrunk").to_exact())
     assert abs(Fraction(a.value) - b.value) <= 16 * slack * norm
     assert pg.count_paths(graph) == pg.count_paths(exact)
+
+
+@pytest.mark.parametrize("name", ["linear", "convolution_2d", "max_pool", "tied_in_series", "small_resnet"])
+def test_quantization_is_equal(name):
+    graph, net = build(name, np.float64), expanded(name, np.float64)
+    quantizer = pg.Quantizer("nearest", step=0.75)
+    ours, theirs = pg.quantize(graph, quantizer), pg.quantize(net, quantizer)
+    assert ours.expand() == theirs
+    real, same = pg.certify(graph, ours), pg.certify(net, theirs)
+    assert (real.lower, real.upper, real.method) == (same.lower, same.upper, same.method)
+    half = pg.Quantizer(format="fp16")
+    executed = pg.certify(graph, pg.quantize(graph, half), execution="float16").upper
+    assert executed >= pg.certify(net, pg.quantize(net, half), execution="float16").upper > 0
+    assert pg.bits_fixed(graph, 0.5) == pg.bits_fixed(net, 0.5)
+    assert pg.bits_float(graph, 0.5) == pg.bits_float(net, 0.5)
+    first = next(
+        layer
+        for layer in graph.layers
+        if layer.operations and graph.roles[graph.architecture.tensor_names[layer.tensors[0]]] == "parameter"
+    )
+    partly = pg.quantize(graph, {first.name: quantizer}, by="layer")
+    weight = graph.architecture.tensor_names[first.tensors[0]]
+    assert (partly.parameters[weight] == ours.parameters[weight]).all()
+    assert any((partly.parameters[other] == graph.parameters[other]).all() for other in graph.parameters)
+    with pytest.raises(pg.ParameterError, match=r"net\.expand\(\)"):
+        pg.quantize(graph, {0: quantizer}, by="neuron")

@@ -158,8 +158,7 @@ class TiedEntries(Mapping[int, Hashable]):
         return iter(np.flatnonzero(self.owner >= 0).tolist())
 
     def __contains__(self, entry: object) -> bool:
-        is_place = isinstance(entry, (int, np.integer)) and bool(0 <= entry < len(self.owner))
-        return is_place and bool(self.owner[entry] >= 0)  # type: ignore[index]
+        return isinstance(entry, (int, np.integer)) and bool(0 <= entry < len(self.owner) and self.owner[entry] >= 0)
 
     def __getitem__(self, entry: int) -> Hashable:
         if entry not in self:

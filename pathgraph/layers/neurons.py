@@ -170,6 +170,20 @@ class LayerStructure(Structure):
                 out[self.tensor_slices[layer.bias[1]]] = True
         return frozen(out)
 
+    @property
+    def layer_names(self) -> tuple[str, ...]:
+        """The names of the layers."""
+        return tuple(layer.name for layer in self.layers)
+
+    @property
+    def first_layer(self) -> Array:
+        """The place of the first layer that has each parameter: shape (n_parameters,)."""
+        order = {name: i for i, name in enumerate(self.layer_names)}
+        out = np.empty(self.n_parameters, dtype=np.int64)
+        for tensor in self._free:
+            out[self.parameter[self.tensor_slices[tensor]]] = order[self._users[tensor][0]]
+        return out
+
     @cached_property
     def _users(self) -> dict[int, list[str]]:
         """For each tensor the layers that have it."""

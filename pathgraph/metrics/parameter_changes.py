@@ -22,7 +22,6 @@ from pathgraph.metrics.output_bounds import differences_found, output_bound
 from pathgraph.metrics.path_changes import PathChanges
 from pathgraph.metrics.path_differences import Pair, differences, has_few_paths
 from pathgraph.metrics.path_metrics import l1_gap, meet_sums, telescoped
-from pathgraph.metrics.silence import without_silent
 from pathgraph.numbers import product, upper_floats
 from pathgraph.pathsum.exact import restored
 from pathgraph.resolutions import ReluNetwork
@@ -123,8 +122,8 @@ def parameter_lipschitz(
     if method == "path-metric":
         names, upper = [method], _as_ends(_theorem(pair, max_paths), pair)
     else:
-        live = without_silent(net, pair.ours, pair.theirs, pair.widths) if drop_silent else None
-        kept = pair if live is None else Pair(live.net, live.ours, live.theirs, pair.widths)
+        live = pair.without_silent() if drop_silent else None
+        kept = pair if live is None else live
         candidates = {name: _as_ends(bound, pair) for name, bound in _candidates(kept, method, max_paths).items()}
         upper = np.minimum.reduce(list(candidates.values()))
         names = [name for name, bound in candidates.items() if (bound == upper).any()]

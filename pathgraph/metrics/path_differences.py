@@ -12,6 +12,7 @@ from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
 from pathgraph.metrics.gaps import Entries, to_rationals
 from pathgraph.metrics.path_changes import PathChanges, path_changes
+from pathgraph.metrics.silence import without_silent
 from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import accelerated
@@ -55,6 +56,11 @@ class Pair(NamedTuple):
     def swapped(self) -> Pair:
         """The pair in the other order."""
         return self._replace(ours=self.theirs, theirs=self.ours)
+
+    def without_silent(self) -> Pair | None:
+        """The pair without what is silent on the box in both networks; None if nothing is."""
+        live = without_silent(self.net, self.ours, self.theirs, self.widths)
+        return None if live is None else Pair(live.net, live.ours, live.theirs, self.widths)
 
     def rationals(self) -> Pair:
         """The pair in rationals."""

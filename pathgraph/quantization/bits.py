@@ -20,11 +20,11 @@ import numpy as np
 
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics.parameter_boxes import perturbation_bound
 from pathgraph.metrics.parameter_changes import parameter_lipschitz
 from pathgraph.quantization.networks import quantize
 from pathgraph.quantization.quantizers import FloatFormat, Quantizer
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import to_fraction
 
 __all__ = ["bits_fixed", "bits_float", "fixed_step"]
@@ -35,7 +35,7 @@ MOST = 4096
 
 
 def bits_fixed(
-    net: Network,
+    net: ReluNetwork,
     eps: Any,
     *,
     inputs: Inputs | None = None,
@@ -48,7 +48,7 @@ def bits_fixed(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     eps : number > 0
         The accuracy: a bound of the sum over the outputs of the absolute errors, at all inputs in the box.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
@@ -91,7 +91,7 @@ def bits_fixed(
 
 
 def fixed_step(
-    net: Network,
+    net: ReluNetwork,
     eps: Any,
     *,
     inputs: Inputs | None = None,
@@ -110,7 +110,7 @@ def fixed_step(
     >>> pg.fixed_step(pg.from_weights([[[1, 2]]]), 0.5, mode="floor")
     Fraction(1, 4)
     """
-    require_numbers(net, "bits_fixed")
+    require_network_of_numbers(net, "bits_fixed")
     bound = _positive(eps)
     if mode not in ("nearest", "floor", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
@@ -133,7 +133,7 @@ def fixed_step(
 
 
 def bits_float(
-    net: Network,
+    net: ReluNetwork,
     eps: Any,
     *,
     inputs: Inputs | None = None,
@@ -168,7 +168,7 @@ def bits_float(
     >>> pg.bits_float(net, 0.01), pg.bits_float(pg.rescale(net, {(1, 0): 64, (1, 1): 0.125}), 0.01)
     (9, 9)
     """
-    require_numbers(net, "bits_float")
+    require_network_of_numbers(net, "bits_float")
     bound = _positive(eps)
     if mode not in ("nearest", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest' or 'toward_zero', got {mode!r}")
@@ -228,7 +228,7 @@ def _guarded(succeeds: Callable[[int], bool]) -> Callable[[int], bool]:
     return run
 
 
-def _distance(net: Network, other: Network, inputs: Inputs | None) -> Fraction:
+def _distance(net: ReluNetwork, other: ReluNetwork, inputs: Inputs | None) -> Fraction:
     return to_fraction(parameter_lipschitz(net, other, inputs=inputs, method="meet").upper)
 
 
@@ -239,7 +239,7 @@ def _positive(eps: Any) -> Fraction:
     return bound
 
 
-def _scalar(net: Network, value: Fraction) -> Any:
+def _scalar(net: ReluNetwork, value: Fraction) -> Any:
     """In the scalars of the network; not less than the value."""
     if net.is_exact:
         return value

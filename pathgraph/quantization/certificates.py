@@ -23,15 +23,15 @@ import numpy as np
 from pathgraph.arguments import Inputs, exponent, half_widths, require_same_structure
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import require_network
 from pathgraph.metrics.gaps import gamma, roundings, total
 from pathgraph.metrics.output_bounds import differences_found, output_bound
 from pathgraph.metrics.path_differences import Pair
 from pathgraph.metrics.path_metrics import meet_sums, telescoped
-from pathgraph.metrics.silence import live_entries
 from pathgraph.numbers import lower_floats, upper_floats
 from pathgraph.pathsum.exact import restored
 from pathgraph.quantization.execution import EXECUTIONS, Execution, execution_error, require_representable
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["Certificate", "certify"]
@@ -50,7 +50,7 @@ class Certificate(Bound):
     ----------
     lower, upper, exact, rigorous, method
         As of every `Bound`; `lower` is a difference that was found, in real arithmetic.
-    net, other : Network
+    net, other : Network or LayerGraph
         The original, and the one that is executed.
     widths : ndarray, shape (n_inputs,)
         Half-widths of the box.
@@ -73,8 +73,8 @@ class Certificate(Bound):
     [Fraction(1, 1)]
     """
 
-    net: Network
-    other: Network
+    net: ReluNetwork
+    other: ReluNetwork
     widths: Array
     execution: str
     r: Any
@@ -92,14 +92,16 @@ class Certificate(Bound):
         Raises
         ------
         ParameterError
-            If the networks are not small enough to be certified in rationals.
+            If the networks are not small enough to be certified in rationals, or are layer graphs: certify their
+            expansions.
         """
+        require_network(self.net)
         if self.net.architecture.n_entries > EXACT_ENTRIES:
             raise ParameterError(
                 f"to_json: the checker computes in rationals, for up to {EXACT_ENTRIES} entries; the networks have "
                 f"{self.net.architecture.n_entries}"
             )
-        graph = self.net.architecture
+        graph: Any = self.net.architecture
         neurons: list[dict[str, Any]] = []
         for v in range(graph.n_nodes):
             entries = graph.entries_into(v)
@@ -137,8 +139,8 @@ def _text(number: Any) -> str:
 
 
 def certify(
-    net: Network,
-    other: Network,
+    net: ReluNetwork,
+    other: ReluNetwork,
     *,
     inputs: Inputs | None = None,
     execution: str = "real",
@@ -150,9 +152,9 @@ def certify(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
         The original, in real arithmetic.
-    other : Network
+    other : Network or LayerGraph
         Of the same architecture: quantized, pruned, fine-tuned. It is the one that is executed.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box; ones by default. Inputs are numbers of the format of the execution.
@@ -229,31 +231,31 @@ def certify(
     )
 
 
-def _exact_bounds(net: Network, other: Network, widths: Array, execution: Execution) -> tuple[Array, str]:
+def _exact_bounds(net: ReluNetwork, other: ReluNetwork, widths: Array, execution: Execution) -> tuple[Array, str]:
     """Per output, in Fractions."""
     pair = Pair.of(net, other, widths)
-    keep = live_entries(net, pair.ours, pair.theirs, pair.widths)
-    pair = pair.kept(keep)
+    live = pair.without_silent()
+    pair = pair if live is None else live
     candidates = {
         "meet": restored(total(*meet_sums(pair))),
         "telescope": np.minimum(*(restored(telescoped(one)) for one in (pair, pair.swapped()))),
     }
     least = np.minimum.reduce(list(candidates.values()))
     names = [name for name, bound in candidates.items() if (bound == least).any()][:1]
-    method = names[0] + ("" if keep is None else " without the silent")
+    method = names[0] + ("" if live is None else " without the silent")
     return least + execution_error(other, widths, execution), method
 
 
-def _float_bounds(net: Network, other: Network, widths: Array, execution: Execution) -> tuple[Array, str]:
+def _float_bounds(net: ReluNetwork, other: ReluNetwork, widths: Array, execution: Execution) -> tuple[Array, str]:
     """Per output, in floats that are not less than the bound in exact numbers."""
     pair = Pair.of(net, other, widths)
-    keep = live_entries(net, pair.ours, pair.theirs, pair.widths)
-    pair = pair.kept(keep)
+    live = pair.without_silent()
+    pair = pair if live is None else live
     factor = 1 + 2 * gamma(roundings(net, 5, entry=2) + 4)
     meets = upper_floats(total(*meet_sums(pair)))
     telescopes = np.minimum(*(upper_floats(telescoped(one)) for one in (pair, pair.swapped())))
     least = np.minimum(meets, telescopes)
-    method = ("meet" if (meets <= telescopes).all() else "telescope") + ("" if keep is None else " without the silent")
+    method = ("meet" if (meets <= telescopes).all() else "telescope") + ("" if live is None else " without the silent")
     with np.errstate(over="ignore"):
         upper = (least * factor + execution_error(other, widths, execution)) * (1 + 2.0**-50)
     if not np.isfinite(upper).all():

@@ -21,12 +21,12 @@ from typing import NamedTuple
 import numpy as np
 
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.sweep import Term, is_safe, sweep
 from pathgraph.quantization.quantizers import FORMATS, FloatFormat, Quantizer
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["EXECUTIONS", "Execution", "execution_error", "require_representable"]
@@ -55,7 +55,7 @@ EXECUTIONS = {
 }
 
 
-def require_representable(net: Network, execution: Execution) -> None:
+def require_representable(net: ReluNetwork, execution: Execution) -> None:
     """Refuse entries that are no numbers of the format.
 
     Raises
@@ -72,7 +72,7 @@ def require_representable(net: Network, execution: Execution) -> None:
         )
 
 
-def fan_ins(net: Network) -> Array:
+def fan_ins(net: ReluNetwork) -> Array:
     """The number of terms of each neuron, by buffer position: its edges and its bias."""
     count = np.zeros(net.dag.size, dtype=np.int64)
     for block in net.dag.blocks():
@@ -82,7 +82,7 @@ def fan_ins(net: Network) -> Array:
     return count
 
 
-def execution_error(net: Network, widths: Array, execution: Execution) -> Array:
+def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Array:
     """Per output, a bound of the error of evaluating a network on the box: rationals on exact networks, else floats.
 
     Raises
@@ -112,14 +112,14 @@ def execution_error(net: Network, widths: Array, execution: Execution) -> Array:
     if not exact:
         slips = np.array([float(slip) for slip in slips])
     values = [abs(accelerated(w)) if exact else np.abs(w.astype(np.float64)) for w in net.tensors]
-    apart, large = [w.copy() for w in values], [w.copy() for w in values]
+    # an entry that stands at several neurons is taken with the most terms of any
+    most_terms = [np.zeros(w.size, dtype=np.int64) for w in values]
     for block in net.dag.blocks():
         target, _, entry = block.pattern()
-        most_terms = np.zeros(values[block.tensor].size, dtype=np.int64)
-        np.maximum.at(most_terms, entry, terms_of[block.target][target])
-        factor = accelerated(kinds)[most_terms].reshape(values[block.tensor].shape)
-        apart[block.tensor] = values[block.tensor] * factor
-        large[block.tensor] = values[block.tensor] * (1 + factor)
+        np.maximum.at(most_terms[block.tensor], entry, terms_of[block.target][target])
+    factors = [accelerated(kinds)[n].reshape(w.shape) for n, w in zip(most_terms, values, strict=True)]
+    apart = [w * factor for w, factor in zip(values, factors, strict=True)]
+    large = [w * (1 + factor) for w, factor in zip(values, factors, strict=True)]
     x = np.zeros((2, net.dag.size), dtype=object if exact else np.float64)
     if exact:
         x[...] = accelerated(object_array([Fraction(0)]))[0]

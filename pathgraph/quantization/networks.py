@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from typing import Literal, NamedTuple, get_args
+from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
 
 from pathgraph.arguments import generator
 from pathgraph.errors import ParameterError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network, require_network
 from pathgraph.quantization.quantizers import Quantizer
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 
 __all__ = ["Groups", "parameter_groups", "quantize"]
 
 By = Literal["network", "layer", "neuron"]
+AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
 
 
 class Groups(NamedTuple):
@@ -33,10 +35,10 @@ class Groups(NamedTuple):
     group: Array
 
 
-def parameter_groups(net: Network, by: By = "network") -> Groups:
+def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
     """Each parameter's group: all in one, by the level of the neuron it leads to, or by that neuron.
 
-    A tied parameter belongs to the group of its first place.
+    A tied parameter belongs to the group of its first place. Of a layer graph the groups are all, or the layers.
 
     Examples
     --------
@@ -45,9 +47,17 @@ def parameter_groups(net: Network, by: By = "network") -> Groups:
     >>> pg.parameter_groups(net, "layer")
     Groups(labels=(1, 2), group=array([0, 0, 0, 0, 0, 0, 1, 1]))
     """
-    require_numbers(net, "parameter_groups")
+    require_network_of_numbers(net, "parameter_groups")
     if by not in get_args(By):
         raise ParameterError(f"by: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
+    if not isinstance(net, Network):
+        structure: Any = net.architecture
+        if by == "network":
+            return Groups((0,), np.zeros(structure.n_parameters, dtype=np.int64))
+        if by == "neuron":
+            require_network(net)  # which says how to get a graph of neurons
+        order, group = np.unique(structure.first_layer, return_inverse=True)
+        return Groups(tuple(structure.layer_names[i] for i in order.tolist()), group)
     architecture = net.architecture
     target = architecture.target[architecture.first_entry]
     if by == "network":
@@ -58,17 +68,17 @@ def parameter_groups(net: Network, by: By = "network") -> Groups:
 
 
 def quantize(
-    net: Network,
+    net: AnyNetwork,
     quantizer: Quantizer | Mapping[Hashable, Quantizer],
     *,
     by: By = "network",
     rng: np.random.Generator | int | None = None,
-) -> Network:
+) -> AnyNetwork:
     """The network with its parameters rounded; frozen and structural values stay.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     quantizer : Quantizer, or mapping from the labels of the groups to quantizers
         Groups without one are not rounded.
     by : {"network", "layer", "neuron"}
@@ -78,7 +88,7 @@ def quantize(
 
     Returns
     -------
-    Network
+    Network or LayerGraph
         In the scalars of `net`.
 
     Raises
