@@ -1,5 +1,6 @@
 """Layer graphs beyond the registry: expansion, reports, arguments, errors, and networks that floats cannot hold."""
 
+import tracemalloc
 from fractions import Fraction
 
 import networkx as nx
@@ -67,6 +68,24 @@ def test_expansions_are_guarded():
     with pytest.raises(pg.ParameterError, match=r"160 edges .* more than max_edges=159"):
         graph.expand(max_edges=159)
     assert graph.expand(max_edges=160).architecture.n_edges == 160
+
+
+def test_expansions_are_arrays():
+    b, rng = pg.LayerGraphBuilder(), np.random.default_rng(0)
+    x = b.input((8, 16, 16))
+    for i in range(2):
+        y = b.relu(b.convolution(x, b.tensor(f"w{i}", rng.standard_normal((8, 8, 3, 3))), padding=1))
+        x = b.add([x, y])
+    graph = b.build([b.linear(b.flatten(b.max_pool(x, 2)), b.tensor("last", rng.standard_normal((5, 512))))])
+    tracemalloc.start()
+    net = graph.expand()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert net.architecture.n_edges == graph.architecture.n_edges > 250_000
+    assert peak < 70 * net.architecture.n_edges + 2**25  # two copies of what an edge has; 1 << 20 edges at a time
+    assert len(net.parameters) == len(graph.theta)
+    for q in (1, 2, np.inf):
+        assert pg.path_norm(net, q) == pytest.approx(pg.path_norm(graph, q), rel=1e-12)
 
 
 @pytest.mark.parametrize(

@@ -182,6 +182,8 @@ def test_costs_are_what_the_expansion_loses(name):
     oracle = Oracle(pg.to_networkx(net))
     owner = {part: parameter for part, _, _, parameter in oracle.entries()}
     paths = [(abs(oracle.product(p)), {owner[part] for part in oracle.parts(p)}) for p in oracle.paths()]
+    assert pg.path_norm(graph) == sum(mass for mass, _ in paths)
+    assert pg.path_norm(graph, 2, root=False) == sum(mass**2 for mass, _ in paths)
     costs = by_parameter(graph, pg.path_magnitude(graph))
     lost = {}
     for mass, met in paths:

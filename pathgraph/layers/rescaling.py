@@ -27,6 +27,8 @@ from pathgraph.scalars import Array, object_array, refuse_floats, to_fraction
 
 __all__ = ["random_layer_rescaling", "rescale_layers"]
 
+LARGEST_POWER = 1000
+
 
 def _extreme(ufunc: Any, zero: float, name: str) -> Semiring:
     def segments(products: Array, start: Array) -> Array:
@@ -165,6 +167,10 @@ def random_layer_rescaling(graph: LayerGraph, random: np.random.Generator, max_e
     Channels that structural entries hold together have one exponent. So have the channels to which one entry leads
     from several ones, and those from which it comes: that is a subgroup of what acts on the graph.
     """
+    if not graph.is_exact and max_exponent > LARGEST_POWER:
+        raise ParameterError(
+            f"max_exponent: the factors leave the range of floats, got {max_exponent}; take a smaller one"
+        )
     architecture = graph.architecture
     channel, names = channels_of(architecture)
     uses = channel_uses(architecture, channel, len(names))
