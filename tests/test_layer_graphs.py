@@ -1,5 +1,6 @@
 """Layer graphs beyond the registry: expansion, reports, arguments, errors, and networks that floats cannot hold."""
 
+import pickle
 import tracemalloc
 from fractions import Fraction
 
@@ -392,3 +393,24 @@ def test_moved_graphs_are_as_named():
     assert (abs(moved(graph, "grown").theta) >= abs(graph.theta)).all()
     assert (moved(graph, "moved").theta * graph.theta >= 0).all()
     assert (moved(graph, "flipped").theta * graph.theta < 0).any()
+
+
+@pytest.mark.parametrize("name", ["inception", "tied_in_series", "several_ends"])
+def test_everything_pickles(name):
+    graph = build(name)
+    for thing in (graph, graph.expand(), graph.report, pg.prune(graph, 2), graph.architecture):
+        assert pickle.loads(pickle.dumps(thing)) == thing
+
+
+def test_refusals_say_why():
+    graph = build("linear", np.float64)
+    labelled = pg.Semiring(0, 1, max, max, edge_value=lambda w, edge: w)
+    for call, error, message in [
+        (lambda: pg.path_norm(graph, backend="numba"), pg.BackendError, "neuron graphs"),
+        (lambda: pg.path_sum(graph, labelled), pg.ParameterError, r"net\.expand\(\)"),
+        (lambda: pg.path_norm(3), pg.ParameterError, "Network or LayerGraph, got int"),
+        (lambda: pg.rescale(3, {}), pg.ParameterError, "Network or LayerGraph, got int"),
+        (lambda: pg.random_rescaling(graph, 0, max_exponent=2000), pg.ParameterError, "range of floats"),
+    ]:
+        with pytest.raises(error, match=message):
+            call()
