@@ -353,9 +353,6 @@ def test_norms_that_no_float_holds(gain):
             pg.path_magnitude(graph)
     else:
         assert pg.path_norm(graph) == float(right) == 0
-        assert not any(scores.any() for scores in pg.path_magnitude(graph).values())
-    scores = pg.path_magnitude(graph, inputs=0)
-    assert not any(array.any() for array in scores.values())
 
 
 def test_float32_is_not_wrong_in_silence():
