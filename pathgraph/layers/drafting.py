@@ -129,6 +129,16 @@ class Drafts:
         self._tensors[name] = Tensor(handle, array)
         return handle
 
+    # -- names ----------------------------------------------------------------------------------------------------
+
+    def free_name(self, name: str) -> str:
+        """The name if no layer has it yet, else the name with the first free number behind it."""
+        found, number = name, 1
+        while found in self._drafts:
+            number += 1
+            found = f"{name}_{number}"
+        return found
+
     # -- shared ---------------------------------------------------------------------------------------------------
 
     def _new_name(self, kind: str, name: str | None) -> str:
