@@ -12,18 +12,20 @@ VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 PY = $(VENV)/bin/python
 SOURCES = pathgraph gpu/pathgraph_gpu proofs_checks/pathgraph_proofs_checks
 EXTRAS = exact,symbolic,sklearn,plot,testing,checks
+TORCH ?= torch==2.13.0
 SAY = @printf '\n== %s\n'
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test lint format types doctest docs bench wheel-check clean
+.PHONY: help verify test test-torch lint format types doctest docs bench wheel-check clean
 
 help:
 	@printf '%s\n' \
 	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
 	  'make test         run the tests' \
-	  'make lint         check style and formatting rules (ruff)' \
+	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
+  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
@@ -56,6 +58,11 @@ $(VENV)/.stamp-dev: pyproject.toml $(VENV)/.stamp-pip
 	$(PY) -m pip install --editable '.[$(EXTRAS)]' --group dev
 	@touch $@ $(VENV)/.stamp-test $(VENV)/.stamp-verify
 
+$(VENV)/.stamp-torch: $(VENV)/.stamp-test
+	$(SAY) 'environment: installing $(TORCH)'
+	$(PY) -m pip install '$(TORCH)'
+	@touch $@
+
 # ---- the two commands for everybody -----------------------------------------------------------------------------------
 
 verify: $(VENV)/.stamp-verify
@@ -66,6 +73,11 @@ verify: $(VENV)/.stamp-verify
 test: $(VENV)/.stamp-test
 	$(SAY) 'test: the test suite'
 	$(PY) -m pytest --durations=10 $(PYTEST_ARGS)
+
+test-torch: $(VENV)/.stamp-torch
+	$(SAY) 'test-torch: modules of PyTorch, the examples of their docstrings and of their page'
+	$(PY) -m pytest --doctest-modules tests/test_torch*.py pathgraph/io/torch*.py \
+	  'tests/test_docs.py::test_examples_of_a_page[docs/guide/torch.md]' --durations=5 $(PYTEST_ARGS)
 
 # ---- quality ----------------------------------------------------------------------------------------------------------
 

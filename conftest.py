@@ -6,7 +6,12 @@
 Neither keeps a database of examples or has a deadline per example: exact arithmetic varies in speed.
 """
 
+from importlib.util import find_spec
+
 from hypothesis import HealthCheck, settings
+
+# These modules import PyTorch, which is large; `make test-torch` installs it and runs their examples.
+collect_ignore_glob = [] if find_spec("torch") else ["pathgraph/io/torch*.py"]
 
 _COMMON = {"database": None, "deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
 

@@ -75,6 +75,8 @@ if TYPE_CHECKING:
     from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.io.sklearn import from_sklearn
+    from pathgraph.io.torch import from_torch
     from pathgraph.kronecker.chain import KSChain
     from pathgraph.kronecker.factorize import ButterflyFactorization, butterfly_factorize
     from pathgraph.kronecker.families import bit_reversal, blast, dft, hadamard, monarch, square_dyadic
@@ -181,6 +183,8 @@ __all__ = [
     "fixed_step",
     "from_arrays",
     "from_networkx",
+    "from_sklearn",
+    "from_torch",
     "from_weights",
     "functional_dimension",
     "gaussian_kl",
@@ -261,6 +265,8 @@ _LAZY_NAMES = {
     "kronecker.quantized_chains": ("QuantizedChain", "quantize_chain"),
     "layers.builder": ("LayerGraphBuilder",),
     "layers.layer_graph": ("LayerGraph",),
+    "io.sklearn": ("from_sklearn",),
+    "io.torch": ("from_torch",),
     "metrics.path_metrics": ("path_metric",),
     "metrics.parameter_boxes": ("box_bound", "perturbation_bound"),
     "metrics.parameter_changes": ("parameter_lipschitz",),

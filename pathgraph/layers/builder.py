@@ -30,6 +30,7 @@ from pathgraph.layers.operations import (
     Operation,
     Shape,
     TransposedConvolution,
+    TransposedLinear,
 )
 from pathgraph.layers.structure import View
 from pathgraph.scalars import to_fraction
@@ -71,17 +72,28 @@ class LayerGraphBuilder(Drafts):
     # -- linear maps ----------------------------------------------------------------------------------------------
 
     def linear(
-        self, x: Signal, weight: TensorHandle, bias: TensorHandle | None = None, *, name: str | None = None
+        self,
+        x: Signal,
+        weight: TensorHandle,
+        bias: TensorHandle | None = None,
+        *,
+        transposed: bool = False,
+        name: str | None = None,
     ) -> Signal:
-        """A matrix of shape (n_out, n_in) on the last axis, plus a bias of shape (n_out,)."""
+        """A matrix of shape (n_out, n_in), or (n_in, n_out) if `transposed`, on the last axis, and a bias (n_out,)."""
         self._require_handle(weight, "weight", ndim=2)
-        if not x.shape or x.shape[-1] != weight.shape[1]:
+        n_in, n_out = weight.shape if transposed else weight.shape[::-1]
+        if not x.shape or x.shape[-1] != n_in:
+            n = x.shape[-1] if x.shape else 1
+            needed = f"({n}, n_out)" if transposed else f"(n_out, {n})"
             raise ParameterError(
-                f"weight: {weight.name!r} needed shape (n_out, {x.shape[-1] if x.shape else 1}) for the last axis of "
-                f"{x.name!r} {x.shape}, got {weight.shape}"
+                f"weight: {weight.name!r} needed shape {needed} for the last axis of {x.name!r} {x.shape}, "
+                f"got {weight.shape}"
             )
-        operation = Linear(x.shape[:-1], weight.shape[1], weight.shape[0])
-        return self._mapped("linear", x, operation, weight, bias, -1, name)
+        if transposed:
+            operation: Operation = TransposedLinear(x.shape[:-1], n_in, n_out)
+            return self._mapped("transposed_linear", x, operation, weight, bias, -1, name)
+        return self._mapped("linear", x, Linear(x.shape[:-1], n_in, n_out), weight, bias, -1, name)
 
     def kronecker(
         self, x: Signal, values: TensorHandle, bias: TensorHandle | None = None, *, name: str | None = None

@@ -42,6 +42,12 @@ class TensorHandle:
     shape: Shape
     role: str
 
+    def reshaped(self, shape: Sequence[int]) -> TensorHandle:
+        """The same entries for layers that need them in another shape, in C order; the tensor keeps its own."""
+        if math.prod(shape) != math.prod(self.shape):
+            raise ParameterError(f"shape: {self.name!r} {self.shape} cannot be reshaped to {tuple(shape)}")
+        return TensorHandle(self.name, tuple(shape), self.role)
+
 
 @dataclass(frozen=True)
 class Signal:
@@ -122,6 +128,16 @@ class Drafts:
         handle = TensorHandle(name, array.shape, role)
         self._tensors[name] = Tensor(handle, array)
         return handle
+
+    # -- names ----------------------------------------------------------------------------------------------------
+
+    def free_name(self, name: str) -> str:
+        """The name if no layer has it yet, else the name with the first free number behind it."""
+        found, number = name, 1
+        while found in self._drafts:
+            number += 1
+            found = f"{name}_{number}"
+        return found
 
     # -- shared ---------------------------------------------------------------------------------------------------
 
@@ -293,10 +309,15 @@ class Drafts:
         return tuple(natural(n, what, least=1) for n in ([shape] if isinstance(shape, int) else shape))
 
     def _require_handle(self, handle: Any, what: str, ndim: int | None = None) -> None:
-        if not isinstance(handle, TensorHandle) or self._tensors.get(handle.name, _NOTHING).handle != handle:
+        if not isinstance(handle, TensorHandle) or not self._is_known(handle):
             raise ParameterError(f"{what}: needed a handle made by .tensor(...) of this builder, got {handle!r}")
         if ndim is not None and len(handle.shape) != ndim:
             raise ParameterError(f"{what}: {handle.name!r} needed {ndim} axes, got shape {handle.shape}")
+
+    def _is_known(self, handle: TensorHandle) -> bool:
+        """Whether this builder made the handle, or one that holds the same entries in another shape."""
+        own = self._tensors.get(handle.name, _NOTHING).handle
+        return own.role == handle.role and math.prod(own.shape) == math.prod(handle.shape)
 
     def _require_signal(self, signal: Any) -> None:
         if not isinstance(signal, Signal) or signal.name not in self._drafts:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pathgraph.layers.layer_graph import LayerGraph
-from pathgraph.layers.operations import Diagonal, Linear, TransposedConvolution
+from pathgraph.layers.operations import Diagonal, Linear, TransposedConvolution, TransposedLinear
 from pathgraph.layers.structure import Layer, LayerArchitecture
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fold_batch_norm"]
 
-FOLDABLE = ("linear", "convolution", "transposed_convolution")
+FOLDABLE = ("linear", "transposed_linear", "convolution", "transposed_convolution")
 
 
 def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
@@ -52,7 +52,7 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
         is_free = source.kind in FOLDABLE and source.activation == "identity" and all(uses[t] == 1 for t in tensors)
         if not is_free or architecture.readers[norm.sources[0]] != (norm.name,) or norm.sources[0] in outputs:
             continue
-        if isinstance(source.operations[0], Linear) and source.operations[0].lead:
+        if isinstance(source.operations[0], (Linear, TransposedLinear)) and source.operations[0].lead:
             continue  # its channels are not on the last axis, where the matrix acts
         scale = values[norm.tensors[0]].ravel()
         weight = source.tensors[0]
@@ -85,12 +85,15 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
 def _scaled(weight: Array, scale: Array, source: Layer) -> Array:
     """The entries of a map times the factor of their output channel."""
     operation = source.operations[0]
+    if isinstance(operation, TransposedLinear):
+        return np.asarray((weight.reshape(operation.tensor_shape) * scale).reshape(weight.shape))
     if isinstance(operation, TransposedConvolution):
         groups, width = operation.groups, operation.channels // operation.groups
         split = weight.reshape(groups, -1, width, *operation.kernel)
         factors = scale.reshape(groups, 1, width, *(1,) * len(operation.kernel))
         return np.asarray((split * factors).reshape(weight.shape))
-    return np.asarray(weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)))
+    matrix = weight.reshape(operation.tensor_shape)
+    return np.asarray((matrix * scale.reshape(-1, *(1,) * (matrix.ndim - 1))).reshape(weight.shape))
 
 
 def _uses(layers: tuple[Layer, ...]) -> dict[int, int]:

@@ -311,11 +311,11 @@ class LayerGraph(ReluNetwork):
 
         to_onnx(self, path)
 
-    def apply_to(self, module: Any) -> None:
-        """Copy the parameters into a torch module of the same structure."""
+    def apply_to(self, module: Any, *, strict: bool = True) -> None:
+        """Copy the values into a torch module of the same structure; see `pathgraph.io.torch.apply_to`."""
         from pathgraph.io.torch import apply_to
 
-        apply_to(self, module)
+        apply_to(self, module, strict=strict)
 
     # -- protocol of the sweeps -----------------------------------------------------------------------------------
 

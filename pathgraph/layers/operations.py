@@ -33,6 +33,7 @@ __all__ = [
     "Separable",
     "Shape",
     "TransposedConvolution",
+    "TransposedLinear",
 ]
 
 Shape: TypeAlias = "tuple[int, ...]"
@@ -189,6 +190,42 @@ class KroneckerSparse(Operation):
     def axes(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), kronecker(*self.tensor_shape))
+
+
+@dataclass(frozen=True)
+class TransposedLinear(Operation):
+    """A product with a matrix of shape (n_in, n_out) on the right, on the last axis.
+
+    Attributes
+    ----------
+    lead : tuple of int
+        The axes before the last.
+    n_in, n_out : int
+    """
+
+    lead: Shape
+    n_in: int
+    n_out: int
+
+    @property
+    def source_shape(self) -> Shape:  # type: ignore[override]
+        """The leading axes and n_in."""
+        return (*self.lead, self.n_in)
+
+    @property
+    def target_shape(self) -> Shape:  # type: ignore[override]
+        """The leading axes and n_out."""
+        return (*self.lead, self.n_out)
+
+    @property
+    def tensor_shape(self) -> Shape:
+        """(n_in, n_out)."""
+        return (self.n_in, self.n_out)
+
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
+        """Nothing happens along the leading axes."""
+        return (*map(identity, self.lead), grouped(self.n_out, self.n_in, 1, transposed=True))
 
 
 @dataclass(frozen=True)

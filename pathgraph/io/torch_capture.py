@@ -1,0 +1,244 @@
+"""One graph of tensor operations from a torch module, without touching the module.
+
+The module is copied (its tensors are shared, its hooks are not), the copy is put in evaluation mode, and
+`torch.export` records it on tensors that have shapes and no values; where that fails, `torch.fx` records the same
+operations by a symbolic trace. Either way the result is an `fx.Graph` of ``aten`` operators whose placeholders are the
+parameters, the buffers, lifted constants and the inputs.
+
+A batch of `BATCH` samples is recorded: an axis 0 of another size later on means that the module mixes samples.
+"""
+
+from __future__ import annotations
+
+import copy
+import logging
+import warnings
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import torch
+from torch import fx
+
+from pathgraph.errors import ParameterError, UnsupportedOperatorError
+
+__all__ = ["BATCH", "Capture", "capture", "state_of"]
+
+BATCH = 7
+"""Samples in the recorded batch; a number that programs rarely write down."""
+
+KEPT_HOOKS = "torch.nn.utils"
+"""Pre-hooks of this package compute a weight from other parameters, and belong to what the module computes."""
+
+
+class Capture(NamedTuple):
+    """A recorded module.
+
+    Attributes
+    ----------
+    graph : fx.Graph
+    values : dict from fx.Node to str
+        For placeholders and attributes: the name of the tensor they stand for, a key of `state`.
+    inputs : list of fx.Node
+    outputs : list of fx.Node
+    state : dict from str to torch.Tensor
+        The module's own parameters and buffers by name, tied ones under their first name, and the constants.
+    constants : dict from str to torch.Tensor
+        Tensors that the program holds besides.
+    parameters : frozenset of str
+        The names that are parameters.
+    notes : tuple of str
+        What was left out.
+    """
+
+    graph: fx.Graph
+    values: dict[fx.Node, str]
+    inputs: list[fx.Node]
+    outputs: list[Any]
+    state: dict[str, torch.Tensor]
+    constants: dict[str, torch.Tensor]
+    parameters: frozenset[str]
+    notes: tuple[str, ...]
+
+
+def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
+    """Record a module on inputs of the given shapes, without the batch axis.
+
+    Raises
+    ------
+    ParameterError
+        If this is no module, or it cannot be called on such inputs.
+    UnsupportedOperatorError
+        If it is not one graph of operators: control flow that depends on values, other languages than Python.
+    """
+    if not isinstance(module, torch.nn.Module) or isinstance(module, torch.jit.ScriptModule):
+        kind = f"{type(module).__module__}.{type(module).__qualname__}"
+        raise ParameterError(f"module: needed a torch.nn.Module written in Python, got {kind}")
+    twin, notes = _twin(module)
+    state, aliases = state_of(module), _first_names(module)
+    for name, tensor in state.items():
+        if tensor.is_meta or tensor.is_complex() or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+            what = "complex values" if tensor.is_complex() else "no values"
+            raise ParameterError(f"module: needed real tensors with values, but {name!r} has {what}")
+    like = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
+    kinds = [(like.dtype, like.device)] if like is not None else [(torch.float32, "cpu"), (torch.float64, "cpu")]
+    with torch.no_grad(), _quiet():
+        for place, (dtype, device) in enumerate(kinds):
+            samples = tuple(torch.zeros(BATCH, *shape, dtype=dtype, device=device) for shape in shapes)
+            try:
+                found = _recorded(twin, samples)
+                break
+            except ParameterError:
+                if place == len(kinds) - 1:
+                    raise
+    graph, values, inputs, outputs, constants = found
+    return Capture(
+        graph,
+        {node: aliases.get(name, name) for node, name in values.items()},
+        inputs,
+        outputs,
+        {**constants, **state},
+        constants,
+        frozenset(aliases.get(name, name) for name, _ in module.named_parameters(remove_duplicate=False)),
+        notes,
+    )
+
+
+def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """The parameters and buffers of a module by name, those that are not saved included; a tied one once."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def _first_names(module: torch.nn.Module) -> dict[str, str]:
+    """For every name of a parameter or buffer the first name of that tensor."""
+    out: dict[str, str] = {}
+    for listed in (module.named_parameters, module.named_buffers):
+        first: dict[int, str] = {}
+        for name, tensor in listed(remove_duplicate=False):
+            out[name] = first.setdefault(id(tensor), name)
+    return out
+
+
+def _twin(module: torch.nn.Module) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """A copy in evaluation mode that shares the tensors and has no hooks but those that compute weights."""
+    memo: dict[int, Any] = {}
+    left_out = []
+    for path, part in module.named_modules():
+        for key, value in vars(part).items():
+            if key.endswith("_hooks") and isinstance(value, dict):
+                kept = {
+                    number: hook
+                    for number, hook in value.items()
+                    if key == "_forward_pre_hooks" and type(hook).__module__.startswith(KEPT_HOOKS)
+                }
+                memo[id(value)] = OrderedDict(kept)
+                if key in ("_forward_hooks", "_forward_pre_hooks") and len(kept) < len(value):
+                    left_out.append(path or "the module itself")
+            elif isinstance(value, torch.Tensor):
+                memo[id(value)] = value
+        for tensor in [*part._parameters.values(), *part._buffers.values()]:
+            if tensor is not None:
+                memo[id(tensor)] = tensor
+    try:
+        twin = copy.deepcopy(module, memo).eval()
+    except Exception as error:
+        said = f"{type(error).__name__}: {error}"
+        raise ParameterError(f"module: needed one that copy.deepcopy can copy, got {said}") from error
+    places = ", ".join(dict.fromkeys(left_out))
+    return twin, (f"forward hooks were not run: at {places}",) if left_out else ()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without warnings, and without the log of failures, which become errors."""
+    log = logging.getLogger("torch._subclasses.fake_tensor")
+    was_disabled, log.disabled = log.disabled, True
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.disabled = was_disabled
+
+
+def _recorded(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any:
+    """The graph by whichever way works."""
+    try:
+        return _exported(module, samples)
+    except Exception as failure:
+        return _traced(module, samples, failure)
+
+
+def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any:
+    """The graph by `torch.export`."""
+    from torch.export import export
+    from torch.export.graph_signature import InputKind, OutputKind
+
+    program = export(module, samples)
+    nodes = {node.name: node for node in program.graph.nodes}
+    values, inputs, constants = {}, [], {}
+    for spec in program.graph_signature.input_specs:
+        node = nodes[spec.arg.name]
+        if spec.kind == InputKind.USER_INPUT:
+            inputs.append(node)
+        elif spec.target is not None:
+            values[node] = spec.target
+            if spec.kind == InputKind.CONSTANT_TENSOR:
+                constants[spec.target] = program.constants[spec.target]
+    (end,) = [node for node in program.graph.nodes if node.op == "output"]
+    specs = program.graph_signature.output_specs
+    outputs = [
+        value
+        for spec, value in zip(specs, end.args[0], strict=True)
+        if spec.kind == OutputKind.USER_OUTPUT and value is not None
+    ]
+    return program.graph, values, inputs, outputs, constants
+
+
+def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure: Exception) -> Any:
+    """The graph by a trace of `torch.fx`, after `torch.export` has failed."""
+    from torch.fx.experimental.proxy_tensor import make_fx
+    from torch.utils._pytree import tree_leaves
+
+    tensors = [
+        *module.named_parameters(remove_duplicate=False),
+        *module.named_buffers(remove_duplicate=False),
+    ]
+    names = [name for name, _ in tensors]
+
+    def call(state: Mapping[str, torch.Tensor], *inputs: torch.Tensor) -> Any:
+        return torch.func.functional_call(module, dict(state), inputs, tie_weights=False)
+
+    try:
+        traced = make_fx(call, tracing_mode="fake", pre_dispatch=True, _allow_non_fake_inputs=True)(
+            dict(tensors), *samples
+        )
+    except Exception as second:
+        raise _explained(second, failure, samples) from second
+    placeholders = [node for node in traced.graph.nodes if node.op == "placeholder"]
+    values = dict(zip(placeholders, names, strict=False))
+    constants = {}
+    for node in traced.graph.nodes:
+        if node.op == "get_attr":
+            values[node] = name = f"constant:{node.target}"
+            constants[name] = getattr(traced, node.target)
+    (end,) = [node for node in traced.graph.nodes if node.op == "output"]
+    outputs = [value for value in tree_leaves(end.args[0]) if value is not None]
+    return traced.graph, values, placeholders[len(names) :], outputs, constants
+
+
+def _explained(error: Exception, first: Exception, samples: Sequence[torch.Tensor]) -> Exception:
+    """Whose fault it is that a module cannot be recorded."""
+    kind = type(error).__name__
+    said = f"{kind}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
+    if "DataDependent" in kind or "DynamicOutput" in kind or "GuardOn" in kind:
+        return UnsupportedOperatorError(
+            "from_torch: needed one graph of operators, but the module looks at the values of its activations "
+            f"({said}), and control flow that depends on them is no sum over paths"
+        )
+    shapes = " and ".join(f"(batch, {', '.join(map(str, sample.shape[1:]))})" for sample in samples)
+    return ParameterError(
+        f"input_shape: the module cannot be recorded on inputs of shape {shapes}: {said} (torch.export: "
+        f"{type(first).__name__}); input_shape has no batch axis, and a list of shapes stands for several inputs"
+    )

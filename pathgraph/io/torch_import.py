@@ -1,0 +1,262 @@
+"""From a recorded module to a layer graph: the walk over its operators.
+
+Values on the way are signals (they depend on the inputs), `Constant` (they depend on parameters and buffers alone),
+Python numbers, and lists of these. The operators themselves are in `torch_operators` and `torch_shapes`.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypeAlias
+
+import numpy as np
+import torch
+from torch import fx
+
+from pathgraph.errors import ParameterError
+from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
+from pathgraph.io.refusals import Refusals
+from pathgraph.io.torch_capture import BATCH, Capture, capture
+from pathgraph.io.torch_constants import LIKE, Constant, Recipe, key_of, overload_key
+from pathgraph.io.torch_reasons import reason_of
+from pathgraph.io.torch_tensors import Refused, Shape, Tensors
+from pathgraph.layers.builder import Signal
+from pathgraph.layers.layer_graph import LayerGraph
+
+__all__ = ["UNKNOWN", "Imported", "Importer", "import_module"]
+
+Rule: TypeAlias = "Callable[..., Any]"
+
+
+class Unknown:
+    """The value of an operation that was refused."""
+
+
+UNKNOWN = Unknown()
+
+
+class Imported(NamedTuple):
+    """A layer graph, and how its tensors come from the module.
+
+    Attributes
+    ----------
+    graph : LayerGraph
+    recipes : dict from str to Recipe
+        For every tensor of the graph that comes from the module's state.
+    constants : dict from str to torch.Tensor
+        What recipes need besides the parameters and buffers.
+    """
+
+    graph: LayerGraph
+    recipes: dict[str, Recipe]
+    constants: dict[str, torch.Tensor]
+
+
+def import_module(
+    module: Any, input_shape: Any, *, relu6: str | None = None, leaky_relu: str | None = None
+) -> Imported:
+    """The layer graph of a module; see `pathgraph.from_torch`."""
+    from pathgraph.io import torch_operators, torch_pools, torch_shapes
+
+    checked_option(relu6, "relu6", RELU6)
+    checked_option(leaky_relu, "leaky_relu", LEAKY_RELU)
+    recorded = capture(module, _shapes(input_shape))
+    rules = {**torch_operators.RULES, **torch_pools.RULES, **torch_shapes.RULES}
+    return Importer(recorded, rules, relu6, leaky_relu).run(_shapes(input_shape))
+
+
+def _shapes(input_shape: Any) -> list[Shape]:
+    """One shape per input."""
+    try:
+        listed: list[Any] = [input_shape] if isinstance(input_shape, (int, np.integer)) else list(input_shape)
+        several = bool(listed) and not any(isinstance(item, (int, np.integer)) for item in listed)
+        shapes: list[tuple[Any, ...]] = [tuple(shape) for shape in listed] if several else [tuple(listed)]
+    except TypeError:
+        shapes = [("?",)]
+    if not shapes or not all(shape and all(_is_size(n) for n in shape) for shape in shapes):
+        raise ParameterError(
+            "input_shape: needed positive integers, the shape of one input without the batch axis, or a list of such "
+            f"shapes, one per input; got {input_shape!r}"
+        )
+    return [tuple(int(n) for n in shape) for shape in shapes]
+
+
+def _is_size(n: Any) -> bool:
+    return isinstance(n, (int, np.integer)) and not isinstance(n, bool) and bool(n >= 1)
+
+
+class Importer(Tensors):
+    """What the rules work with.
+
+    Attributes
+    ----------
+    relu6, leaky_relu : str or None
+        What the caller opted into.
+    notes : list of str
+        What was left out or changed.
+    """
+
+    def __init__(self, recorded: Capture, rules: dict[str, Rule], relu6: str | None, leaky_relu: str | None) -> None:
+        super().__init__(recorded)
+        self.relu6, self.leaky_relu = relu6, leaky_relu
+        self.notes = list(recorded.notes)
+        self._rules = rules
+        self._refusals = Refusals("from_torch")
+        self._values: dict[fx.Node, Any] = {}
+        self._order = {node: place for place, node in enumerate(recorded.graph.nodes)}
+        self._twins: dict[fx.Node, list[fx.Node]] = {}
+
+    # -- the walk -------------------------------------------------------------------------------------------------
+
+    def run(self, shapes: Sequence[Shape]) -> Imported:
+        """The layer graph of everything that was recorded.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            That names every operation that was refused.
+        """
+        recorded = self._recorded
+        for place, (node, shape) in enumerate(zip(recorded.inputs, shapes, strict=True)):
+            self._values[node] = self.build.input(shape, name=f"input{place + 1}" if place else "input")
+        for node in recorded.graph.nodes:
+            self.node = node
+            if node in recorded.values:
+                self._values[node] = Constant(node, tuple(recorded.state[recorded.values[node]].shape))
+            elif node.op == "call_function":
+                self._values[node] = self._called(node)
+            elif node.op not in ("placeholder", "output"):
+                self._refuse(node, "needed a plain operator")
+                self._values[node] = UNKNOWN
+        outputs = [self._values[value] if isinstance(value, fx.Node) else value for value in recorded.outputs]
+        self._refusals.raise_if_any()
+        if not outputs or not all(isinstance(value, Signal) for value in outputs):
+            raise ParameterError("module: needed outputs that are tensors and depend on the inputs")
+        graph = self.build.build(outputs, notes=tuple(dict.fromkeys(self.notes)))
+        used = graph.roles
+        recipes = {name: recipe for name, recipe in self._recipes.items() if name in used}
+        return Imported(graph, recipes, recorded.constants)
+
+    def _called(self, node: fx.Node) -> Any:
+        if key_of(node) in LIKE or all(isinstance(self._values.get(part), Constant) for part in node.all_input_nodes):
+            return self._constant(node)
+        if node.target is operator.getitem:
+            parts, index = node.args
+            whole = self.value(parts)
+            return whole if whole is UNKNOWN else whole[index]
+        rule = self._rules.get(overload_key(node), self._rules.get(key_of(node)))
+        if rule is None:
+            self._refuse(node, reason_of(key_of(node)))
+            return self._stand_in(node)
+        arguments = self._arguments(node)
+        if any(part is UNKNOWN for part in _leaves(list(arguments.values()))):
+            return UNKNOWN
+        try:
+            found = rule(self, **arguments)
+            self._require_batch(node, found)
+            self._write_in_place(node, found)
+        except (Refused, ParameterError) as refusal:
+            self._refuse(node, str(refusal))
+            return self._stand_in(node)
+        return found
+
+    def _stand_in(self, node: fx.Node) -> Any:
+        """Something of the shape of a refused value, so that what reads it is examined as well."""
+        recorded = node.meta.get("val")
+        parts = list(recorded) if isinstance(recorded, (list, tuple)) else [recorded]
+        values = [
+            self.build.input(tuple(part.shape[1:]), name=self.build.free_name(f"instead of {node.name}"))
+            if isinstance(part, torch.Tensor) and part.dim() > 0 and part.shape[0] == BATCH and 0 not in part.shape
+            else UNKNOWN
+            for part in parts
+        ]
+        return values if isinstance(recorded, (list, tuple)) else values[0]
+
+    def _constant(self, node: fx.Node) -> Any:
+        """An operation on constants, which is computed when its value is needed."""
+        if overload_key(node).split(".")[0].endswith("_"):
+            self._refuse(node, "it changes a parameter, buffer or constant in place")
+            return UNKNOWN
+        tags = getattr(node.target, "tags", ())
+        if torch.Tag.nondeterministic_seeded in tags:
+            self._refuse(node, "it is random")
+            return UNKNOWN
+        found = node.meta.get("val")
+        if isinstance(found, torch.Tensor):
+            return Constant(node, tuple(found.shape))
+        return Constant(node, ()) if isinstance(found, (list, tuple)) else found
+
+    def _arguments(self, node: fx.Node) -> dict[str, Any]:
+        """The arguments of a call by the names of its schema, values in place of nodes."""
+        schema: Any = getattr(node.target, "_schema", None)
+        if schema is None:
+            raise Refused("needed an operator with a schema")
+        out = {}
+        for place, argument in enumerate(schema.arguments):
+            name = "x" if argument.name in ("self", "input") else argument.name
+            if place < len(node.args):
+                out[name] = self.value(node.args[place])
+            elif argument.name in node.kwargs:
+                out[name] = self.value(node.kwargs[argument.name])
+            elif argument.has_default_value():
+                out[name] = argument.default_value
+        return out
+
+    def value(self, item: Any) -> Any:
+        """What stands for a node, or for nodes in lists."""
+        if isinstance(item, fx.Node):
+            return self._values[item]
+        return [self.value(part) for part in item] if isinstance(item, (list, tuple)) else item
+
+    def _refuse(self, node: fx.Node, reason: str) -> None:
+        stack = list(node.meta.get("nn_module_stack", {}).values())
+        place = " ".join(str(part) for part in stack[-1:] for part in (part[0] or "the module", f"({part[1]})"))
+        kind = f"aten.{overload_key(node)}" if isinstance(node.target, torch._ops.OpOverload) else overload_key(node)
+        self._refusals.add(node.name, kind, place, reason)
+
+    def _require_batch(self, node: fx.Node, found: Any) -> None:
+        """Axis 0 is the batch, everywhere; what a rule makes of the others has the recorded shape."""
+        recorded = node.meta.get("val")
+        pairs = zip(found, recorded, strict=False) if isinstance(found, list) else [(found, recorded)]
+        for value, tensor in pairs:
+            if not isinstance(value, Signal) or not isinstance(tensor, torch.Tensor):
+                continue
+            if tensor.dim() == 0 or tensor.shape[0] != BATCH:
+                raise Refused("it mixes axis 0, the batch, with others; needed operations on each sample by itself")
+            if value.shape != tuple(tensor.shape[1:]):
+                raise Refused(f"it makes the shape {tuple(tensor.shape[1:])}, where {value.shape} was expected")
+
+    # -- writing in place -----------------------------------------------------------------------------------------
+
+    def alias(self) -> None:
+        """Say that the value at hand may share memory with what it is made of."""
+        group = self._twins.setdefault(self.node, [self.node])
+        for other in self.node.all_input_nodes:
+            if other in self._recorded.values or isinstance(self._values.get(other), Constant):
+                continue
+            for member in self._twins.setdefault(other, [other]):
+                if member not in group:
+                    group.append(member)
+        for member in group:
+            self._twins[member] = group
+
+    def _write_in_place(self, node: fx.Node, found: Any) -> None:
+        """After ``x.relu_()`` and the like, x is the new value, and other views of x must not be read again."""
+        if not overload_key(node).split(".")[0].endswith("_"):
+            return
+        changed = node.args[0]
+        assert isinstance(changed, fx.Node), node
+        self._values[changed] = found
+        group = self._twins.setdefault(changed, [changed])
+        for other in group:
+            later = [user for user in other.users if self._order[user] > self._order[node]]
+            if other is not changed and other is not node and later:
+                raise Refused(f"it writes in place into what {later[0].name} reads by another view; write x = f(x)")
+        if node not in group:
+            group.append(node)
+        self._twins[node] = group
+
+
+def _leaves(items: Any) -> list[Any]:
+    return [leaf for item in items for leaf in (_leaves(item) if isinstance(item, list) else [item])]

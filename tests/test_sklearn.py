@@ -1,0 +1,163 @@
+"""from_sklearn: layer graphs compute what estimators compute before their last function."""
+
+import numpy as np
+import pytest
+from sklearn.decomposition import PCA
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    PoissonRegressor,
+    Ridge,
+    RidgeClassifier,
+    SGDClassifier,
+)
+from sklearn.neural_network import MLPClassifier, MLPRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.svm import SVC, LinearSVC
+from sklearn.tree import DecisionTreeRegressor
+
+import pathgraph as pg
+from tests.tolerances import unit
+
+RNG = np.random.default_rng(3)
+X = RNG.normal(size=(40, 5)) * [1, 10, 0.1, 3, 1] + [0, 5, 1, 0, -2]
+CLASSES = np.arange(40) % 3
+HALVES = np.arange(40) % 2
+TARGETS = X @ RNG.normal(size=(5, 2)) + 1
+
+
+def fitted(estimator, targets):
+    import warnings
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return estimator.fit(X, targets)
+
+
+def assert_close(graph, wanted):
+    """Up to the rounding errors of two evaluations: roundings per path times the sums of absolute terms."""
+    sizes, roundings = abs(X), 0
+    tensors = graph.entries_by_name
+    for layer in graph.layers[1:]:
+        w = tensors[graph.architecture.tensor_names[layer.tensors[0]]]
+        if layer.kind == "transposed_linear":
+            sizes = sizes @ abs(w)
+        elif layer.kind == "linear":
+            sizes = sizes @ abs(np.atleast_2d(w)).T
+        else:
+            sizes = sizes * abs(w)
+        if layer.bias is not None:
+            sizes = sizes + abs(tensors[graph.architecture.tensor_names[layer.bias[1]]])
+        roundings += max(w.shape) + 4
+    found, wanted = graph(X), np.reshape(wanted, (len(X), -1))
+    assert found.shape == wanted.shape
+    assert (abs(found - wanted) <= 2.5 * roundings * float(unit()) * sizes).all()
+
+
+@pytest.mark.parametrize(
+    ("estimator", "targets"),
+    [
+        (LinearRegression(), TARGETS),
+        (LinearRegression(fit_intercept=False), TARGETS[:, 0]),
+        (Ridge(), TARGETS),
+        (Lasso(alpha=0.01), TARGETS[:, 0]),
+        (LogisticRegression(), HALVES),
+        (LogisticRegression(), CLASSES),
+        (RidgeClassifier(), CLASSES),
+        (SGDClassifier(random_state=0), CLASSES),
+        (LinearSVC(random_state=0), HALVES),
+        (make_pipeline(StandardScaler(), LogisticRegression()), CLASSES),
+        (make_pipeline(MaxAbsScaler(), "passthrough", make_pipeline(RobustScaler(), Ridge())), TARGETS),
+    ],
+    ids=lambda value: "" if isinstance(value, np.ndarray) else repr(value),
+)
+def test_linear_models(estimator, targets):
+    model = fitted(estimator, targets)
+    graph = pg.from_sklearn(model)
+    assert_close(graph, (model.decision_function if hasattr(model, "decision_function") else model.predict)(X))
+    assert graph.notes == ()
+
+
+def test_linear_models_keep_their_shapes():
+    model = fitted(LinearRegression(), TARGETS[:, 0])
+    graph = pg.from_sklearn(model)
+    assert graph.parameters["coef_"].shape == (5,)
+    assert graph.parameters["intercept_"].tolist() == [model.intercept_]
+    assert "intercept_" not in pg.from_sklearn(fitted(LinearRegression(fit_intercept=False), TARGETS)).parameters
+
+
+@pytest.mark.parametrize("activation", ["relu", "identity"])
+@pytest.mark.parametrize("scaler", [StandardScaler(with_mean=False), StandardScaler(with_std=False), MinMaxScaler()])
+def test_perceptrons_behind_scalers(activation, scaler):
+    mlp = MLPRegressor(hidden_layer_sizes=(6, 4), activation=activation, max_iter=20, random_state=0)
+    model = fitted(make_pipeline(scaler, mlp), TARGETS)
+    graph = pg.from_sklearn(model)
+    assert_close(graph, model.predict(X))
+    assert graph.output_shapes == {"mlpregressor.layer3": (2,)}
+    for place, weight in enumerate(model[-1].coefs_):
+        assert (graph.parameters[f"mlpregressor.coefs_.{place}"] == weight).all()
+    assert {name for name, role in graph.roles.items() if role == "parameter"} == {
+        f"mlpregressor.{kind}.{place}" for kind in ("coefs_", "intercepts_") for place in range(3)
+    }
+
+
+@pytest.mark.parametrize(("targets", "link"), [(HALVES, "logistic"), (CLASSES, "softmax"), (TARGETS > 0, "logistic")])
+def test_classifiers_before_their_link(targets, link):
+    model = fitted(MLPClassifier(hidden_layer_sizes=(6,), max_iter=20, random_state=0), targets)
+    graph = pg.from_sklearn(model)
+    assert graph.notes == (f"the last function ({link}) was left out: the outputs are what it reads",)
+    logits = X
+    for place, (weight, bias) in enumerate(zip(model.coefs_, model.intercepts_, strict=True)):
+        logits = (np.maximum(logits, 0) if place else logits) @ weight + bias
+    assert_close(graph, logits)
+    if link == "softmax":
+        odds = np.exp(graph(X))
+        assert np.allclose(odds / odds.sum(1, keepdims=True), model.predict_proba(X))
+
+
+def test_generalised_models_before_their_link():
+    model = fitted(PoissonRegressor(), CLASSES)
+    graph = pg.from_sklearn(model)
+    assert "inverse link" in graph.notes[0]
+    assert_close(graph, X @ model.coef_ + model.intercept_)
+
+
+def test_float32_stays_float32():
+    model = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2, random_state=0)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(X.astype(np.float32), TARGETS[:, 0].astype(np.float32))
+    assert pg.from_sklearn(model).dtype == np.float32
+
+
+def test_refusals_name_every_step():
+    model = fitted(
+        make_pipeline(
+            MinMaxScaler(clip=True), PCA(3), MLPRegressor(hidden_layer_sizes=(3,), activation="tanh", max_iter=2)
+        ),
+        TARGETS,
+    )
+    with pytest.raises(pg.UnsupportedOperatorError) as error:
+        pg.from_sklearn(model)
+    message = str(error.value)
+    assert "3 operations are not supported" in message
+    for part in (
+        "minmaxscaler (MinMaxScaler): clip=True",
+        "pca (PCA): there is no rule",
+        "mlpregressor (MLPRegressor)",
+    ):
+        assert part in message
+    for other in (SVC(), DecisionTreeRegressor()):
+        with pytest.raises(pg.UnsupportedOperatorError, match="no rule for this estimator"):
+            pg.from_sklearn(fitted(other, CLASSES))
+
+
+def test_bad_arguments():
+    with pytest.raises(pg.ParameterError, match="needed a fitted estimator"):
+        pg.from_sklearn(MLPRegressor())
+    with pytest.raises(pg.ParameterError, match="needed a fitted estimator"):
+        pg.from_sklearn(make_pipeline(StandardScaler(), Ridge()))
+    with pytest.raises(pg.ParameterError, match="needed an estimator of scikit-learn, got dict"):
+        pg.from_sklearn({})

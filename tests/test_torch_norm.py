@@ -1,0 +1,264 @@
+"""The differentiable path-norm: equal to an oracle and to ours, its gradients are scores, and training lowers it."""
+
+import math
+from itertools import pairwise
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from tests.tolerances import unit
+
+torch = pytest.importorskip("torch", reason="PyTorch is not installed; make test-torch runs these tests")
+
+from torch import nn
+from torch.nn.utils import prune
+
+from pathgraph.io.torch import PathNorm, path_norm
+from tests.torch_zoo import ZOO, Cifar, ResNet, Tied, absolutely, filled
+
+
+def shape_of(name):
+    shapes = ZOO[name][1]
+    return shapes if len(shapes) > 1 else shapes[0]
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_the_norm_is_the_module_on_absolute_values(name):
+    """And ours is the same. All terms are non-negative, so that roundings per path bound the relative error."""
+    make, shapes = ZOO[name]
+    module = filled(make)
+    wanted, roundings = absolutely(module, *(torch.ones(1, *shape, dtype=torch.float64) for shape in shapes))
+    total = math.fsum(value for leaf in wanted for value in leaf.ravel().tolist())
+    norm = PathNorm(module, shape_of(name))
+    # a batch-norm's shift is a difference, which may cancel: two roundings of its terms, relative to itself
+    slack = 2.5 * (roundings + 4 * cancellation(module)) * float(unit())
+    assert abs(norm().item() - total) <= slack * total
+    assert abs(pg.path_norm(norm.graph) - total) <= slack * total
+    assert abs(path_norm(norm.graph).item() - total) <= slack * total
+
+
+def cancellation(module):
+    """The largest (abs(beta) + abs(mean scale)) / abs(beta - mean scale) among the batch-norms."""
+    worst = 1.0
+    for part in module.modules():
+        if isinstance(part, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            scaled = part.running_mean * part.weight / torch.sqrt(part.running_var + part.eps)
+            worst = max(worst, ((part.bias.abs() + scaled.abs()) / (part.bias - scaled).abs()).max().item())
+    return worst
+
+
+@pytest.mark.parametrize("name", ["resnet", "inception", "unet", "tied", "one and three", "squeezenet"])
+def test_the_norm_is_ours(name):
+    graph = pg.from_torch(filled(ZOO[name][0]), shape_of(name))
+    for q in (1, 1.5, 2, 4):
+        norm, ours = path_norm(graph, q=q).item(), pg.path_norm(graph, q=q)
+        roundings = sum(op.max_degree + 8 + 4 * q for layer in graph.layers for op in layer.operations)
+        assert abs(norm - ours) <= 2.5 * roundings * float(unit()) * ours
+        log = path_norm(graph, q=q, log=True).item()
+        assert abs(log - math.log(ours)) <= 2.5 * (roundings + 8 * abs(log)) * float(unit())
+
+
+@pytest.mark.parametrize("name", ["resnet", "inception", "unet", "squeezenet", "one and three"])
+def test_parameters_times_gradients_are_scores(name):
+    module = filled(ZOO[name][0])
+    norm = PathNorm(module, shape_of(name))
+    norm().backward()
+    scores = pg.path_magnitude(norm.graph)
+    operations = [operation for layer in norm.graph.layers for operation in layer.operations]
+    # a score sums, over the places of an entry, what arrives times what leaves: fan-ins before, fan-outs after
+    fans = sum(op.max_degree + int(np.bincount(op.pattern().source).max()) + 8 for op in operations)
+    roundings = fans + max(op.target_size for op in operations)
+    parameters = dict(module.named_parameters())
+    assert scores.keys() == norm.graph.parameters.keys() <= parameters.keys()
+    for key, score in scores.items():
+        found = (parameters[key] * parameters[key].grad).detach().numpy()
+        assert (abs(found - score) <= 2.5 * roundings * float(unit()) * score).all(), key
+
+
+def test_gradients_are_differences():
+    """For integer weights all is exact: what setting one weight to zero takes away."""
+    module = Cifar().double()
+    rng = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for tensor in module.parameters():
+            tensor.copy_(torch.randint(-2, 3, tensor.shape, generator=rng))
+    norm = PathNorm(module, (3, 32, 32))
+    whole = norm()
+    whole.backward()
+    for tensor, index in [(module.conv1.weight, (0, 1, 2, 3)), (module.fc1.weight, (7, 9)), (module.conv2.bias, (3,))]:
+        if tensor[index] == 0:
+            with torch.no_grad():
+                tensor[index] = 1
+            whole, tensor.grad = norm(), None
+            whole.backward()
+        score = (tensor * tensor.grad)[index].item()
+        with torch.no_grad():
+            value = tensor[index].item()
+            tensor[index] = 0
+            assert score == whole.item() - norm().item() > 0
+            tensor[index] = value
+
+
+@pytest.mark.parametrize("q", [1, 2, 3.5])
+def test_gradients_by_finite_differences(q):
+    module = filled(
+        lambda: nn.Sequential(nn.Conv2d(2, 3, 2), nn.BatchNorm2d(3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten())
+    )
+    norm = PathNorm(module, (2, 5, 5), q)
+    names = list(norm.graph.parameters)
+
+    def call(*tensors):
+        return norm(dict(zip(names, tensors, strict=True)))
+
+    tensors = [getattr(module[0], name.split(".")[1]).detach().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(call, tensors)
+    norm().backward()
+    assert all(parameter.grad.abs().sum() > 0 for parameter in module.parameters())
+    for parameter in (module[1].weight, module[1].bias):  # reached through scale and shift
+        step, index = 1e-6, 1
+        with torch.no_grad():
+            parameter[index] += step
+            above = norm().item()
+            parameter[index] -= 2 * step
+            below = norm().item()
+            parameter[index] += step
+        assert abs((above - below) / (2 * step) - parameter.grad[index].item()) < 1e-5 * abs(
+            parameter.grad[index].item()
+        )
+
+
+def test_statistics_are_frozen_in_training_mode():
+    module = filled(ResNet)
+    norm = PathNorm(module, (3, 12, 12))
+    evaluated = norm().item()
+    statistics = [buffer.clone() for buffer in module.buffers()]
+    module.train()
+    assert norm().item() == evaluated
+    assert all(torch.equal(a, b) for a, b in zip(statistics, module.buffers(), strict=True))
+    module(torch.randn(4, 3, 12, 12, dtype=torch.float64))  # the statistics move, and the norm with them
+    assert norm().item() != evaluated
+    fresh = pg.path_norm(pg.from_torch(module, (3, 12, 12)))
+    assert abs(norm().item() - fresh) <= 1e-12 * fresh
+
+
+def test_training_with_the_norm_makes_it_smaller():
+    torch.manual_seed(0)
+    x = torch.randn(32, 1, 6, 6)
+    y = (x.mean((1, 2, 3)) > 0).long()
+
+    def trained(strength):
+        torch.manual_seed(1)
+        model = nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 2)
+        )
+        norm = PathNorm(model, (1, 6, 6))
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.05)
+        norms = []
+        for _ in range(15):
+            optimizer.zero_grad()
+            value = norm()
+            loss = nn.functional.cross_entropy(model(x), y) + strength * value
+            loss.backward()
+            optimizer.step()
+            norms.append(value.item())
+        return norms
+
+    free, held = trained(0), trained(0.03)
+    assert held[0] == free[0] < free[-1]
+    assert held[-1] < held[0]
+
+
+def test_descent_on_the_norm_alone():
+    """Steps small enough go down, towards the zero network."""
+    module = filled(lambda: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)))
+    norm = PathNorm(module, 3, 2)
+    optimizer = torch.optim.SGD(module.parameters(), lr=0.01)
+    values = []
+    for _ in range(50):
+        optimizer.zero_grad()
+        value = norm()
+        value.backward()
+        optimizer.step()
+        values.append(value.item())
+    assert all(later < earlier for earlier, later in pairwise(values))
+    assert values[-1] < 0.8 * values[0]
+
+
+def test_pruned_weights_get_no_gradient():
+    module = nn.Linear(3, 1)
+    with torch.no_grad():
+        module.weight[0, 1] = 0
+    path_norm(module, 3).backward()
+    assert module.weight.grad[0, 1] == 0
+    assert module.weight.grad[0, 0] == module.weight[0, 0].sign()
+
+
+def test_deep_networks_do_not_overflow():
+    module = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(12)))
+    with torch.no_grad():
+        for part in module:
+            part.weight.fill_(1e30)
+    norm = PathNorm(module, 2)
+    with pytest.raises(pg.PathNormOverflowError, match=r"the path-norm is exp\(837\.942\), beyond .* use log=True"):
+        norm()
+    log = PathNorm(module, 2, log=True)()
+    assert math.isclose(log.item(), 12 * math.log(2 * float(np.float32(1e30))) + math.log(2), rel_tol=1e-12)
+    log.backward()
+    assert torch.allclose(module[3].weight * module[3].weight.grad, torch.full((2, 2), 0.25))
+    for value in (1e200, 1e-200):  # whose powers leave the range
+        one = nn.Linear(2, 1).double()
+        with torch.no_grad():
+            one.weight.fill_(value)
+            one.bias.zero_()
+        for q in (2, 2.5):
+            log = path_norm(one, 2, q, log=True)
+            assert math.isclose(log.item(), math.log(value) + math.log(2) / q, rel_tol=1e-12)
+            norm = path_norm(one, 2, q)
+            norm.backward()
+            assert math.isclose(norm.item(), value * 2 ** (1 / q), rel_tol=1e-12)
+            assert math.isclose(one.weight.grad.sum().item(), 2 ** (1 / q), rel_tol=1e-12)
+            one.weight.grad = None
+    tiny = nn.Sequential(*(nn.Linear(2, 2, bias=False) for _ in range(30)))
+    with torch.no_grad():
+        for part in tiny:
+            part.weight.fill_(1e-30)
+    assert math.isclose(
+        PathNorm(tiny, 2, log=True)().item(), 30 * math.log(2 * float(np.float32(1e-30))) + math.log(2), rel_tol=1e-12
+    )
+    assert PathNorm(tiny, 2)().item() == 0
+
+
+def test_no_path_has_norm_zero():
+    module = nn.Linear(3, 2)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.zero_()
+    for q in (1, 2):
+        norm = path_norm(module, 3, q)
+        norm.backward()
+        assert norm.item() == 0
+    assert path_norm(module, 3, log=True).item() == -math.inf
+
+
+def test_bad_arguments():
+    module = nn.Linear(3, 2)
+    for q in (0.5, 0, -1, "two", math.nan):
+        with pytest.raises(pg.ParameterError, match="q: needed"):
+            PathNorm(module, 3, q)
+    with pytest.raises(pg.ParameterError, match="finite number >= 1, got inf"):
+        PathNorm(module, 3, math.inf)
+    with pytest.raises(pg.ParameterError, match="input_shape: needed the shape"):
+        PathNorm(module)
+    norm = PathNorm(module, 3)
+    prune.identity(module, "weight")
+    with pytest.raises(pg.ParameterError, match="it has no 'weight' any more"):
+        norm()
+    norm = PathNorm(Tied(), 4)
+    assert repr(norm).startswith("PathNorm(LayerGraph(")
+    with pytest.raises(pg.ParameterError, match="are no tensors of the graph"):
+        norm({"weight": torch.ones(4)})
+    with pytest.raises(pg.ParameterError, match=r"'scale' needed shape \(4,\), got \(3,\)"):
+        norm({"scale": torch.ones(3)})
+    with pytest.raises(pg.ParameterError, match="NaN or infinities"):
+        norm({"scale": torch.full((4,), math.nan)})
