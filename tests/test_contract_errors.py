@@ -20,7 +20,7 @@ def test_every_exception_derives_from_the_base_and_from_a_builtin_one():
     for error in errors:
         assert issubclass(error, pg.PathgraphError)
         assert error.__name__ in pg.__all__
-        builtin = (ValueError, OverflowError, NotImplementedError)
+        builtin = (ValueError, OverflowError, NotImplementedError, TypeError)
         assert error is pg.PathgraphError or issubclass(error, builtin)
 
 

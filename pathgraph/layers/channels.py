@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from pathgraph.layers.operations import Linear
+from pathgraph.layers.operations import Linear, TransposedLinear
 
 if TYPE_CHECKING:
     from pathgraph.layers.structure import Layer, LayerArchitecture
@@ -22,7 +22,7 @@ def channel_axis(layer: Layer) -> int | None:
     """
     if not layer.shape:
         return None
-    return len(layer.shape) - 1 if any(isinstance(operation, Linear) for operation in layer.operations) else 0
+    return len(layer.shape) - 1 if any(isinstance(operation, (Linear, TransposedLinear)) for operation in layer.operations) else 0
 
 
 def channels_of(architecture: LayerArchitecture) -> tuple[Array, list[tuple[str, int]]]:
