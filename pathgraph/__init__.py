@@ -34,16 +34,6 @@ from pathgraph.errors import (
     RescalingError,
     UnsupportedOperatorError,
 )
-from pathgraph.geometry.conservation import (
-    ConservationReport,
-    ConservedQuantities,
-    check_conservation,
-    conserved_quantities,
-)
-from pathgraph.geometry.equivalence import Equivalence, find_rescaling
-from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
-from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
-from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.arrays import from_arrays, to_arrays
 from pathgraph.graph.conversion import from_networkx, to_networkx
@@ -75,6 +65,16 @@ if TYPE_CHECKING:
     from pathgraph.generalization.peeling import PeelingConstants, peeling_constants
     from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum
     from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
+    from pathgraph.geometry.conservation import (
+        ConservationReport,
+        ConservedQuantities,
+        check_conservation,
+        conserved_quantities,
+    )
+    from pathgraph.geometry.equivalence import Equivalence, find_rescaling
+    from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
+    from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
+    from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
     from pathgraph.io.sklearn import from_sklearn
     from pathgraph.io.torch import from_torch
     from pathgraph.kronecker.chain import KSChain
@@ -249,6 +249,32 @@ __version__ = "0.1.0"
 
 _LAZY = {"gpu", "proofs_checks", "testing"}
 _LAZY_NAMES = {
+    "geometry.conservation": (
+        "ConservationReport",
+        "ConservedQuantities",
+        "check_conservation",
+        "conserved_quantities",
+    ),
+    "geometry.equivalence": (
+        "Equivalence",
+        "find_rescaling",
+    ),
+    "geometry.normal_forms": (
+        "NormalForm",
+        "balance",
+        "path_condition",
+    ),
+    "geometry.rank": (
+        "generic_rank",
+        "lifting_kernel",
+        "lifting_rank",
+    ),
+    "geometry.tangent": (
+        "FunctionalDimension",
+        "functional_dimension",
+        "parameter_jacobian",
+        "tangent_kernel",
+    ),
     "generalization.bounds": ("generalization_bound",),
     "generalization.gaussians": ("Gaussian", "gaussian_kl"),
     "generalization.pac_bayes": ("PacBayesBound", "kl_inverse", "pac_bayes_bound"),

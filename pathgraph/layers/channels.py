@@ -22,7 +22,11 @@ def channel_axis(layer: Layer) -> int | None:
     """
     if not layer.shape:
         return None
-    return len(layer.shape) - 1 if any(isinstance(operation, (Linear, TransposedLinear)) for operation in layer.operations) else 0
+    return (
+        len(layer.shape) - 1
+        if any(isinstance(operation, (Linear, TransposedLinear)) for operation in layer.operations)
+        else 0
+    )
 
 
 def channels_of(architecture: LayerArchitecture) -> tuple[Array, list[tuple[str, int]]]:
