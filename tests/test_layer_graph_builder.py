@@ -322,3 +322,44 @@ def test_inputs_are_checked(build):
     with pytest.raises(ParameterError, match="needed a finite number"):
         graph(np.full((1, 2, 4, 4), np.inf))
     assert graph(np.ones((0, 2, 4, 4))).shape == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("index", "other"),
+    [
+        (0, (0, slice(None))),
+        ((Ellipsis, 1), (slice(None), 1)),
+        ((slice(0, 2), Ellipsis), slice(None)),
+        ((-1, slice(None, None, -1)), (1, slice(2, None, -1), Ellipsis)),
+        ((None, slice(-2, 9)), (None, slice(0, 2, 1), slice(0, 3))),
+    ],
+)
+def test_indices_that_take_the_same_are_the_same(index, other):
+    taken = []
+    for each in (index, other):
+        build = pg.LayerGraphBuilder()
+        x = build.input((2, 3))
+        y = build.take(x, each)
+        assert y.shape == np.zeros((2, 3))[each].shape
+        taken.append(build.build(build.copy(y)))
+        x = np.arange(6.0).reshape(1, 2, 3)
+        items = each if isinstance(each, tuple) else (each,)
+        assert taken[-1](x)[0].tolist() == x[0][items].tolist()
+    assert taken[0] == taken[1]
+
+
+def test_signals_without_axes():
+    build = pg.LayerGraphBuilder()
+    graph = build.build(build.copy(build.relu(build.input(()))))
+    assert graph(np.array([3.0, -2.0])).tolist() == [3.0, 0.0]
+
+
+def test_long_chains_of_views():
+    build = pg.LayerGraphBuilder()
+    x = y = build.input((2, 3))
+    for _ in range(1500):
+        y = build.transpose(y, (1, 0))
+    graph = build.build(build.add([x, y]))
+    assert kinds(graph).count("copy") == 1
+    x = integers((1, 2, 3))
+    assert graph(x).tolist() == (2 * x).tolist()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -32,11 +32,8 @@ from pathgraph.layers.operations import (
     TransposedConvolution,
     TransposedLinear,
 )
-from pathgraph.layers.structure import View
+from pathgraph.layers.structure import View, basic_index
 from pathgraph.scalars import to_fraction
-
-if TYPE_CHECKING:
-    from pathgraph.scalars import Array
 
 __all__ = ["LayerGraphBuilder", "Signal", "TensorHandle"]
 
@@ -355,16 +352,17 @@ class LayerGraphBuilder(Drafts):
         layer = self._new_name("add", name)
         sources: list[Signal] = []
         maps: list[tuple[Operation, TensorHandle]] = []
-        used: list[Array] = []
         for x, sign in zip(xs, signs, strict=True):
-            read = np.broadcast_to(self._positions[x.name], shape)
-            if any((read == other).any() for other in used):
+            if any(self._may_share(x, y) and self._reads_twice(x, y, shape) for y in sources):
                 x = self.copy(x)
-                read = np.broadcast_to(self._positions[x.name], shape)
-            used.append(read)
             sources.append(x)
             maps.append(self._skip(layer, x.shape, shape, sign, place=len(maps)))
         return self._add("add", tuple(sources), shape, name=layer, maps=tuple(maps), options={"signs": tuple(signs)})
+
+    def _reads_twice(self, x: Signal, y: Signal, shape: Shape) -> bool:
+        """Whether a neuron would read an entry from both."""
+        read, other = (np.broadcast_to(self._where(signal.name), shape) for signal in (x, y))
+        return bool((read == other).any())
 
     def copy(self, x: Signal, *, name: str | None = None) -> Signal:
         """Identity neurons that repeat a signal."""
@@ -420,11 +418,12 @@ class LayerGraphBuilder(Drafts):
         others = {(*x.shape[:along], *x.shape[along + 1 :], len(x.shape)) for x in xs}
         if len(others) > 1:
             raise ParameterError(f"xs: needed equal shapes but for axis {axis}, got {[x.shape for x in xs]}")
-        used: list[Array] = []
         for place, x in enumerate(xs):
-            if any(np.intersect1d(self._positions[x.name], other).size for other in used):
-                xs[place] = x = self.copy(x)
-            used.append(self._positions[x.name])
+            if any(
+                self._may_share(x, y) and np.intersect1d(self._where(x.name), self._where(y.name)).size
+                for y in xs[:place]
+            ):
+                xs[place] = self.copy(x)
         return self._view(View("concatenate", along), tuple(xs), name)
 
     def take(self, x: Signal, index: Any, *, name: str | None = None) -> Signal:
@@ -436,7 +435,7 @@ class LayerGraphBuilder(Drafts):
             np.empty(x.shape, dtype=np.int8)[items]
         except IndexError as error:
             raise ParameterError(f"index: {index!r} does not fit the shape {x.shape}: {error}") from None
-        return self._view(View("take", items), (x,), name)
+        return self._view(View("take", basic_index(items, x.shape)), (x,), name)
 
     # -- compilation ----------------------------------------------------------------------------------------------
 

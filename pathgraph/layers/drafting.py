@@ -92,6 +92,7 @@ class Drafts:
         self._tensors: dict[str, Tensor] = {}
         self._counts: dict[str, int] = {}
         self._positions: dict[str, Array] = {}
+        self._spans: dict[str, tuple[int, int]] = {}
         self._n_positions = 0
 
     # -- tensors ---------------------------------------------------------------------------------------
@@ -191,12 +192,35 @@ class Drafts:
         for read in names:
             self._drafts[read].readers.append(layer_name)
         if view is not None:
-            self._positions[layer_name] = viewed(view, [self._positions[source] for source in names])
+            spans = [self._spans[source] for source in names]
+            self._spans[layer_name] = min(low for low, _ in spans), max(high for _, high in spans)
         else:
-            first = self._n_positions
+            self._spans[layer_name] = self._n_positions, self._n_positions + layer.size
             self._n_positions += layer.size
-            self._positions[layer_name] = np.arange(first, first + layer.size).reshape(layer.shape)
         return Signal(layer_name, layer.shape)
+
+    # -- positions ------------------------------------------------------------------------------------------------
+
+    def _where(self, name: str) -> Array:
+        """The positions of a signal's entries, in an array of its shape; made when somebody asks."""
+        todo = [name]
+        while todo:
+            layer = self._drafts[todo[-1]].layer
+            missing = [source for source in layer.sources if layer.is_view and source not in self._positions]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if layer.view is not None:
+                self._positions[layer.name] = viewed(layer.view, [self._positions[s] for s in layer.sources])
+            else:
+                self._positions[layer.name] = np.arange(*self._spans[layer.name]).reshape(layer.shape)
+        return self._positions[name]
+
+    def _may_share(self, x: Signal, y: Signal) -> bool:
+        """Whether two signals come from layers whose positions overlap: if not, they share no entry."""
+        (low, high), (other_low, other_high) = self._spans[x.name], self._spans[y.name]
+        return low < other_high and other_low < high
 
     def _mapped(
         self,
@@ -279,7 +303,7 @@ class Drafts:
     def _view(self, view: View, xs: tuple[Signal, ...], name: str | None) -> Signal:
         for x in xs:
             self._require_signal(x)
-        shape = viewed(view, [self._positions[x.name] for x in xs]).shape
+        shape = viewed(view, [np.broadcast_to(np.int8(0), x.shape) for x in xs]).shape
         return self._add(view.kind, xs, shape, name=name, activation="view", view=view)
 
     def _broadcast(self, handle: TensorHandle, x: Signal, what: str) -> Shape:

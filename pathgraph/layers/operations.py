@@ -97,7 +97,8 @@ class Operation(ABC):
         if targets is None:
             targets = np.arange(self.target_size)
         targets = np.asarray(targets, dtype=np.int64)
-        coordinates = np.unravel_index(targets, tuple(axis.n_out for axis in self._axes))
+        sizes = tuple(axis.n_out for axis in self._axes)
+        coordinates = np.unravel_index(targets, sizes) if sizes else ()
         row = np.arange(len(targets))
         source = np.zeros(len(targets), dtype=np.int64)
         entry = np.zeros(len(targets), dtype=np.int64)

@@ -25,7 +25,7 @@ from pathgraph.pathsum.blocks import CONSTANT, IDENTITY, INPUT, POOL, RELU, Bloc
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["ACTIVATION_CODES", "Layer", "LayerArchitecture", "View", "viewed"]
+__all__ = ["ACTIVATION_CODES", "Layer", "LayerArchitecture", "View", "basic_index", "viewed"]
 
 ACTIVATION_CODES = {"input": INPUT, "identity": IDENTITY, "relu": RELU, "pool": POOL}
 
@@ -114,6 +114,29 @@ def viewed(view: View, arrays: Sequence[Array]) -> Array:
     return np.concatenate(arrays, axis=view.argument)
 
 
+def basic_index(items: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
+    """The index that stands for all that take the same: no ellipsis, slices within axes, no full ones at the end."""
+    full = slice(None)
+    n_missing = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
+    place = items.index(Ellipsis) if Ellipsis in items else len(items)
+    sizes = iter(shape)
+    out: list[Any] = []
+    for item in (*items[:place], *[full] * n_missing, *items[place + 1 :]):
+        if item is None:
+            out.append(None)
+            continue
+        size = next(sizes)
+        if isinstance(item, slice):
+            low, high, step = item.indices(size)
+            item = full if (low, high, step) == (0, size, 1) else slice(low, high if high >= 0 else None, step)
+        else:
+            item = item % size
+        out.append(item)
+    while out and isinstance(out[-1], slice) and out[-1] == full:
+        out.pop()
+    return tuple(out)
+
+
 @dataclass(frozen=True, eq=False)
 class LayerArchitecture(LayerStructure):
     """Everything of a layer graph but the values; made by `LayerGraphBuilder`.
@@ -190,11 +213,21 @@ class LayerArchitecture(LayerStructure):
 
     def positions(self, name: str) -> Array:
         """Buffer positions of a layer or view: an array of its shape."""
-        layer = self.layer(name)
-        if layer.view is not None:
-            return viewed(layer.view, [self.positions(source) for source in layer.sources])
-        first = self.offsets[name]
-        return np.arange(first, first + layer.size).reshape(layer.shape)
+        found: dict[str, Array] = {}
+        todo = [self.layer(name)]
+        while todo:
+            layer = todo[-1]
+            missing = [self.layer(source) for source in layer.sources if layer.is_view and source not in found]
+            if missing:
+                todo += missing
+                continue
+            todo.pop()
+            if layer.view is not None:
+                found[layer.name] = viewed(layer.view, [found[source] for source in layer.sources])
+            else:
+                first = self.offsets[layer.name]
+                found[layer.name] = np.arange(first, first + layer.size).reshape(layer.shape)
+        return found[name]
 
     def place(self, name: str) -> Positions:
         """The same in C order, as a slice where the positions are consecutive."""
