@@ -11,7 +11,7 @@ VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
 PY = $(VENV)/bin/python
 SOURCES = pathgraph gpu/pathgraph_gpu proofs_checks/pathgraph_proofs_checks
-EXTRAS = exact,symbolic,sklearn,plot,testing,checks
+EXTRAS = exact,symbolic,sklearn,onnx,plot,testing,checks
 TORCH ?= torch==2.13.0
 SAY = @printf '\n== %s\n'
 
@@ -112,6 +112,7 @@ bench: $(VENV)/.stamp-test
 	@mkdir -p build/bench
 	$(PY) -m tests.bench.engine --json build/bench/engine.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.construction --json build/bench/construction.json $(BENCH_ARGS)
+	$(PY) -m tests.bench.importing --json build/bench/importing.json $(BENCH_ARGS)
 
 wheel-check: $(VENV)/.stamp-pip
 	$(SAY) 'wheel-check: building the wheel'

@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
     from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
     from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
+    from pathgraph.io.onnx_import import from_onnx
     from pathgraph.io.sklearn import from_sklearn
     from pathgraph.io.torch import from_torch
     from pathgraph.kronecker.chain import KSChain
@@ -183,6 +184,7 @@ __all__ = [
     "fixed_step",
     "from_arrays",
     "from_networkx",
+    "from_onnx",
     "from_sklearn",
     "from_torch",
     "from_weights",
@@ -289,6 +291,7 @@ _LAZY_NAMES = {
     "kronecker.patterns": ("KSPattern",),
     "kronecker.quantized": ("QuantizedPair", "quantize_pair"),
     "kronecker.quantized_chains": ("QuantizedChain", "quantize_chain"),
+    "io.onnx_import": ("from_onnx",),
     "layers.builder": ("LayerGraphBuilder",),
     "layers.layer_graph": ("LayerGraph",),
     "io.sklearn": ("from_sklearn",),

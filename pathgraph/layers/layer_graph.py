@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from pathlib import Path
+from os import PathLike
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -305,11 +305,14 @@ class LayerGraph(ReluNetwork):
 
         return report(self)
 
-    def to_onnx(self, path: str | Path) -> None:
-        """Write an ONNX file that runs in onnxruntime and that `from_onnx` reads back."""
+    def to_onnx(self, path: str | PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
+        """Write an ONNX file that runs in onnxruntime, computing in `dtype`, and that `from_onnx` reads back.
+
+        The values are written without loss; see `pathgraph.io.onnx_export.to_onnx` for what is not written.
+        """
         from pathgraph.io.onnx_export import to_onnx
 
-        to_onnx(self, path)
+        to_onnx(self, path, dtype=dtype)
 
     def apply_to(self, module: Any, *, strict: bool = True) -> None:
         """Copy the values into a torch module of the same structure; see `pathgraph.io.torch.apply_to`."""

@@ -1,0 +1,173 @@
+"""Layer graphs of every kind as ONNX files: what onnxruntime computes, and what is read back."""
+
+import numpy as np
+import pytest
+
+onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
+
+import pathgraph as pg  # noqa: E402
+from tests.test_onnx_models import float_slack, outputs_of, run_onnxruntime  # noqa: E402
+
+RANDOM = np.random.default_rng(5)
+
+
+def weights(*shape):
+    return RANDOM.integers(-4, 5, size=shape).astype(np.float32) / 2
+
+
+def made(shape, *makers):
+    """A graph whose layers apply `makers` in turn."""
+    build = pg.LayerGraphBuilder()
+    x = build.input(shape)
+    for maker in makers:
+        x = maker(build, x)
+    return build.build(x)
+
+
+def sparse():
+    from scipy.sparse import csr_array
+
+    return csr_array(np.array([[1.0, 0, 0, 0, 2, 0], [0, -1, 0, 0.5, 0, 0], [0, 0, 0, 0, 0, 3]]))
+
+
+def same_layers(b, x):
+    """A layer that reads a tensor twice, which needs a copy."""
+    return b.add([x, b.relu(b.linear(x, b.tensor("w", weights(3, 3)))), x])
+
+
+IMAGE = (2, 5, 6)
+EQUAL = {
+    "linear": made((3,), lambda b, x: b.linear(x, b.tensor("w", weights(2, 3)), b.tensor("b", weights(2)))),
+    "linear on an axis": made(
+        (4, 3), lambda b, x: b.linear(x, b.tensor("w", weights(2, 3)), b.tensor("b", weights(2)), name="middle")
+    ),
+    "linear without bias": made((4, 3), lambda b, x: b.linear(x, b.tensor("w", weights(2, 3)))),
+    "convolution, then shift": made(
+        IMAGE,
+        lambda b, x: b.convolution(x, b.tensor("w", weights(3, 2, 2, 2))),
+        lambda b, x: b.shift(x, b.tensor("s", weights(3, 1, 1), role="frozen")),
+    ),
+    "frozen weights": made(
+        IMAGE, lambda b, x: b.convolution(x, b.tensor("w", weights(4, 1, 2, 3), role="frozen"), groups=2)
+    ),
+    "trained scale": made(IMAGE, lambda b, x: b.scale(x, b.tensor("s", weights(2, 1, 1)))),
+    "transposed convolution": made(
+        IMAGE,
+        lambda b, x: b.transposed_convolution(
+            x, b.tensor("w", weights(2, 2, 3, 2)), stride=2, padding=[(1, 0), (0, 1)], output_padding=1, groups=2
+        ),
+    ),
+    "batch-norm": made(
+        IMAGE,
+        lambda b, x: b.batch_norm(
+            x, b.tensor("scale", weights(2), role="frozen"), b.tensor("shift", weights(2), role="frozen")
+        ),
+    ),
+    "batch-norm without shift": made(
+        IMAGE, lambda b, x: b.batch_norm(x, b.tensor("scale", weights(2), role="frozen"), name="norm")
+    ),
+    "max-pool": made(IMAGE, lambda b, x: b.max_pool(x, 3, stride=2, padding=1, ceil_mode=True)),
+    "average pool": made(IMAGE, lambda b, x: b.average_pool(x, (2, 3), stride=2, padding=1, count_include_pad=False)),
+    "global pools": made(
+        IMAGE,
+        lambda b, x: b.concatenate([b.adaptive_average_pool(x, 1), b.adaptive_max_pool(x, 1)], 0),
+    ),
+    "mean": made(IMAGE, lambda b, x: b.mean(x, (0, 2), keep=False)),
+    "pad": made(IMAGE, lambda b, x: b.pad(x, [(1, 0), (0, 2), (1, 1)])),
+    "nearest": made(IMAGE, lambda b, x: b.nearest(x, (10, 3))),
+    "bilinear": made(IMAGE, lambda b, x: b.bilinear(x, (7, 4))),
+    "bilinear corners": made(IMAGE, lambda b, x: b.bilinear(x, (7, 4), align_corners=True)),
+    "sums": made((3,), same_layers),
+    "difference": made((3,), lambda b, x: b.add([x, b.linear(x, b.tensor("w", weights(3, 3)))], signs=[1, -1])),
+    "constant": made(
+        (3,),
+        lambda b, x: b.concatenate([x, b.constant(b.tensor("c", weights(2), role="frozen"))]),
+        lambda b, x: b.relu(x),
+    ),
+    "views": made(
+        (2, 3, 4),
+        lambda b, x: b.transpose(x, (2, 0, 1)),
+        lambda b, x: b.concatenate([b.take(x, (slice(None, None, -1),)), x], 0),
+        lambda b, x: b.relu(b.reshape(x, (8, 6))),
+        lambda b, x: b.linear(b.flatten(x), b.tensor("w", weights(2, 48))),
+    ),
+    "one index": made((2, 3), lambda b, x: b.relu(b.take(x, (slice(None), 1)))),
+    "input is output": made((2, 3), lambda b, x: x),
+}
+SIMILAR = {
+    "uneven averages": made(IMAGE, lambda b, x: b.adaptive_average_pool(x, (3, 4))),
+    "even averages": made((1, 4, 6), lambda b, x: b.adaptive_average_pool(x, (2, 3))),
+    "even maxima": made((1, 4, 6), lambda b, x: b.adaptive_max_pool(x, (2, 3))),
+    "divisor": made(IMAGE, lambda b, x: b.average_pool(x, 2, divisor=3)),
+    "uneven nearest": made(IMAGE, lambda b, x: b.nearest(x, (7, 4))),
+    "resize": made(IMAGE, lambda b, x: b.resize(x, [[[1, 0, 0, 0, 0, 0.5], [0, 2, 0, 0, 0, 0]]])),
+    "nothing to resize": made(IMAGE, lambda b, x: b.resize(x, [np.eye(6)])),
+    "sparse matrix": made((2, 3), lambda b, x: b.fixed_linear(x, sparse(), (3, 1))),
+    "signs": made((3,), lambda b, x: b.add([x, b.linear(x, b.tensor("w", weights(3, 3)))], signs=[-1, 1])),
+    "one sum": made((3,), lambda b, x: b.relu(b.add([x]))),
+    "broadcast": made(
+        (2, 3),
+        lambda b, x: b.add([x, b.relu(b.take(x, 0))]),
+    ),
+    "new axes": made((2, 3), lambda b, x: b.relu(b.take(x, (None, 1, Ellipsis, slice(0, 2))))),
+}
+
+
+def assert_same_values(graph, path, again):
+    (shape,) = graph.input_shapes.values()
+    x = np.random.default_rng(1).integers(-4, 5, size=(3, *shape)).astype(np.float32)
+    expected = run_onnxruntime(path, x)
+    for found, same, wanted, slack in zip(
+        outputs_of(graph, x), outputs_of(again, x), expected, float_slack(graph, x), strict=True
+    ):
+        assert found.shape == wanted.shape == same.shape
+        assert (np.abs(found.astype(float) - wanted) <= slack).all()
+        assert (np.abs(found.astype(float) - same) <= slack).all()
+
+
+@pytest.mark.parametrize("name", EQUAL)
+def test_read_back_equal(name, tmp_path):
+    graph, path = EQUAL[name], tmp_path / "net.onnx"
+    graph.to_onnx(path)
+    onnx.checker.check_model(str(path), full_check=True)
+    again = pg.from_onnx(path)
+    assert again == graph
+    assert again.roles == graph.roles
+    assert_same_values(graph, path, again)
+
+
+@pytest.mark.parametrize("name", SIMILAR)
+def test_read_back_with_the_same_values(name, tmp_path):
+    graph, path = SIMILAR[name], tmp_path / "net.onnx"
+    graph.to_onnx(path)
+    onnx.checker.check_model(str(path), full_check=True)
+    assert_same_values(graph, path, pg.from_onnx(path))
+
+
+def test_values_are_written_without_loss(tmp_path):
+    build = pg.LayerGraphBuilder()
+    x = build.convolution(build.input((1, 4)), build.tensor("w", np.full((2, 1, 3), 1 / 3)))
+    graph, path = build.build(build.relu(x)), tmp_path / "net.onnx"
+    graph.to_onnx(path)
+    again = pg.from_onnx(path)
+    assert again == graph
+    assert again.dtype == np.float64
+    assert again.parameters["w"][0, 0, 0] == 1 / 3
+    assert_same_values(graph, path, again)
+
+
+def test_names_of_layers_and_tensors_may_be_equal(tmp_path):
+    build = pg.LayerGraphBuilder()
+    x = build.linear(build.input((2,), name="x"), build.tensor("fc", weights(2, 2)), name="fc")
+    graph, path = build.build(build.linear(build.relu(x), build.tensor("x", weights(1, 2)))), tmp_path / "net.onnx"
+    graph.to_onnx(path)
+    assert_same_values(graph, path, pg.from_onnx(path))
+
+
+def test_large_tensors_go_into_a_file_of_their_own(tmp_path, monkeypatch):
+    from pathgraph.io import onnx_export
+
+    graph, path = EQUAL["linear"], tmp_path / "net.onnx"
+    monkeypatch.setattr(onnx_export, "LARGEST_FILE", 10)
+    graph.to_onnx(path)
+    assert pg.from_onnx(path) == graph
