@@ -51,8 +51,9 @@ def test_values_are_those_of_onnxruntime(name, tmp_path):
 
 
 def test_neurons_and_edges_of_resnet2b():
-    architecture = pg.from_onnx(path_of("resnet2b")).architecture
-    assert (architecture.n_neurons, architecture.n_edges) == (12_398, 608_128)
+    net = pg.from_onnx(path_of("resnet2b")).expand()
+    assert (net.architecture.n_nodes, net.architecture.n_edges) == (12_398, 608_128)
+    assert abs(pg.path_norm(net) / GOLDEN["resnet2b"][0] - 1) < 1e-12
 
 
 def light_models():
