@@ -66,7 +66,7 @@ def one_rounding(net: Network, box: Any) -> Any:
         "are off by at most the recursion e_v = sum |w| ((1 + g_v) e_u + g_v s_u), g_v = n u / (1 - n u) for n terms."
     ),
     latex=(
-        r"|\mathrm{fl}(R)_v-R_v|\le e_v=\sum_u|w_{uv}|\big((1+g_v)e_u+g_vs_u\big),\quad"
+        r"|\mathrm{fl}(R)_v-R_v|\le e_v=\sum_u|w_{uv}|\big((1+g_v)e_u+g_vs_u\big),\quad "
         r"g_v=\frac{n_vu}{1-n_vu},\ u=2^{-p}"
     ),
     hypotheses="no overflow or underflow; the parameters and inputs are numbers of p bits; fewer than 1/u terms",
