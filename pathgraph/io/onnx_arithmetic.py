@@ -18,6 +18,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pathgraph.errors import FileFormatError
+from pathgraph.io import modelling
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_reading import Reading, activation, constant, is_float_type, operator, scalar
 from pathgraph.io.onnx_values import Activation, Constant, Refusal, Value, shown
@@ -178,7 +179,7 @@ def negation(ctx: Reading, node: Node, x: Value) -> Value:
     """Times -1."""
     x = activation(x)
     ctx.reserve(x.sample)
-    return ctx.made(scaled(ctx, x.signal, -1.0, ctx.name(node)), x)
+    return ctx.made(ctx.build.add([x.signal], signs=[-1], name=ctx.name(node)), x)
 
 
 def scaled(ctx: Reading, x: Signal, factor: float, name: str) -> Signal:
@@ -235,12 +236,7 @@ def clip(ctx: Reading, node: Node, x: Value, low: Value | None = None, high: Val
     for _ in range(4):
         ctx.reserve(x.sample)
     cut = ctx.own_tensor(f"{name}.cut", np.full((1,) * len(x.sample), -most))
-    above = ctx.build.relu(ctx.build.shift(x.signal, cut, name=ctx.name(node, ".above")))
-    return ctx.made(ctx.build.add([_relu_of(ctx, node, x), above], signs=[1, -1], name=name), x)
-
-
-def _relu_of(ctx: Reading, node: Node, x: Activation) -> Signal:
-    return ctx.build.relu(x.signal, name=ctx.name(node, ".relu"))
+    return ctx.made(modelling.capped_relu(ctx.build, x.signal, cut, name=name), x)
 
 
 @operator("LeakyRelu", "PRelu")
@@ -262,9 +258,7 @@ def leaky_relu(ctx: Reading, node: Node, x: Value, slope: Value | None = None) -
         handle = ctx.own_tensor(f"{name}.slope", np.full((1,) * len(x.sample), alpha))
     for _ in range(5):
         ctx.reserve(x.sample)
-    below = ctx.build.relu(scaled(ctx, x.signal, -1.0, ctx.name(node, ".below")))
-    below = ctx.build.scale(below, handle, name=ctx.name(node, ".scaled"))
-    return ctx.made(ctx.build.add([_relu_of(ctx, node, x), below], signs=[1, -1], name=name), x)
+    return ctx.made(modelling.leaky_relu(ctx.build, x.signal, handle, name=name), x)
 
 
 # -- what does nothing --------------------------------------------------------------------------------------------

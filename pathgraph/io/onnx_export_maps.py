@@ -278,6 +278,8 @@ def _add(file: Writer, layer: Layer, output: str) -> None:
         terms.append(x)
     if signs == (1,):
         file.node("Identity", terms, output, layer.name, doc="copy")
+    elif signs == (-1,):
+        file.node("Neg", terms, output, layer.name)
     elif signs == (1, -1):
         file.node("Sub", terms, output, layer.name)
     else:

@@ -22,6 +22,7 @@ import numpy as np
 from pathgraph.arguments import natural
 from pathgraph.errors import FileFormatError, ParameterError, PathgraphError, UnsupportedOperatorError
 from pathgraph.io import onnx_arithmetic, onnx_linear, onnx_pools, onnx_views
+from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.onnx_file import Node, OnnxFile, read_file
 from pathgraph.io.onnx_folding import SHAPE_OPERATORS, fold, is_foldable, shape_of
 from pathgraph.io.onnx_reading import OPERATORS, Options, Reading
@@ -134,11 +135,11 @@ def from_onnx(
     >>> pg.path_norm(graph)
     7.0
     """
-    if relu6 not in (None, "relu", "exact"):
-        raise ParameterError(f"relu6: needed 'relu', 'exact' or None, got {relu6!r}")
-    if leaky_relu not in (None, "exact"):
-        raise ParameterError(f"leaky_relu: needed 'exact' or None, got {leaky_relu!r}")
-    options = Options(relu6, leaky_relu, natural(max_entries, "max_entries", least=1))
+    options = Options(
+        checked_option(relu6, "relu6", RELU6),
+        checked_option(leaky_relu, "leaky_relu", LEAKY_RELU),
+        natural(max_entries, "max_entries", least=1),
+    )
     file = read_file(path_or_model)
     shapes, batch = _input_shapes(file, input_shape)
     ctx = Reading(file, options, batch)
