@@ -171,3 +171,25 @@ def test_large_tensors_go_into_a_file_of_their_own(tmp_path, monkeypatch):
     monkeypatch.setattr(onnx_export, "LARGEST_FILE", 10)
     graph.to_onnx(path)
     assert pg.from_onnx(path) == graph
+
+
+def test_tensors_that_are_read_in_two_ways_are_written_once(tmp_path):
+    """A matrix tied with its transpose and a convolution: the function stays, in onnxruntime, too."""
+    onnxruntime = pytest.importorskip("onnxruntime")
+    build = pg.LayerGraphBuilder()
+    x = build.input((4,))
+    w = build.tensor("w", np.arange(-6.0, 6.0).reshape(3, 4))
+    b = build.tensor("b", np.array([1.0, -2.0, 3.0, 0.5]))
+    y = build.linear(build.relu(build.linear(x, w)), w, b, transposed=True)
+    z = build.reshape(y, (2, 2))
+    z = build.convolution(z, w.reshaped((6, 2, 1)), stride=1)
+    graph = build.build(build.relu(z))
+    path = tmp_path / "tied.onnx"
+    graph.to_onnx(path)
+    rows = np.array([[1, -2, 3, 0.5], [0, 1, 1, -1]], dtype=np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: rows})
+    assert (found == graph(rows)).all(), "small integers and halves: float32 is exact"
+    again = pg.from_onnx(path)
+    assert (again(rows) == graph(rows)).all()
+    assert pg.path_norm(again) == pg.path_norm(graph)

@@ -14,7 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph.layers.operations import Convolution, FixedLinear, Linear, Separable, TransposedConvolution
+from pathgraph.layers.operations import (
+    Convolution,
+    FixedLinear,
+    Linear,
+    Separable,
+    TransposedConvolution,
+    TransposedLinear,
+)
 from pathgraph.layers.windows import identity_axis
 
 if TYPE_CHECKING:
@@ -48,19 +55,32 @@ def writes(*kinds: str) -> Callable[[LayerWriter], LayerWriter]:
 # -- weights ------------------------------------------------------------------------------------------------------
 
 
+def _entries(file: Writer, place: int, shape: tuple[int, ...], layer: Layer, default: str = "parameter") -> str:
+    """A tensor in the shape in which a layer reads it: one that is read in two ways has a shape of its own."""
+    name, stored = file.tensor(place, default), file.graph.architecture.tensor_shapes[place]
+    if stored == shape or (1,) * (len(shape) - len(stored)) + stored == shape:
+        return name
+    wanted = file.fixed(np.array(shape, dtype=np.int64), layer.name, f"shape{place}")
+    return file.helper_node("Reshape", [name, wanted], layer.name, f"entries{place}")
+
+
 def _bias(file: Writer, layer: Layer) -> list[str]:
-    return [] if layer.bias is None else [file.tensor(layer.bias[1], "parameter")]
+    if layer.bias is None:
+        return []
+    operation, place = layer.bias
+    return [_entries(file, place, (math.prod(operation.factor_shape),), layer)]
 
 
-@writes("linear")
+@writes("linear", "transposed_linear")
 def _linear(file: Writer, layer: Layer, output: str) -> None:
     (operation,) = layer.operations
-    assert isinstance(operation, Linear)
-    x, weight = file.value(layer.sources[0]), file.tensor(layer.tensors[0], "parameter")
+    assert isinstance(operation, (Linear, TransposedLinear))
+    is_turned = isinstance(operation, TransposedLinear)
+    x, weight = file.value(layer.sources[0]), _entries(file, layer.tensors[0], operation.tensor_shape, layer)
     if not operation.lead:
-        file.node("Gemm", [x, weight, *_bias(file, layer)], output, layer.name, transB=1)
+        file.node("Gemm", [x, weight, *_bias(file, layer)], output, layer.name, transB=int(not is_turned))
         return
-    turned = file.helper_node("Transpose", [weight], layer.name, "weight", perm=[1, 0])
+    turned = weight if is_turned else file.helper_node("Transpose", [weight], layer.name, "weight", perm=[1, 0])
     if layer.bias is None:
         file.node("MatMul", [x, turned], output, layer.name)
         return
@@ -85,7 +105,8 @@ def _windowed(operation: Convolution | TransposedConvolution) -> dict[str, Any]:
 def _convolution(file: Writer, layer: Layer, output: str) -> None:
     (operation,) = layer.operations
     assert isinstance(operation, Convolution)
-    inputs = [file.value(layer.sources[0]), file.tensor(layer.tensors[0], "parameter"), *_bias(file, layer)]
+    weight = _entries(file, layer.tensors[0], operation.tensor_shape, layer)
+    inputs = [file.value(layer.sources[0]), weight, *_bias(file, layer)]
     file.node("Conv", inputs, output, layer.name, **_windowed(operation))
 
 
@@ -93,31 +114,34 @@ def _convolution(file: Writer, layer: Layer, output: str) -> None:
 def _transposed_convolution(file: Writer, layer: Layer, output: str) -> None:
     (operation,) = layer.operations
     assert isinstance(operation, TransposedConvolution)
-    inputs = [file.value(layer.sources[0]), file.tensor(layer.tensors[0], "parameter"), *_bias(file, layer)]
+    weight = _entries(file, layer.tensors[0], operation.tensor_shape, layer)
+    inputs = [file.value(layer.sources[0]), weight, *_bias(file, layer)]
     extra = list(operation.output_padding)
     file.node("ConvTranspose", inputs, output, layer.name, output_padding=extra, **_windowed(operation))
 
 
 @writes("scale")
 def _scale(file: Writer, layer: Layer, output: str) -> None:
-    file.node("Mul", [file.value(layer.sources[0]), file.tensor(layer.tensors[0], "frozen")], output, layer.name)
+    factor = _entries(file, layer.tensors[0], layer.operations[0].tensor_shape, layer, "frozen")
+    file.node("Mul", [file.value(layer.sources[0]), factor], output, layer.name)
 
 
 @writes("shift")
 def _shift(file: Writer, layer: Layer, output: str) -> None:
     """By Sum: an Add after a convolution would be read as its bias."""
     assert layer.bias is not None
-    file.node("Sum", [file.value(layer.sources[0]), file.tensor(layer.bias[1], "frozen")], output, layer.name)
+    offset = _entries(file, layer.bias[1], layer.bias[0].factor_shape, layer, "frozen")
+    file.node("Sum", [file.value(layer.sources[0]), offset], output, layer.name)
 
 
 @writes("batch_norm")
 def _batch_norm(file: Writer, layer: Layer, output: str) -> None:
     channels = layer.shape[0]
-    scale = file.tensor(layer.tensors[0], "frozen")
+    scale = _entries(file, layer.tensors[0], (channels,), layer, "frozen")
     if layer.bias is None:
         shift = file.fixed(np.zeros(channels, file.dtype), layer.name, "shift", doc="role: absent")
     else:
-        shift = file.tensor(layer.bias[1], "frozen")
+        shift = _entries(file, layer.bias[1], (channels,), layer, "frozen")
     mean = file.fixed(np.zeros(channels, file.dtype), layer.name, "mean")
     var = file.fixed(np.ones(channels, file.dtype), layer.name, "var")
     inputs = [file.value(layer.sources[0]), scale, shift, mean, var]
