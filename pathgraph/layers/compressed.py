@@ -1,0 +1,134 @@
+"""Tensors that keep one value per class of equal rows and columns.
+
+A `Compressed` tensor of shape (d0, d1, ...), S states of it, is an array of shape (c0, S, c1, ...): c_i <= d_i is the
+number of classes of axis i (`pathgraph.layers.partitions`). The states stand behind the first axis, so that a
+convolution with any number of states is one matrix product over its channels. A tensor without equal rows has full
+partitions, and the same code then works on it as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from pathgraph.layers.partitions import Partition, grouped_rows, joint, singletons
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["Compressed", "added", "compress", "full", "refined"]
+
+
+@dataclass(frozen=True, eq=False)
+class Compressed:
+    """S states of a tensor.
+
+    Attributes
+    ----------
+    values : ndarray, shape (c0, S, c1, ..., c_{d-1})
+    axes : tuple of Partition
+        One per axis of the tensor; a tensor has at least one axis.
+    """
+
+    values: Array
+    axes: tuple[Partition, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the tensor."""
+        return tuple(axis.size for axis in self.axes)
+
+    @property
+    def n_states(self) -> int:
+        """S."""
+        return self.values.shape[1]
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing is compressed."""
+        return all(axis.is_full for axis in self.axes)
+
+    def expanded(self, axes: Sequence[int] | None = None) -> Compressed:
+        """The same with full partitions on some axes, by default on all."""
+        values, partitions = self.values, list(self.axes)
+        for axis in range(len(partitions)) if axes is None else axes:
+            if not partitions[axis].is_full:
+                values = np.take(values, partitions[axis].labels, axis=_place(axis))
+                partitions[axis] = singletons(partitions[axis].size)
+        return Compressed(values, tuple(partitions))
+
+    def taken(self, axes: tuple[Partition, ...], chosen: Sequence[Array]) -> Compressed:
+        """The same on finer partitions; `chosen` has, for each new class, the class here that holds it."""
+        values = self.values
+        for axis, (old, new, index) in enumerate(zip(self.axes, axes, chosen, strict=True)):
+            if old is not new:
+                values = np.take(values, index, axis=_place(axis))
+        return Compressed(values, axes)
+
+    def states_first(self) -> Array:
+        """Everything, shape (S, d0, d1, ...)."""
+        return np.moveaxis(self.expanded().values, 1, 0)
+
+    def flat(self) -> Array:
+        """Everything, shape (S, d0 d1 ...), in C order."""
+        return self.states_first().reshape(self.n_states, -1)
+
+    def counts(self) -> Array:
+        """How many positions each value stands for, shape (c0, 1, c1, ...)."""
+        out = np.ones((1,) * self.values.ndim)
+        for axis, partition in enumerate(self.axes):
+            shape = [1] * self.values.ndim
+            shape[_place(axis)] = len(partition)
+            out = out * partition.counts().reshape(shape)
+        return out
+
+    def map(self, values: Array) -> Compressed:
+        """Other values on the same classes."""
+        return Compressed(values, self.axes)
+
+
+def _place(axis: int) -> int:
+    """Where an axis of the tensor lies in the array."""
+    return axis + (axis > 0)
+
+
+def full(values: Array, shape: tuple[int, ...]) -> Compressed:
+    """States first, shape (S, ...) with as many entries per state as `shape`, without looking for equal rows."""
+    shape = shape or (1,)
+    array = np.moveaxis(np.asarray(values).reshape(len(values), *shape), 0, 1)
+    return Compressed(array, tuple(map(singletons, shape)))
+
+
+def compress(tensor: Compressed) -> Compressed:
+    """Look for equal rows along every axis; the values decide, to the last bit."""
+    values, axes = tensor.values, list(tensor.axes)
+    for axis, partition in enumerate(axes):
+        place = _place(axis)
+        rows = np.moveaxis(values, place, 0).reshape(values.shape[place], -1)
+        found = Partition(grouped_rows(rows))
+        if not found.is_full:
+            values = np.take(values, found.first, axis=place)
+            axes[axis] = Partition(found.labels[partition.labels])
+    return Compressed(values, tuple(axes))
+
+
+def refined(*tensors: Compressed) -> list[Compressed]:
+    """Tensors of one shape on their coarsest common partitions."""
+    axes = tuple(reduce(lambda a, b: joint(a, b)[0], column) for column in zip(*(t.axes for t in tensors), strict=True))
+    out = []
+    for tensor in tensors:
+        chosen = [old.labels[new.first] for old, new in zip(tensor.axes, axes, strict=True)]
+        out.append(tensor.taken(axes, chosen))
+    return out
+
+
+def added(a: Compressed, b: Compressed) -> Compressed:
+    """The sum of two tensors of one shape."""
+    a, b = refined(a, b)
+    return a.map(a.values + b.values)
+
+

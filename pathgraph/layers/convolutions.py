@@ -1,0 +1,282 @@
+"""Convolutions on compressed tensors: windows gathered into columns, then one matrix product.
+
+A convolution with weights w (O, C / groups, k1, ..., kd) sums, for each output channel and position, the products of a
+row of w with the window that the position reads. The windows of all *classes* of positions (`pathgraph.layers.
+partitions`) are gathered into a matrix, and multiplied by w on the left: forward. The transposed map multiplies by
+w^t and adds, for each input position, what its windows sent to it; a transposed convolution is that map. The gradient
+in the entries of w is the product of the columns with the values at the targets, counted with multiplicity.
+
+The weights are asked for a slab of rows at a time, so that functions of them, such as |w|^q, are never there at once.
+All sums are over the channels and taps of the window in C order, whatever the classes: padding reads zeros.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+
+from pathgraph.layers.compressed import Compressed
+from pathgraph.layers.partitions import PADDING, Reads, Taps, joint, reads, singletons
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["Slabs", "Windows", "largest_products", "products", "slabs"]
+
+SLAB = 1 << 20
+"""Entries of the weights that are mapped at a time."""
+
+COLUMNS = 1 << 20
+"""Entries of the matrix of windows at a time."""
+
+Slabs: TypeAlias = "Callable[[slice], Array]"
+"""What gives the (mapped) entries of a tensor, a slice of its first axis at a time, as a C-contiguous array; the
+array is only good until the next call."""
+
+Product: TypeAlias = "Callable[[Array, Array], Array]"
+"""Of stacks of matrices."""
+
+products: Product = np.matmul
+
+
+def largest_products(a: Array, b: Array) -> Array:
+    """The matrix product of non-negative matrices (stacks of them) with the maximum in place of the sum."""
+    out = np.empty((*a.shape[:-1], b.shape[-1]), dtype=b.dtype)
+    for at in np.ndindex(a.shape[:-1]):
+        out[at] = (a[at][:, None] * b[at[:-1]]).max(axis=0, initial=0)
+    return out
+
+
+def slabs(n_rows: int, row: int) -> Iterator[slice]:
+    """Slices of some rows, of at most SLAB entries, or one row."""
+    step = max(1, SLAB // max(1, row))
+    for start in range(0, n_rows, step):
+        yield slice(start, min(n_rows, start + step))
+
+
+@dataclass(frozen=True)
+class Windows:
+    """The geometry of a convolution.
+
+    Attributes
+    ----------
+    source, target : tuple of int
+        Channels, then 1 to 3 spatial sizes.
+    kernel, stride, dilation : tuple of int
+        Per spatial axis.
+    before : tuple of int
+        Padding in front, per spatial axis; what lies behind follows from the sizes.
+    groups : int
+    """
+
+    source: tuple[int, ...]
+    target: tuple[int, ...]
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    before: tuple[int, ...]
+    dilation: tuple[int, ...]
+    groups: int = 1
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the weights."""
+        return (self.target[0], self.source[0] // self.groups, *self.kernel)
+
+    @cached_property
+    def taps(self) -> tuple[Taps, ...]:
+        """Per axis, which input position each output position reads at each tap."""
+        out = []
+        for n_in, n_out, k, s, b, d in self._axes():
+            index = np.arange(n_out)[:, None] * s + np.arange(k) * d - b
+            out.append(Taps(np.where((index < 0) | (index >= n_in), PADDING, index), n_in))
+        return tuple(out)
+
+    @cached_property
+    def transposed_taps(self) -> tuple[Taps, ...]:
+        """Per axis, which output position reads each input position at each tap."""
+        out = []
+        for n_in, n_out, k, s, b, d in self._axes():
+            shifted = np.arange(n_in)[:, None] + b - np.arange(k) * d
+            index = shifted // s
+            out.append(Taps(np.where((shifted % s != 0) | (index < 0) | (index >= n_out), PADDING, index), n_out))
+        return tuple(out)
+
+    def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
+        """The convolution of x, which has the shape `source`."""
+        x = x.expanded([0])
+        maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
+        n_out, row = self.target[0], math.prod(self.shape[1:])
+        out = np.empty((n_out, x.n_states, *(len(m.target) for m in maps)), dtype=x.values.dtype)
+        for states, rows, columns in self._columns(x, maps):
+            part = out[:, states, rows]
+            flat = part.reshape(n_out, -1) if part.flags.c_contiguous else np.empty((n_out, columns.shape[-1]))
+            for chosen, groups in self._slabs(row):
+                slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
+                flat[chosen] = product(slab, columns[groups]).reshape(-1, flat.shape[1])
+            if not part.flags.c_contiguous:
+                part[...] = flat.reshape(part.shape)
+        return Compressed(out, (singletons(n_out), *(m.target for m in maps)))
+
+    def backward(self, y: Compressed, weights: Slabs, product: Product = products) -> Compressed:
+        """The transposed convolution of y, which has the shape `target`."""
+        y = y.expanded([0])
+        maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, y.axes[1:], strict=True)]
+        per_group, row = self.source[0] // self.groups, math.prod(self.shape[1:])
+        n_taps, size = math.prod(self.kernel), math.prod(y.values.shape[1:])
+        out = np.empty((self.source[0], y.n_states, *(len(m.target) for m in maps)), dtype=y.values.dtype)
+        values = y.values.reshape(self.groups, -1, size)
+        add = np.add if product is products else np.maximum
+        step = max(1, COLUMNS // (n_taps * size)) if self.groups == 1 else per_group
+        for start in range(0, per_group, step):
+            channels = slice(start, min(per_group, start + step))
+            sent = np.zeros((self.groups, (channels.stop - channels.start) * n_taps, size), dtype=out.dtype)
+            for chosen, groups in self._slabs(row):
+                slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
+                slab = slab[:, :, channels.start * n_taps : channels.stop * n_taps].swapaxes(1, 2)
+                first = chosen.start if self.groups == 1 else 0
+                part = product(slab, values[groups, first : first + slab.shape[2]])
+                whole = self.groups > 1 or slab.shape[2] == self.target[0]
+                sent[groups] = part if whole else add(sent[groups], part)
+            at = slice(None) if self.groups > 1 else channels
+            out[at] = _collected(sent.reshape(-1, n_taps, size), y.values.shape[1:], maps, add)
+        return Compressed(out, (singletons(self.source[0]), *(m.target for m in maps)))
+
+    def gradient(self, x: Compressed, y: Compressed) -> Array:
+        """Per entry of the weights, the sum over states and edges of x at the source times y at the target."""
+        x, y = x.expanded([0]), y.expanded([0])
+        maps, chosen, counts = [], [], np.ones(())
+        for taps, source, target in zip(self.taps, x.axes[1:], y.axes[1:], strict=True):
+            read = reads(taps, source)
+            axis, of_read, of_target = joint(read.target, target)
+            maps.append(Reads(read.index[of_read], None, axis, read.is_copy and axis is read.target))
+            chosen.append(of_target)
+            counts = counts[..., None] * axis.counts()
+        y = y.taken((y.axes[0], *(m.target for m in maps)), [np.arange(self.target[0]), *chosen])
+        weighted = y.values if all(m.target.is_full for m in maps) else y.values * counts
+        out = None
+        for states, rows, columns in self._columns(x, maps):
+            part = weighted[:, states, rows].reshape(self.groups, self.target[0] // self.groups, -1)
+            product = part @ columns.swapaxes(1, 2)
+            out = product if out is None else np.add(out, product, out=out)
+        assert out is not None
+        return out.reshape(self.shape)
+
+    def _axes(self) -> Iterator[tuple[int, ...]]:
+        return zip(
+            self.source[1:], self.target[1:], self.kernel, self.stride, self.before, self.dilation, strict=True
+        )
+
+    def _slabs(self, row: int) -> Iterator[tuple[slice, slice]]:
+        """Slices of the rows of the weights, and of the groups: some rows of the one group, or some whole groups."""
+        if self.groups == 1:
+            for rows in slabs(self.target[0], row):
+                yield rows, slice(0, 1)
+            return
+        per_group = self.target[0] // self.groups
+        for groups in slabs(self.groups, row * per_group):
+            yield slice(groups.start * per_group, groups.stop * per_group), groups
+
+    def _columns(self, x: Compressed, maps: Sequence[Reads]) -> Iterator[tuple[slice, slice, Array]]:
+        """The windows (groups, C / groups * taps, positions) of some states and some classes of the first axis."""
+        n_taps = math.prod(self.kernel)
+        row = self.source[0] * n_taps * math.prod(len(m.target) for m in maps[1:])
+        n_rows = len(maps[0].target)
+        n_states = max(1, COLUMNS // (row * n_rows))
+        step = n_rows if n_states > 1 else max(1, COLUMNS // row)
+        is_regular = x.is_full and all(m.target.is_full for m in maps)
+        for first in range(0, x.n_states, n_states):
+            states = slice(first, min(x.n_states, first + n_states))
+            values = x.values[:, states]
+            for start in range(0, n_rows, step):
+                rows = slice(start, min(n_rows, start + step))
+                if all(m.is_copy for m in maps):
+                    columns = values[:, :, rows]
+                elif is_regular:
+                    columns = self._sliced(values, rows)
+                else:
+                    columns = _gathered(values, [_Index(maps[0].index[rows]), *(_Index(m.index) for m in maps[1:])])
+                yield states, rows, columns.reshape(self.groups, self.source[0] // self.groups * n_taps, -1)
+
+    def _sliced(self, values: Array, rows: slice) -> Array:
+        """The windows of some positions of the first axis, by slices: (C, k1, ..., kd, S, n1, ..., nd)."""
+        windows = values
+        for axis, (n_in, n_out, k, s, b, d) in enumerate(self._axes()):
+            low, high = (rows.start, rows.stop) if axis == 0 else (0, n_out)
+            start, stop = low * s - b, (high - 1) * s - b + (k - 1) * d + 1
+            first = min(max(0, start), n_in)
+            inside = windows[(slice(None),) * (2 + axis) + (slice(first, max(first, min(n_in, stop))),)]
+            widths, front = [(0, 0)] * windows.ndim, min(max(0, -start), stop - start)
+            widths[2 + axis] = (front, stop - start - front - inside.shape[2 + axis])
+            padded = np.pad(inside, widths) if any(widths[2 + axis]) else inside
+            view = np.lib.stride_tricks.sliding_window_view(padded, (k - 1) * d + 1, axis=2 + axis)
+            steps = [slice(None)] * view.ndim
+            steps[2 + axis], steps[-1] = slice(None, None, s), slice(None, None, d)
+            windows = view[tuple(steps)]
+        n = len(self.kernel)
+        return windows.transpose(0, *range(2 + n, 2 + 2 * n), 1, *range(2, 2 + n))
+
+
+class _Index:
+    """An index array that can be a key: compared by its contents."""
+
+    __slots__ = ("array", "key")
+
+    def __init__(self, array: Array) -> None:
+        self.array, self.key = array, (array.shape, array.tobytes())
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Index) and self.key == other.key
+
+    def __hash__(self) -> int:
+        return hash(self.key)
+
+
+def _gathered(values: Array, maps: Sequence[_Index]) -> Array:
+    """The windows by an index array: (C, k1, ..., kd, S, n1, ..., nd)."""
+    flat = np.zeros((len(values), math.prod(values.shape[1:]) + 1), dtype=values.dtype)
+    flat[:, :-1] = values.reshape(len(values), -1)
+    return np.take(flat, _window_index(values.shape[1:], tuple(maps)), axis=1, mode="clip")
+
+
+@lru_cache(maxsize=512)
+def _window_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
+    """Flat positions in (S, c1, ..., cd), with one more for zero: (k1, ..., kd, S, n1, ..., nd)."""
+    n, nothing = len(maps), math.prod(shape)
+    index, is_padding = np.zeros((1,) * (2 * n), dtype=np.int64), np.zeros((1,) * (2 * n), dtype=bool)
+    for axis, m in enumerate(maps):
+        at = [1] * (2 * n)
+        at[axis], at[n + axis] = m.array.shape[1], m.array.shape[0]
+        part = m.array.T.reshape(at)
+        index = index * shape[1 + axis] + part
+        is_padding = is_padding | (part == PADDING)
+    states = np.arange(shape[0]).reshape(-1, *(1,) * n) * math.prod(shape[1:])
+    index = np.expand_dims(index, n) + states
+    return np.where(np.expand_dims(is_padding, n), nothing, index)
+
+
+def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: np.ufunc) -> Array:
+    """What was sent from (S, c1, ..., cd) along each tap, (C, taps, positions), added up where it arrives."""
+    if len(sent[0]) == 1 and all(m.is_copy for m in maps):
+        return sent.reshape(len(sent), *shape)
+    index = _arrival_index(shape, tuple(_Index(m.index) for m in maps))
+    flat = np.zeros((len(sent), sent[0].size + 1), dtype=sent.dtype)
+    flat[:, :-1] = sent.reshape(len(sent), -1)
+    out = np.take(flat, index[0], axis=1, mode="clip")
+    for tap in index[1:]:
+        add(out, np.take(flat, tap, axis=1, mode="clip"), out=out)
+    return out
+
+
+@lru_cache(maxsize=512)
+def _arrival_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
+    """Flat positions in (taps, S, c1, ..., cd), with one more for zero: (taps, S, n1, ..., nd)."""
+    index = _window_index(shape, maps)
+    n, size = len(maps), math.prod(shape)
+    index = index.reshape(-1, *index.shape[n:])
+    taps = np.arange(len(index)).reshape(-1, *(1,) * (index.ndim - 1)) * size
+    return np.where(index == size, len(index) * size, index + taps)
