@@ -20,7 +20,7 @@ from pathgraph.layers.partitions import Partition, grouped_rows, joint, singleto
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Compressed", "added", "compress", "full", "refined"]
+__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,9 +126,23 @@ def refined(*tensors: Compressed) -> list[Compressed]:
     return out
 
 
-def added(a: Compressed, b: Compressed) -> Compressed:
-    """The sum of two tensors of one shape."""
-    a, b = refined(a, b)
-    return a.map(a.values + b.values)
+def coarsened(tensor: Compressed, axes: tuple[Partition, ...], add: np.ufunc = np.add) -> Compressed:
+    """Totals on coarser partitions: each class gets the sum (or the maximum) of those it is made of."""
+    values = tensor.values
+    for axis, (old, new) in enumerate(zip(tensor.axes, axes, strict=True)):
+        if len(old) == len(new):
+            continue
+        place, owner = _place(axis), new.labels[old.first]
+        if add is np.add:
+            matrix = (owner[:, None] == np.arange(len(new))).astype(values.dtype)
+            values = np.moveaxis(np.moveaxis(values, place, -1) @ matrix, -1, place)
+        else:
+            order = np.argsort(owner, kind="stable")
+            start = np.searchsorted(owner[order], np.arange(len(new)))
+            values = add.reduceat(np.take(values, order, axis=place), start, axis=place)
+    return Compressed(values, axes)
 
 
+def totals(tensor: Compressed) -> Compressed:
+    """Each value times the number of entries that have it."""
+    return tensor if tensor.is_full else tensor.map(tensor.values * tensor.counts())

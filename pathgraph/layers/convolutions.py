@@ -20,15 +20,15 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from pathgraph.layers.compressed import Compressed
-from pathgraph.layers.partitions import PADDING, Reads, Taps, joint, reads, singletons
+from pathgraph.layers.compressed import Compressed, coarsened
+from pathgraph.layers.partitions import PADDING, Partition, Reads, Taps, reads, singletons
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
 __all__ = ["Slabs", "Windows", "largest_products", "products", "slabs"]
 
-SLAB = 1 << 20
+SLAB = 1 << 19
 """Entries of the weights that are mapped at a time."""
 
 COLUMNS = 1 << 20
@@ -55,6 +55,7 @@ def largest_products(a: Array, b: Array) -> Array:
 def slabs(n_rows: int, row: int) -> Iterator[slice]:
     """Slices of some rows, of at most SLAB entries, or one row."""
     step = max(1, SLAB // max(1, row))
+    step -= step % 16 if step > 16 else 0
     for start in range(0, n_rows, step):
         yield slice(start, min(n_rows, start + step))
 
@@ -114,57 +115,97 @@ class Windows:
         out = np.empty((n_out, x.n_states, *(len(m.target) for m in maps)), dtype=x.values.dtype)
         for states, rows, columns in self._columns(x, maps):
             part = out[:, states, rows]
-            flat = part.reshape(n_out, -1) if part.flags.c_contiguous else np.empty((n_out, columns.shape[-1]))
             for chosen, groups in self._slabs(row):
                 slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
-                flat[chosen] = product(slab, columns[groups]).reshape(-1, flat.shape[1])
-            if not part.flags.c_contiguous:
-                part[...] = flat.reshape(part.shape)
+                part[chosen] = product(slab, columns[groups]).reshape(-1, *part.shape[1:])
         return Compressed(out, (singletons(n_out), *(m.target for m in maps)))
 
     def backward(self, y: Compressed, weights: Slabs, product: Product = products) -> Compressed:
         """The transposed convolution of y, which has the shape `target`."""
         y = y.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, y.axes[1:], strict=True)]
-        per_group, row = self.source[0] // self.groups, math.prod(self.shape[1:])
-        n_taps, size = math.prod(self.kernel), math.prod(y.values.shape[1:])
+        per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
+        size = math.prod(y.values.shape[1:])
         out = np.empty((self.source[0], y.n_states, *(len(m.target) for m in maps)), dtype=y.values.dtype)
         values = y.values.reshape(self.groups, -1, size)
         add = np.add if product is products else np.maximum
         step = max(1, COLUMNS // (n_taps * size)) if self.groups == 1 else per_group
         for start in range(0, per_group, step):
             channels = slice(start, min(per_group, start + step))
-            sent = np.zeros((self.groups, (channels.stop - channels.start) * n_taps, size), dtype=out.dtype)
-            for chosen, groups in self._slabs(row):
-                slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
-                slab = slab[:, :, channels.start * n_taps : channels.stop * n_taps].swapaxes(1, 2)
-                first = chosen.start if self.groups == 1 else 0
-                part = product(slab, values[groups, first : first + slab.shape[2]])
-                whole = self.groups > 1 or slab.shape[2] == self.target[0]
-                sent[groups] = part if whole else add(sent[groups], part)
+            sent = self._sent(values, weights, channels, product)
             at = slice(None) if self.groups > 1 else channels
             out[at] = _collected(sent.reshape(-1, n_taps, size), y.values.shape[1:], maps, add)
         return Compressed(out, (singletons(self.source[0]), *(m.target for m in maps)))
 
+    def pulled(
+        self, y: Compressed, axes: tuple[Partition, ...], weights: Slabs, product: Product = products
+    ) -> Compressed:
+        """The transpose of `forward` on classes: totals y of the target give totals of a source with these axes."""
+        if all(axis.is_full for axis in (*y.axes, *axes[1:])):
+            return coarsened(self.backward(y, weights, product).expanded(), axes)
+        maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
+        y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
+        per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
+        size = math.prod(y.values.shape[1:])
+        values = y.values.reshape(self.groups, -1, size)
+        step = max(1, COLUMNS // (n_taps * size)) if self.groups == 1 else per_group
+        parts = []
+        for start in range(0, per_group, step):
+            sent = self._sent(values, weights, slice(start, min(per_group, start + step)), product)
+            parts.append(_gone_back(sent.reshape(-1, *self.kernel, *y.values.shape[1:]), maps, axes[1:]))
+        out = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
+
     def gradient(self, x: Compressed, y: Compressed) -> Array:
-        """Per entry of the weights, the sum over states and edges of x at the source times y at the target."""
-        x, y = x.expanded([0]), y.expanded([0])
-        maps, chosen, counts = [], [], np.ones(())
-        for taps, source, target in zip(self.taps, x.axes[1:], y.axes[1:], strict=True):
-            read = reads(taps, source)
-            axis, of_read, of_target = joint(read.target, target)
-            maps.append(Reads(read.index[of_read], None, axis, read.is_copy and axis is read.target))
-            chosen.append(of_target)
-            counts = counts[..., None] * axis.counts()
-        y = y.taken((y.axes[0], *(m.target for m in maps)), [np.arange(self.target[0]), *chosen])
-        weighted = y.values if all(m.target.is_full for m in maps) else y.values * counts
+        """Per entry of the weights, the sum over states and edges of x at the source times y at the target.
+
+        y has totals: for each class of its positions the sum over them.
+        """
+        x = x.expanded([0])
+        maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
+        y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
         out = None
         for states, rows, columns in self._columns(x, maps):
-            part = weighted[:, states, rows].reshape(self.groups, self.target[0] // self.groups, -1)
+            part = y.values[:, states, rows].reshape(self.groups, self.target[0] // self.groups, -1)
             product = part @ columns.swapaxes(1, 2)
             out = product if out is None else np.add(out, product, out=out)
         assert out is not None
         return out.reshape(self.shape)
+
+    def pushed(
+        self, x: Compressed, axes: tuple[Partition, ...], weights: Slabs, product: Product = products
+    ) -> Compressed:
+        """The transpose of `backward` on classes: totals x of the source give totals of a target with these axes."""
+        if all(axis.is_full for axis in (*x.axes, *axes[1:])):
+            return coarsened(self.forward(x, weights, product).expanded(), axes)
+        columns, row = self._arrived(x, axes), math.prod(self.shape[1:])
+        out = np.empty((self.target[0], x.n_states, *map(len, axes[1:])), dtype=x.values.dtype)
+        for chosen, groups in self._slabs(row):
+            slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
+            out[chosen] = product(slab, columns[groups]).reshape(-1, *out.shape[1:])
+        return coarsened(Compressed(out, (singletons(self.target[0]), *axes[1:])), axes)
+
+    def pushed_gradient(self, x: Compressed, y: Compressed) -> Array:
+        """`gradient` for totals x of the source, and y."""
+        y = y.expanded([0])
+        if x.is_full and y.is_full:
+            return self.gradient(x, y)
+        columns = self._arrived(x, y.axes)
+        rows = y.values.reshape(self.groups, self.target[0] // self.groups, -1)
+        return (rows @ columns.swapaxes(1, 2)).reshape(self.shape)
+
+    def _arrived(self, x: Compressed, axes: Sequence[Partition]) -> Array:
+        """Totals of the source by the class of the target that sent them, and by tap: like `_columns`."""
+        maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, axes[1:], strict=True)]
+        x = coarsened(x, (singletons(self.source[0]), *(m.target for m in maps)))
+        values = x.values
+        for axis, (m, partition) in enumerate(zip(maps, axes[1:], strict=True)):
+            hits = _hits(_Index(m.index), len(partition))
+            hits = hits.reshape(m.index.shape[1], len(m.index), len(partition)).swapaxes(0, 1)
+            values = np.moveaxis(values, 2 + axis, -1) @ hits.reshape(len(m.index), -1)
+            values = values.reshape(*values.shape[:-1], m.index.shape[1], len(partition))
+            values = np.moveaxis(values, -2, 1 + axis)  # (C, taps done, S, positions to come, classes done)
+        return values.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _axes(self) -> Iterator[tuple[int, ...]]:
         return zip(
@@ -180,6 +221,19 @@ class Windows:
         per_group = self.target[0] // self.groups
         for groups in slabs(self.groups, row * per_group):
             yield slice(groups.start * per_group, groups.stop * per_group), groups
+
+    def _sent(self, values: Array, weights: Slabs, channels: slice, product: Product) -> Array:
+        """What the targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
+        row, n_taps = math.prod(self.shape[1:]), math.prod(self.kernel)
+        add = np.add if product is products else np.maximum
+        sent = np.zeros((self.groups, (channels.stop - channels.start) * n_taps, values.shape[2]), dtype=values.dtype)
+        for chosen, groups in self._slabs(row):
+            slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
+            slab = slab[:, :, channels.start * n_taps : channels.stop * n_taps].swapaxes(1, 2)
+            first = chosen.start if self.groups == 1 else 0
+            part = product(slab, values[groups, first : first + slab.shape[2]])
+            add(sent[groups], part, out=sent[groups])
+        return sent
 
     def _columns(self, x: Compressed, maps: Sequence[Reads]) -> Iterator[tuple[slice, slice, Array]]:
         """The windows (groups, C / groups * taps, positions) of some states and some classes of the first axis."""
@@ -257,6 +311,22 @@ def _window_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
     states = np.arange(shape[0]).reshape(-1, *(1,) * n) * math.prod(shape[1:])
     index = np.expand_dims(index, n) + states
     return np.where(np.expand_dims(is_padding, n), nothing, index)
+
+
+def _gone_back(sent: Array, maps: Sequence[Reads], axes: Sequence[Partition]) -> Array:
+    """What targets (C, k1, ..., kd, S, n1, ..., nd) send along each tap, added up where it was read: (C, S, c1, ...)."""
+    for done, (m, axis) in enumerate(zip(maps, axes, strict=True)):
+        hits = _hits(_Index(m.index), len(axis))
+        sent = np.moveaxis(sent, (1, 2 + len(maps) - done), (-2, -1))
+        sent = (sent.reshape(-1, len(hits)) @ hits).reshape(*sent.shape[:-2], len(axis))
+    return sent
+
+
+@lru_cache(maxsize=512)
+def _hits(index: _Index, n_classes: int) -> Array:
+    """Which class each tap of each class of targets reads, as 0 or 1: shape (taps * targets, classes)."""
+    flat = index.array.T.ravel()
+    return (flat[:, None] == np.arange(n_classes)).astype(np.float64)
 
 
 def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: np.ufunc) -> Array:

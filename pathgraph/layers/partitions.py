@@ -19,7 +19,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["PADDING", "Partition", "Reads", "Taps", "grouped_rows", "joint", "reads", "singletons"]
+__all__ = ["PADDING", "Partition", "Reads", "Taps", "grouped_rows", "joint", "one_class", "reads", "singletons"]
 
 PADDING = -1
 """In place of a position or of a class: nothing is read there."""
@@ -86,6 +86,12 @@ class Partition:
 def singletons(n: int) -> Partition:
     """Every position a class of its own."""
     return Partition(np.arange(n))
+
+
+@lru_cache(maxsize=REMEMBERED)
+def one_class(n: int) -> Partition:
+    """All positions equal."""
+    return Partition(np.zeros(n, dtype=np.int64))
 
 
 @lru_cache(maxsize=REMEMBERED)

@@ -1,0 +1,285 @@
+"""In which numbers the sums over the paths of a layer graph are streamed: floats, scaled numbers, residues.
+
+An arithmetic applies kernels to tensors of its numbers. `Floats` watches the range: with non-negative entries nothing
+overflows or vanishes as long as, in every map, the smallest entry times the smallest number read is a normal float, and
+no number comes near the largest float. `ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents,
+between which products of floats are safe, and runs the kernels of floats on each pair of bands; nearly always there is
+one. `Residues` counts modulo primes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from functools import reduce
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
+
+import numpy as np
+
+from pathgraph.layers.compressed import Compressed, refined
+from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
+from pathgraph.layers.kernels import Axes, Kernel
+from pathgraph.layers.views import sent_back
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_maximum, scaled_product, scaled_sum
+
+if TYPE_CHECKING:
+    from pathgraph.layers.structure import Layer
+    from pathgraph.scalars import Array
+
+__all__ = ["Arrays", "Entries", "Floats", "Powers", "Residues", "ScaledFloats"]
+
+TINY, HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max) / 4
+BAND = 400
+"""Exponents of 2 in a band: products of two bands, and sums of them, are normal floats."""
+
+Shape: TypeAlias = "tuple[int, ...]"
+
+
+class Entries(Protocol):
+    """The entries of a sweep: functions of the tensors, a slab at a time."""
+
+    def slabs(self, tensor: int, shape: Shape) -> Slabs:
+        """What gives the entries of a tensor, seen in a shape."""
+
+
+class Arrays:
+    """Entries that are there as arrays, one per tensor."""
+
+    def __init__(self, arrays: Sequence[Array]) -> None:
+        self.arrays = arrays
+
+    def slabs(self, tensor: int, shape: Shape) -> Slabs:
+        """Slices of the array."""
+        array = self.arrays[tensor].reshape(shape)
+        return lambda rows: array[rows]
+
+
+class Powers:
+    """Entries abs(w)**q, made when they are asked for, in one buffer.
+
+    Attributes
+    ----------
+    least : float
+        The smallest power above zero since `slabs` was called, at most 1; zero if a power of a non-zero vanished.
+    """
+
+    def __init__(self, tensors: Sequence[Array], q: float) -> None:
+        self.tensors = tensors
+        self.q = q
+        self.least = 1.0
+        self._buffer = np.empty(0)
+
+    def slabs(self, tensor: int, shape: Shape) -> Slabs:
+        """Powers of slices."""
+        array = self.tensors[tensor].reshape(shape)
+        self.least = 1.0
+
+        def powers(rows: slice) -> Array:
+            part = array[rows]
+            if len(self._buffer) < part.size:
+                self._buffer = np.empty(part.size)
+            out = np.abs(part, out=self._buffer[: part.size].reshape(part.shape))
+            self._raise(out)
+            least = float(out.min(initial=1.0))
+            if least == 0.0:
+                if self.q != 1 and np.count_nonzero(out) < np.count_nonzero(part):
+                    self.least = 0.0
+                least = float(out.min(initial=1.0, where=out > 0))
+            self.least = min(self.least, least)
+            return out
+
+        return powers
+
+    def _raise(self, out: Array) -> None:
+        if self.q == 2 or self.q == 4:
+            np.multiply(out, out, out=out)
+            if self.q == 4:
+                np.multiply(out, out, out=out)
+        elif self.q != 1:
+            np.power(out, self.q, out=out)
+
+    def bands(self, tensor: int, shape: Shape) -> Iterator[tuple[int, Slabs]]:
+        """The same as pairs of an exponent e and slabs of the entries in one band, divided by 2**e."""
+        array = self.tensors[tensor].reshape(shape)
+        sizes = np.abs(array)
+        low, high = float(sizes.min(initial=1.0, where=sizes > 0)), float(sizes.max(initial=0.0))
+        if low >= 2.0 ** (-BAND / self.q) and high <= 2.0 ** (BAND / self.q):
+            yield 0, self.slabs(tensor, shape)
+            return
+        edges = scaled(np.array([low, max(high, low)]), self.q)["exponent"]
+        for top in range(int(edges[1]), int(edges[0]) - 1, -BAND):
+            yield top, lambda rows, top=top: _banded(scaled(np.abs(array[rows]), self.q), top)  # type: ignore[misc]
+
+
+def _banded(numbers: Array, top: int) -> Array:
+    """Scaled numbers with exponents in (top - BAND, top], divided by 2**top; zero for the others."""
+    shift = numbers["exponent"] - top
+    inside = (shift <= 0) & (shift > -BAND)
+    return np.ldexp(np.where(inside, numbers["mantissa"], 0.0), np.where(inside, shift, 0).astype(np.int32))
+
+
+class Floats:
+    """Sums (or maxima) in floats; non-negative ones may be watched.
+
+    Attributes
+    ----------
+    in_range : bool
+        Whether no number came near the ends of the range; only kept up to date for entries that are `Powers`.
+    """
+
+    def __init__(self, *, largest: bool = False) -> None:
+        self.product: Product = largest_products if largest else products
+        self._add: Callable[..., Array] = np.maximum if largest else np.add
+        self.in_range = True
+
+    def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
+        """A kernel on a tensor."""
+        out = run.forward(x, entries.slabs(tensor, shape), self.product)
+        self._watch(entries, x, out)
+        return out
+
+    def backward(
+        self, run: Kernel, y: Compressed, axes: Axes, entries: Entries, tensor: int, shape: Shape
+    ) -> Compressed:
+        """Its transpose, on totals."""
+        out = run.backward(y, axes, entries.slabs(tensor, shape), self.product)
+        self._watch(entries, y, out)
+        return out
+
+    def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
+        """The transpose of a view, on totals."""
+        return sent_back(layer, y, axes)
+
+    def masses(
+        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
+    ) -> Array:
+        """The entries times their gradients."""
+        out = run.gradient(x, y)
+        assert out is not None
+        out = np.ascontiguousarray(out).reshape(shape)
+        get = entries.slabs(tensor, shape)
+        for rows in slabs(shape[0], math.prod(shape[1:])):
+            np.multiply(out[rows], get(rows), out=out[rows])
+        least = entries.least * _least(x.values) * _least(y.values)
+        self.in_range &= least >= TINY and float(out.max(initial=0.0)) <= HUGE
+        return out
+
+    def add(self, a: Compressed, b: Compressed) -> Compressed:
+        """The sum of two tensors."""
+        a, b = refined(a, b)
+        return a.map(self._add(a.values, b.values))
+
+    def _watch(self, entries: Entries, x: Compressed, out: Compressed) -> None:
+        if isinstance(entries, Powers) and self.in_range:
+            self.in_range = entries.least * _least(x.values) >= TINY and float(out.values.max(initial=0.0)) <= HUGE
+
+
+def _least(array: Array) -> float:
+    """The smallest positive number, at most 1."""
+    least = float(array.min(initial=1.0))
+    return least if least > 0 else float(array.min(initial=1.0, where=array > 0))
+
+
+class ScaledFloats:
+    """Sums (or maxima) in scaled numbers: tensors are structured arrays."""
+
+    in_range = True
+
+    def __init__(self, *, largest: bool = False) -> None:
+        self.product: Product = largest_products if largest else products
+        self._add = scaled_maximum if largest else scaled_sum
+
+    def forward(self, run: Kernel, x: Compressed, entries: Powers, tensor: int, shape: Shape) -> Compressed:
+        """A kernel on a tensor."""
+        return self._mapped(run.forward, x, entries, tensor, shape)
+
+    def backward(
+        self, run: Kernel, y: Compressed, axes: Axes, entries: Powers, tensor: int, shape: Shape
+    ) -> Compressed:
+        """Its transpose, on totals."""
+
+        def map_(band: Compressed, weights: Slabs, product: Product) -> Compressed:
+            return run.backward(band, axes, weights, product)
+
+        return self._mapped(map_, y, entries, tensor, shape)
+
+    def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
+        """The transpose of a view, on totals."""
+        bands = [(e, sent_back(layer, band, axes)) for e, band in _bands(y)]
+        bands = bands or [(0, sent_back(layer, y.map(np.zeros(y.values.shape)), axes))]
+        out = []
+        for place in range(len(axes)):
+            parts = [part[place].map(_shifted(scaled(part[place].values), e)) for e, part in bands]
+            out.append(reduce(self.add, parts))
+        return out
+
+    def masses(
+        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
+    ) -> Array:
+        """The entries times their gradients."""
+        total: Any = None
+        for e, of_x in _bands(x):
+            for f, of_y in _bands(y):
+                gradient = run.gradient(of_x, of_y)
+                assert gradient is not None
+                part = _shifted(scaled(gradient), e + f)
+                total = part if total is None else scaled_sum(total, part)
+        if total is None:
+            return np.zeros(shape, dtype=SCALED_DTYPE)
+        return scaled_product(total.reshape(shape), scaled(np.abs(entries.tensors[tensor].reshape(shape)), entries.q))
+
+    def add(self, a: Compressed, b: Compressed) -> Compressed:
+        """The sum of two tensors."""
+        a, b = refined(a, b)
+        return a.map(self._add(a.values, b.values))
+
+    def _mapped(
+        self, map_: Callable[..., Compressed], x: Compressed, entries: Powers, tensor: int, shape: Shape
+    ) -> Compressed:
+        total = None
+        for e, band in _bands(x):
+            for f, of_entries in entries.bands(tensor, shape):
+                part = map_(band, of_entries, self.product)
+                part = part.map(_shifted(scaled(part.values), e + f))
+                total = part if total is None else self.add(total, part)
+        if total is None:
+            zero = map_(x.map(np.zeros(x.values.shape)), entries.slabs(tensor, shape), self.product)
+            return zero.map(scaled(zero.values))
+        return total
+
+
+def _bands(x: Compressed) -> Iterator[tuple[int, Compressed]]:
+    """Pairs of an exponent e and the numbers of one band, divided by 2**e; none for zeros."""
+    exponents = x.values["exponent"][x.values["mantissa"] != 0]
+    while len(exponents):
+        top = int(exponents.max())
+        yield top, x.map(_banded(x.values, top))
+        exponents = exponents[exponents <= top - BAND]
+
+
+def _shifted(numbers: Array, exponent: int) -> Array:
+    """Scaled numbers times a power of 2."""
+    numbers["exponent"] += np.where(numbers["mantissa"] == 0, 0, exponent)
+    return numbers
+
+
+class Residues:
+    """Counts modulo primes, one per state, as floats: exact while fan-in times prime stays below 2**53."""
+
+    in_range = True
+
+    def __init__(self, primes: Sequence[int]) -> None:
+        self.primes = np.array(primes, dtype=np.float64)
+
+    def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
+        """A kernel on a tensor."""
+        return self._reduced(run.forward(x, entries.slabs(tensor, shape), products))
+
+    def add(self, a: Compressed, b: Compressed) -> Compressed:
+        """The sum of two tensors."""
+        a, b = refined(a, b)
+        return self._reduced(a.map(a.values + b.values))
+
+    def _reduced(self, x: Compressed) -> Compressed:
+        primes = self.primes.reshape(-1, *(1,) * (x.values.ndim - 2))
+        return x.map(np.fmod(x.values, primes))

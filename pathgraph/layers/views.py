@@ -1,0 +1,199 @@
+"""Reshape, transpose, concatenate and take on compressed tensors, and their transposes; nothing is expanded needlessly."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.layers.compressed import Compressed, coarsened, refined
+from pathgraph.layers.partitions import Partition, one_class, singletons
+from pathgraph.layers.structure import Layer
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["sent_back", "seen"]
+
+
+def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
+    """What a view makes of the tensors it reads."""
+    assert layer.view is not None
+    kind, argument = layer.view.kind, layer.view.argument
+    if kind == "reshape":
+        return reshaped(sources[0], layer.shape)
+    if kind == "transpose":
+        return transposed(sources[0], argument)
+    if kind == "concatenate":
+        return concatenated(sources, argument)
+    return taken(sources[0], argument, layer.shape)
+
+
+def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]) -> list[Compressed]:
+    """The transpose of a view, on totals: what each source gets, on its axes."""
+    assert layer.view is not None
+    kind, argument = layer.view.kind, layer.view.argument
+    if kind == "reshape":
+        return [_reshaped_back(y, axes[0])]
+    if kind == "transpose":
+        return [coarsened(transposed(y, tuple(np.argsort(argument))), axes[0])]
+    if kind == "concatenate":
+        stops = np.cumsum([each[argument].size for each in axes])
+        return [
+            coarsened(_part(y, argument, slice(stop - each[argument].size, stop)), each)
+            for stop, each in zip(stops, axes, strict=True)
+        ]
+    return [_put_back(y, argument, axes[0])]
+
+
+def reshaped(x: Compressed, shape: tuple[int, ...]) -> Compressed:
+    """The same entries in another shape; axes that stay as they are, or are one class, stay compressed."""
+    expanded, axes = _reshaped_axes(x.axes, shape or (1,))
+    return _in_shape(x.expanded(expanded), axes)
+
+
+def _reshaped_back(y: Compressed, axes: tuple[Partition, ...]) -> Compressed:
+    expanded, made = _reshaped_axes(axes, y.shape)
+    middle = tuple(singletons(p.size) if axis in expanded else p for axis, p in enumerate(axes))
+    return coarsened(_in_shape(coarsened(y, made), middle), axes)
+
+
+def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple[list[int], tuple[Partition, ...]]:
+    """Which axes must be expanded, and the axes of the other shape."""
+    expanded: list[int] = []
+    made: list[Partition] = []
+    for sources, targets in _groups(tuple(axis.size for axis in axes), shape):
+        kept = [axes[axis] for axis in sources if axes[axis].size > 1]
+        sizes = [shape[axis] for axis in targets]
+        if [p.size for p in kept] == [n for n in sizes if n > 1]:
+            left = iter(kept)
+            made.extend(next(left) if n > 1 else singletons(1) for n in sizes)
+        elif all(len(p) == 1 for p in kept):
+            made.extend(map(one_class, sizes))
+        else:
+            expanded.extend(sources)
+            made.extend(map(singletons, sizes))
+    return expanded, tuple(made)
+
+
+def _in_shape(x: Compressed, axes: tuple[Partition, ...]) -> Compressed:
+    """The values of a tensor under other axes."""
+    first = np.moveaxis(x.values, 1, 0)
+    return Compressed(np.moveaxis(first.reshape(len(first), *map(len, axes)), 0, 1), axes)
+
+
+def transposed(x: Compressed, order: Sequence[int]) -> Compressed:
+    """The axes in another order."""
+    values = np.moveaxis(x.values, 1, 0).transpose(0, *(axis + 1 for axis in order))
+    return Compressed(np.moveaxis(values, 0, 1), tuple(x.axes[axis] for axis in order))
+
+
+def concatenated(xs: Sequence[Compressed], axis: int) -> Compressed:
+    """One after the other along an axis."""
+    xs = [x.expanded([axis]) for x in xs]
+    axis %= len(xs[0].axes)
+    whole = refined(*(Compressed(x.values.take([0], _place(axis)), _without(x.axes, axis, singletons(1))) for x in xs))
+    common = whole[0].axes
+    parts = []
+    for x in xs:
+        chosen = [old.labels[new.first] for old, new in zip(x.axes, common, strict=True)]
+        chosen[axis] = np.arange(x.axes[axis].size)
+        parts.append(x.taken(_without(common, axis, x.axes[axis]), chosen).values)
+    values = np.concatenate(parts, axis=_place(axis))
+    return Compressed(values, _without(common, axis, singletons(values.shape[_place(axis)])))
+
+
+def _part(y: Compressed, axis: int, chosen: slice) -> Compressed:
+    y = y.expanded([axis])
+    axis %= len(y.axes)
+    at = [slice(None)] * y.values.ndim
+    at[_place(axis)] = chosen
+    return Compressed(y.values[tuple(at)], _without(y.axes, axis, singletons(chosen.stop - chosen.start)))
+
+
+def _without(axes: tuple[Partition, ...], axis: int, other: Partition) -> tuple[Partition, ...]:
+    return (*axes[:axis], other, *axes[axis + 1 :])
+
+
+def _place(axis: int) -> int:
+    return axis + (axis > 0)
+
+
+def taken(x: Compressed, index: tuple[Any, ...], shape: tuple[int, ...]) -> Compressed:
+    """A part by NumPy's basic indexing."""
+    values = x.values
+    for axis, (chosen, _) in enumerate(_chosen(x.axes, index)):
+        values = np.take(values, chosen, axis=_place(axis))
+    return _in_shape(Compressed(values, ()), _taken_axes(x.axes, index, shape))
+
+
+def _put_back(y: Compressed, index: tuple[Any, ...], axes: tuple[Partition, ...]) -> Compressed:
+    y = coarsened(y, _taken_axes(axes, index, y.shape))
+    picked = _chosen(axes, index)
+    first = np.moveaxis(y.values, 1, 0).reshape(y.n_states, *(len(chosen) for chosen, _ in picked))
+    values = np.moveaxis(first, 0, 1)
+    for axis, ((chosen, _), partition) in enumerate(zip(picked, axes, strict=True)):
+        hits = (chosen[:, None] == np.arange(len(partition))).astype(values.dtype)
+        values = np.moveaxis(np.moveaxis(values, _place(axis), -1) @ hits, -1, _place(axis))
+    return Compressed(values, axes)
+
+
+def _chosen(axes: tuple[Partition, ...], index: tuple[Any, ...]) -> list[tuple[Array, Partition | None]]:
+    """Per axis of the source which classes are taken, and the axis they make; None where it is dropped."""
+    items = [item for item in index if item is not None]
+    n_named = sum(item is not Ellipsis for item in items)
+    if Ellipsis not in items:
+        items.append(Ellipsis)
+    place = items.index(Ellipsis)
+    items[place : place + 1] = [slice(None)] * (len(axes) - n_named)
+    out: list[tuple[Array, Partition | None]] = []
+    for item, axis in zip(items, axes, strict=True):
+        labels = axis.labels[item]
+        if np.ndim(labels) == 0:
+            out.append((np.array([labels]), None))
+        else:
+            made = Partition(labels)
+            out.append((labels[made.first], made))
+    return out
+
+
+def _taken_axes(axes: tuple[Partition, ...], index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Partition, ...]:
+    """The axes of what is taken: those made by slices in order, and new ones of size 1."""
+    if shape == () or shape == (1,):
+        return (singletons(1),)
+    made = [axis for _, axis in _chosen(axes, index) if axis is not None]
+    out: list[Partition] = []
+    for size in shape:
+        if made and made[0].size == size:
+            out.append(made.pop(0))
+        else:
+            assert size == 1
+            out.append(singletons(1))
+    return tuple(out)
+
+
+def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
+    """Consecutive axes of both shapes with the same number of entries, as few together as possible."""
+    groups = []
+    i = j = 0
+    while i < len(old) or j < len(new):
+        left, right = [], []
+        if i < len(old):
+            left.append(i)
+            i += 1
+        if j < len(new):
+            right.append(j)
+            j += 1
+        n = math.prod(old[axis] for axis in left)
+        m = math.prod(new[axis] for axis in right)
+        while n != m:
+            if n < m:
+                left.append(i)
+                n, i = n * old[i], i + 1
+            else:
+                right.append(j)
+                m, j = m * new[j], j + 1
+        groups.append((left, right))
+    return groups

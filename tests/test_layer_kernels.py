@@ -1,0 +1,118 @@
+"""The kernels of layers against the edges of their operations: exactly, on small integers."""
+
+import math
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from scipy.sparse import random_array
+
+from pathgraph.layers import axes, convolutions, windows
+from pathgraph.layers.compressed import coarsened, compress, full, totals
+from pathgraph.layers.convolutions import largest_products
+from pathgraph.layers.kernels import kernel
+from pathgraph.layers.operations import Convolution, Diagonal, FixedLinear, Linear, Separable, TransposedConvolution
+
+
+def _fixed(seed):
+    matrix = random_array((12, 10), density=0.3, format="csr", rng=seed)
+    matrix.sort_indices()
+    relation = axes.AxisTaps(10, matrix.nnz, matrix.indptr, matrix.indices, np.arange(matrix.nnz))
+    return FixedLinear((2, 5), (3, 4), relation)
+
+
+def _convolution(*arguments, **options):
+    return Convolution(*arguments, **{"dilation": (1,) * len(arguments[2]), **options})
+
+
+OPERATIONS = {
+    "linear": Linear((), 5, 3),
+    "linear on a sequence": Linear((4, 2), 3, 2),
+    "convolution 1d": _convolution((2, 9), 3, (3,), (2,), ((2, 1),)),
+    "convolution": _convolution((2, 7, 6), 3, (3, 2), (1, 2), ((1, 1), (0, 1))),
+    "wide padding": _convolution((1, 3, 3), 2, (2, 2), (1, 1), ((4, 3), (0, 5))),
+    "cropped": _convolution((2, 6, 5), 2, (2, 2), (1, 1), ((-1, -1), (1, -2))),
+    "dilated": _convolution((2, 9, 9), 2, (3, 3), (2, 1), ((2, 2), (1, 3)), dilation=(2, 3)),
+    "grouped": _convolution((4, 6, 6), 6, (3, 3), (1, 1), ((1, 1), (1, 1)), groups=2),
+    "depthwise": _convolution((3, 6, 6), 3, (3, 3), (2, 2), ((1, 1), (1, 1)), groups=3),
+    "pointwise": _convolution((3, 4, 4), 2, (1, 1), (1, 1), ((0, 0), (0, 0))),
+    "strided pointwise": _convolution((3, 5, 5), 2, (1, 1), (2, 2), ((0, 0), (0, 0))),
+    "convolution 3d": _convolution((2, 4, 3, 5), 2, (2, 2, 3), (1, 2, 1), ((1, 0), (1, 1), (0, 1))),
+    "transposed": TransposedConvolution((3, 4, 5), 2, (3, 3), (2, 2), ((1, 1), (1, 0)), (1, 0), (1, 1)),
+    "transposed, grouped": TransposedConvolution((4, 3), 6, (4,), (3,), ((1, 1),), (0,), (2,), groups=2),
+    "transposed 3d": TransposedConvolution((2, 2, 3, 2), 2, (2, 1, 2), (2, 1, 1), ((0, 0),) * 3, (0,) * 3, (1,) * 3),
+    "skip": Diagonal((2, 4, 3), (2, 4, 3), (1, 1, 1)),
+    "batch-norm": Diagonal((3, 4, 3), (3, 4, 3), (3, 1, 1)),
+    "map of factors": Diagonal((3, 4, 3), (3, 4, 3), (1, 4, 3)),
+    "bias": Diagonal((), (3, 4, 3), (3, 1, 1)),
+    "broadcast": Diagonal((1, 4, 1), (3, 4, 3), (3, 1, 1)),
+    "max-pool": Separable((2,), (windows.pool_axis(7, 3, 2, 1, 1), windows.pool_axis(6, 2, 2, ceil_mode=True))),
+    "average": Separable((2,), (windows.pool_axis(6, 3, 2, 1, 1, average=True, count_include_pad=False),) * 2),
+    "adaptive": Separable((2,), (windows.adaptive_axis(7, 3, average=True), windows.adaptive_axis(4, 4, average=True))),
+    "mean": Separable((2, 3), (windows.mean_axis(4),)),
+    "mean of all": Separable((), (windows.mean_axis(4), windows.adaptive_axis(5, 2, average=True))),
+    "pad": Separable((), (axes.weighted(3, [[], [(0, Fraction(1))], [(1, Fraction(1))], [(2, Fraction(1))], []]),) * 2),
+    "nothing": Separable((2,), (axes.weighted(3, [[], []]),)),
+    "bilinear": Separable((2,), (windows.bilinear_axis(4, 8), windows.bilinear_axis(3, 5, align_corners=True))),
+    "nearest": Separable((1,), (windows.nearest_axis(3, 7), windows.nearest_axis(4, 2))),
+    "fixed": _fixed(0),
+}  # fmt: skip
+
+
+def tensors(operation, kind, seed=0, states=2):
+    """Integers for the source, the target and the entries; `kind` says how much they repeat along the axes."""
+    random = np.random.default_rng(seed)
+    made = []
+    for shape in (operation.source_shape or (1,), operation.target_shape):
+        x = random.integers(-4, 5, size=(states, *shape)).astype(float)
+        if kind != "different":
+            x[...] = x[(slice(None), slice(None), *(slice(0, 1),) * (len(shape) - 1))]
+        if kind == "borders":
+            for axis in range(2, len(shape) + 1):
+                x += (np.arange(shape[axis - 1]) == 0).reshape(-1, *(1,) * (len(shape) - axis)) * axis
+        made.append(x)
+    return *made, random.integers(-4, 5, size=operation.tensor_shape).astype(float)
+
+
+def by_edges(operation, x, y, w):
+    """Forward, backward and gradient, sums and maxima of absolute values, an edge at a time."""
+    target, source, entry = operation.pattern()
+    x, y, w = x.reshape(len(x), -1), y.reshape(len(y), -1), w.ravel()
+    forward, backward, gradient = np.zeros_like(y), np.zeros_like(x), np.zeros_like(w)
+    most, back = np.zeros_like(y), np.zeros_like(x)
+    for t, s, e in zip(target, source, entry, strict=True):
+        forward[:, t] += w[e] * x[:, s]
+        backward[:, s] += w[e] * y[:, t]
+        gradient[e] += (x[:, s] * y[:, t]).sum()
+        most[:, t] = np.maximum(most[:, t], np.abs(w[e] * x[:, s]))
+        back[:, s] = np.maximum(back[:, s], np.abs(w[e] * y[:, t]))
+    return forward, backward, gradient, most, back
+
+
+@pytest.mark.parametrize("limit", [1 << 20, 7])
+@pytest.mark.parametrize("kind", ["different", "constant", "borders"])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
+    operation = OPERATIONS[name]
+    for module_limit in ("SLAB", "COLUMNS"):
+        monkeypatch.setattr(convolutions, module_limit, limit)
+    x, y, w = tensors(operation, kind)
+    pair = full(x, operation.source_shape), full(y, operation.target_shape)
+    if kind != "different":
+        pair = tuple(map(compress, pair))
+    run = kernel(operation)
+    forward, backward, gradient, most, back = by_edges(operation, x, y, w)
+    assert np.array_equal(run.forward(pair[0], lambda rows: w[rows]).flat(), forward)
+    axes = pair[0].axes
+    sent = run.forward(pair[0], lambda rows: w[rows])
+    given = coarsened(totals(full(y, operation.target_shape)), sent.axes)
+    expected = coarsened(full(backward, operation.source_shape), axes)
+    assert np.array_equal(run.backward(given, axes, lambda rows: w[rows]).values, expected.values)
+    found = run.gradient(pair[0], given)
+    assert found is None or np.array_equal(found.ravel(), gradient)
+    assert found is not None or math.prod(operation.tensor_shape) > 16
+    sizes = [tensor.map(np.abs(tensor.values)) for tensor in pair]
+    assert np.array_equal(run.forward(sizes[0], lambda rows: abs(w[rows]), largest_products).flat(), most)
+    if kind == "different":
+        found = run.backward(sizes[1], axes, lambda rows: abs(w[rows]), largest_products)
+        assert np.array_equal(found.flat(), back)
