@@ -102,17 +102,17 @@ def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
         pair = tuple(map(compress, pair))
     run = kernel(operation)
     forward, backward, gradient, most, back = by_edges(operation, x, y, w)
-    assert np.array_equal(run.forward(pair[0], lambda rows: w[rows]).flat(), forward)
+    assert np.array_equal(run.forward(pair[0], lambda *at: w[at]).flat(), forward)
     axes = pair[0].axes
-    sent = run.forward(pair[0], lambda rows: w[rows])
+    sent = run.forward(pair[0], lambda *at: w[at])
     given = coarsened(totals(full(y, operation.target_shape)), sent.axes)
     expected = coarsened(full(backward, operation.source_shape), axes)
-    assert np.array_equal(run.backward(given, axes, lambda rows: w[rows]).values, expected.values)
+    assert np.array_equal(run.backward(given, axes, lambda *at: w[at]).values, expected.values)
     found = run.gradient(pair[0], given)
     assert found is None or np.array_equal(found.ravel(), gradient)
     assert found is not None or math.prod(operation.tensor_shape) > 16
     sizes = [tensor.map(np.abs(tensor.values)) for tensor in pair]
-    assert np.array_equal(run.forward(sizes[0], lambda rows: abs(w[rows]), largest_products).flat(), most)
+    assert np.array_equal(run.forward(sizes[0], lambda *at: abs(w[at]), largest_products).flat(), most)
     if kind == "different":
-        found = run.backward(sizes[1], axes, lambda rows: abs(w[rows]), largest_products)
+        found = run.backward(sizes[1], axes, lambda *at: abs(w[at]), largest_products)
         assert np.array_equal(found.flat(), back)

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 __all__ = ["Arrays", "Entries", "Floats", "Powers", "Residues", "ScaledFloats"]
 
 TINY, HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max) / 4
+NEGLIGIBLE = 2.0**-930
+"""So much larger than 2**-1074 that sums of 2**40 rounding errors of that size do not matter."""
+
 BAND = 400
 """Exponents of 2 in a band: products of two bands, and sums of them, are normal floats."""
 
@@ -51,44 +54,36 @@ class Arrays:
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Slices of the array."""
         array = self.arrays[tensor].reshape(shape)
-        return lambda rows: array[rows]
+        return lambda *chosen: array[chosen]
 
 
 class Powers:
-    """Entries abs(w)**q, made when they are asked for, in one buffer.
-
-    Attributes
-    ----------
-    least : float
-        The smallest power above zero since `slabs` was called, at most 1; zero if a power of a non-zero vanished.
-    """
+    """Entries abs(w)**q, made when they are asked for, in one buffer."""
 
     def __init__(self, tensors: Sequence[Array], q: float) -> None:
         self.tensors = tensors
         self.q = q
-        self.least = 1.0
         self._buffer = np.empty(0)
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Powers of slices."""
         array = self.tensors[tensor].reshape(shape)
-        self.least = 1.0
 
-        def powers(rows: slice) -> Array:
-            part = array[rows]
+        def powers(*chosen: slice) -> Array:
+            part = array[chosen]
             if len(self._buffer) < part.size:
                 self._buffer = np.empty(part.size)
             out = np.abs(part, out=self._buffer[: part.size].reshape(part.shape))
             self._raise(out)
-            least = float(out.min(initial=1.0))
-            if least == 0.0:
-                if self.q != 1 and np.count_nonzero(out) < np.count_nonzero(part):
-                    self.least = 0.0
-                least = float(out.min(initial=1.0, where=out > 0))
-            self.least = min(self.least, least)
             return out
 
         return powers
+
+    def least(self, tensor: int) -> float:
+        """The smallest power of a non-zero entry, at most 1; zero if it lies below the floats."""
+        array = self.tensors[tensor]
+        least = float(np.abs(array).min(initial=1.0, where=array != 0))
+        return math.exp2(max(self.q * math.log2(least), -1074)) if self.q != 1 else least
 
     def _raise(self, out: Array) -> None:
         if self.q == 2 or self.q == 4:
@@ -108,7 +103,7 @@ class Powers:
             return
         edges = scaled(np.array([low, max(high, low)]), self.q)["exponent"]
         for top in range(int(edges[1]), int(edges[0]) - 1, -BAND):
-            yield top, lambda rows, top=top: _banded(scaled(np.abs(array[rows]), self.q), top)  # type: ignore[misc]
+            yield top, lambda *chosen, top=top: _banded(scaled(np.abs(array[chosen]), self.q), top)  # type: ignore[misc]
 
 
 def _banded(numbers: Array, top: int) -> Array:
@@ -135,7 +130,7 @@ class Floats:
     def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
         """A kernel on a tensor."""
         out = run.forward(x, entries.slabs(tensor, shape), self.product)
-        self._watch(entries, x, out)
+        self._watch(entries, tensor, x, out)
         return out
 
     def backward(
@@ -143,7 +138,7 @@ class Floats:
     ) -> Compressed:
         """Its transpose, on totals."""
         out = run.backward(y, axes, entries.slabs(tensor, shape), self.product)
-        self._watch(entries, y, out)
+        self._watch(entries, tensor, y, out)
         return out
 
     def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
@@ -154,14 +149,12 @@ class Floats:
         self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
     ) -> Array:
         """The entries times their gradients."""
-        out = run.gradient(x, y)
+        smallest, largest = _least(x.values) * _least(y.values), float(x.values.max()) * float(y.values.sum())
+        if entries.q != 1:
+            smallest *= entries.least(tensor)
+        self.in_range &= smallest >= TINY and largest <= HUGE
+        out = run.masses(x, y, entries.slabs(tensor, shape))
         assert out is not None
-        out = np.ascontiguousarray(out).reshape(shape)
-        get = entries.slabs(tensor, shape)
-        for rows in slabs(shape[0], math.prod(shape[1:])):
-            np.multiply(out[rows], get(rows), out=out[rows])
-        least = entries.least * _least(x.values) * _least(y.values)
-        self.in_range &= least >= TINY and float(out.max(initial=0.0)) <= HUGE
         return out
 
     def add(self, a: Compressed, b: Compressed) -> Compressed:
@@ -169,9 +162,15 @@ class Floats:
         a, b = refined(a, b)
         return a.map(self._add(a.values, b.values))
 
-    def _watch(self, entries: Entries, x: Compressed, out: Compressed) -> None:
-        if isinstance(entries, Powers) and self.in_range:
-            self.in_range = entries.least * _least(x.values) >= TINY and float(out.values.max(initial=0.0)) <= HUGE
+    def _watch(self, entries: Entries, tensor: int, x: Compressed, out: Compressed) -> None:
+        """Products and powers that are rounded below the floats are off by TINY / 2**52, times x."""
+        if not isinstance(entries, Powers) or not self.in_range:
+            return
+        most, lost = float(out.values.max(initial=0.0)), 1 + float(x.values.max(initial=0.0))
+        self.in_range = most <= HUGE and (
+            float(out.values.min(initial=1.0)) >= NEGLIGIBLE * lost
+            or entries.least(tensor) * _least(x.values) >= TINY
+        )
 
 
 def _least(array: Array) -> float:

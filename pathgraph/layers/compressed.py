@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pathgraph.layers.partitions import Partition, grouped_rows, joint, singletons
+from pathgraph.layers.partitions import Partition, grouped_rows, joint, one_class, singletons
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -106,6 +106,9 @@ def full(values: Array, shape: tuple[int, ...]) -> Compressed:
 def compress(tensor: Compressed) -> Compressed:
     """Look for equal rows along every axis; the values decide, to the last bit."""
     values, axes = tensor.values, list(tensor.axes)
+    first = values[(slice(0, 1), slice(None), *(slice(0, 1),) * (values.ndim - 2))]
+    if values.size and (values == first).all():
+        return Compressed(first, tuple(one_class(axis.size) for axis in axes))
     for axis, partition in enumerate(axes):
         place = _place(axis)
         rows = np.moveaxis(values, place, 0).reshape(values.shape[place], -1)

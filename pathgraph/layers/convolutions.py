@@ -15,7 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -34,9 +34,11 @@ SLAB = 1 << 19
 COLUMNS = 1 << 20
 """Entries of the matrix of windows at a time."""
 
-Slabs: TypeAlias = "Callable[[slice], Array]"
-"""What gives the (mapped) entries of a tensor, a slice of its first axis at a time, as a C-contiguous array; the
-array is only good until the next call."""
+Slabs: TypeAlias = "Callable[..., Array]"
+"""What gives the (mapped) entries of a tensor, some slices of its first axes at a time, as an array that is only good
+until the next call."""
+
+EVERYTHING = slice(None)
 
 Product: TypeAlias = "Callable[[Array, Array], Array]"
 """Of stacks of matrices."""
@@ -113,8 +115,8 @@ class Windows:
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
         n_out, row = self.target[0], math.prod(self.shape[1:])
         out = np.empty((n_out, x.n_states, *(len(m.target) for m in maps)), dtype=x.values.dtype)
-        for states, rows, columns in self._columns(x, maps):
-            part = out[:, states, rows]
+        for states, rows, make in self._columns(x, maps):
+            part, columns = out[:, states, rows], make()
             for chosen, groups in self._slabs(row):
                 slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
                 part[chosen] = product(slab, columns[groups]).reshape(-1, *part.shape[1:])
@@ -124,14 +126,11 @@ class Windows:
         """The transposed convolution of y, which has the shape `target`."""
         y = y.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, y.axes[1:], strict=True)]
-        per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
-        size = math.prod(y.values.shape[1:])
+        n_taps, size = math.prod(self.kernel), math.prod(y.values.shape[1:])
         out = np.empty((self.source[0], y.n_states, *(len(m.target) for m in maps)), dtype=y.values.dtype)
         values = y.values.reshape(self.groups, -1, size)
         add = np.add if product is products else np.maximum
-        step = max(1, COLUMNS // (n_taps * size)) if self.groups == 1 else per_group
-        for start in range(0, per_group, step):
-            channels = slice(start, min(per_group, start + step))
+        for channels in self._channels(size):
             sent = self._sent(values, weights, channels, product)
             at = slice(None) if self.groups > 1 else channels
             out[at] = _collected(sent.reshape(-1, n_taps, size), y.values.shape[1:], maps, add)
@@ -145,31 +144,37 @@ class Windows:
             return coarsened(self.backward(y, weights, product).expanded(), axes)
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
         y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
-        per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
         size = math.prod(y.values.shape[1:])
-        values = y.values.reshape(self.groups, -1, size)
-        step = max(1, COLUMNS // (n_taps * size)) if self.groups == 1 else per_group
-        parts = []
-        for start in range(0, per_group, step):
-            sent = self._sent(values, weights, slice(start, min(per_group, start + step)), product)
+        values, parts = y.values.reshape(self.groups, -1, size), []
+        for channels in self._channels(size):
+            sent = self._sent(values, weights, channels, product)
             parts.append(_gone_back(sent.reshape(-1, *self.kernel, *y.values.shape[1:]), maps, axes[1:]))
         out = np.concatenate(parts) if len(parts) > 1 else parts[0]
         return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
 
-    def gradient(self, x: Compressed, y: Compressed) -> Array:
+    def gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None) -> Array:
         """Per entry of the weights, the sum over states and edges of x at the source times y at the target.
 
-        y has totals: for each class of its positions the sum over them.
+        y has totals: for each class of its positions the sum over them. With `weights`, times those.
         """
         x = x.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
         y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
-        out = None
-        for states, rows, columns in self._columns(x, maps):
-            part = y.values[:, states, rows].reshape(self.groups, self.target[0] // self.groups, -1)
-            product = part @ columns.swapaxes(1, 2)
-            out = product if out is None else np.add(out, product, out=out)
-        assert out is not None
+        row = math.prod(self.shape[1:])
+        out = np.empty((self.target[0], row), dtype=y.values.dtype)
+        parts = list(self._columns(x, maps))
+        for place, (states, rows, make) in enumerate(parts):
+            columns = make().swapaxes(1, 2)
+            values = y.values[:, states, rows].reshape(self.target[0], -1)
+            for chosen, groups in self._slabs(row):
+                part = out[chosen].reshape(groups.stop - groups.start, -1, row)
+                values_of = values[chosen].reshape(*part.shape[:2], -1)
+                if place == 0:
+                    np.matmul(values_of, columns[groups], out=part)
+                else:
+                    part += values_of @ columns[groups]
+                if weights is not None and place == len(parts) - 1:
+                    np.multiply(out[chosen], weights(chosen).reshape(-1, row), out=out[chosen])
         return out.reshape(self.shape)
 
     def pushed(
@@ -222,39 +227,46 @@ class Windows:
         for groups in slabs(self.groups, row * per_group):
             yield slice(groups.start * per_group, groups.stop * per_group), groups
 
+    def _channels(self, size: int) -> Iterator[slice]:
+        """Source channels, of each group, a few at a time, to go back from so many positions."""
+        per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
+        step = min(COLUMNS // (n_taps * size), SLAB // (n_taps * self.target[0])) if self.groups == 1 else per_group
+        for start in range(0, per_group, max(1, step)):
+            yield slice(start, min(per_group, start + max(1, step)))
+
     def _sent(self, values: Array, weights: Slabs, channels: slice, product: Product) -> Array:
         """What the targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
-        row, n_taps = math.prod(self.shape[1:]), math.prod(self.kernel)
-        add = np.add if product is products else np.maximum
-        sent = np.zeros((self.groups, (channels.stop - channels.start) * n_taps, values.shape[2]), dtype=values.dtype)
-        for chosen, groups in self._slabs(row):
-            slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
-            slab = slab[:, :, channels.start * n_taps : channels.stop * n_taps].swapaxes(1, 2)
-            first = chosen.start if self.groups == 1 else 0
-            part = product(slab, values[groups, first : first + slab.shape[2]])
-            add(sent[groups], part, out=sent[groups])
+        n = (channels.stop - channels.start) * math.prod(self.kernel)
+        if self.groups == 1:
+            return product(weights(EVERYTHING, channels).reshape(1, -1, n).swapaxes(1, 2), values)
+        sent = np.empty((self.groups, n, values.shape[2]), dtype=values.dtype)
+        for chosen, groups in self._slabs(n):
+            slab = weights(chosen).reshape(groups.stop - groups.start, -1, n)
+            sent[groups] = product(slab.swapaxes(1, 2), values[groups])
         return sent
 
-    def _columns(self, x: Compressed, maps: Sequence[Reads]) -> Iterator[tuple[slice, slice, Array]]:
-        """The windows (groups, C / groups * taps, positions) of some states and some classes of the first axis."""
+    def _columns(self, x: Compressed, maps: Sequence[Reads]) -> Iterator[tuple[slice, slice, Callable[[], Array]]]:
+        """States, classes of the first axis, and what makes their windows: (groups, C / groups * taps, positions)."""
         n_taps = math.prod(self.kernel)
         row = self.source[0] * n_taps * math.prod(len(m.target) for m in maps[1:])
         n_rows = len(maps[0].target)
         n_states = max(1, COLUMNS // (row * n_rows))
         step = n_rows if n_states > 1 else max(1, COLUMNS // row)
-        is_regular = x.is_full and all(m.target.is_full for m in maps)
         for first in range(0, x.n_states, n_states):
             states = slice(first, min(x.n_states, first + n_states))
-            values = x.values[:, states]
             for start in range(0, n_rows, step):
                 rows = slice(start, min(n_rows, start + step))
-                if all(m.is_copy for m in maps):
-                    columns = values[:, :, rows]
-                elif is_regular:
-                    columns = self._sliced(values, rows)
-                else:
-                    columns = _gathered(values, [_Index(maps[0].index[rows]), *(_Index(m.index) for m in maps[1:])])
-                yield states, rows, columns.reshape(self.groups, self.source[0] // self.groups * n_taps, -1)
+                yield states, rows, partial(self._windows, x, maps, states, rows)
+
+    def _windows(self, x: Compressed, maps: Sequence[Reads], states: slice, rows: slice) -> Array:
+        values = x.values[:, states]
+        if all(m.is_copy for m in maps):
+            columns = values[:, :, rows]
+        elif x.is_full and all(m.target.is_full for m in maps):
+            columns = self._sliced(values, rows)
+        else:
+            columns = _gathered(values, [_Index(maps[0].index[rows]), *(_Index(m.index) for m in maps[1:])])
+        return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _sliced(self, values: Array, rows: slice) -> Array:
         """The windows of some positions of the first axis, by slices: (C, k1, ..., kd, S, n1, ..., nd)."""

@@ -68,6 +68,11 @@ class Kernel(ABC):
         y has totals.
         """
 
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array | None:
+        """The entries times their gradients."""
+        out = self.gradient(x, y)
+        return None if out is None else out * weights(slice(None)).reshape(out.shape)
+
 
 @lru_cache(maxsize=4096)
 def kernel(operation: Operation) -> Kernel | None:
@@ -98,6 +103,9 @@ class _Convolution(Kernel):
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         return self.windows.gradient(x, y)
 
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array:
+        return self.windows.gradient(x, y, weights)
+
 
 class _TransposedConvolution(_Convolution):
     """`Windows` the other way."""
@@ -110,6 +118,9 @@ class _TransposedConvolution(_Convolution):
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         return self.windows.pushed_gradient(y, x)
+
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array:
+        return self.gradient(x, y) * weights(slice(None))
 
 
 @_kernel.register
