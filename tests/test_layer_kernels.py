@@ -111,6 +111,18 @@ def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
     found = run.gradient(pair[0], given)
     assert found is None or np.array_equal(found.ravel(), gradient)
     assert found is not None or math.prod(operation.tensor_shape) > 16
+    assert run.target_axes(axes) == sent.axes
+    turned = run.transposed
+    received = turned.forward(pair[1], lambda *at: w[at])
+    assert np.array_equal(received.flat(), backward)
+    assert turned.target_axes(pair[1].axes) == received.axes
+    given = totals(full(x, operation.source_shape))
+    if operation.source_shape:
+        given = coarsened(given, received.axes)
+    expected = coarsened(full(forward, operation.target_shape), pair[1].axes)
+    assert np.array_equal(turned.backward(given, pair[1].axes, lambda *at: w[at]).values, expected.values)
+    found = turned.gradient(pair[1], given)
+    assert found is None or np.array_equal(found.ravel(), gradient)
     sizes = [tensor.map(np.abs(tensor.values)) for tensor in pair]
     assert np.array_equal(run.forward(sizes[0], lambda *at: abs(w[at]), largest_products).flat(), most)
     if kind == "different":

@@ -190,14 +190,20 @@ class Windows:
             out[chosen] = product(slab, columns[groups]).reshape(-1, *out.shape[1:])
         return coarsened(Compressed(out, (singletons(self.target[0]), *axes[1:])), axes)
 
-    def pushed_gradient(self, x: Compressed, y: Compressed) -> Array:
-        """`gradient` for totals x of the source, and y."""
+    def pushed_gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None) -> Array:
+        """`gradient` for totals x of the source, and values y of the target."""
         y = y.expanded([0])
         if x.is_full and y.is_full:
-            return self.gradient(x, y)
-        columns = self._arrived(x, y.axes)
-        rows = y.values.reshape(self.groups, self.target[0] // self.groups, -1)
-        return (rows @ columns.swapaxes(1, 2)).reshape(self.shape)
+            return self.gradient(x, y, weights)
+        columns, row = self._arrived(x, y.axes).swapaxes(1, 2), math.prod(self.shape[1:])
+        values = y.values.reshape(self.target[0], -1)
+        out = np.empty((self.target[0], row), dtype=values.dtype)
+        for chosen, groups in self._slabs(row):
+            part = out[chosen].reshape(groups.stop - groups.start, -1, row)
+            np.matmul(values[chosen].reshape(*part.shape[:2], -1), columns[groups], out=part)
+            if weights is not None:
+                np.multiply(out[chosen], weights(chosen).reshape(-1, row), out=out[chosen])
+        return out.reshape(self.shape)
 
     def _arrived(self, x: Compressed, axes: Sequence[Partition]) -> Array:
         """Totals of the source by the class of the target that sent them, and by tap: like `_columns`."""
