@@ -130,3 +130,19 @@ def test_streamed_sums_are_those_of_the_edges(name, kind):
         for ours, theirs in pairs:
             assert ours.shape == theirs.shape
             np.testing.assert_allclose(ours, theirs.astype(float), rtol=1e-13, atol=0)
+
+
+@pytest.mark.parametrize("kind", ["ones", "different"])
+@pytest.mark.parametrize("name", GRAPHS)
+def test_sweeps_may_meet_anywhere(name, kind, monkeypatch):
+    graph, widths = GRAPHS[name], widths_of(GRAPHS[name], kind)
+    monkeypatch.setattr(streaming, "meeting", lambda architecture, axes: len(architecture.layers))
+    total = streaming.power_total(graph, 1, widths)[0]
+    masses = streaming.power_marginals(graph, 1, widths, names=graph.roles)[0]
+    for stop in range(len(graph.layers)):
+        monkeypatch.setattr(streaming, "meeting", lambda architecture, axes, stop=stop: stop)
+        np.testing.assert_allclose(streaming.power_total(graph, 1, widths)[0], total, rtol=1e-13)
+        found, in_range = streaming.power_marginals(graph, 1, widths, names=graph.roles)
+        assert in_range
+        for key in masses:
+            np.testing.assert_allclose(found[key], masses[key], rtol=1e-13, err_msg=f"{key} {stop}")

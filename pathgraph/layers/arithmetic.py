@@ -149,10 +149,7 @@ class Floats:
         self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
     ) -> Array:
         """The entries times their gradients."""
-        smallest, largest = _least(x.values) * _least(y.values), float(x.values.max()) * float(y.values.sum())
-        if entries.q != 1:
-            smallest *= entries.least(tensor)
-        self.in_range &= smallest >= TINY and largest <= HUGE
+        self.watch_products(x, y, entries.least(tensor) if entries.q != 1 else 1.0)
         out = run.masses(x, y, entries.slabs(tensor, shape))
         assert out is not None
         return out
@@ -161,6 +158,11 @@ class Floats:
         """The sum of two tensors."""
         a, b = refined(a, b)
         return a.map(self._add(a.values, b.values))
+
+    def watch_products(self, x: Compressed, y: Compressed, least: float = 1.0) -> None:
+        """Note whether the products of x with y, times `least`, and their sums stay in the range."""
+        smallest, largest = _least(x.values) * _least(y.values) * least, float(x.values.max()) * float(y.values.sum())
+        self.in_range &= smallest >= TINY and largest <= HUGE
 
     def _watch(self, entries: Entries, tensor: int, x: Compressed, out: Compressed) -> None:
         """Products and powers that are rounded below the floats are off by TINY / 2**52, times x."""

@@ -20,7 +20,7 @@ from pathgraph.layers.partitions import Partition, grouped_rows, joint, one_clas
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals"]
+__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals", "totals_on"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -149,3 +149,10 @@ def coarsened(tensor: Compressed, axes: tuple[Partition, ...], add: np.ufunc = n
 def totals(tensor: Compressed) -> Compressed:
     """Each value times the number of entries that have it."""
     return tensor if tensor.is_full else tensor.map(tensor.values * tensor.counts())
+
+
+def totals_on(tensor: Compressed, axes: tuple[Partition, ...]) -> Compressed:
+    """The totals of a tensor on any axes."""
+    common = tuple(joint(own, other)[0] for own, other in zip(tensor.axes, axes, strict=True))
+    chosen = [own.labels[new.first] for own, new in zip(tensor.axes, common, strict=True)]
+    return coarsened(totals(tensor.taken(common, chosen)), axes)

@@ -8,6 +8,7 @@ are asked for in slabs, like those of a convolution.
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from functools import lru_cache, singledispatch
 from typing import TYPE_CHECKING, TypeAlias
@@ -37,6 +38,9 @@ __all__ = ["Kernel", "by_edges", "kernel"]
 
 Axes: TypeAlias = "tuple[Partition, ...]"
 
+READ = 20
+"""The time to read and map an entry of the weights, in products."""
+
 
 class Kernel(ABC):
     """An operation on compressed tensors."""
@@ -60,6 +64,10 @@ class Kernel(ABC):
     @abstractmethod
     def target_axes(self, axes: Axes) -> Axes:
         """The axes of what `forward` makes."""
+
+    def cost(self, axes: Axes) -> int:
+        """Roughly the number of products of `forward`, and of entries made."""
+        return math.prod(map(len, self.target_axes(axes)))
 
     @abstractmethod
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
@@ -104,6 +112,9 @@ class _Convolution(Kernel):
     def transposed(self) -> Kernel:
         return _TransposedConvolution(self.windows)
 
+    def cost(self, axes: Axes) -> int:
+        return math.prod(self.windows.shape) * (READ + math.prod(map(len, self.target_axes(axes)[1:])))
+
     def target_axes(self, axes: Axes) -> Axes:
         maps = zip(self.windows.taps, axes[1:], strict=True)
         return (singletons(self.windows.target[0]), *(reads(taps, axis).target for taps, axis in maps))
@@ -127,6 +138,9 @@ class _TransposedConvolution(_Convolution):
     @property
     def transposed(self) -> Kernel:
         return _Convolution(self.windows)
+
+    def cost(self, axes: Axes) -> int:
+        return math.prod(self.windows.shape) * (READ + math.prod(map(len, axes[1:])))
 
     def target_axes(self, axes: Axes) -> Axes:
         maps = zip(self.windows.transposed_taps, axes[1:], strict=True)
@@ -185,6 +199,9 @@ class _Linear(Kernel):
     @property
     def transposed(self) -> Kernel:
         return _Linear(self.operation, is_transposed=not self.is_transposed)
+
+    def cost(self, axes: Axes) -> int:
+        return self.n_in * self.n_out * (READ + math.prod(map(len, axes[:-1])))
 
     def target_axes(self, axes: Axes) -> Axes:
         return (*axes[:-1], singletons(self.n_out))

@@ -14,19 +14,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph.layers.arithmetic import Arrays, Entries, Floats, Powers, ScaledFloats
-from pathgraph.layers.compressed import Compressed, compress, full
-from pathgraph.layers.kernels import by_edges, kernel
-from pathgraph.layers.operations import Operation
-from pathgraph.layers.views import seen
-from pathgraph.pathsum.scaled import scaled
+from pathgraph.layers.arithmetic import HUGE, Arrays, Entries, Floats, Powers, ScaledFloats
+from pathgraph.layers.compressed import Compressed, compress, full, refined, totals_on
+from pathgraph.layers.kernels import Kernel
+from pathgraph.layers.partitions import singletons
+from pathgraph.layers.plans import kernel_of, meeting
+from pathgraph.layers.views import seen, seen_back, sent
+from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_sum, scaled_total
 
 if TYPE_CHECKING:
+    from pathgraph.layers.operations import Operation
     from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.layers.structure import Layer, LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["evaluate", "power_marginals", "power_sums"]
+__all__ = ["evaluate", "power_marginals", "power_sums", "power_total"]
 
 BATCH = 1 << 22
 """Entries of the largest activation of the samples that are evaluated together."""
@@ -69,6 +71,27 @@ def power_sums(net: LayerGraph, q: float, widths: Array, *, biases: bool = True)
     return _outputs(net.architecture, found), False
 
 
+def power_total(net: LayerGraph, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
+    """The sum of `power_sums` over the outputs (their maximum for infinite q), shape (1,), in less time.
+
+    A forward sweep and a transposed one meet where the two together cost least (`pathgraph.layers.plans`).
+    """
+    start = _powers_of(widths, q if q < math.inf else 1)
+    if q < math.inf and _kept_all(start, widths):
+        architecture, entries, numbers = net.architecture, Powers(net.tensors, q), Floats()
+        inputs = _inputs(net, start[None])
+        stop = meeting(architecture, tuple(inputs[name].axes for name in architecture.inputs))
+        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+            total = _met(architecture, numbers, entries, inputs, np.full(1, float(biases)), stop)
+        if total is not None:
+            return total, True
+    sums, in_range = power_sums(net, q, widths, biases=biases)
+    if q == math.inf:
+        at = int(np.argmax(sums)) if in_range else scaled_argmax(sums)
+        return sums[at : at + 1], in_range
+    return (sums.sum(keepdims=True), True) if in_range else (scaled_total(sums), False)
+
+
 def power_marginals(
     net: LayerGraph, q: float, widths: Array, *, biases: bool = True, names: Iterable[str] | None = None
 ) -> tuple[dict[str, Array], bool]:
@@ -98,11 +121,15 @@ def power_marginals(
     start, constant = _powers_of(widths, q), np.full(1, float(biases))
     if _kept_all(start, widths):
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-            found = _masses(architecture, Floats(), entries, _inputs(net, start[None]), constant, wanted)
+            inputs = _inputs(net, start[None])
+            stop = meeting(architecture, tuple(inputs[name].axes for name in architecture.inputs))
+            found = _masses(architecture, Floats(), entries, inputs, constant, wanted, stop)
         if found is not None:
             return found, True
     start = scaled(widths, q)
-    found = _masses(architecture, ScaledFloats(), entries, _inputs(net, start[None]), scaled(constant), wanted)
+    inputs = _inputs(net, start[None])
+    stop = len(architecture.layers)
+    found = _masses(architecture, ScaledFloats(), entries, inputs, scaled(constant), wanted, stop)
     assert found is not None
     return found, False
 
@@ -153,7 +180,7 @@ class _Evaluation(Floats):
         return x
 
     def pooled(self, layer: Layer, x: Compressed) -> Compressed:
-        run: Any = kernel(layer.operations[0])
+        run: Any = kernel_of(layer.operations[0])
         return run.largest(x, layer.rank)
 
 
@@ -167,30 +194,33 @@ def _forward(
     inputs: Mapping[str, Compressed],
     constant: Array,
     *,
+    stop: int | None = None,
     keep: bool = False,
 ) -> dict[str, Compressed] | None:
-    """The outputs (or everything, to `keep`) by name; None as soon as numbers leave their range."""
+    """What the first layers (all by default) make and others, or outputs, need, by name (everything, to `keep`).
+
+    None as soon as numbers leave their range.
+    """
     left = {name: len(readers) for name, readers in architecture.readers.items()}
     for name in architecture.outputs:
         left[name] += 1
-    alive: dict[str, Compressed] = {}
+    alive = dict(inputs)
     is_evaluation = isinstance(numbers, _Evaluation)
-    source = Compressed(constant[None], full(constant, ()).axes)
-    for layer in architecture.layers:
-        if layer.activation == "input":
-            alive[layer.name] = inputs[layer.name]
-        elif layer.is_view:
+    source = _constant(constant)
+    for layer in architecture.layers[:stop]:
+        if layer.is_view:
             alive[layer.name] = seen(layer, [alive[name] for name in layer.sources])
-        else:
+        elif layer.activation != "input":
             total = None
             for operation, name, tensor in zip(layer.operations, layer.sources, layer.tensors, strict=True):
                 if is_evaluation and layer.activation == "pool":
                     part = numbers.pooled(layer, alive[name])
                 else:
-                    part = _apply(numbers.forward, operation, alive[name], entries, tensor)
+                    part = _apply(numbers, kernel_of(operation), alive[name], entries, tensor, operation)
                 total = part if total is None else numbers.add(total, part)
             if layer.bias is not None:
-                part = _apply(numbers.forward, layer.bias[0], source, entries, layer.bias[1])
+                operation, tensor = layer.bias
+                part = _apply(numbers, kernel_of(operation), source, entries, tensor, operation)
                 total = part if total is None else numbers.add(total, part)
             if total is None:
                 total = _zeros(layer, constant)
@@ -208,6 +238,60 @@ def _forward(
     return alive
 
 
+def _backward(
+    architecture: LayerArchitecture, numbers: Any, entries: Entries, start: int, *, keep: bool = False
+) -> dict[str | None, Compressed] | None:
+    """The transposed sweep over the layers from `start` on: for each layer before them, what it leads to.
+
+    The sums over the paths from each entry to the outputs whose first edge leads into those layers; under the key None,
+    those from the constant. With `keep`, of those layers themselves, too. None as soon as numbers leave their range.
+    """
+    alive: dict[str | None, Compressed] = {}
+    for name in architecture.outputs:
+        ones = np.ones((1, architecture.layer(name).size))
+        _receive(alive, name, compress(full(ones, architecture.layer(name).shape)), numbers.add)
+    for layer in reversed(architecture.layers[start:]):
+        if layer.name not in alive or layer.activation == "input":
+            continue
+        y = alive[layer.name] if keep else alive.pop(layer.name)
+        if layer.is_view:
+            shapes = [architecture.layer(name).shape or (1,) for name in layer.sources]
+            for name, part in zip(layer.sources, seen_back(layer, y, shapes), strict=True):
+                _receive(alive, name, part, numbers.add)
+            continue
+        for operation, source, tensor in _edges(layer):
+            part = _apply(numbers, kernel_of(operation).transposed, y, entries, tensor, operation)
+            if source is None:
+                part = part.map(part.values.reshape(1, -1))
+                part = Compressed(part.values, (singletons(1),))
+            _receive(alive, source, part, numbers.add)
+        if not numbers.in_range:
+            return None
+    return alive
+
+
+def _met(
+    architecture: LayerArchitecture,
+    numbers: Floats,
+    entries: Powers,
+    inputs: Mapping[str, Compressed],
+    constant: Array,
+    stop: int,
+) -> Array | None:
+    """The sum over all paths, shape (1,): forward over the first layers, backward over the others."""
+    forward = _forward(architecture, numbers, entries, inputs, constant, stop=stop)
+    backward = None if forward is None else _backward(architecture, numbers, entries, stop)
+    if forward is None or backward is None:
+        return None
+    total = np.zeros(1)
+    for name, y in backward.items():
+        x = _constant(constant) if name is None else forward[name]
+        x, y = refined(x, y)
+        numbers.watch_products(x, y)
+        total += (x.values * y.values * x.counts()).sum()
+    return total if numbers.in_range and total[0] <= HUGE else None
+
+
 def _masses(
     architecture: LayerArchitecture,
     numbers: Any,
@@ -215,67 +299,106 @@ def _masses(
     inputs: Mapping[str, Compressed],
     constant: Array,
     wanted: set[str],
+    stop: int,
 ) -> dict[str, Array] | None:
-    """The masses of the wanted tensors; None as soon as numbers leave their range."""
-    forward = _forward(architecture, numbers, entries, inputs, constant, keep=True)
-    if forward is None:
+    """The masses of the wanted tensors; None as soon as numbers leave their range.
+
+    Values on classes forward, and totals on the same classes backward, for the layers before `stop`; the other way
+    round for those behind.
+    """
+    forward = _forward(architecture, numbers, entries, inputs, constant, stop=stop, keep=True)
+    backward: Any = None
+    if forward is not None:
+        is_whole = stop == len(architecture.layers)
+        backward = {} if is_whole else _backward(architecture, numbers, entries, stop, keep=True)
+    if forward is None or backward is None:
         return None
-    source = Compressed(constant[None], full(constant, ()).axes)
-    backward: dict[str, Compressed] = {}  # totals on the classes of the forward tensors
-    for name in architecture.outputs:
+    found: dict[str, Array] = {}
+    source = _constant(constant)
+    behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
+
+    def add_mass(run: Kernel, operation: Operation, x: Compressed, y: Compressed, tensor: int) -> None:
+        name = architecture.tensor_names[tensor]
+        if name in wanted:
+            mass = numbers.masses(run, x, y, entries, tensor, operation.tensor_shape)
+            mass = mass.reshape(architecture.tensor_shapes[tensor])
+            found[name] = _sum(found[name], mass) if name in found else mass
+
+    # behind the cut: totals forward
+    sent_on: dict[str | None, Compressed] = {None: source}
+    for name, y in backward.items():
+        if name is not None and name not in behind:
+            sent_on[name] = totals_on(forward[name], y.axes)
+    for layer in architecture.layers[stop:]:
+        if layer.name not in backward or layer.activation == "input":
+            continue
+        y, total = backward[layer.name], None
+        if layer.is_view:
+            total = sent(layer, [sent_on[name] for name in layer.sources], y.axes)
+        for operation, name, tensor in () if layer.is_view else _edges(layer):
+            run = kernel_of(operation).transposed
+            add_mass(run, operation, y, sent_on[name], tensor)
+            part = numbers.backward(run, sent_on[name], y.axes, entries, tensor, operation.tensor_shape)
+            total = part if total is None else numbers.add(total, part)
+        sent_on[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
+        if not numbers.in_range:
+            return None
+    # before the cut: totals backward
+    received: dict[str | None, Compressed] = {}
+    for name in architecture.outputs if stop == len(architecture.layers) else ():
         counts = np.broadcast_to(forward[name].counts(), forward[name].values.shape)
         start = forward[name].map(scaled(counts) if constant.dtype.names else counts)
-        _receive(backward, name, start, numbers.add)
-    found: dict[str, Array] = {}
-    for layer in reversed(architecture.layers):
-        y = backward.pop(layer.name, None)
-        x = forward.pop(layer.name)
-        del x
+        _receive(received, name, start, numbers.add)
+    for name, y in backward.items():
+        if name is not None and name not in behind:
+            received[name] = totals_on(y, forward[name].axes)
+    for layer in reversed(architecture.layers[:stop]):
+        y = received.pop(layer.name, None)
         if y is None or layer.activation == "input":
             continue
         if layer.is_view:
             axes = [forward[name].axes for name in layer.sources]
             for name, part in zip(layer.sources, numbers.sent_back(layer, y, axes), strict=True):
-                _receive(backward, name, part, numbers.add)
+                _receive(received, name, part, numbers.add)
             continue
-        pairs = [(o, forward[s], t) for o, s, t in zip(layer.operations, layer.sources, layer.tensors, strict=True)]
-        if layer.bias is not None:
-            pairs.append((layer.bias[0], source, layer.bias[1]))
-        for operation, x, tensor in pairs:
-            name = architecture.tensor_names[tensor]
-            if name in wanted:
-                run = kernel(operation) or by_edges(operation)
-                mass = numbers.masses(run, x, y, entries, tensor, operation.tensor_shape)
-                mass = mass.reshape(architecture.tensor_shapes[tensor])
-                found[name] = mass if name not in found else _sum(found[name], mass)
-        for operation, name, tensor in zip(layer.operations, layer.sources, layer.tensors, strict=True):
-            if architecture.layer(name).activation != "input":
-                run = kernel(operation) or by_edges(operation)
-                part = numbers.backward(run, y, forward[name].axes, entries, tensor, operation.tensor_shape)
-                _receive(backward, name, part, numbers.add)
+        for operation, name, tensor in _edges(layer):
+            x, run = source if name is None else forward[name], kernel_of(operation)
+            add_mass(run, operation, x, y, tensor)
+            if name is not None and architecture.layer(name).activation != "input":
+                part = numbers.backward(run, y, x.axes, entries, tensor, operation.tensor_shape)
+                _receive(received, name, part, numbers.add)
         if not numbers.in_range:
             return None
     dtype = scaled(np.ones(1)).dtype if constant.dtype.names else np.float64
-    shapes_by_name = dict(zip(architecture.tensor_names, architecture.tensor_shapes, strict=True))
-    names = [name for name in architecture.tensor_names if name in wanted]
-    return {name: found[name] if name in found else np.zeros(shapes_by_name[name], dtype) for name in names}
+    shapes = dict(zip(architecture.tensor_names, architecture.tensor_shapes, strict=True))
+    return {name: found.get(name, np.zeros(shape, dtype)) for name, shape in shapes.items() if name in wanted}
+
+
+def _edges(layer: Layer) -> list[tuple[Operation, str | None, int]]:
+    """The maps into a layer, each with its source, None for the constant, and its tensor."""
+    maps: list[tuple[Operation, str | None, int]] = list(
+        zip(layer.operations, layer.sources, layer.tensors, strict=True)
+    )
+    return maps if layer.bias is None else [*maps, (layer.bias[0], None, layer.bias[1])]
+
+
+def _constant(constant: Array) -> Compressed:
+    return Compressed(constant[None], (singletons(1),))
 
 
 def _apply(
-    method: Callable[..., Compressed], operation: Operation, x: Compressed, entries: Entries, tensor: int
+    numbers: Any, run: Kernel, x: Compressed, entries: Entries, tensor: int, operation: Operation
 ) -> Compressed:
-    return method(kernel(operation) or by_edges(operation), x, entries, tensor, operation.tensor_shape)
+    return numbers.forward(run, x, entries, tensor, operation.tensor_shape)
 
 
 def _receive(
-    received: dict[str, Compressed], name: str, part: Compressed, add: Callable[[Compressed, Compressed], Compressed]
+    received: dict[Any, Compressed], name: str | None, part: Compressed, add: Callable[[Compressed, Compressed], Compressed]
 ) -> None:
     received[name] = add(received[name], part) if name in received else part
 
 
 def _sum(a: Array, b: Array) -> Array:
-    from pathgraph.pathsum.scaled import scaled_sum
-
     return scaled_sum(a, b) if a.dtype.names else a + b
 
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph.layers.compressed import Compressed, coarsened, refined
+from pathgraph.layers.compressed import Compressed, coarsened, full, refined
 from pathgraph.layers.partitions import Partition, one_class, singletons
 from pathgraph.layers.structure import Layer
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["sent_back", "seen"]
+__all__ = ["seen", "seen_back", "sent", "sent_back"]
 
 
 def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
@@ -46,6 +46,39 @@ def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]
             for stop, each in zip(stops, axes, strict=True)
         ]
     return [_put_back(y, argument, axes[0])]
+
+
+def seen_back(layer: Layer, y: Compressed, shapes: Sequence[tuple[int, ...]]) -> list[Compressed]:
+    """The transpose of a view, on values: what each source gets; `shapes` are theirs."""
+    assert layer.view is not None
+    kind, argument = layer.view.kind, layer.view.argument
+    if kind == "reshape":
+        return [reshaped(y, shapes[0])]
+    if kind == "transpose":
+        return [transposed(y, tuple(np.argsort(argument)))]
+    if kind == "concatenate":
+        stops = np.cumsum([shape[argument] for shape in shapes])
+        return [
+            _part(y, argument, slice(stop - shape[argument], stop)) for stop, shape in zip(stops, shapes, strict=True)
+        ]
+    values = np.zeros((y.n_states, *shapes[0]), dtype=y.values.dtype)
+    values[(slice(None), *argument)] = y.states_first().reshape(y.n_states, *layer.shape)
+    return [full(values, shapes[0])]
+
+
+def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) -> Compressed:
+    """A view on totals, onto axes that `seen_back` started from: the transpose of that."""
+    assert layer.view is not None
+    kind, argument = layer.view.kind, layer.view.argument
+    if kind == "reshape":
+        return _reshaped_back(xs[0], axes)
+    if kind == "transpose":
+        return coarsened(transposed(xs[0], argument), axes)
+    if kind == "concatenate":
+        parts = [coarsened(x, _without(axes, argument, x.axes[argument])).values for x in xs]
+        whole = np.concatenate(parts, axis=_place(argument))
+        return coarsened(Compressed(whole, _without(axes, argument, singletons(axes[argument].size))), axes)
+    return coarsened(taken(xs[0], argument, layer.shape), axes)
 
 
 def reshaped(x: Compressed, shape: tuple[int, ...]) -> Compressed:
