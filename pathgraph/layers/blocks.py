@@ -1,8 +1,9 @@
 """Operations between layers as blocks of the sweeps, edge by edge but many at a time.
 
-A `LayerBlock` runs every semiring that has array operations as gather, multiply, segmented sum over the edges of its
-operation, in runs of targets so that memory stays bounded; float sums go through `scipy.sparse`. Other semirings use
-the defaults of `pathgraph.pathsum.blocks.Block`.
+Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`). A
+`LayerBlock` runs every other semiring that has array operations as gather, multiply, segmented sum over the edges of its
+operation, in runs of targets so that memory stays bounded, and so do float sums where there is no kernel, by
+`scipy.sparse`. The rest use the defaults of `pathgraph.pathsum.blocks.Block`.
 """
 
 from __future__ import annotations
@@ -13,11 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
+from pathgraph.layers.compressed import full
 from pathgraph.layers.operations import Operation
+from pathgraph.layers.partitions import singletons
 from pathgraph.pathsum.blocks import Block, Pattern, Positions
-from pathgraph.pathsum.semirings import REAL, Semiring
+from pathgraph.pathsum.semirings import MAX_TIMES, REAL, Semiring
 
 if TYPE_CHECKING:
+    from pathgraph.layers.convolutions import Product, Slabs
+    from pathgraph.layers.kernels import Kernel
     from pathgraph.scalars import Array
 
 __all__ = ["LayerBlock"]
@@ -34,6 +39,14 @@ class _Edges(NamedTuple):
     start: Array
     source: Array
     entry: Array
+
+
+class _Run(NamedTuple):
+    """A kernel, the entries it is given, and what it does with them."""
+
+    kernel: Kernel
+    slabs: Slabs
+    product: Product
 
 
 class LayerBlock(Block):
@@ -71,6 +84,10 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().apply(x, w, ring)
+        run = self._kernel(x, w, ring)
+        if run is not None:
+            made = run.kernel.forward(full(x, self.operation.source_shape), run.slabs, run.product)
+            return made.flat()
         out = self._zeros(x, self.shape[0], ring)
         flat = w.ravel()
         for edges in self._edges():
@@ -90,6 +107,11 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().apply_transpose(y, w, ring)
+        run = self._kernel(y, w, ring)
+        if run is not None:
+            axes = tuple(map(singletons, self.operation.source_shape or (1,)))
+            made = run.kernel.backward(full(y, self.operation.target_shape), axes, run.slabs, run.product)
+            return made.flat()
         out = self._zeros(y, self.shape[1], ring)
         flat = w.ravel()
         for edges in self._edges():
@@ -102,6 +124,12 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().entry_gradient(x, y, shape, ring)
+        run = self._kernel(x, x, ring) if ring is REAL else None
+        if run is not None:
+            ends = full(x, self.operation.source_shape), full(y, self.operation.target_shape)
+            gradient = run.kernel.gradient(*ends)
+            if gradient is not None:
+                return np.asarray(gradient.reshape(shape))
         size = int(np.prod(shape, dtype=np.int64))
         out = self._zeros(x[:1], size, ring)
         for edges in self._edges():
@@ -111,6 +139,19 @@ class LayerBlock(Block):
                 products = ring.arrays.add(products, ring.arrays.mul(x[row, edges.source], y[row, target]))
             _scatter(out, edges.entry, products[None], ring)
         return out.reshape(shape)
+
+    def _kernel(self, x: Array, w: Array, ring: Semiring) -> _Run | None:
+        """What makes float sums and maxima without the edges, if there is such a thing."""
+        from pathgraph.layers.convolutions import largest_products, products
+        from pathgraph.layers.kernels import kernel
+
+        if x.dtype.kind != "f" or w.dtype.kind != "f" or (ring is not REAL and ring is not MAX_TIMES):
+            return None
+        found = kernel(self.operation)
+        if found is None:
+            return None
+        entries = w if w is x else w.reshape(self.operation.tensor_shape)
+        return _Run(found, lambda *chosen: entries[chosen], products if ring is REAL else largest_products)
 
     def _edges(self) -> Iterator[_Edges]:
         """The edges, in runs of targets."""

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import ParameterError, RangeError
+from pathgraph.layers.streaming import evaluate
 from pathgraph.layers.structure import Layer, LayerArchitecture
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
@@ -239,12 +240,16 @@ class LayerGraph(ReluNetwork):
             If a value overflows.
         """
         rows = self._rows(inputs)
+        if self.scalars == "float":
+            found = evaluate(self, rows)
+            if found is None:
+                raise RangeError(f"graph(x): a value leaves the range of {self.dtype}; use a wider type, or to_exact()")
+            outputs = tuple(found.values())
+            return outputs[0] if len(outputs) == 1 else outputs
         state = np.zeros((len(rows), self.dag.size), dtype=self.dtype)
         state[:, CONSTANT] = 1
         state[:, self.dag.inputs] = accelerated(rows)
         sweep(self, [(mapped(accelerated, self.tensors), None)], state, pools="rank", relu=True, backend="numpy")
-        if self.scalars == "float" and not np.isfinite(state).all():
-            raise RangeError(f"graph(x): a value leaves the range of {self.dtype}; use a wider type, or to_exact()")
         outputs = self._architecture.outputs
         values = [restored(state[:, self._architecture.positions(name)]) for name in outputs]
         return values[0] if len(values) == 1 else tuple(values)

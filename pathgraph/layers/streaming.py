@@ -134,7 +134,7 @@ def power_marginals(
     return found, False
 
 
-def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array]:
+def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array] | None:
     """The outputs on a batch.
 
     Parameters
@@ -147,8 +147,7 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array]:
     Returns
     -------
     dict
-        Name of each output to an array of shape (batch, *output shape). Infinite or NaN where a value overflows
-        anywhere in the network.
+        Name of each output to an array of shape (batch, *output shape). None if a value overflows.
     """
     architecture = net.architecture
     largest = max(layer.size for layer in architecture.layers)
@@ -160,7 +159,8 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array]:
             inputs = _inputs(net, batch, find=False)
             constant = np.ones(len(batch), dtype=batch.dtype)
             found = _forward(architecture, _Evaluation(), Arrays(net.tensors), inputs, constant)
-        assert found is not None
+        if found is None:
+            return None
         parts.append({name: found[name].states_first() for name in architecture.outputs})
     shapes = {name: architecture.layer(name).shape for name in architecture.outputs}
     return {
@@ -170,13 +170,13 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array]:
 
 
 class _Evaluation(Floats):
-    """Floats with ReLUs and pools; what overflows stays visible."""
+    """Floats with ReLUs and pools, all of them finite."""
 
     def activate(self, layer: Layer, x: Compressed) -> Compressed:
         if not np.isfinite(x.values.sum()) and not np.isfinite(x.values).all():
-            return x.map(np.full_like(x.values, np.nan))
+            self.in_range = False
         if layer.activation == "relu":
-            np.maximum(x.values, 0, out=x.values)
+            return x.map(np.maximum(x.values, 0))
         return x
 
     def pooled(self, layer: Layer, x: Compressed) -> Compressed:
