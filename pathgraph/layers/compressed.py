@@ -20,7 +20,7 @@ from pathgraph.layers.partitions import Partition, grouped_rows, joint, one_clas
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals", "totals_on"]
+__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals", "totals_on", "with_rank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -156,3 +156,13 @@ def totals_on(tensor: Compressed, axes: tuple[Partition, ...]) -> Compressed:
     common = tuple(joint(own, other)[0] for own, other in zip(tensor.axes, axes, strict=True))
     chosen = [own.labels[new.first] for own, new in zip(tensor.axes, common, strict=True)]
     return coarsened(totals(tensor.taken(common, chosen)), axes)
+
+
+def with_rank(tensor: Compressed, rank: int) -> Compressed:
+    """The same entries with more or fewer leading axes of size 1."""
+    n = len(tensor.axes)
+    if n == rank:
+        return tensor
+    axes = (*(singletons(1),) * (rank - n), *tensor.axes) if rank > n else tensor.axes[n - rank :]
+    first = np.moveaxis(tensor.values, 1, 0)
+    return Compressed(np.moveaxis(first.reshape(len(first), *map(len, axes)), 0, 1), axes)

@@ -17,7 +17,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.layers.blocks import LayerBlock
-from pathgraph.layers.compressed import Compressed, coarsened, full
+from pathgraph.layers.compressed import Compressed, coarsened, full, with_rank
 from pathgraph.layers.convolutions import Product, Slabs, Windows, products, slabs
 from pathgraph.layers.operations import (
     Convolution,
@@ -279,8 +279,7 @@ class _Diagonal(Kernel):
             singletons(1) if self.source[axis] != n else singletons(n) if axis in self.own else spread[axis]
             for axis, n in enumerate(self.target)
         )
-        out = coarsened(Compressed(values, middle), spread)
-        return out if spread is axes else Compressed(out.values.reshape(1, -1), axes)
+        return with_rank(coarsened(Compressed(values, middle), spread), len(axes))
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         x = self.aligned(x).expanded([axis for axis in self.own if self.source[axis] > 1])
@@ -291,7 +290,7 @@ class _Diagonal(Kernel):
 
     def spread(self, axes: Axes) -> Axes:
         """The axes of the source, with as many of them as the target has."""
-        return axes if len(axes) == len(self.target) else (singletons(1),) * len(self.target)
+        return (*(singletons(1),) * (len(self.target) - len(axes)), *axes)
 
     def _target_axes(self, axes: Axes) -> Axes:
         """The axes of the target."""
@@ -301,11 +300,8 @@ class _Diagonal(Kernel):
         )
 
     def aligned(self, x: Compressed) -> Compressed:
-        """The source with the axes of the target; the constant has none."""
-        if len(x.axes) != len(self.target):
-            n = len(self.target)
-            x = Compressed(x.values.reshape(1, x.n_states, *(1,) * (n - 1)), (singletons(1),) * n)
-        return x
+        """The source with as many axes as the target has."""
+        return with_rank(x, len(self.target))
 
     def placed(self, factor: Array) -> Array:
         """The factor with an axis of size 1 for the states."""

@@ -78,7 +78,7 @@ def _backward_costs(architecture: LayerArchitecture) -> list[int]:
         elif own is not None and layer.activation != "input":
             for operation, name in zip(layer.operations, layer.sources, strict=True):
                 run = kernel_of(operation).transposed
-                made = run.target_axes(own)
+                made = run.target_axes(own)[-len(architecture.layer(name).shape or (1,)) :]
                 axes[name] = _refined(axes.get(name, made), made)
                 cost += run.cost(own)
         costs.append(costs[-1] + cost)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.layers.arithmetic import HUGE, Arrays, Entries, Floats, Powers, ScaledFloats
-from pathgraph.layers.compressed import Compressed, compress, full, refined, totals_on
+from pathgraph.layers.compressed import Compressed, compress, full, refined, totals_on, with_rank
 from pathgraph.layers.kernels import Kernel
 from pathgraph.layers.partitions import singletons
 from pathgraph.layers.plans import kernel_of, meeting
@@ -261,10 +261,8 @@ def _backward(
             continue
         for operation, source, tensor in _edges(layer):
             part = _apply(numbers, kernel_of(operation).transposed, y, entries, tensor, operation)
-            if source is None:
-                part = part.map(part.values.reshape(1, -1))
-                part = Compressed(part.values, (singletons(1),))
-            _receive(alive, source, part, numbers.add)
+            rank = 1 if source is None else len(architecture.layer(source).shape) or 1
+            _receive(alive, source, with_rank(part, rank), numbers.add)
         if not numbers.in_range:
             return None
     return alive
