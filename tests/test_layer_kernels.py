@@ -8,10 +8,14 @@ import pytest
 from scipy.sparse import random_array
 
 from pathgraph.layers import axes, convolutions, windows
+from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.compressed import coarsened, compress, full, totals
 from pathgraph.layers.convolutions import largest_products
+from pathgraph.layers.kernels import by_edges as by_edges_kernel
 from pathgraph.layers.kernels import kernel
 from pathgraph.layers.operations import Convolution, Diagonal, FixedLinear, Linear, Separable, TransposedConvolution
+from pathgraph.pathsum.semirings import MAX_TIMES, REAL
+from tests.tolerances import assert_close, gamma
 
 
 def _fixed(seed):
@@ -89,13 +93,12 @@ def by_edges(operation, x, y, w):
     return forward, backward, gradient, most, back
 
 
-@pytest.mark.parametrize("limit", [1 << 20, 7])
-@pytest.mark.parametrize("kind", ["different", "constant", "borders"])
+@pytest.mark.parametrize("kind, limit", [("different", 1 << 20), ("different", 7), ("constant", 1 << 20), ("borders", 7)])
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
     operation = OPERATIONS[name]
-    for module_limit in ("SLAB", "COLUMNS"):
-        monkeypatch.setattr(convolutions, module_limit, limit)
+    for what in ("SLAB", "COLUMNS"):
+        monkeypatch.setattr(convolutions, what, limit)
     x, y, w = tensors(operation, kind)
     pair = full(x, operation.source_shape), full(y, operation.target_shape)
     if kind != "different":
@@ -128,3 +131,61 @@ def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
     if kind == "different":
         found = run.backward(sizes[1], axes, lambda *at: abs(w[at]), largest_products)
         assert np.array_equal(found.flat(), back)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@pytest.mark.parametrize("kind", ["different", "borders"])
+def test_pools_take_the_largest_entries_of_their_windows(kind, rank):
+    operation = OPERATIONS["max-pool"]
+    x = tensors(operation, kind)[0]
+    made = full(x, operation.source_shape)
+    found = kernel(operation).largest(compress(made) if kind == "borders" else made, rank).flat()
+    target, source, _ = operation.pattern()
+    rows = x.reshape(len(x), -1)
+    for t in range(operation.target_size):
+        assert np.array_equal(found[:, t], np.sort(rows[:, source[target == t]], axis=1)[:, -rank])
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("name", OPERATIONS)
+def test_blocks_run_on_kernels_in_their_dtype(name, dtype):
+    operation = OPERATIONS[name]
+    block = LayerBlock(operation, slice(0, operation.source_size), slice(0, operation.target_size), 0)
+    x, y, w = (part.astype(dtype) for part in tensors(operation, "different"))
+    forward, backward, gradient, most, back = by_edges(operation, x, y, w)
+    x, y = x.reshape(len(x), -1), y.reshape(len(y), -1)
+    for ring, there, ago in ((REAL, forward, backward), (MAX_TIMES, most, back)):
+        sign = np.abs if ring is MAX_TIMES else np.asarray
+        for found, wanted in (
+            (block.apply(sign(x), sign(w), ring), there),
+            (block.apply_transpose(sign(y), sign(w), ring), ago),
+        ):
+            assert found.dtype == dtype
+            assert np.array_equal(found, wanted)
+    assert np.array_equal(block.entry_gradient(x, y, w.shape, REAL).ravel(), gradient)
+
+
+def test_rounding_stays_within_the_bound_of_the_sums():
+    operation = OPERATIONS["convolution"]
+    random = np.random.default_rng(0)
+    x, w = random.random((1, *operation.source_shape)), random.random(operation.tensor_shape)
+    found = kernel(operation).forward(full(x, operation.source_shape), lambda *at: w[at]).flat()[0]
+    exact = [Fraction(0)] * operation.target_size
+    for t, s, e in zip(*operation.pattern(), strict=True):
+        exact[t] += Fraction(x.ravel()[s]) * Fraction(w.ravel()[e])
+    for ours, theirs in zip(found, exact, strict=True):
+        assert_close(ours, theirs, gamma(operation.max_degree + 1))
+
+
+def test_an_operation_without_a_kernel_runs_over_its_edges():
+    operation = OPERATIONS["linear"]
+    run, quick = by_edges_kernel(operation), kernel(operation)
+    x, y, w = tensors(operation, "different")
+    ends = full(x, operation.source_shape), full(y, operation.target_shape)
+    for slow, fast in ((run, quick), (run.transposed, quick.transposed)):
+        there = slow.forward(ends[0], lambda *at: w[at]).flat()
+        assert np.array_equal(there, fast.forward(ends[0], lambda *at: w[at]).flat())
+        back = slow.backward(ends[1], ends[0].axes, lambda *at: w[at]).flat()
+        assert np.array_equal(back, fast.backward(ends[1], ends[0].axes, lambda *at: w[at]).flat())
+        assert np.array_equal(slow.gradient(*ends), fast.gradient(*ends))
+        ends = ends[::-1]
