@@ -93,7 +93,9 @@ def by_edges(operation, x, y, w):
     return forward, backward, gradient, most, back
 
 
-@pytest.mark.parametrize("kind, limit", [("different", 1 << 20), ("different", 7), ("constant", 1 << 20), ("borders", 7)])
+@pytest.mark.parametrize(
+    ("kind", "limit"), [("different", 1 << 20), ("different", 7), ("constant", 1 << 20), ("borders", 7)]
+)
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
     operation = OPERATIONS[name]

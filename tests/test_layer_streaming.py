@@ -1,4 +1,4 @@
-"""Streamed sweeps over layer graphs against the sweeps of the block protocol, exactly and near the ends of the range."""
+"""Streamed sweeps over layer graphs against the sweeps over their edges, exactly and near the ends of the range."""
 
 import math
 import tracemalloc
@@ -119,7 +119,7 @@ def swept(graph, q, widths, biases=True):
 
 
 def roundings(graph):
-    """Of a streamed sum: the fan-ins, products and additions of all layers, both ways, and the powers of the entries."""
+    """Of a streamed sum: fan-ins, products and additions of all layers, both ways, and the powers of the entries."""
     fan_in = sum(operation.max_degree + 4 for layer in graph.layers for operation in layer.operations)
     width = max(layer.size for layer in graph.layers)
     return 2 * fan_in + 10 * len(graph.layers) + 2 * width
@@ -287,7 +287,9 @@ def test_single_precision_is_accumulated_in_double():
     widths = widths_of(graph, "ones")
     double = single.to_float(np.float64)
     assert np.array_equal(*(streaming.power_sums(g, 2, widths)[0] for g in (single, double)))
-    for ours, theirs in zip(*(streaming.power_marginals(g, 1, widths)[0].values() for g in (single, double)), strict=True):
+    for ours, theirs in zip(
+        *(streaming.power_marginals(g, 1, widths)[0].values() for g in (single, double)), strict=True
+    ):
         assert ours.dtype == np.float64
         assert np.array_equal(ours, theirs)
 

@@ -1,10 +1,10 @@
-"""In which numbers the sums over the paths of a layer graph are streamed: floats, scaled numbers, residues.
+"""In which numbers the sums over the paths of a layer graph are streamed: floats, or scaled numbers.
 
 An arithmetic applies kernels to tensors of its numbers. `Floats` watches the range: with non-negative entries nothing
-overflows or vanishes as long as, in every map, the smallest entry times the smallest number read is a normal float, and
-no number comes near the largest float. `ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents,
+overflows or vanishes as long as no number comes near the largest float and, in every map, the smallest sum is far above
+what may be lost below the smallest float, or the smallest entry times the smallest number read is a normal float. `ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents,
 between which products of floats are safe, and runs the kernels of floats on each pair of bands; nearly always there is
-one. `Residues` counts modulo primes.
+one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from pathgraph.layers.compressed import Compressed, refined
-from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
+from pathgraph.layers.convolutions import Product, Slabs, largest_products, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.views import sent_back
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_maximum, scaled_product, scaled_sum
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pathgraph.layers.structure import Layer
     from pathgraph.scalars import Array
 
-__all__ = ["Arrays", "Entries", "Floats", "Powers", "Residues", "ScaledFloats"]
+__all__ = ["Arrays", "Entries", "Floats", "Powers", "ScaledFloats"]
 
 TINY, HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max) / 4
 NEGLIGIBLE = 2.0**-930
@@ -103,7 +103,7 @@ class Powers:
             return
         edges = scaled(np.array([low, max(high, low)]), self.q)["exponent"]
         for top in range(int(edges[1]), int(edges[0]) - 1, -BAND):
-            yield top, lambda *chosen, top=top: _banded(scaled(np.abs(array[chosen]), self.q), top)  # type: ignore[misc]
+            yield top, lambda *chosen, top=top: _banded(scaled(np.abs(array[chosen]), self.q), top)
 
 
 def _banded(numbers: Array, top: int) -> Array:
@@ -145,9 +145,7 @@ class Floats:
         """The transpose of a view, on totals."""
         return sent_back(layer, y, axes)
 
-    def masses(
-        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
-    ) -> Array:
+    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape) -> Array:
         """The entries times their gradients."""
         self.watch_products(x, y, entries.least(tensor) if entries.q != 1 else 1.0)
         out = run.masses(x, y, entries.slabs(tensor, shape))
@@ -170,8 +168,7 @@ class Floats:
             return
         most, lost = float(out.values.max(initial=0.0)), 1 + float(x.values.max(initial=0.0))
         self.in_range = most <= HUGE and (
-            float(out.values.min(initial=1.0)) >= NEGLIGIBLE * lost
-            or entries.least(tensor) * _least(x.values) >= TINY
+            float(out.values.min(initial=1.0)) >= NEGLIGIBLE * lost or entries.least(tensor) * _least(x.values) >= TINY
         )
 
 
@@ -214,9 +211,7 @@ class ScaledFloats:
             out.append(reduce(self.add, parts))
         return out
 
-    def masses(
-        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape
-    ) -> Array:
+    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape) -> Array:
         """The entries times their gradients."""
         total: Any = None
         for e, of_x in _bands(x):
@@ -262,25 +257,3 @@ def _shifted(numbers: Array, exponent: int) -> Array:
     """Scaled numbers times a power of 2."""
     numbers["exponent"] += np.where(numbers["mantissa"] == 0, 0, exponent)
     return numbers
-
-
-class Residues:
-    """Counts modulo primes, one per state, as floats: exact while fan-in times prime stays below 2**53."""
-
-    in_range = True
-
-    def __init__(self, primes: Sequence[int]) -> None:
-        self.primes = np.array(primes, dtype=np.float64)
-
-    def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
-        """A kernel on a tensor."""
-        return self._reduced(run.forward(x, entries.slabs(tensor, shape), products))
-
-    def add(self, a: Compressed, b: Compressed) -> Compressed:
-        """The sum of two tensors."""
-        a, b = refined(a, b)
-        return self._reduced(a.map(a.values + b.values))
-
-    def _reduced(self, x: Compressed) -> Compressed:
-        primes = self.primes.reshape(-1, *(1,) * (x.values.ndim - 2))
-        return x.map(np.fmod(x.values, primes))

@@ -1,8 +1,8 @@
 """Operations between layers as blocks of the sweeps, edge by edge but many at a time.
 
 Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`). A
-`LayerBlock` runs every other semiring that has array operations as gather, multiply, segmented sum over the edges of its
-operation, in runs of targets so that memory stays bounded, and so do float sums where there is no kernel, by
+`LayerBlock` runs every other semiring that has array operations as gather, multiply, segmented sum over the edges of
+its operation, in runs of targets so that memory stays bounded; so do float sums where there is no kernel, by
 `scipy.sparse`. The rest use the defaults of `pathgraph.pathsum.blocks.Block`.
 """
 

@@ -45,7 +45,7 @@ class Compressed:
     @property
     def n_states(self) -> int:
         """S."""
-        return self.values.shape[1]
+        return int(self.values.shape[1])
 
     @property
     def is_full(self) -> bool:

@@ -211,17 +211,15 @@ class Windows:
         x = coarsened(x, (singletons(self.source[0]), *(m.target for m in maps)))
         values = x.values
         for axis, (m, partition) in enumerate(zip(maps, axes[1:], strict=True)):
-            hits = _hits(_Index(m.index), len(partition))
-            hits = hits.reshape(m.index.shape[1], len(m.index), len(partition)).swapaxes(0, 1)
-            values = np.moveaxis(values, 2 + axis, -1) @ hits.reshape(len(m.index), -1)
-            values = values.reshape(*values.shape[:-1], m.index.shape[1], len(partition))
+            hits = _hits(_Index(m.classes), len(partition))
+            hits = hits.reshape(m.classes.shape[1], len(m.classes), len(partition)).swapaxes(0, 1)
+            values = np.moveaxis(values, 2 + axis, -1) @ hits.reshape(len(m.classes), -1)
+            values = values.reshape(*values.shape[:-1], m.classes.shape[1], len(partition))
             values = np.moveaxis(values, -2, 1 + axis)  # (C, taps done, S, positions to come, classes done)
         return values.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _axes(self) -> Iterator[tuple[int, ...]]:
-        return zip(
-            self.source[1:], self.target[1:], self.kernel, self.stride, self.before, self.dilation, strict=True
-        )
+        return zip(self.source[1:], self.target[1:], self.kernel, self.stride, self.before, self.dilation, strict=True)
 
     def _slabs(self, row: int) -> Iterator[tuple[slice, slice]]:
         """Slices of the rows of the weights, and of the groups: some rows of the one group, or some whole groups."""
@@ -241,7 +239,7 @@ class Windows:
             yield slice(start, min(per_group, start + max(1, step)))
 
     def _sent(self, values: Array, weights: Slabs, channels: slice, product: Product) -> Array:
-        """What the targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
+        """What targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
         n = (channels.stop - channels.start) * math.prod(self.kernel)
         if self.groups == 1:
             return product(weights(EVERYTHING, channels).reshape(1, -1, n).swapaxes(1, 2), values)
@@ -271,7 +269,7 @@ class Windows:
         elif x.is_full and all(m.target.is_full for m in maps):
             columns = self._sliced(values, rows)
         else:
-            columns = _gathered(values, [_Index(maps[0].index[rows]), *(_Index(m.index) for m in maps[1:])])
+            columns = _gathered(values, [_Index(maps[0].classes[rows]), *(_Index(m.classes) for m in maps[1:])])
         return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _sliced(self, values: Array, rows: slice) -> Array:
@@ -328,13 +326,13 @@ def _window_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
         is_padding = is_padding | (part == PADDING)
     states = np.arange(shape[0]).reshape(-1, *(1,) * n) * math.prod(shape[1:])
     index = np.expand_dims(index, n) + states
-    return np.where(np.expand_dims(is_padding, n), nothing, index)
+    return np.asarray(np.where(np.expand_dims(is_padding, n), nothing, index))
 
 
 def _gone_back(sent: Array, maps: Sequence[Reads], axes: Sequence[Partition]) -> Array:
-    """What targets (C, k1, ..., kd, S, n1, ..., nd) send along each tap, added up where it was read: (C, S, c1, ...)."""
+    """What targets (C, k1, ..., kd, S, n1, ...) send along each tap, added up where it was read: (C, S, c1, ...)."""
     for done, (m, axis) in enumerate(zip(maps, axes, strict=True)):
-        hits = _hits(_Index(m.index), len(axis))
+        hits = _hits(_Index(m.classes), len(axis))
         sent = np.moveaxis(sent, (1, 2 + len(maps) - done), (-2, -1))
         sent = (sent.reshape(-1, len(hits)) @ hits).reshape(*sent.shape[:-2], len(axis))
     return sent
@@ -344,17 +342,17 @@ def _gone_back(sent: Array, maps: Sequence[Reads], axes: Sequence[Partition]) ->
 def _hits(index: _Index, n_classes: int) -> Array:
     """Which class each tap of each class of targets reads, as 0 or 1: shape (taps * targets, classes)."""
     flat = index.array.T.ravel()
-    return (flat[:, None] == np.arange(n_classes)).astype(np.float64)
+    return np.asarray(flat[:, None] == np.arange(n_classes), dtype=np.float64)
 
 
 def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: np.ufunc) -> Array:
     """What was sent from (S, c1, ..., cd) along each tap, (C, taps, positions), added up where it arrives."""
     if len(sent[0]) == 1 and all(m.is_copy for m in maps):
         return sent.reshape(len(sent), *shape)
-    index = _arrival_index(shape, tuple(_Index(m.index) for m in maps))
+    index = _arrival_index(shape, tuple(_Index(m.classes) for m in maps))
     flat = np.zeros((len(sent), sent[0].size + 1), dtype=sent.dtype)
     flat[:, :-1] = sent.reshape(len(sent), -1)
-    out = np.take(flat, index[0], axis=1, mode="clip")
+    out: Array = np.take(flat, index[0], axis=1, mode="clip")
     for tap in index[1:]:
         add(out, np.take(flat, tap, axis=1, mode="clip"), out=out)
     return out
@@ -367,4 +365,4 @@ def _arrival_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
     n, size = len(maps), math.prod(shape)
     index = index.reshape(-1, *index.shape[n:])
     taps = np.arange(len(index)).reshape(-1, *(1,) * (index.ndim - 1)) * size
-    return np.where(index == size, len(index) * size, index + taps)
+    return np.asarray(np.where(index == size, len(index) * size, index + taps))

@@ -244,8 +244,7 @@ class LayerGraph(ReluNetwork):
             found = evaluate(self, rows)
             if found is None:
                 raise RangeError(f"graph(x): a value leaves the range of {self.dtype}; use a wider type, or to_exact()")
-            outputs = tuple(found.values())
-            return outputs[0] if len(outputs) == 1 else outputs
+            return next(iter(found.values())) if len(found) == 1 else tuple(found.values())
         state = np.zeros((len(rows), self.dag.size), dtype=self.dtype)
         state[:, CONSTANT] = 1
         state[:, self.dag.inputs] = accelerated(rows)

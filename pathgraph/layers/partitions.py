@@ -148,7 +148,7 @@ class Reads(NamedTuple):
 
     Attributes
     ----------
-    index : ndarray of int, shape (n_classes_out, k)
+    classes : ndarray of int, shape (n_classes_out, k)
         The input classes that each output class reads.
     coefficient : ndarray, shape (n_classes_out, k), or None
     target : Partition
@@ -157,7 +157,7 @@ class Reads(NamedTuple):
         Whether output class i reads input class i and nothing else, with no coefficient.
     """
 
-    index: Array
+    classes: Array
     coefficient: Array | None
     target: Partition
     is_copy: bool

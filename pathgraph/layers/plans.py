@@ -1,9 +1,9 @@
 """Where a forward and a backward sweep over a layer graph should meet.
 
-The sum over all paths is linear in what a layer makes, so it can be split at any cut of the graph: a forward sweep over
-the layers before it, the transposed sweep over those after it, and the inner product of the two at the cut. Forward, a
-border effect is added by every padded convolution, and late layers have the most classes; backward from a global average
-it is the early ones. Meeting where the two costs together are least saves about a third of the products of a ResNet.
+The sum over all paths is linear in what a layer makes, so it can be split at any cut of the graph: a forward sweep
+over the layers before it, the transposed sweep over those after it, and the inner product of the two at the cut.
+Forward, every padded convolution adds to the border, and late layers have the most classes; backward from a global
+average the early ones have. Meeting where the two costs together are least saves a third of the products of a ResNet.
 
 Only structure matters: the classes, not the values. Plans are remembered.
 """

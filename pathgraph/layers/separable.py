@@ -39,16 +39,23 @@ class SeparableKernel(Kernel):
         self.transposed_taps = [_padded(m.taps if is_transposed else _transposed(m.taps)) for m in operation.maps]
 
     @cached_property
-    def transposed(self) -> Kernel:  # type: ignore[override]
+    def transposed(self) -> Kernel:
+        """The maps the other way."""
         return SeparableKernel(self.operation, is_transposed=not self.is_transposed)
 
     def target_axes(self, axes: Axes) -> Axes:
-        return (*axes[: self.n_lead], *(reads(t, a).target for t, a in zip(self.taps, axes[self.n_lead :], strict=True)))
+        """The leading axes as they are, then those that are made."""
+        return (
+            *axes[: self.n_lead],
+            *(reads(t, a).target for t, a in zip(self.taps, axes[self.n_lead :], strict=True)),
+        )
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
+        """Axis by axis if all coefficients are equal; else all that a target reads at once."""
         return self._map(x, self.taps, weights(slice(None)), np.add if product is products else np.maximum)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
+        """Totals of the classes read."""
         entries = weights(slice(None))
         if all(axis.is_full for axis in (*y.axes[self.n_lead :], *axes[self.n_lead :])):
             y = coarsened(y, (*axes[: self.n_lead], *y.axes[self.n_lead :]))
@@ -59,7 +66,7 @@ class SeparableKernel(Kernel):
         values, flat = y.values, entries.ravel()
         if flat.size == 1 or (flat == flat[0]).all():
             for axis, (m, partition) in enumerate(zip(maps, axes[self.n_lead :], strict=True), start=self.n_lead):
-                hits = (m.index[:, :, None] == np.arange(len(partition))).sum(axis=1).astype(values.dtype)
+                hits = (m.classes[:, :, None] == np.arange(len(partition))).sum(axis=1).astype(values.dtype)
                 place = axis + (axis > 0)
                 values = np.moveaxis(np.moveaxis(values, place, -1) @ hits, -1, place)
             return Compressed(values * flat[0], axes)
@@ -67,6 +74,7 @@ class SeparableKernel(Kernel):
         lead = first.shape[: 1 + self.n_lead]
         sizes = [len(axis) for axis in axes[self.n_lead :]]
         index, coefficient = self._index(maps, sizes, entries.reshape(self.operation.tensor_shape))
+        assert coefficient is not None
         row = np.repeat(np.arange(len(index)), index.shape[1])
         matrix = csr_array((coefficient.ravel(), (row, index.ravel())), shape=(len(index), math.prod(sizes) + 1))
         out = first.reshape(math.prod(lead), -1) @ matrix
@@ -74,6 +82,7 @@ class SeparableKernel(Kernel):
         return Compressed(np.moveaxis(out, 0, 1), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
+        """One coefficient at a time; None if there are many."""
         shape = self.operation.tensor_shape
         size = math.prod(shape)
         if size > MOST_COEFFICIENTS:
@@ -94,7 +103,9 @@ class SeparableKernel(Kernel):
             for axis, m in enumerate(maps, start=self.n_lead):
                 values = _reduced(values, axis + (axis > 0), m, np.maximum, -np.inf)
             return Compressed(values, axes)
-        return Compressed(self._gathered(values, maps, lambda part, k: np.sort(part, axis=-1)[..., -rank], -np.inf), axes)
+        return Compressed(
+            self._gathered(values, maps, lambda part, k: np.sort(part, axis=-1)[..., -rank], -np.inf), axes
+        )
 
     def _map(self, x: Compressed, taps: Sequence[Taps], weights: Array, add: np.ufunc) -> Compressed:
         maps = self._reads(x, taps)
@@ -106,7 +117,7 @@ class SeparableKernel(Kernel):
             return Compressed(values if flat[0] == 1 else values * flat[0], axes)
         entries = weights.reshape(self.operation.tensor_shape)
 
-        def total(part: Array, coefficients: Array) -> Array:
+        def total(part: Array, coefficients: Array | None) -> Array:
             return np.asarray(add.reduce(part * coefficients, axis=-1))
 
         return Compressed(self._gathered(values, maps, total, 0, entries), axes)
@@ -121,7 +132,6 @@ class SeparableKernel(Kernel):
         reduce: Callable[[Array, Array | None], Array],
         nothing: float,
         entries: Array | None = None,
-   
     ) -> Array:
         """All that each target reads on one last axis, reduced over it; `nothing` stands for the padding."""
         n = len(maps)
@@ -131,7 +141,7 @@ class SeparableKernel(Kernel):
         flat = np.full((math.prod(lead), math.prod(values.shape[values.ndim - n :]) + 1), nothing, dtype=values.dtype)
         flat[:, :-1] = values.reshape(len(flat), -1)
         index, chosen = self._index(maps, values.shape[values.ndim - n :], entries)
-        sizes = [len(m.index) for m in maps]
+        sizes = [len(m.classes) for m in maps]
         out = np.empty((len(flat), len(index)), dtype=values.dtype)
         step = max(1, GATHERED // max(1, index.size))
         for start in range(0, len(flat), step):
@@ -147,9 +157,9 @@ class SeparableKernel(Kernel):
         index, coefficient, is_padding = np.zeros((1,) * (2 * n), int), 0, np.zeros((1,) * (2 * n), dtype=bool)
         for axis, m in enumerate(maps):
             at = [1] * (2 * n)
-            at[axis], at[n + axis] = m.index.shape
-            index = index * sizes[axis] + m.index.reshape(at)
-            is_padding = is_padding | (m.index == PADDING).reshape(at)
+            at[axis], at[n + axis] = m.classes.shape
+            index = index * sizes[axis] + m.classes.reshape(at)
+            is_padding = is_padding | (m.classes == PADDING).reshape(at)
             if m.coefficient is not None and entries is not None:
                 coefficient = coefficient * entries.shape[axis] + m.coefficient.reshape(at)
         n_targets = math.prod(index.shape[:n])
@@ -162,14 +172,14 @@ class SeparableKernel(Kernel):
 
 def _reduced(values: Array, place: int, m: Reads, add: np.ufunc, nothing: float) -> Array:
     """What each class reads along one axis, added up in order."""
-    if m.index.shape[1] == 1 and np.array_equal(m.index[:, 0], np.arange(values.shape[place])):
+    if m.classes.shape[1] == 1 and np.array_equal(m.classes[:, 0], np.arange(values.shape[place])):
         return values
-    if (m.index == PADDING).any():
+    if (m.classes == PADDING).any():
         shape = list(values.shape)
         shape[place] = 1
         values = np.concatenate([values, np.full(shape, nothing, dtype=values.dtype)], axis=place)
-    out = np.take(values, m.index[:, 0], axis=place)
-    for column in m.index.T[1:]:
+    out = np.take(values, m.classes[:, 0], axis=place)
+    for column in m.classes.T[1:]:
         add(out, np.take(values, column, axis=place), out=out)
     return out
 

@@ -1,4 +1,4 @@
-"""Reshape, transpose, concatenate and take on compressed tensors, and their transposes; nothing is expanded needlessly."""
+"""Reshape, transpose, concatenate and take on compressed tensors, and their transposes; few classes stay few."""
 
 from __future__ import annotations
 

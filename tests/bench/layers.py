@@ -125,7 +125,9 @@ def report(depth: int, threads: int, found: dict[str, Any]) -> None:
     print(f"  scores: {measure.median(seconds['path_magnitude']) / norm:.2f} path-norms (bar {BAR_SCORES})")
     if baseline == "torch forward":
         print(f"  norm: {norm / measure.median(seconds[baseline]):.2f} forward passes (bar {BAR_NORM})")
-    print(f"  {found['operations of the norm'] / 1e9:.2f} GFLOP, {100 * found['share of the limit']:.0f} % of the limit")
+    print(
+        f"  {found['operations of the norm'] / 1e9:.2f} GFLOP, {100 * found['share of the limit']:.0f} % of the limit"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
