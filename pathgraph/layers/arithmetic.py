@@ -2,9 +2,9 @@
 
 An arithmetic applies kernels to tensors of its numbers. `Floats` watches the range: with non-negative entries nothing
 overflows or vanishes as long as no number comes near the largest float and, in every map, the smallest sum is far above
-what may be lost below the smallest float, or the smallest entry times the smallest number read is a normal float. `ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents,
-between which products of floats are safe, and runs the kernels of floats on each pair of bands; nearly always there is
-one.
+what may be lost below the smallest float, or the smallest entry times the smallest number read is a normal float.
+`ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents, between which products of floats are
+safe, and runs the kernels of floats on each pair of bands; nearly always there is one.
 """
 
 from __future__ import annotations
