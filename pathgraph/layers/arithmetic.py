@@ -145,12 +145,10 @@ class Floats:
         """The transpose of a view, on totals."""
         return sent_back(layer, y, axes)
 
-    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape) -> Array:
-        """The entries times their gradients."""
+    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array) -> None:
+        """The entries times their gradients, into an array of their shape."""
         self.watch_products(x, y, entries.least(tensor) if entries.q != 1 else 1.0)
-        out = run.masses(x, y, entries.slabs(tensor, shape))
-        assert out is not None
-        return out
+        run.masses(x, y, entries.slabs(tensor, out.shape), out)
 
     def add(self, a: Compressed, b: Compressed) -> Compressed:
         """The sum of two tensors."""
@@ -211,8 +209,8 @@ class ScaledFloats:
             out.append(reduce(self.add, parts))
         return out
 
-    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, shape: Shape) -> Array:
-        """The entries times their gradients."""
+    def masses(self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array) -> None:
+        """The entries times their gradients, into an array of their shape."""
         total: Any = None
         for e, of_x in _bands(x):
             for f, of_y in _bands(y):
@@ -221,8 +219,11 @@ class ScaledFloats:
                 part = _shifted(scaled(gradient), e + f)
                 total = part if total is None else scaled_sum(total, part)
         if total is None:
-            return np.zeros(shape, dtype=SCALED_DTYPE)
-        return scaled_product(total.reshape(shape), scaled(np.abs(entries.tensors[tensor].reshape(shape)), entries.q))
+            out[...] = np.zeros((), dtype=SCALED_DTYPE)
+        else:
+            out[...] = scaled_product(
+                total.reshape(out.shape), scaled(np.abs(entries.tensors[tensor]), entries.q).reshape(out.shape)
+            )
 
     def add(self, a: Compressed, b: Compressed) -> Compressed:
         """The sum of two tensors."""

@@ -19,6 +19,7 @@ from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from pathgraph.layers.compressed import Compressed, coarsened
 from pathgraph.layers.partitions import PADDING, Partition, Reads, Taps, reads, singletons
@@ -152,16 +153,16 @@ class Windows:
         out = np.concatenate(parts) if len(parts) > 1 else parts[0]
         return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
 
-    def gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None) -> Array:
+    def gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None, out: Array | None = None) -> Array:
         """Per entry of the weights, the sum over states and edges of x at the source times y at the target.
 
-        y has totals: for each class of its positions the sum over them. With `weights`, times those.
+        y has totals: for each class of its positions the sum over them. With `weights`, times those; into `out`.
         """
         x = x.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
         y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
         row = math.prod(self.shape[1:])
-        out = np.empty((self.target[0], row), dtype=y.values.dtype)
+        out = self._rows(out, y.values.dtype)
         parts = list(self._columns(x, maps))
         for place, (states, rows, make) in enumerate(parts):
             columns = make().swapaxes(1, 2)
@@ -190,20 +191,27 @@ class Windows:
             out[chosen] = product(slab, columns[groups]).reshape(-1, *out.shape[1:])
         return coarsened(Compressed(out, (singletons(self.target[0]), *axes[1:])), axes)
 
-    def pushed_gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None) -> Array:
+    def pushed_gradient(
+        self, x: Compressed, y: Compressed, weights: Slabs | None = None, out: Array | None = None
+    ) -> Array:
         """`gradient` for totals x of the source, and values y of the target."""
         y = y.expanded([0])
         if x.is_full and y.is_full:
-            return self.gradient(x, y, weights)
+            return self.gradient(x, y, weights, out)
         columns, row = self._arrived(x, y.axes).swapaxes(1, 2), math.prod(self.shape[1:])
         values = y.values.reshape(self.target[0], -1)
-        out = np.empty((self.target[0], row), dtype=values.dtype)
+        out = self._rows(out, values.dtype)
         for chosen, groups in self._slabs(row):
             part = out[chosen].reshape(groups.stop - groups.start, -1, row)
             np.matmul(values[chosen].reshape(*part.shape[:2], -1), columns[groups], out=part)
             if weights is not None:
                 np.multiply(out[chosen], weights(chosen).reshape(-1, row), out=out[chosen])
         return out.reshape(self.shape)
+
+    def _rows(self, out: Array | None, dtype: DTypeLike) -> Array:
+        """An array for the entries, a row for each channel of the target."""
+        made = np.empty(self.shape, dtype=dtype) if out is None else out
+        return made.reshape(self.target[0], -1)
 
     def _arrived(self, x: Compressed, axes: Sequence[Partition]) -> Array:
         """Totals of the source by the class of the target that sent them, and by tap: like `_columns`."""

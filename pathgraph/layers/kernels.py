@@ -73,10 +73,11 @@ class Kernel(ABC):
         y has totals.
         """
 
-    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array | None:
-        """The entries times their gradients."""
-        out = self.gradient(x, y)
-        return None if out is None else out * weights(slice(None)).reshape(out.shape)
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        """The entries times their gradients, into an array of the shape of the entries."""
+        gradient = self.gradient(x, y)
+        assert gradient is not None, "entries of fixed maps have no masses of their own"
+        np.multiply(gradient.reshape(out.shape), weights(slice(None)).reshape(out.shape), out=out)
 
 
 @lru_cache(maxsize=4096)
@@ -119,8 +120,8 @@ class _Convolution(Kernel):
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         return self.windows.gradient(x, y)
 
-    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array:
-        return self.windows.gradient(x, y, weights)
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        self.windows.gradient(x, y, weights, out)
 
 
 class _TransposedConvolution(_Convolution):
@@ -146,8 +147,8 @@ class _TransposedConvolution(_Convolution):
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         return self.windows.pushed_gradient(y, x)
 
-    def masses(self, x: Compressed, y: Compressed, weights: Slabs) -> Array:
-        return self.windows.pushed_gradient(y, x, weights)
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        self.windows.pushed_gradient(y, x, weights, out)
 
 
 @_kernel.register

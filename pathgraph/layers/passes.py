@@ -154,10 +154,10 @@ def masses(
     entries: Powers,
     inputs: Mapping[str, Compressed],
     constant: Array,
-    wanted: set[str],
+    wanted: Mapping[int, Array],
     stop: int,
-) -> dict[str, Array] | None:
-    """The masses of the wanted tensors; None as soon as numbers leave their range.
+) -> bool:
+    """Fill arrays with the masses of some tensors; False as soon as numbers leave their range.
 
     Values on classes forward, and totals on the same classes backward, for the layers before `stop`; the other way
     round for those behind.
@@ -168,17 +168,22 @@ def masses(
         is_whole = stop == len(architecture.layers)
         backward = {} if is_whole else backward_sweep(architecture, numbers, entries, stop, keep=True)
     if forward is None or backward is None:
-        return None
-    found: dict[str, Array] = {}
+        return False
+    found: set[int] = set()
     source = _constant(constant)
     behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
 
-    def add_mass(run: Kernel, operation: Operation, x: Compressed, y: Compressed, tensor: int) -> None:
-        name = architecture.tensor_names[tensor]
-        if name in wanted:
-            mass = numbers.masses(run, x, y, entries, tensor, operation.tensor_shape)
-            mass = mass.reshape(architecture.tensor_shapes[tensor])
-            found[name] = _sum(found[name], mass) if name in found else mass
+    def add_mass(run: Kernel, x: Compressed, y: Compressed, tensor: int, shape: tuple[int, ...]) -> None:
+        if tensor not in wanted:
+            return
+        out = wanted[tensor].reshape(shape)
+        if tensor not in found:
+            numbers.masses(run, x, y, entries, tensor, out)
+            found.add(tensor)
+        else:
+            more = np.empty_like(out)
+            numbers.masses(run, x, y, entries, tensor, more)
+            out[...] = _sum(out, more)
 
     # behind the cut: totals forward
     sent_on: dict[str | None, Compressed] = {None: source}
@@ -193,12 +198,12 @@ def masses(
             total = sent(layer, [sent_on[name] for name in layer.sources], y.axes)
         for operation, name, tensor in () if layer.is_view else _edges(layer):
             run = kernel_of(operation).transposed
-            add_mass(run, operation, y, sent_on[name], tensor)
+            add_mass(run, y, sent_on[name], tensor, operation.tensor_shape)
             part = numbers.backward(run, sent_on[name], y.axes, entries, tensor, operation.tensor_shape)
             total = part if total is None else numbers.add(total, part)
         sent_on[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
         if not numbers.in_range:
-            return None
+            return False
     # before the cut: totals backward
     received: dict[str | None, Compressed] = {}
     for name in architecture.outputs if stop == len(architecture.layers) else ():
@@ -219,15 +224,16 @@ def masses(
             continue
         for operation, name, tensor in _edges(layer):
             x, run = source if name is None else forward[name], kernel_of(operation)
-            add_mass(run, operation, x, y, tensor)
+            add_mass(run, x, y, tensor, operation.tensor_shape)
             if name is not None and architecture.layer(name).activation != "input":
                 part = numbers.backward(run, y, x.axes, entries, tensor, operation.tensor_shape)
                 _receive(received, name, part, numbers.add)
         if not numbers.in_range:
-            return None
-    dtype = scaled(np.ones(1)).dtype if constant.dtype.names else np.float64
-    shapes = dict(zip(architecture.tensor_names, architecture.tensor_shapes, strict=True))
-    return {name: found.get(name, np.zeros(shape, dtype)) for name, shape in shapes.items() if name in wanted}
+            return False
+    for tensor, out in wanted.items():
+        if tensor not in found:
+            out[...] = np.zeros((), dtype=out.dtype)
+    return True
 
 
 def _edges(layer: Layer) -> list[tuple[Operation, str | None, int]]:

@@ -82,14 +82,20 @@ class SeparableKernel(Kernel):
         return Compressed(np.moveaxis(out, 0, 1), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
-        """One coefficient at a time; None if there are many."""
-        shape = self.operation.tensor_shape
-        size = math.prod(shape)
-        if size > MOST_COEFFICIENTS:
+        """One coefficient at a time; None if there are many and nothing is compressed: then the edges are quicker."""
+        if math.prod(self.operation.tensor_shape) > MOST_COEFFICIENTS and x.is_full and y.is_full:
             return None
-        out = np.empty(size, dtype=np.result_type(x.values, y.values))
-        for entry in range(size):
-            one = (np.arange(size) == entry).astype(out.dtype).reshape(shape)
+        return self._gradient(x, y)
+
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        """The entries times their gradients."""
+        np.multiply(self._gradient(x, y), weights(slice(None)), out=out)
+
+    def _gradient(self, x: Compressed, y: Compressed) -> Array:
+        shape = self.operation.tensor_shape
+        out = np.empty(math.prod(shape), dtype=np.result_type(x.values, y.values))
+        for entry in range(len(out)):
+            one = (np.arange(len(out)) == entry).astype(out.dtype).reshape(shape)
             read = self._map(x, self.taps, one, np.add)
             out[entry] = (read.values * coarsened(y, read.axes).values).sum()
         return out.reshape(shape)

@@ -9,7 +9,7 @@ parameters. Evaluation is the same forward sweep with ReLUs and pools, on tensor
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,14 +18,14 @@ from pathgraph.layers.arithmetic import Arrays, Floats, Powers, ScaledFloats
 from pathgraph.layers.compressed import Compressed, compress, full
 from pathgraph.layers.passes import Evaluation, forward_sweep, masses, met
 from pathgraph.layers.plans import meeting
-from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_total
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_argmax, scaled_total
 
 if TYPE_CHECKING:
     from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.layers.structure import LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["evaluate", "power_marginals", "power_sums", "power_total"]
+__all__ = ["evaluate", "marginals_of", "power_marginals", "power_sums", "power_total"]
 
 BATCH = 1 << 22
 """Entries of the largest activation of the samples that are evaluated together."""
@@ -107,28 +107,47 @@ def power_marginals(
     Returns
     -------
     masses : dict
-        By name of the tensor, in its shape: float64, or all scaled numbers. A path that meets a tied entry at several
-        places counts at each.
+        By name of the tensor, in its shape and in the order of the graph: float64, or all scaled numbers. A path that
+        meets a tied entry at several places counts at each. Views of one array, in this order.
     in_range : bool
     """
     architecture = net.architecture
-    roles = zip(architecture.tensor_names, architecture.roles, strict=True)
-    wanted = {name for name, role in roles if role == "parameter"} if names is None else set(names)
-    entries = Powers(net.tensors, q)
-    start, constant = _powers_of(widths, q), np.full(1, float(biases))
+    wanted = set(net.parameters if names is None else names)
+    chosen = [tensor for tensor, name in enumerate(architecture.tensor_names) if name in wanted]
+    flat, in_range = marginals_of(net, q, widths, chosen, biases=biases)
+    parts = _cut(architecture, flat, chosen)
+    return {architecture.tensor_names[tensor]: parts[tensor] for tensor in chosen}, in_range
+
+
+def marginals_of(
+    net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], *, biases: bool = True
+) -> tuple[Array, bool]:
+    """`power_marginals` of some tensors, by their numbers, one after the other in one array."""
+    architecture = net.architecture
+    entries, constant = Powers(net.tensors, q), np.full(1, float(biases))
+    size = sum(math.prod(architecture.tensor_shapes[tensor]) for tensor in chosen)
+    start = _powers_of(widths, q)
     if _kept_all(start, widths):
+        flat = np.empty(size)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             inputs = _inputs(net, start[None])
             stop = meeting(architecture, tuple(inputs[name].axes for name in architecture.inputs))
-            found = masses(architecture, Floats(), entries, inputs, constant, wanted, stop)
-        if found is not None:
-            return found, True
-    start = scaled(widths, q)
-    inputs = _inputs(net, start[None])
-    stop = len(architecture.layers)
-    found = masses(architecture, ScaledFloats(), entries, inputs, scaled(constant), wanted, stop)
-    assert found is not None
-    return found, False
+            if masses(architecture, Floats(), entries, inputs, constant, _cut(architecture, flat, chosen), stop):
+                return flat, True
+    flat = np.empty(size, dtype=SCALED_DTYPE)
+    inputs, stop = _inputs(net, scaled(widths, q)[None]), len(architecture.layers)
+    masses(architecture, ScaledFloats(), entries, inputs, scaled(constant), _cut(architecture, flat, chosen), stop)
+    return flat, False
+
+
+def _cut(architecture: LayerArchitecture, flat: Array, chosen: Sequence[int]) -> dict[int, Array]:
+    """Views of an array, one for each tensor."""
+    shapes = [architecture.tensor_shapes[tensor] for tensor in chosen]
+    stops = np.cumsum([math.prod(shape) for shape in shapes])
+    return {
+        tensor: flat[stop - math.prod(shape) : stop].reshape(shape)
+        for tensor, shape, stop in zip(chosen, shapes, stops, strict=True)
+    }
 
 
 def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array] | None:
