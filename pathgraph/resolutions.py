@@ -194,10 +194,8 @@ class Streams(Protocol):
     def power_total(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
         """The sum of these, or the largest: shape (1,)."""
 
-    def power_marginals(
-        self, net: Any, q: float, widths: Array, *, biases: bool = True
-    ) -> tuple[dict[str, Array], bool]:
-        """The sums over the paths through each parameter, by the name of its tensor; q is finite."""
+    def parameter_masses(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
+        """The sums over the paths through each parameter, aligned with theta; q is finite."""
 
 
 class ReluNetwork(ABC):

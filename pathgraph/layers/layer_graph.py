@@ -13,13 +13,13 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.layers.streaming import evaluate
+from pathgraph.layers import streaming
 from pathgraph.layers.structure import Layer, LayerArchitecture
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import sweep
-from pathgraph.resolutions import ReluNetwork
+from pathgraph.resolutions import ReluNetwork, Streams
 from pathgraph.scalars import (
     ScalarKind,
     as_values,
@@ -241,7 +241,7 @@ class LayerGraph(ReluNetwork):
         """
         rows = self._rows(inputs)
         if self.scalars == "float":
-            found = evaluate(self, rows)
+            found = streaming.evaluate(self, rows)
             if found is None:
                 raise RangeError(f"graph(x): a value leaves the range of {self.dtype}; use a wider type, or to_exact()")
             return next(iter(found.values())) if len(found) == 1 else tuple(found.values())
@@ -335,6 +335,11 @@ class LayerGraph(ReluNetwork):
     def tensors(self) -> tuple[Array, ...]:
         """The entries: one read-only array per tensor of the blocks."""
         return self._tensors
+
+    @property
+    def streams(self) -> Streams | None:
+        """What makes sums of powers layer by layer; for floats."""
+        return streaming if self.scalars == "float" else None
 
     def positions(self, name: str) -> Array:
         """Buffer positions of a layer or view, in an array of its shape; position 0 is the constant."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathgraph.layers.structure import LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["evaluate", "marginals_of", "power_marginals", "power_sums", "power_total"]
+__all__ = ["evaluate", "parameter_masses", "power_marginals", "power_sums", "power_total"]
 
 BATCH = 1 << 22
 """Entries of the largest activation of the samples that are evaluated together."""
@@ -114,15 +114,18 @@ def power_marginals(
     architecture = net.architecture
     wanted = set(net.parameters if names is None else names)
     chosen = [tensor for tensor, name in enumerate(architecture.tensor_names) if name in wanted]
-    flat, in_range = marginals_of(net, q, widths, chosen, biases=biases)
+    flat, in_range = _marginals(net, q, widths, chosen, biases)
     parts = _cut(architecture, flat, chosen)
     return {architecture.tensor_names[tensor]: parts[tensor] for tensor in chosen}, in_range
 
 
-def marginals_of(
-    net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], *, biases: bool = True
-) -> tuple[Array, bool]:
-    """`power_marginals` of some tensors, by their numbers, one after the other in one array."""
+def parameter_masses(net: LayerGraph, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
+    """`power_marginals` of the parameters, one after the other in one array, shape (n_parameters,)."""
+    chosen = [tensor for tensor, role in enumerate(net.architecture.roles) if role == "parameter"]
+    return _marginals(net, q, widths, chosen, biases)
+
+
+def _marginals(net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], biases: bool) -> tuple[Array, bool]:
     architecture = net.architecture
     entries, constant = Powers(net.tensors, q), np.full(1, float(biases))
     size = sum(math.prod(architecture.tensor_shapes[tensor]) for tensor in chosen)

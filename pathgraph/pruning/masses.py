@@ -292,9 +292,7 @@ class Moduli:
         """The sums over the places of each parameter, by a network that has faster ones, while nothing is removed."""
         if self.net.streams is None or self._is_changed:
             return None
-        masses, _ = self.net.streams.power_marginals(self.net, 1, self.widths)
-        parts = [mass.ravel() for mass in masses.values()]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return self.net.streams.parameter_masses(self.net, 1, self.widths)[0]
 
     def _compiled_costs(self) -> Array | None:
         """The costs by the kernel that makes them in one pass each way, if it fits and floats stay in their range."""
