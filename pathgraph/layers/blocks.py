@@ -8,6 +8,7 @@ its operation, in runs of targets so that memory stays bounded; so do float sums
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -124,7 +125,7 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().entry_gradient(x, y, shape, ring)
-        run = self._kernel(x, x, ring) if ring is REAL else None
+        run = self._kernel(x, np.empty(shape, dtype=x.dtype), ring) if ring is REAL else None
         if run is not None:
             ends = full(x, self.operation.source_shape), full(y, self.operation.target_shape)
             gradient = run.kernel.gradient(*ends)
@@ -145,12 +146,13 @@ class LayerBlock(Block):
         from pathgraph.layers.convolutions import largest_products, products
         from pathgraph.layers.kernels import kernel
 
+        shape = self.operation.tensor_shape
         if x.dtype.kind != "f" or w.dtype.kind != "f" or (ring is not REAL and ring is not MAX_TIMES):
             return None
         found = kernel(self.operation)
-        if found is None:
+        if found is None or w.size != math.prod(shape):  # a block may use the first entries of a tensor only
             return None
-        entries = w if w is x else w.reshape(self.operation.tensor_shape)
+        entries = w.reshape(shape)
         return _Run(found, lambda *chosen: entries[chosen], products if ring is REAL else largest_products)
 
     def _edges(self) -> Iterator[_Edges]:
