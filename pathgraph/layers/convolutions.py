@@ -35,6 +35,9 @@ SLAB = 1 << 19
 COLUMNS = 1 << 20
 """Entries of the matrix of windows at a time."""
 
+KEPT = 1 << 14
+"""Entries of an index array up to which it is remembered."""
+
 Slabs: TypeAlias = "Callable[..., Array]"
 """What gives the (mapped) entries of a tensor, some slices of its first axes at a time, as an array that is only good
 until the next call."""
@@ -125,17 +128,27 @@ class Windows:
 
     def backward(self, y: Compressed, weights: Slabs, product: Product = products) -> Compressed:
         """The transposed convolution of y, which has the shape `target`."""
-        y = y.expanded([0])
+        axes = self.sources(y.axes[1:])
+        y = y.expanded() if _is_dense(y.axes[1:]) else y.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, y.axes[1:], strict=True)]
-        n_taps, size = math.prod(self.kernel), math.prod(y.values.shape[1:])
-        out = np.empty((self.source[0], y.n_states, *(len(m.target) for m in maps)), dtype=y.values.dtype)
-        values = y.values.reshape(self.groups, -1, size)
-        add = np.add if product is products else np.maximum
-        for channels in self._channels(size):
+        shape, add = y.values.shape[1:], np.add if product is products else np.maximum
+        out = np.empty((self.source[0], y.n_states, *map(len, axes)), dtype=y.values.dtype)
+        values = y.values.reshape(self.groups, -1, math.prod(shape))
+        for channels in self._channels(math.prod(shape)):
             sent = self._sent(values, weights, channels, product)
+            sent = sent.reshape(-1, math.prod(self.kernel), math.prod(shape))
             at = slice(None) if self.groups > 1 else channels
-            out[at] = _collected(sent.reshape(-1, n_taps, size), y.values.shape[1:], maps, add)
-        return Compressed(out, (singletons(self.source[0]), *(m.target for m in maps)))
+            if all(axis.is_full for axis in y.axes[1:]):
+                self._scatter(sent.reshape(len(sent), *self.kernel, *shape), out[at], add)
+            else:
+                out[at] = _collected(sent, shape, maps, add)
+        return Compressed(out, (singletons(self.source[0]), *axes))
+
+    def sources(self, axes: Sequence[Partition]) -> tuple[Partition, ...]:
+        """The spatial axes of what `backward` makes of a tensor with these."""
+        if _is_dense(axes):
+            return tuple(map(singletons, self.source[1:]))
+        return tuple(reads(taps, axis).target for taps, axis in zip(self.transposed_taps, axes, strict=True))
 
     def pulled(
         self, y: Compressed, axes: tuple[Partition, ...], weights: Slabs, product: Product = products
@@ -280,6 +293,22 @@ class Windows:
             columns = _gathered(values, [_Index(maps[0].classes[rows]), *(_Index(m.classes) for m in maps[1:])])
         return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
+    def _scatter(self, sent: Array, out: Array, add: np.ufunc) -> None:
+        """What full targets (C, k1, ..., kd, S, n1, ..., nd) send along each tap, added up by slices into `out`."""
+        out[...] = 0
+        for tap in np.ndindex(*self.kernel):
+            ends, starts = [], []
+            for t, (n_in, n_out, _, s, b, d) in zip(tap, self._axes(), strict=True):
+                first = max(0, -((t * d - b) // s))
+                stop = max(first, min(n_out, (n_in - 1 + b - t * d) // s + 1))
+                low = first * s + t * d - b
+                starts.append(slice(first, stop))
+                ends.append(slice(low, low + (stop - first - 1) * s + 1 if stop > first else low, s))
+            part = sent[(slice(None), *tap, slice(None), *starts)]
+            if part.size:
+                at = (slice(None), slice(None), *ends)
+                out[at] = add(out[at], part)
+
     def _sliced(self, values: Array, rows: slice) -> Array:
         """The windows of some positions of the first axis, by slices: (C, k1, ..., kd, S, n1, ..., nd)."""
         windows = values
@@ -297,6 +326,11 @@ class Windows:
             windows = view[tuple(steps)]
         n = len(self.kernel)
         return windows.transpose(0, *range(2 + n, 2 + 2 * n), 1, *range(2, 2 + n))
+
+
+def _is_dense(axes: Sequence[Partition]) -> bool:
+    """Whether so few positions are equal that they are better taken one by one."""
+    return 2 * math.prod(map(len, axes)) >= math.prod(axis.size for axis in axes)
 
 
 class _Index:
@@ -318,10 +352,20 @@ def _gathered(values: Array, maps: Sequence[_Index]) -> Array:
     """The windows by an index array: (C, k1, ..., kd, S, n1, ..., nd)."""
     flat = np.zeros((len(values), math.prod(values.shape[1:]) + 1), dtype=values.dtype)
     flat[:, :-1] = values.reshape(len(values), -1)
-    return np.take(flat, _window_index(values.shape[1:], tuple(maps)), axis=1, mode="clip")
+    return np.take(flat, _remembered(_window_index, values.shape[1:], tuple(maps)), axis=1, mode="clip")
+
+
+def _remembered(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
+    """An index array, kept for the next call if it is small."""
+    size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
+    return _kept(make, shape, maps) if size <= KEPT else make(shape, maps)
 
 
 @lru_cache(maxsize=512)
+def _kept(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
+    return make(shape, maps)
+
+
 def _window_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
     """Flat positions in (S, c1, ..., cd), with one more for zero: (k1, ..., kd, S, n1, ..., nd)."""
     n, nothing = len(maps), math.prod(shape)
@@ -357,7 +401,7 @@ def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: 
     """What was sent from (S, c1, ..., cd) along each tap, (C, taps, positions), added up where it arrives."""
     if len(sent[0]) == 1 and all(m.is_copy for m in maps):
         return sent.reshape(len(sent), *shape)
-    index = _arrival_index(shape, tuple(_Index(m.classes) for m in maps))
+    index = _remembered(_arrival_index, shape, tuple(_Index(m.classes) for m in maps))
     flat = np.zeros((len(sent), sent[0].size + 1), dtype=sent.dtype)
     flat[:, :-1] = sent.reshape(len(sent), -1)
     out: Array = np.take(flat, index[0], axis=1, mode="clip")
@@ -366,7 +410,6 @@ def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: 
     return out
 
 
-@lru_cache(maxsize=512)
 def _arrival_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
     """Flat positions in (taps, S, c1, ..., cd), with one more for zero: (taps, S, n1, ..., nd)."""
     index = _window_index(shape, maps)

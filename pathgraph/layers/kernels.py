@@ -141,8 +141,7 @@ class _TransposedConvolution(_Convolution):
         return math.prod(self.windows.shape) * (READ + math.prod(map(len, axes[1:])))
 
     def target_axes(self, axes: Axes) -> Axes:
-        maps = zip(self.windows.transposed_taps, axes[1:], strict=True)
-        return (singletons(self.windows.source[0]), *(reads(taps, axis).target for taps, axis in maps))
+        return (singletons(self.windows.source[0]), *self.windows.sources(axes[1:]))
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         return self.windows.pushed_gradient(y, x)

@@ -72,7 +72,7 @@ def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
     variants: dict[str, Any] = {
         "path_norm": (lambda: next(graphs), pg.path_norm),
         "path_norm, per output": (lambda: next(graphs), lambda net: pg.path_norm(net, per_output=True)),
-        "path_norm, other inputs": (lambda: next(graphs), lambda net: pg.path_norm(net, inputs=widths.ravel())),
+        "path_norm, other inputs": (lambda: next(graphs), lambda net: pg.path_norm(net, inputs=widths)),
         "path_magnitude": (lambda: next(graphs), pg.path_magnitude),
         "evaluation": (lambda: next(graphs), lambda net: net(rows)),
     }
@@ -106,7 +106,7 @@ def memory(depth: int, size: int) -> dict[str, float]:
     tensors = sum(tensor.nbytes for tensor in graph.tensors)
     largest = sum(sorted(8 * layer.size for layer in graph.layers)[-2:])
     out = {"parameters": tensors / 1e6, "two largest activations": largest / 1e6}
-    inputs = {"ones": None, "other inputs": np.random.default_rng(1).random(3 * size * size)}
+    inputs = {"ones": None, "other inputs": np.random.default_rng(1).random((3, size, size))}
     for name, widths in inputs.items():
         tracemalloc.start()
         pg.path_norm(graph, inputs=widths)
