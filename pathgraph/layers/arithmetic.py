@@ -141,6 +141,15 @@ class Floats:
         self._watch(entries, tensor, y, out)
         return out
 
+    def backward_with_masses(
+        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array
+    ) -> Compressed:
+        """`backward` to the axes of x, and `masses`."""
+        self.watch_products(x, y, entries.least(tensor) if entries.q != 1 else 1.0)
+        made = run.backward_with_masses(x, y, entries.slabs(tensor, out.shape), out)
+        self._watch(entries, tensor, y, made)
+        return made
+
     def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
         """The transpose of a view, on totals."""
         return sent_back(layer, y, axes)
@@ -157,14 +166,14 @@ class Floats:
 
     def watch_products(self, x: Compressed, y: Compressed, least: float = 1.0) -> None:
         """Note whether the products of x with y, times `least`, and their sums stay in the range."""
-        smallest, largest = _least(x.values) * _least(y.values) * least, float(x.values.max()) * float(y.values.sum())
+        smallest, largest = _least(x.values) * _least(y.values) * least, x.largest * float(y.values.sum())
         self.in_range &= smallest >= TINY and largest <= HUGE
 
     def _watch(self, entries: Entries, tensor: int, x: Compressed, out: Compressed) -> None:
         """Products and powers that are rounded below the floats are off by TINY / 2**52, times x."""
         if not isinstance(entries, Powers) or not self.in_range:
             return
-        most, lost = float(out.values.max(initial=0.0)), 1 + float(x.values.max(initial=0.0))
+        most, lost = out.largest, 1 + x.largest
         self.in_range = most <= HUGE and (
             float(out.values.min(initial=1.0)) >= NEGLIGIBLE * lost or entries.least(tensor) * _least(x.values) >= TINY
         )
@@ -198,6 +207,13 @@ class ScaledFloats:
             return run.backward(band, axes, weights, product)
 
         return self._mapped(map_, y, entries, tensor, shape)
+
+    def backward_with_masses(
+        self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array
+    ) -> Compressed:
+        """`backward` to the axes of x, and `masses`."""
+        self.masses(run, x, y, entries, tensor, out)
+        return self.backward(run, y, x.axes, entries, tensor, out.shape)
 
     def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
         """The transpose of a view, on totals."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +51,11 @@ class Compressed:
     def is_full(self) -> bool:
         """Whether nothing is compressed."""
         return all(axis.is_full for axis in self.axes)
+
+    @cached_property
+    def largest(self) -> float:
+        """The largest value, or 0."""
+        return float(self.values.max(initial=0.0))
 
     def expanded(self, axes: Sequence[int] | None = None) -> Compressed:
         """The same with full partitions on some axes, by default on all."""

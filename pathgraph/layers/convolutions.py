@@ -166,6 +166,43 @@ class Windows:
         out = np.concatenate(parts) if len(parts) > 1 else parts[0]
         return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
 
+    def pulled_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
+        """`pulled` to the axes of x, and the weights times `gradient` into `out`, with each weight read once.
+
+        None where that does not fit into one pass.
+        """
+        axes, x = x.axes, x.expanded([0])
+        maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
+        size, n_taps = math.prod(len(m.target) for m in maps), math.prod(self.kernel)
+        if self.groups > 1 or x.n_states > 1 or self.source[0] * n_taps * size > COLUMNS or x.is_full:
+            return None
+        columns = self._windows(x, maps, slice(None), slice(None))[0]
+        y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
+        values, entries, parts = y.values.reshape(-1, size), out.reshape(self.target[0], -1), []
+        for channels in self._channels(size):
+            chosen = slice(channels.start * n_taps, channels.stop * n_taps)
+            slab = weights(EVERYTHING, channels).reshape(self.target[0], -1)
+            sent = (slab.T @ values).reshape(-1, *self.kernel, *y.values.shape[1:])
+            parts.append(_gone_back(sent, maps, axes[1:]))
+            np.multiply(values @ columns[chosen].T, slab, out=entries[:, chosen])
+        made = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        return coarsened(Compressed(made, (singletons(self.source[0]), *axes[1:])), axes)
+
+    def pushed_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
+        """`pushed` of totals x to the axes of y, and the weights times `pushed_gradient`, likewise."""
+        axes, y = y.axes, y.expanded([0])
+        if x.n_states > 1 or (x.is_full and y.is_full):
+            return None
+        columns, row = self._arrived(x, axes), math.prod(self.shape[1:])
+        values, entries = y.values.reshape(self.target[0], -1), out.reshape(self.target[0], row)
+        made = np.empty(y.values.shape, dtype=x.values.dtype)
+        for chosen, groups in self._slabs(row):
+            slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
+            made[chosen] = (slab @ columns[groups]).reshape(-1, *made.shape[1:])
+            part = values[chosen].reshape(*slab.shape[:2], -1) @ columns[groups].swapaxes(1, 2)
+            np.multiply(part.reshape(-1, row), slab.reshape(-1, row), out=entries[chosen])
+        return coarsened(Compressed(made, (singletons(self.target[0]), *axes[1:])), axes)
+
     def gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None, out: Array | None = None) -> Array:
         """Per entry of the weights, the sum over states and edges of x at the source times y at the target.
 
@@ -306,8 +343,8 @@ class Windows:
                 ends.append(slice(low, low + (stop - first - 1) * s + 1 if stop > first else low, s))
             part = sent[(slice(None), *tap, slice(None), *starts)]
             if part.size:
-                at = (slice(None), slice(None), *ends)
-                out[at] = add(out[at], part)
+                into = out[(slice(None), slice(None), *ends)]
+                add(into, part, out=into)
 
     def _sliced(self, values: Array, rows: slice) -> Array:
         """The windows of some positions of the first axis, by slices: (C, k1, ..., kd, S, n1, ..., nd)."""

@@ -79,6 +79,11 @@ class Kernel(ABC):
         assert gradient is not None, "entries of fixed maps have no masses of their own"
         np.multiply(gradient.reshape(out.shape), weights(slice(None)).reshape(out.shape), out=out)
 
+    def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
+        """`backward` to the axes of x, and `masses`."""
+        self.masses(x, y, weights, out)
+        return self.backward(y, x.axes, weights)
+
 
 @lru_cache(maxsize=4096)
 def kernel(operation: Operation) -> Kernel | None:
@@ -123,6 +128,10 @@ class _Convolution(Kernel):
     def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
         self.windows.gradient(x, y, weights, out)
 
+    def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
+        made = self.windows.pulled_with_masses(x, y, weights, out)
+        return super().backward_with_masses(x, y, weights, out) if made is None else made
+
 
 class _TransposedConvolution(_Convolution):
     """`Windows` the other way."""
@@ -148,6 +157,10 @@ class _TransposedConvolution(_Convolution):
 
     def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
         self.windows.pushed_gradient(y, x, weights, out)
+
+    def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
+        made = self.windows.pushed_with_masses(y, x, weights, out)
+        return Kernel.backward_with_masses(self, x, y, weights, out) if made is None else made
 
 
 @_kernel.register
@@ -324,8 +337,10 @@ class _Contraction(Kernel):
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
         x = x.expanded(self.of.own)
-        values = x.values * self.of.placed(weights(slice(None))) * self._counts(x.axes)
-        values = values.sum(axis=tuple(axis + (axis > 0) for axis in self.summed), keepdims=True)
+        values = x.values * self.of.placed(weights(slice(None)))
+        if self.summed:
+            values = values * self._counts(x.axes)
+            values = values.sum(axis=tuple(axis + (axis > 0) for axis in self.summed), keepdims=True)
         return Compressed(values, self.target_axes(x.axes))
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:

@@ -173,17 +173,20 @@ def masses(
     source = _constant(constant)
     behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
 
-    def add_mass(run: Kernel, x: Compressed, y: Compressed, tensor: int, shape: tuple[int, ...]) -> None:
-        if tensor not in wanted:
-            return
-        out = wanted[tensor].reshape(shape)
-        if tensor not in found:
-            numbers.masses(run, x, y, entries, tensor, out)
+    def went_back(run: Kernel, x: Compressed, y: Compressed, tensor: int, shape: tuple[int, ...], on: bool) -> Any:
+        """Note the masses, and (if asked `on`) give the totals that the kernel leads back to."""
+        if tensor in wanted and tensor not in found:
+            out = wanted[tensor].reshape(shape)
             found.add(tensor)
-        else:
+            if on:
+                return numbers.backward_with_masses(run, x, y, entries, tensor, out)
+            numbers.masses(run, x, y, entries, tensor, out)
+        elif tensor in wanted:
+            out = wanted[tensor].reshape(shape)
             more = np.empty_like(out)
             numbers.masses(run, x, y, entries, tensor, more)
             out[...] = _sum(out, more)
+        return numbers.backward(run, y, x.axes, entries, tensor, shape) if on else None
 
     # behind the cut: totals forward
     sent_on: dict[str | None, Compressed] = {None: source}
@@ -198,8 +201,7 @@ def masses(
             total = sent(layer, [sent_on[name] for name in layer.sources], y.axes)
         for operation, name, tensor in () if layer.is_view else _edges(layer):
             run = kernel_of(operation).transposed
-            add_mass(run, y, sent_on[name], tensor, operation.tensor_shape)
-            part = numbers.backward(run, sent_on[name], y.axes, entries, tensor, operation.tensor_shape)
+            part = went_back(run, y, sent_on[name], tensor, operation.tensor_shape, True)
             total = part if total is None else numbers.add(total, part)
         sent_on[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
         if not numbers.in_range:
@@ -224,9 +226,9 @@ def masses(
             continue
         for operation, name, tensor in _edges(layer):
             x, run = source if name is None else forward[name], kernel_of(operation)
-            add_mass(run, x, y, tensor, operation.tensor_shape)
-            if name is not None and architecture.layer(name).activation != "input":
-                part = numbers.backward(run, y, x.axes, entries, tensor, operation.tensor_shape)
+            is_read = name is not None and architecture.layer(name).activation != "input"
+            part = went_back(run, x, y, tensor, operation.tensor_shape, is_read)
+            if is_read:
                 _receive(received, name, part, numbers.add)
         if not numbers.in_range:
             return False
