@@ -367,7 +367,7 @@ class Windows:
 
 def _is_dense(axes: Sequence[Partition]) -> bool:
     """Whether so few positions are equal that they are better taken one by one."""
-    return 2 * math.prod(map(len, axes)) >= math.prod(axis.size for axis in axes)
+    return 8 * math.prod(map(len, axes)) >= 7 * math.prod(axis.size for axis in axes)
 
 
 class _Index:
