@@ -81,8 +81,10 @@ class Powers:
 
     def least(self, tensor: int) -> float:
         """The smallest power of a non-zero entry, at most 1; zero if it lies below the floats."""
-        array = self.tensors[tensor]
-        least = float(np.abs(array).min(initial=1.0, where=array != 0))
+        flat, least = self.tensors[tensor].ravel(), 1.0
+        for chosen in slabs(len(flat), 1):
+            part = np.abs(flat[chosen])
+            least = min(least, float(part.min(initial=1.0, where=part > 0)))
         return math.exp2(max(self.q * math.log2(least), -1074)) if self.q != 1 else least
 
     def _raise(self, out: Array) -> None:

@@ -169,10 +169,12 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array] | None:
         Name of each output to an array of shape (batch, *output shape). None if a value overflows.
     """
     architecture = net.architecture
-    largest = max(layer.size for layer in architecture.layers)
-    step = max(1, BATCH // largest)
+    shapes = {name: architecture.layer(name).shape for name in architecture.outputs}
+    if not len(rows):
+        return {name: np.empty((0, *shape), dtype=rows.dtype) for name, shape in shapes.items()}
+    step = max(1, BATCH // max(layer.size for layer in architecture.layers))
     parts = []
-    for first in range(0, max(1, len(rows)), step):
+    for first in range(0, len(rows), step):
         batch = rows[first : first + step]
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             inputs = _inputs(net, batch, find=False)
@@ -181,7 +183,6 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array] | None:
         if found is None:
             return None
         parts.append({name: found[name].states_first() for name in architecture.outputs})
-    shapes = {name: architecture.layer(name).shape for name in architecture.outputs}
     return {
         name: np.concatenate([part[name] for part in parts]).reshape(len(rows), *shape)
         for name, shape in shapes.items()
