@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from pathgraph.layers.compressed import Compressed, refined
-from pathgraph.layers.convolutions import Product, Slabs, largest_products, products
+from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.views import sent_back
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_maximum, scaled_product, scaled_sum
