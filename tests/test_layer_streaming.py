@@ -296,6 +296,17 @@ def test_single_precision_is_accumulated_in_double():
         assert np.array_equal(ours, theirs)
 
 
+def test_signals_without_axes():
+    b = pg.LayerGraphBuilder()
+    x = b.scale(b.input(()), b.tensor("factor", np.array(-3.0)))
+    graph = b.build([b.shift(b.relu(x), b.tensor("offset", np.array(2.0)))])
+    assert streaming.power_total(graph, 1, np.array([5.0]))[0].tolist() == [17.0]
+    masses, in_range = streaming.power_marginals(graph, 1, np.array([5.0]))
+    assert in_range
+    assert {name: mass.tolist() for name, mass in masses.items()} == {"factor": 15.0, "offset": 2.0}
+    assert graph(np.array([-1.0, 1.0])).tolist() == [5.0, 2.0]
+
+
 def test_overflow_in_an_evaluation_is_an_error():
     graph = chain(np.full((6, 2, 2, 3), 1e100))
     with pytest.raises(pg.RangeError, match="leaves the range"):

@@ -53,7 +53,7 @@ class Arrays:
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Slices of the array."""
-        array = self.arrays[tensor].reshape(shape)
+        array = self.arrays[tensor].reshape(shape or (1,))
         return lambda *chosen: array[chosen]
 
 
@@ -67,7 +67,7 @@ class Powers:
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Powers of slices."""
-        array = self.tensors[tensor].reshape(shape)
+        array = self.tensors[tensor].reshape(shape or (1,))
 
         def powers(*chosen: slice) -> Array:
             part = array[chosen]
@@ -97,7 +97,7 @@ class Powers:
 
     def bands(self, tensor: int, shape: Shape) -> Iterator[tuple[int, Slabs]]:
         """The same as pairs of an exponent e and slabs of the entries in one band, divided by 2**e."""
-        array = self.tensors[tensor].reshape(shape)
+        array = self.tensors[tensor].reshape(shape or (1,))
         sizes = np.abs(array)
         low, high = float(sizes.min(initial=1.0, where=sizes > 0)), float(sizes.max(initial=0.0))
         if low >= 2.0 ** (-BAND / self.q) and high <= 2.0 ** (BAND / self.q):

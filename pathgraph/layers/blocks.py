@@ -146,7 +146,7 @@ class LayerBlock(Block):
         from pathgraph.layers.convolutions import largest_products, products
         from pathgraph.layers.kernels import kernel
 
-        shape = self.operation.tensor_shape
+        shape = self.operation.tensor_shape or (1,)
         if x.dtype.kind != "f" or w.dtype.kind != "f" or (ring is not REAL and ring is not MAX_TIMES):
             return None
         found = kernel(self.operation)
