@@ -32,6 +32,8 @@ def _convolution(*arguments, **options):
 OPERATIONS = {
     "linear": Linear((), 5, 3),
     "linear on a sequence": Linear((4, 2), 3, 2),
+    "transposed linear": TransposedLinear((), 5, 3),
+    "transposed linear on a sequence": TransposedLinear((4, 2), 3, 2),
     "convolution 1d": _convolution((2, 9), 3, (3,), (2,), ((2, 1),)),
     "convolution": _convolution((2, 7, 6), 3, (3, 2), (1, 2), ((1, 1), (0, 1))),
     "wide padding": _convolution((1, 3, 3), 2, (2, 2), (1, 1), ((4, 3), (0, 5))),

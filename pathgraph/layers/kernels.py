@@ -25,6 +25,7 @@ from pathgraph.layers.operations import (
     Operation,
     Separable,
     TransposedConvolution,
+    TransposedLinear,
 )
 from pathgraph.layers.partitions import Partition, one_class, reads, singletons
 
@@ -251,6 +252,11 @@ class _Linear(Kernel):
 
 
 _kernel.register(Linear, _Linear)
+
+
+@_kernel.register
+def _(operation: TransposedLinear) -> Kernel:
+    return _Linear(Linear(operation.lead, operation.n_out, operation.n_in), is_transposed=True)
 
 
 # -- entry by entry -----------------------------------------------------------------------------------------------
