@@ -13,7 +13,15 @@ from pathgraph.layers.compressed import coarsened, compress, full, totals
 from pathgraph.layers.convolutions import largest_products
 from pathgraph.layers.kernels import by_edges as by_edges_kernel
 from pathgraph.layers.kernels import kernel
-from pathgraph.layers.operations import Convolution, Diagonal, FixedLinear, Linear, Separable, TransposedConvolution
+from pathgraph.layers.operations import (
+    Convolution,
+    Diagonal,
+    FixedLinear,
+    Linear,
+    Separable,
+    TransposedConvolution,
+    TransposedLinear,
+)
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL
 from tests.tolerances import assert_close, gamma
 
