@@ -1,0 +1,263 @@
+"""Scores of the parameters, and certificates beside what is seen: pruning, and rounding the weights to fewer bits.
+
+Each certificate bounds the l1 change of the output over the box of inputs, in real arithmetic. Beside it stands the
+largest change that random inputs and corners of the box showed: a bound far above it is no estimate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Any
+
+import numpy as np
+
+import pathgraph as pg
+from pathgraph.analysis.formats import FLOAT_FORMATS, FixedPoint, Format
+from pathgraph.analysis.model import Model
+from pathgraph.analysis.results import Analysis, Certificate, LeftOut, Outputs, ScoreRow
+from pathgraph.errors import PathgraphError
+from pathgraph.scalars import Array
+
+__all__ = ["FORMATS", "Run", "Settings", "Trials", "precision", "prune_by_shares", "score"]
+
+SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
+BITS = (3, 4, 6, 8, 10, 12, 16, 20, 24)
+FORMATS = ("float16", "bfloat16", "float8 e4m3", "float8 e5m2")
+QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is computed.
+
+    Attributes
+    ----------
+    box : number or ndarray of shape (n_inputs,)
+        Half-widths.
+    qs : tuple of number
+    seed : int
+        Of the random inputs.
+    trials : int or None
+        How many random inputs; None: by the size of the model.
+    shares : tuple of number or None
+        Of the weights that are pruned; None: by the size of the model.
+    bits : tuple of int or None
+        Of fixed-point weights; likewise.
+    formats : tuple of str or None
+        Names in `FLOAT_FORMATS`; likewise.
+    samples : int or None
+        For the generalisation bound.
+    exact : bool
+        Whether all but the random inputs is computed in rationals.
+    certificates : bool
+        Whether pruning and rounding are certified.
+
+    Examples
+    --------
+    >>> from pathgraph.analysis.certificates import Settings
+    >>> Settings(trials=3).for_size(10**9).bits
+    (4, 8)
+    """
+
+    box: Any = 1.0
+    qs: tuple[float, ...] = (1, 2, 4)
+    seed: int = 0
+    trials: int | None = None
+    shares: tuple[float, ...] | None = None
+    bits: tuple[int, ...] | None = None
+    formats: tuple[str, ...] | None = None
+    samples: int | None = None
+    exact: bool = False
+    certificates: bool = True
+
+    def for_size(self, n_edges: int) -> Settings:
+        """The same with every choice made: fewer of each for models with more edges."""
+        if n_edges <= 2_000_000:
+            chosen: tuple[Any, ...] = (64, SHARES, BITS, FORMATS)
+        elif n_edges <= 100_000_000:
+            chosen = (16, (0.01, 0.1, 0.3, 0.5, 0.9), (4, 6, 8, 12, 16), FORMATS)
+        else:
+            chosen = (4, (0.1, 0.5), (4, 8), ("bfloat16", "float8 e4m3"))
+        given = (self.trials, self.shares, self.bits, self.formats)
+        trials, shares, bits, formats = (c if g is None else g for g, c in zip(given, chosen, strict=True))
+        return Settings(
+            self.box, self.qs, self.seed, trials, shares, bits, formats, self.samples, self.exact, self.certificates
+        )
+
+
+@dataclass
+class Run:
+    """An analysis under way: what was found so far, and how failures are written down."""
+
+    model: Model
+    settings: Settings
+    analysis: Analysis
+    say: Callable[[str], None] = field(default=lambda text: None)
+
+    @property
+    def box(self) -> Any:
+        """The box, in the scalars and shapes of the model."""
+        return self.model.box(self.settings.box)
+
+    def attempt(self, what: str, compute: Callable[[], Any]) -> Any:
+        """The result; or None, and the reason is among what was left out."""
+        try:
+            return compute()
+        except PathgraphError as error:
+            self.leave_out(what, str(error))
+        except MemoryError:
+            self.leave_out(what, "there is not enough memory")
+        return None
+
+    def leave_out(self, what: str, why: str) -> None:
+        """Write down that something was not computed."""
+        self.analysis.left_out.append(LeftOut(what, why))
+
+    @contextmanager
+    def timed(self, part: str) -> Iterator[None]:
+        """Add up the seconds of a part."""
+        self.say(part)
+        started = perf_counter()
+        try:
+            yield
+        finally:
+            self.analysis.seconds[part] = self.analysis.seconds.get(part, 0.0) + perf_counter() - started
+
+
+class Trials:
+    """Inputs of the box and the outputs of the model on them.
+
+    Half of the inputs are uniform in the box, half are corners, where changes are larger.
+
+    Attributes
+    ----------
+    x : ndarray, shape (n, n_inputs)
+    y : ndarray, shape (n, n_outputs)
+    """
+
+    def __init__(self, model: Model, widths: Any, n: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        unit = rng.uniform(-1, 1, (n, model.n_inputs))
+        unit[n // 2 :] = np.sign(unit[n // 2 :])
+        self.model, self.rng, self.widths = model, rng, np.broadcast_to(widths, (model.n_inputs,))
+        self.x = unit * self.widths
+        self.y = model.outputs(model.net, self.x)
+
+    def change(self, other: Any) -> float:
+        """The largest l1 difference between the outputs of the model and of another on the same inputs."""
+        return float(np.abs(self.y - self.model.outputs(other, self.x)).sum(axis=1).max(initial=0.0))
+
+    def slope(self) -> float:
+        """The largest l1 change of the output over the largest change of an input coordinate, at nearby inputs."""
+        step = float(self.widths.max(initial=0.0)) * 2.0**-10 or 2.0**-10
+        moved = self.model.outputs(self.model.net, self.x + step * self.rng.choice([-1.0, 1.0], self.x.shape))
+        near = np.abs(moved - self.y).sum(axis=1).max(initial=0.0) / step
+        gaps = np.abs(self.x[1:] - self.x[:-1]).max(axis=1, initial=0.0)
+        far = np.abs(self.y[1:] - self.y[:-1]).sum(axis=1)[gaps > 0] / gaps[gaps > 0]
+        return float(max(near, far.max(initial=0.0)))
+
+    def summary(self) -> Outputs:
+        """Sizes and margins of the outputs."""
+        sizes = np.abs(self.y).sum(axis=1)
+        margin = None
+        if self.y.shape[1] > 1:
+            top = np.sort(self.y, axis=1)[:, -2:]
+            margin = float(np.median(top[:, 1] - top[:, 0]))
+        return Outputs(len(self.x), float(sizes.mean()), float(sizes.max()), margin)
+
+
+def score(run: Run) -> None:
+    """Path-magnitudes, by tensor or level."""
+    found = run.attempt("scores", lambda: pg.path_magnitude(run.model.net))
+    if found is None:
+        return
+    scores = run.model.flat(found).astype(np.float64)
+    norm = float(pg.path_norm(run.model.net))
+    if not norm:
+        run.leave_out("scores by layer", "the path-norm is 0: no path has a non-zero product")
+        return
+    relative = scores / norm
+    run.analysis.quantiles = {q: float(np.quantile(relative, q)) for q in QUANTILES} if len(relative) else {}
+    for group in run.model.groups:
+        own = np.sort(relative[group.places].ravel())[::-1]
+        total = float(own.sum())
+        holds = 1 + int(np.searchsorted(np.cumsum(own), total / 2)) if total else 0
+        run.analysis.scores.append(
+            ScoreRow(
+                name=group.name,
+                size=len(own),
+                share=total,
+                zeros=float((own == 0).mean()),
+                median=float(np.median(own)),
+                largest=float(own[0]),
+                half=min(holds, len(own)) / len(own),
+            )
+        )
+
+
+def prune_by_shares(run: Run, trials: Trials | None) -> None:
+    """Remove the weights with the least path-magnitude, a share at a time, each from the whole model."""
+    for share in run.settings.shares or ():
+        name = f"{100 * share:g} % of the weights"
+        result = run.attempt(
+            f"pruning {name}", lambda share=share: pg.prune(run.model.net, float(share), inputs=run.box)
+        )
+        if result is None:
+            continue
+        theta = _parameters(run.model, result.net)
+        gone = (theta == 0) & (run.model.theta != 0)
+        by_group = {group.name: float(gone[group.places].mean()) for group in run.model.groups if not group.is_bias}
+        run.analysis.pruning.append(
+            _certificate(
+                run,
+                trials,
+                result.net,
+                result.certificate,
+                name,
+                int(gone.sum()),
+                amount=float(share),
+                by_group=by_group,
+            )
+        )
+
+
+def precision(run: Run, trials: Trials | None) -> None:
+    """Round all parameters to each number format."""
+    tensors = [_indices(group.places) for group in run.model.groups]
+    formats: Sequence[Format] = [
+        *(FLOAT_FORMATS[name] for name in run.settings.formats or ()),
+        *(FixedPoint(bits) for bits in sorted(run.settings.bits or (), reverse=True)),
+    ]
+    for one in formats:
+        rounded = one.rounded(run.model.theta, tensors)
+        other = run.model.with_floats(rounded)
+        bound = run.attempt(
+            f"rounding to {one.name}",
+            lambda other=other: pg.parameter_lipschitz(run.model.net, other, inputs=run.box),
+        )
+        if bound is not None:
+            changed, saturated = int((rounded != run.model.theta).sum()), one.saturated(run.model.theta)
+            run.analysis.precision.append(
+                _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
+            )
+
+
+def _certificate(
+    run: Run, trials: Trials | None, other: Any, bound: pg.Bound, name: str, changed: int, **more: Any
+) -> Certificate:
+    seen = float(bound.lower)
+    if trials is not None and changed:
+        seen = max(seen, trials.change(other))
+    return Certificate(name, float(bound.upper), seen, bound.method, bound.rigorous, changed, **more)
+
+
+def _parameters(model: Model, net: Any) -> Array:
+    found = model.flat(net.parameters) if model.is_layered else net.theta
+    return np.asarray(found, dtype=np.float64)
+
+
+def _indices(places: Any) -> Any:
+    return places
