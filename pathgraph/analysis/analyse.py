@@ -56,7 +56,7 @@ def analyse(
     >>> found = analyse(pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]]))
     >>> found.summary.paths, [norm.value for norm in found.norms if norm.q == 1]
     (4, [7.0])
-    >>> [(row.name, row.share) for row in found.scores]
+    >>> [(row.name, round(row.share, 9)) for row in found.scores]
     [('level 1 weights', 1.0), ('level 2 weights', 1.0)]
     """
     settings = settings or Settings()

@@ -16,12 +16,13 @@ import numpy as np
 import pathgraph as pg
 from pathgraph.analysis.analyse import analyse
 from pathgraph.analysis.certificates import Settings
-from pathgraph.analysis.document import count, document, number, power
+from pathgraph.analysis.document import count, number, power
 from pathgraph.analysis.formats import FLOAT_FORMATS
 from pathgraph.analysis.model import read
 from pathgraph.analysis.page import page
 from pathgraph.analysis.pictures import is_available, pictures
 from pathgraph.analysis.results import Analysis, LeftOut
+from pathgraph.analysis.sections import document
 from pathgraph.analysis.terminal import show
 
 __all__ = ["main"]
@@ -141,9 +142,9 @@ def _report(analysis: Analysis, folder: Path) -> Path:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m pathgraph",
-        description="Analyse a ReLU network: sizes, path-norms, Lipschitz and generalisation bounds, scores by layer, and "
-        "how far the outputs can move when weights are pruned or rounded. Exit code 0, 1 if the model is refused, 2 for "
-        "wrong arguments.",
+        description="Analyse a ReLU network: sizes, path-norms, Lipschitz and generalisation bounds, scores by "
+        "layer, and how far the outputs can move when weights are pruned or rounded. Exit code 0, 1 if the model is "
+        "refused, 2 for wrong arguments.",
     )
     parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a file that pathgraph.save wrote")
     files = parser.add_argument_group("output")

@@ -1,7 +1,7 @@
 """A model as the analysis sees it: the same questions, whether its nodes are neurons or layers.
 
-Parameters are one array in the order of ``net.theta``, or that of ``graph.parameters``, tensor after tensor; functions of
-the library that give one array per tensor name are read through `Model.flat`.
+Parameters are one array in the order of ``net.theta``, or that of ``graph.parameters``, tensor after tensor; functions
+of the library that give one array per tensor name are read through `Model.flat`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ import numpy as np
 
 import pathgraph as pg
 from pathgraph.analysis.results import LayerRow
-from pathgraph.errors import PathgraphError
 from pathgraph.graph.architecture import ACTIVATIONS
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.layers.layer_graph import LayerGraph

@@ -23,12 +23,13 @@ body { margin: 0; background: var(--back); color: var(--ink);
 main { max-width: 62rem; margin: 0 auto; padding: 1.2rem clamp(.9rem, 4vw, 2rem) 4rem; }
 h1 { font-size: clamp(1.5rem, 5vw, 2.1rem); line-height: 1.2; margin: .6rem 0 .2rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.3rem; margin: 0 0 .2rem; }
-p { margin: .4rem 0; max-width: 46rem; }
+p { margin: .4rem 0; max-width: 46rem; text-wrap: pretty; }
 .lead { color: var(--soft); }
 nav { margin: 1rem 0 0; font-size: .9rem; }
 nav a { color: var(--first); margin-right: .9rem; display: inline-block; padding: .15rem 0; }
 section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--line); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem; margin: 1.2rem 0 0; padding: 0; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem;
+  margin: 1.2rem 0 0; padding: 0; }
 .tiles div { background: var(--fill); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--soft); font-size: .82rem; }
 .tiles dd { margin: 0; font-size: 1.18rem; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
@@ -39,15 +40,17 @@ section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--l
 .facts dt { font-weight: 600; } .facts dd { margin: 0; }
 .facts .value { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .facts .meaning { color: var(--soft); font-size: .92rem; }
-.scroll { overflow-x: auto; margin: .9rem 0; max-height: 40rem; overflow-y: auto; border: 1px solid var(--line); border-radius: .4rem; }
+.scroll { overflow: auto; margin: .9rem 0; max-height: 40rem; border: 1px solid var(--line); border-radius: .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding: .5rem .7rem 0; }
 th, td { padding: .34rem .7rem; text-align: left; vertical-align: top; }
 th { font-weight: 600; background: var(--fill); position: sticky; top: 0; }
 tr + tr td { border-top: 1px solid var(--line); }
-.number { text-align: right; white-space: nowrap; }
-.warning { background: var(--warn-back); border-left: 4px solid var(--warn-line); border-radius: .3rem; padding: .5rem .8rem; }
-figure { margin: 1rem 0; max-width: 40rem; } figure svg { width: 100%; height: auto; display: block; }
+.number { text-align: right; }
+.numbers td { white-space: nowrap; }
+.warning { background: var(--warn-back); border-left: 4px solid var(--warn-line); border-radius: .3rem;
+  padding: .5rem .8rem; }
+figure { margin: 1rem 0; max-width: 36rem; } figure svg { width: 100%; height: auto; display: block; }
 figcaption { color: var(--soft); font-size: .88rem; }
 details summary { cursor: pointer; color: var(--first); padding: .3rem 0; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
@@ -134,9 +137,10 @@ def _table(table: Table) -> str:
         )
 
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    opening = "<table class=numbers>" if table.numeric else "<table>"
     body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
     text = (
-        f'<div class="scroll" tabindex="0"><table>{caption}<thead><tr>{cells(table.columns, "th")}</tr></thead>'
+        f'<div class="scroll" tabindex="0">{opening}{caption}<thead><tr>{cells(table.columns, "th")}</tr></thead>'
         f"<tbody>{body}</tbody></table></div>"
     )
     if len(table.rows) <= FOLDED:

@@ -1,13 +1,12 @@
 """The pictures of an analysis, as SVG text that takes its colours from the page: needs matplotlib (extra ``plot``).
 
-Matplotlib draws with a few marker colours; in the text each becomes a CSS variable, so that one picture serves light and
-dark pages.
+Matplotlib draws with a few marker colours; in the text each becomes a CSS variable, so that one picture serves light
+and dark pages.
 """
 
 from __future__ import annotations
 
 import io
-import math
 import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -67,7 +66,7 @@ def pictures(analysis: Analysis) -> dict[str, str]:
         drawings["pruning"] = _pruning
     if analysis.precision:
         drawings["bits"] = _bits
-    style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 10, "svg.hashsalt": "pathgraph"}
+    style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "pathgraph"}
     with matplotlib.rc_context(style):
         return {name: _svg(draw(analysis), name) for name, draw in drawings.items()}
 
@@ -106,14 +105,14 @@ def _svg(figure: Figure, name: str) -> str:
     text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)  # ids of several pictures on one page must differ
     text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
     text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
-    return re.sub(r'(<svg[^>]*?) width="([\d.]+)pt"([^>]*?)', r'\1 data-width="\2"\3', text, count=1).replace(
-        "<svg", f'<svg role="img" aria-label="{name}"', 1
-    )
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
 
 
 def _bars(labels: Sequence[str], values: Sequence[float], axis: str) -> tuple[Figure, Axes]:
     """Horizontal bars, the first on top."""
-    figure, panel = _figure(6.4, 0.9 + 0.27 * len(labels))
+    figure, panel = _figure(4.8, 0.9 + 0.27 * len(labels))
     panel.barh(range(len(labels)), list(values), color=FIRST, height=0.62)
     panel.set_yticks(range(len(labels)), [_short(label) for label in labels])
     panel.set_ylim(len(labels) - 0.4, -0.6)
@@ -122,7 +121,7 @@ def _bars(labels: Sequence[str], values: Sequence[float], axis: str) -> tuple[Fi
     return figure, panel
 
 
-def _short(text: str, size: int = 30) -> str:
+def _short(text: str, size: int = 24) -> str:
     return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"
 
 
@@ -140,7 +139,7 @@ def _widths(analysis: Analysis) -> Figure:
     panel.set_xscale("log")
     panel.set_xlim(0.8, 3 * max(row.neurons for row in shown))
     for place, row in enumerate(shown):
-        panel.text(row.neurons * 1.08, place, f"{row.neurons:,}", va="center", color=SOFT, fontsize=8)
+        panel.text(row.neurons * 1.08, place, f"{row.neurons:,}", va="center", color=SOFT, fontsize=7.5)
     return figure
 
 
@@ -149,7 +148,7 @@ def _shares(analysis: Analysis) -> Figure:
     figure, panel = _bars([row.name for row in shown], [100 * row.share for row in shown], "% of the path-norm")
     panel.set_xlim(0, 118 * max(1.0, max(row.share for row in shown)))
     for place, row in enumerate(shown):
-        panel.text(100 * row.share + 1, place, f"{100 * row.share:.3g}", va="center", color=SOFT, fontsize=8)
+        panel.text(100 * row.share + 1, place, f"{100 * row.share:.3g}", va="center", color=SOFT, fontsize=7.5)
     return figure
 
 
@@ -165,7 +164,7 @@ def _references(panel: Axes, analysis: Analysis) -> None:
             panel.axhline(value, color=LINE, linestyle="--", linewidth=1, zorder=0)
             panel.annotate(
                 text, (0.995, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-                ha="right", color=SOFT, fontsize=8,
+                ha="right", color=SOFT, fontsize=7.5,
             )  # fmt: skip
 
 
@@ -177,7 +176,7 @@ def _floor(found: Sequence[Certificate], analysis: Analysis) -> float:
 
 
 def _pruning(analysis: Analysis) -> Figure:
-    figure, panel = _figure(6.4, 4)
+    figure, panel = _figure(4.8, 4)
     found, least = analysis.pruning, _floor(analysis.pruning, analysis)
     amounts = [100 * (one.amount or 0) for one in found]
     for values, colour, label in (
@@ -196,7 +195,7 @@ def _pruning(analysis: Analysis) -> Figure:
 
 
 def _bits(analysis: Analysis) -> Figure:
-    figure, panel = _figure(6.4, 4)
+    figure, panel = _figure(4.8, 4)
     least = _floor(analysis.precision, analysis)
     fixed = [one for one in analysis.precision if "fixed" in one.name]
     floats = [one for one in analysis.precision if "fixed" not in one.name]
@@ -210,13 +209,18 @@ def _bits(analysis: Analysis) -> Figure:
     for one in floats:
         if one.bound >= least:
             panel.annotate(
-                one.name, (one.bits or 0, one.bound), xytext=(6, 3), textcoords="offset points", color=SOFT, fontsize=8
+                one.name,
+                (one.bits or 0, one.bound),
+                xytext=(6, 3),
+                textcoords="offset points",
+                color=SOFT,
+                fontsize=7.5,
             )
     panel.set_yscale("log")
     panel.set_xlabel("bits of a weight")
     panel.set_ylabel("change of the outputs")
     _references(panel, analysis)
-    panel.legend(frameon=False, labelcolor=INK, loc="lower left", fontsize=8)
+    panel.legend(frameon=False, labelcolor=INK, loc="lower left", fontsize=7.5)
     return figure
 
 
@@ -227,7 +231,7 @@ def _graph(analysis: Analysis) -> Figure:
     """The layers from top to bottom; what skips a layer is an arc on the right."""
     boxes = _boxes(analysis.summary.layers)
     height = len(boxes)
-    figure, panel = _figure(6.4, 0.3 + 0.36 * height)
+    figure, panel = _figure(4.8, 0.3 + 0.36 * height)
     panel.set_axis_off()
     place = {name: k for k, (names, _, _) in enumerate(boxes) for name in names}
     arcs = sorted(
@@ -254,8 +258,8 @@ def _graph(analysis: Analysis) -> Figure:
         panel.plot([right + 0.06], [stop - 0.12], marker="<", color=SECOND, markersize=4)
     for k, (names, _, text) in enumerate(boxes):
         panel.add_patch(_box(k, right))
-        panel.text(0.12, k, _short(text[0], 44), va="center", color=INK, fontsize=9)
-        panel.text(right - 0.12, k, _short(text[1], 30), va="center", ha="right", color=SOFT, fontsize=8)
+        panel.text(0.12, k, _short(text[0], 40), va="center", color=INK, fontsize=8)
+        panel.text(right - 0.12, k, _short(text[1], 18), va="center", ha="right", color=SOFT, fontsize=7.5)
         if (k - 1, k) in next_to:
             panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=INK, linewidth=1)
         if not names:

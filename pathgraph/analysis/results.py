@@ -310,8 +310,9 @@ class Analysis:
     seconds: dict[str, float] = field(default_factory=dict)
 
     def as_json(self) -> dict[str, Any]:
-        """Every figure as plain objects that `json` writes; infinities and NaN become None, integers of more than
-        4000 digits their logarithm.
+        """Every figure as plain objects that `json` writes.
+
+        Infinities and NaN become None; a number of paths of more than 4000 digits is left to its logarithm.
         """
         document: dict[str, Any] = _plain(asdict(self))
         paths = self.summary.paths

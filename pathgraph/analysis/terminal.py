@@ -94,12 +94,12 @@ def _rich_item(item: Facts | Table | Note) -> Any:
 
 
 def plain_lines(title: str, sections: Sequence[Section], width: int = WIDTH) -> list[str]:
-    """The same as lines of plain text.
+    r"""The same as lines of plain text.
 
     Examples
     --------
     >>> from pathgraph.analysis.document import Fact, Facts, Section
-    >>> print("\\n".join(plain_lines("a model", [Section("Sizes", "How large.", [Facts([Fact("paths", "4")])])])))
+    >>> print("\n".join(plain_lines("a model", [Section("Sizes", "How large.", [Facts([Fact("paths", "4")])])])))
     a model
     =======
     <BLANKLINE>
