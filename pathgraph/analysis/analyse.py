@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ import pathgraph as pg
 from pathgraph.analysis.certificates import Run, Settings, Trials, precision, prune_by_shares, score
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.results import Analysis, Generalization, Lipschitz, Norm, OutputNorm, Summary
+from pathgraph.generalization.peeling import ConstantName
 
 __all__ = ["analyse"]
 
@@ -151,11 +153,9 @@ def _lipschitz(run: Run, trials: Trials | None) -> None:
     net = run.model.net
     bounds, worst = {}, math.nan
     for method in ("max-pass", "input-paths", "path-norm"):
-        found = run.attempt(
-            f"Lipschitz bound, {method}", lambda method=method: float(pg.input_lipschitz(net, method=method))
-        )
+        found = run.attempt(f"Lipschitz bound, {method}", partial(pg.input_lipschitz, net, method=method))
         if found is not None:
-            bounds[method] = found
+            bounds[method] = float(found)
     if not bounds:
         return
     worst = float(pg.input_lipschitz(net, r=math.inf))
@@ -177,7 +177,7 @@ def _generalization(run: Run) -> None:
     net, settings = run.model.net, run.settings
     largest = float(np.max(settings.box))
     constants = pg.peeling_constants(net)
-    names = ("staged", "theorem", "sharpened")
+    names: tuple[ConstantName, ...] = ("staged", "theorem", "sharpened")
     reach = max(1.0, largest) if constants.biases else largest
     # gap <= 4 sigma L C r / n with sigma = sqrt(n) reach falls below 1 beyond n = (4 reach L C r)**2
     log_r, lipschitz = float(pg.log_path_norm(net)), math.sqrt(2)

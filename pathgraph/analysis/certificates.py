@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from time import perf_counter
 from typing import Any
 
@@ -81,11 +82,9 @@ class Settings:
             chosen = (16, (0.01, 0.1, 0.3, 0.5, 0.9), (4, 6, 8, 12, 16), FORMATS)
         else:
             chosen = (4, (0.1, 0.5), (4, 8), ("bfloat16", "float8 e4m3"))
-        given = (self.trials, self.shares, self.bits, self.formats)
-        trials, shares, bits, formats = (c if g is None else g for g, c in zip(given, chosen, strict=True))
-        return Settings(
-            self.box, self.qs, self.seed, trials, shares, bits, formats, self.samples, self.exact, self.certificates
-        )
+        names = ("trials", "shares", "bits", "formats")
+        missing = {n: c for n, c in zip(names, chosen, strict=True) if getattr(self, n) is None}
+        return replace(self, **missing)
 
 
 @dataclass
@@ -174,7 +173,7 @@ def score(run: Run) -> None:
     found = run.attempt("scores", lambda: pg.path_magnitude(run.model.net))
     if found is None:
         return
-    scores = run.model.flat(found).astype(np.float64)
+    scores = np.asarray(run.model.flat(found), dtype=np.float64)
     norm = float(pg.path_norm(run.model.net))
     if not norm:
         run.leave_out("scores by layer", "the path-norm is 0: no path has a non-zero product")
@@ -203,7 +202,7 @@ def prune_by_shares(run: Run, trials: Trials | None) -> None:
     for share in run.settings.shares or ():
         name = f"{100 * share:g} %"
         result = run.attempt(
-            f"pruning {name} of the weights", lambda share=share: pg.prune(run.model.net, float(share), inputs=run.box)
+            f"pruning {name} of the weights", partial(pg.prune, run.model.net, float(share), inputs=run.box)
         )
         if result is None:
             continue
@@ -226,7 +225,7 @@ def prune_by_shares(run: Run, trials: Trials | None) -> None:
 
 def precision(run: Run, trials: Trials | None) -> None:
     """Round all parameters to each number format."""
-    tensors = [_indices(group.places) for group in run.model.groups]
+    tensors = [group.places for group in run.model.groups]
     formats: Sequence[Format] = [
         *(FLOAT_FORMATS[name] for name in run.settings.formats or ()),
         *(FixedPoint(bits) for bits in sorted(run.settings.bits or (), reverse=True)),
@@ -236,7 +235,7 @@ def precision(run: Run, trials: Trials | None) -> None:
         other = run.model.with_floats(rounded)
         bound = run.attempt(
             f"rounding to {one.name}",
-            lambda other=other: pg.parameter_lipschitz(run.model.net, other, inputs=run.box),
+            partial(pg.parameter_lipschitz, run.model.net, other, inputs=run.box),
         )
         if bound is not None:
             changed, saturated = int((rounded != run.model.theta).sum()), one.saturated(run.model.theta)
@@ -257,7 +256,3 @@ def _certificate(
 def _parameters(model: Model, net: Any) -> Array:
     found = model.flat(net.parameters) if model.is_layered else net.theta
     return np.asarray(found, dtype=np.float64)
-
-
-def _indices(places: Any) -> Any:
-    return places

@@ -89,18 +89,23 @@ def power(log: float, digits: int = 5) -> str:
         return "0"
     if abs(log) < 600:
         return number(math.exp(log), digits)
-    decimal = log / math.log(10)
-    whole = math.floor(decimal)
-    return f"{10 ** (decimal - whole):.{digits - 1}f}e{whole:+d}"
+    return _decimal(log / math.log(10), digits, "+d")
 
 
 def count(value: int) -> str:
     """An integer of any size."""
     if value < 10**15:
         return f"{value:,}"
-    logarithm = math.log10(value)
+    return _decimal(math.log10(value), 5, "d")
+
+
+def _decimal(logarithm: float, digits: int, sign: str) -> str:
+    """The number with a decimal logarithm, in scientific notation."""
     whole = math.floor(logarithm)
-    return f"{10 ** (logarithm - whole):.4f}e{whole}"
+    mantissa = f"{10 ** (logarithm - whole):.{digits - 1}f}"
+    if float(mantissa) >= 10:
+        whole, mantissa = whole + 1, f"{1:.{digits - 1}f}"
+    return f"{mantissa}e{whole:{sign}}"
 
 
 def percent(share: float) -> str:

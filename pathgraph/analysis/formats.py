@@ -55,7 +55,7 @@ class FloatFormat:
         """The nearest numbers of the format; `tensors` is not used."""
         _, exponent = np.frexp(weights)
         step = np.ldexp(1.0, np.maximum(exponent - 1, self.least_exponent) - (self.precision - 1))
-        return np.clip(np.rint(weights / step) * step, -self.largest, self.largest)
+        return np.asarray(np.clip(np.rint(weights / step) * step, -self.largest, self.largest))
 
     def saturated(self, weights: Array) -> int:
         """How many numbers lie beyond the largest one of the format."""

@@ -66,7 +66,7 @@ def pictures(analysis: Analysis) -> dict[str, str]:
         drawings["pruning"] = _pruning
     if analysis.precision:
         drawings["bits"] = _bits
-    style = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "pathgraph"}
+    style: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "pathgraph"}
     with matplotlib.rc_context(style):
         return {name: _svg(draw(analysis), name) for name, draw in drawings.items()}
 
@@ -200,8 +200,8 @@ def _bits(analysis: Analysis) -> Figure:
     fixed = [one for one in analysis.precision if "fixed" in one.name]
     floats = [one for one in analysis.precision if "fixed" not in one.name]
     for name, colour, what in (("bound", FIRST, "bound"), ("seen", SECOND, "seen")):
-        line = [(one.bits, getattr(one, name)) for one in fixed if getattr(one, name) >= least]
-        dots = [(one.bits, getattr(one, name)) for one in floats if getattr(one, name) >= least]
+        line = [(one.bits or 0, getattr(one, name)) for one in fixed if getattr(one, name) >= least]
+        dots = [(one.bits or 0, getattr(one, name)) for one in floats if getattr(one, name) >= least]
         panel.plot(
             [x for x, _ in line], [y for _, y in line], "o-", color=colour, label=f"{what}, fixed point", markersize=4
         )

@@ -385,7 +385,8 @@ def _verdicts(found: Sequence[Certificate], outputs: Outputs | None) -> Iterator
     useless = [one.name for one in found if one.bound > 2 * outputs.largest]
     if useless:
         yield Note(
-            f"More than two outputs that were seen can be apart, so of no use by itself: the bound for {', '.join(useless)}.",
+            "More than two outputs that were seen can be apart, so of no use by itself: the bound for "
+            f"{', '.join(useless)}.",
             is_warning=True,
         )
     if outputs.margin is not None and outputs.margin > 0:

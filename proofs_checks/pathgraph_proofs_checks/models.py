@@ -1,8 +1,9 @@
 """A model that a user gives: what of it the checks run on, and which checks do not apply to it.
 
 Checks are evaluated in rational arithmetic. A model that is small is taken as a whole; of larger ones, and for checks
-that list all paths, **parts** are taken: a few random outputs, for each of them a few random antecedents, and so on back
-to the inputs, with the weights and biases they have. A part is a network like any other, so every theorem speaks of it.
+that list all paths, **parts** are taken: a few random outputs, for each of them a few random antecedents, and so on
+back to the inputs, with the weights and biases they have. A part is a network like any other, so every theorem speaks
+of it.
 
 What a check *needs* of a network is declared with it (`pathgraph_proofs_checks.registry.theorem`). Ties and roles are
 not a matter of values: where a check needs networks without them, it runs on the same network with every value a
@@ -214,7 +215,7 @@ class _Thinning:
         for target in sorted(self.chosen.get(place, ())):
             found = [edge for block in node.blocks for edge in self._into(block, target)]
             self.random.shuffle(found)
-            kept = []
+            kept: list[tuple[int, int, int]] = []
             for source, tensor, entry in found:
                 if len(kept) < self.fan_in and self._may_choose(source):
                     self._choose(source)
@@ -283,7 +284,15 @@ class _Thinning:
         return codes, ranks
 
     def _name(self, position: int) -> Hashable:
-        return self.net.nodes[position - 1] if isinstance(self.net, Network) else position
+        """The name of a neuron; of layer graphs, (layer, index...)."""
+        if isinstance(self.net, Network):
+            return self.net.nodes[position - 1]
+        layer, first = max(
+            ((name, first) for name, first in self.net.architecture.offsets.items() if first <= position),
+            key=lambda found: found[1],
+        )
+        shape = self.net.architecture.layer(layer).shape
+        return layer, *(int(i) for i in np.unravel_index(position - first, shape))
 
 
 def _attributes(prefix: str, role: str, name: Hashable, used: Mapping[Hashable, int]) -> dict[str, Any]:
