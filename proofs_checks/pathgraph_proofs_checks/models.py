@@ -255,6 +255,8 @@ class _Thinning:
         used = Counter(name for *_, name in (*self.edges, *((0, *bias) for bias in self.biases.values())))
         fan_in = Counter(target for _, target, *_ in self.edges)
         codes, ranks = self._codes()
+        if not (self.home[positions] < 0).any():  # all paths start at biases: an input that nothing reads
+            positions = [int(self.net.dag.inputs[0]), *positions]
         for position in positions:
             activation = "input" if self.home[position] < 0 else ACTIVATIONS[codes[position]]
             if activation == "pool" and not fan_in[position]:
