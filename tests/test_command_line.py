@@ -19,15 +19,16 @@ from pathgraph.analysis.analyse import analyse
 from pathgraph.analysis.certificates import Settings, Trials
 from pathgraph.analysis.command import main
 from pathgraph.analysis.document import Figure, count, number, percent, power
-from pathgraph.analysis.formats import FLOAT_FORMATS, FixedPoint
+from pathgraph.analysis.formats import FixedPoint, Float
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.sections import document
 from pathgraph.analysis.terminal import plain_lines
+from pathgraph.quantization.quantizers import FORMATS
 from tests.networks import REGISTRY
 from tests.oracles import Oracle
 
 CASES = {case.name: case for case in (REGISTRY.values() if isinstance(REGISTRY, dict) else REGISTRY)}
-QUICK = Settings(trials=4, shares=(0.5,), bits=(4,), formats=("bfloat16",), samples=1000)
+QUICK = Settings(trials=4, shares=(0.5,), bits=(4,), formats=("bf16",), samples=1000)
 
 
 def perceptron(widths=(6, 8, 7, 3), seed=0):
@@ -58,29 +59,30 @@ def by_hand(precision, least, largest):
     return [x for x in sorted({*steps, *normal}) if x <= largest]
 
 
-@pytest.mark.parametrize(("name", "precision", "least"), [("float8 e4m3", 4, -6), ("float8 e5m2", 3, -14)])
+@pytest.mark.parametrize(("name", "precision", "least"), [("e4m3", 4, -6), ("e5m2", 3, -14)])
 def test_rounding_is_to_the_nearest_number_of_the_format(name, precision, least):
-    one = FLOAT_FORMATS[name]
-    numbers = by_hand(precision, least, Fraction(one.largest))
-    assert numbers[-1] == one.largest
+    one = Float(name)
+    numbers = by_hand(precision, least, Fraction(FORMATS[name].largest))
+    largest = FORMATS[name].largest
+    assert numbers[-1] == largest
     rng = np.random.default_rng(0)
-    w = np.concatenate([rng.normal(size=200) * 2.0 ** rng.integers(-20, 18, 200), [0.0, -one.largest, 3 * one.largest]])
+    w = np.concatenate([rng.normal(size=200) * 2.0 ** rng.integers(-20, 18, 200), [0.0, -largest, 3 * largest]])
     for x, rounded in zip(w.tolist(), one.rounded(w).tolist(), strict=True):
         distance = min(abs(Fraction(abs(x)) - y) for y in numbers)
         assert abs(Fraction(x) - Fraction(rounded)) == distance
-    assert one.saturated(w) == int((abs(w) > one.largest).sum()) >= 1
+    assert one.saturated(w) == int((abs(w) > largest).sum()) >= 1
 
 
 def test_float16_and_bfloat16_are_those_of_the_machine():
     rng = np.random.default_rng(1)
     w = rng.normal(size=2000) * 2.0 ** rng.integers(-30, 15, 2000)
-    assert np.array_equal(FLOAT_FORMATS["float16"].rounded(w), w.astype(np.float16).astype(np.float64))
+    assert np.array_equal(Float("fp16").rounded(w), w.astype(np.float16).astype(np.float64))
     w = w.astype(np.float32)
     bits = w.view(np.uint32).astype(np.uint64)
     nearest = ((bits + 0x7FFF + ((bits >> np.uint64(16)) & np.uint64(1))) >> np.uint64(16) << np.uint64(16)).astype(
         np.uint32
     )
-    assert np.array_equal(FLOAT_FORMATS["bfloat16"].rounded(w.astype(np.float64)), nearest.view(np.float32))
+    assert np.array_equal(Float("bf16").rounded(w.astype(np.float64)), nearest.view(np.float32))
 
 
 @pytest.mark.parametrize("bits", [2, 3, 8, 16])
@@ -151,14 +153,14 @@ def test_certificates_hold_at_every_trial():
     assert shares == sorted(shares)
     fixed = [one for one in found.precision if "fixed" in one.name]
     assert [one.bits for one in fixed] == sorted((one.bits for one in fixed), reverse=True)
-    assert len(found.precision) == len(FLOAT_FORMATS) + len(fixed)
+    assert len(found.precision) == 4 + len(fixed)
     assert all(one.seen <= one.bound for one in found.precision)
 
 
 def test_weights_that_a_format_holds_are_not_changed():
     net = perceptron()
     halves = net.map_values(lambda w: np.round(w * 2) / 2)
-    found = analyse(halves, Settings(formats=("float16",), bits=()))
+    found = analyse(halves, Settings(formats=("fp16",), bits=()))
     assert [(one.bound, one.seen, one.changed, one.ratio) for one in found.precision] == [(0.0, 0.0, 0, 1.0)]
 
 
@@ -221,7 +223,7 @@ def test_terminal_report_files_and_every_flag(model, tmp_path, capsys):
     widths = tmp_path / "box.npy"
     np.save(widths, np.linspace(0, 1, 6))
     report, figures = tmp_path / "new" / "folder", tmp_path / "figures.json"
-    flags = "--q 1,2.5,inf,0 --samples 500 --trials 3 --seed 7 --shares 0.25,0.5 --bits 4,5 --formats float16"
+    flags = "--q 1,2.5,inf,0 --samples 500 --trials 3 --seed 7 --shares 0.25,0.5 --bits 4,5 --formats fp16"
     assert main([model, *flags.split(), "--box", str(widths), "--report", str(report), "--json", str(figures)]) == 0
     printed = capsys.readouterr()
     assert not printed.err
@@ -451,7 +453,7 @@ def test_report_that_cannot_be_written(model, tmp_path, capsys):
         (["x", "--box", "-1"], "numbers >= 0"),
         (["x", "--box", "nan"], "numbers >= 0"),
         (["x", "--box", "none.npy"], "needed an array of numbers"),
-        (["x", "--formats", "float4"], "float8-e4m3"),
+        (["x", "--formats", "float4"], "bf16, e4m3"),
         (["x", "--input-shape", "3,x"], "as in 3,224,224"),
         (["x", "--samples", "0"], "an integer >= 1"),
         (["x", "--trials", "-1"], "an integer >= 0"),

@@ -16,17 +16,20 @@ from typing import Any
 import numpy as np
 
 import pathgraph as pg
-from pathgraph.analysis.formats import FLOAT_FORMATS, FixedPoint, Format
+from pathgraph.analysis.formats import FixedPoint, Float, Format
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.results import Analysis, Certificate, LeftOut, Outputs, ScoreRow
 from pathgraph.errors import PathgraphError
 from pathgraph.scalars import Array
 
-__all__ = ["FORMATS", "Run", "Settings", "Trials", "precision", "prune_by_shares", "score"]
+__all__ = ["Run", "Settings", "Trials", "precision", "prune_by_shares", "score"]
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
 BITS = (3, 4, 6, 8, 10, 12, 16, 20, 24)
-FORMATS = ("float16", "bfloat16", "float8 e4m3", "float8 e5m2")
+FORMATS = ("fp16", "bf16", "e4m3", "e5m2")
+MAX_RIGOROUS = 200_000
+"""Networks of more edges get bounds that do not enclose their own round-off."""
+
 QUANTILES = (0.0, 0.1, 0.25, 0.5, 0.75, 0.9, 0.99, 1.0)
 
 
@@ -48,7 +51,7 @@ class Settings:
     bits : tuple of int or None
         Of fixed-point weights; likewise.
     formats : tuple of str or None
-        Names in `FLOAT_FORMATS`; likewise.
+        Names in `FLOAT_NAMES`; likewise.
     samples : int or None
         For the generalisation bound.
     exact : bool
@@ -81,7 +84,7 @@ class Settings:
         elif n_edges <= 100_000_000:
             chosen = (16, (0.01, 0.1, 0.3, 0.5, 0.9), (4, 6, 8, 12, 16), FORMATS)
         else:
-            chosen = (4, (0.1, 0.5), (4, 8), ("bfloat16", "float8 e4m3"))
+            chosen = (4, (0.1, 0.5), (4, 8), ("bf16", "e4m3"))
         names = ("trials", "shares", "bits", "formats")
         missing = {n: c for n, c in zip(names, chosen, strict=True) if getattr(self, n) is None}
         return replace(self, **missing)
@@ -227,7 +230,7 @@ def precision(run: Run, trials: Trials | None) -> None:
     """Round all parameters to each number format."""
     tensors = [group.places for group in run.model.groups]
     formats: Sequence[Format] = [
-        *(FLOAT_FORMATS[name] for name in run.settings.formats or ()),
+        *(Float(name) for name in run.settings.formats or ()),
         *(FixedPoint(bits) for bits in sorted(run.settings.bits or (), reverse=True)),
     ]
     for one in formats:
@@ -235,13 +238,20 @@ def precision(run: Run, trials: Trials | None) -> None:
         other = run.model.with_floats(rounded)
         bound = run.attempt(
             f"rounding to {one.name}",
-            partial(pg.parameter_lipschitz, run.model.net, other, inputs=run.box),
+            partial(_rounding_bound, run, other),
         )
         if bound is not None:
             changed, saturated = int((rounded != run.model.theta).sum()), one.saturated(run.model.theta)
             run.analysis.precision.append(
                 _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
             )
+
+
+def _rounding_bound(run: Run, other: Any) -> pg.Bound:
+    """The rigorous bound, for networks of neurons that are not too large; else the one that does not enclose itself."""
+    if not run.model.is_layered and run.model.n_edges <= MAX_RIGOROUS:
+        return pg.certify(run.model.net, other, inputs=run.box)
+    return pg.parameter_lipschitz(run.model.net, other, inputs=run.box)
 
 
 def _certificate(

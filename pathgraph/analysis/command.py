@@ -17,7 +17,7 @@ import pathgraph as pg
 from pathgraph.analysis.analyse import analyse
 from pathgraph.analysis.certificates import Settings
 from pathgraph.analysis.document import count, number, power
-from pathgraph.analysis.formats import FLOAT_FORMATS
+from pathgraph.analysis.formats import FLOAT_NAMES
 from pathgraph.analysis.model import read
 from pathgraph.analysis.page import page
 from pathgraph.analysis.pictures import is_available, pictures
@@ -157,7 +157,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     reading.add_argument("--relu6", choices=["relu", "exact"], help="take ReLU6 for ReLU, or model it by two ReLUs")
     reading.add_argument(
-        "--leaky-relu", action="store_const", const=True, help="model LeakyReLU and PReLU by two ReLUs"
+        "--leaky-relu", action="store_const", const="exact", help="model LeakyReLU and PReLU by two ReLUs"
     )
     what = parser.add_argument_group("what is computed")
     what.add_argument(
@@ -181,17 +181,13 @@ def _parser() -> argparse.ArgumentParser:
         "--formats",
         type=_formats,
         metavar="F,F,...",
-        help=f"float formats: {', '.join(map(_dashed, FLOAT_FORMATS))}; or none",
+        help=f"float formats: {', '.join(FLOAT_NAMES)}; or none",
     )
     what.add_argument("--no-certificates", action="store_true", help="leave out pruning and precision certificates")
     what.add_argument(
         "--exact", action="store_true", help="compute in rationals: rigorous, and slow beyond small models"
     )
     return parser
-
-
-def _dashed(name: str) -> str:
-    return name.replace(" ", "-")
 
 
 def _listed(text: str, kind: Callable[[str], Any], needed: str, holds: Callable[[Any], bool]) -> tuple[Any, ...]:
@@ -224,9 +220,9 @@ def _bits(text: str) -> tuple[int, ...]:
 def _formats(text: str) -> tuple[str, ...]:
     if text == "none":
         return ()
-    known = {_dashed(name): name for name in FLOAT_FORMATS}
-    found = _listed(text, str, f"'none', or some of {', '.join(known)} with commas", lambda name: name in known)
-    return tuple(known[name] for name in found)
+    return _listed(
+        text, str, f"'none', or some of {', '.join(FLOAT_NAMES)} with commas", lambda name: name in FLOAT_NAMES
+    )
 
 
 def _natural(text: str) -> int:

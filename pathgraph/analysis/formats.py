@@ -1,9 +1,8 @@
 """Number formats of weights: what is left of a float after it was stored in fewer bits.
 
-Two kinds. A **float format** has p significant bits (the implicit one counted), a smallest exponent below which the
-spacing stays the same (subnormal numbers), and a largest number, at which larger ones saturate. A **fixed-point
-format** of k bits has one spacing per tensor: the smallest power of two with which its largest weight is at most
-:math:`2^{k-1} - 1` spacings. Both round to the nearest number, ties to the even one, and keep zeros.
+Two kinds. A **float format** is one of `pathgraph.quantization.quantizers.FORMATS`; numbers beyond its largest one
+saturate. A **fixed-point format** of k bits has one spacing per tensor: the smallest power of two with which its
+largest weight is at most :math:`2^{k-1} - 1` spacings. Both round to the nearest number by a `Quantizer`, and keep zeros.
 
 All results are float64 that hold the rounded number exactly.
 """
@@ -12,54 +11,58 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from pathgraph.errors import ParameterError
+from pathgraph.quantization.quantizers import FORMATS, Quantizer
 from pathgraph.scalars import Array
 
-__all__ = ["FLOAT_FORMATS", "FixedPoint", "FloatFormat", "Format"]
+__all__ = ["FLOAT_NAMES", "FixedPoint", "Float", "Format"]
+
+FLOAT_NAMES = {
+    "fp32": "float32",
+    "tf32": "tf32",
+    "fp16": "float16",
+    "bf16": "bfloat16",
+    "e4m3": "float8 e4m3",
+    "e5m2": "float8 e5m2",
+}
+"""The float formats, and how they are called in tables."""
 
 
 @dataclass(frozen=True)
-class FloatFormat:
-    """A binary floating-point format.
-
-    Attributes
-    ----------
-    name : str
-    bits : int
-        Of storage.
-    precision : int
-        Significant bits, the implicit one counted.
-    least_exponent : int
-        Of the smallest normal number.
-    largest : float
+class Float:
+    """A floating-point format, by its name in `FLOAT_NAMES`.
 
     Examples
     --------
     >>> import numpy as np
-    >>> from pathgraph.analysis.formats import FLOAT_FORMATS
-    >>> e4m3 = FLOAT_FORMATS["float8 e4m3"]
-    >>> e4m3.rounded(np.array([1.0, 1.1, -17.0, 1e-4, 1000.0])).tolist()
+    >>> from pathgraph.analysis.formats import Float
+    >>> Float("e4m3").rounded(np.array([1.0, 1.1, -17.0, 1e-4, 1000.0])).tolist()
     [1.0, 1.125, -16.0, 0.0, 448.0]
     """
 
-    name: str
-    bits: int
-    precision: int
-    least_exponent: int
-    largest: float
+    format: str
 
-    def rounded(self, weights: Array, tensors: Sequence[Array] = ()) -> Array:
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return FLOAT_NAMES[self.format]
+
+    @property
+    def bits(self) -> int:
+        """Of storage."""
+        return FORMATS[self.format].bits
+
+    def rounded(self, weights: Array, tensors: Sequence[Any] = ()) -> Array:
         """The nearest numbers of the format; `tensors` is not used."""
-        _, exponent = np.frexp(weights)
-        step = np.ldexp(1.0, np.maximum(exponent - 1, self.least_exponent) - (self.precision - 1))
-        return np.asarray(np.clip(np.rint(weights / step) * step, -self.largest, self.largest))
+        return Quantizer(format=self.format, saturate=True)(weights)
 
     def saturated(self, weights: Array) -> int:
         """How many numbers lie beyond the largest one of the format."""
-        return int((np.abs(weights) > self.largest).sum())
+        return int((np.abs(weights) > FORMATS[self.format].largest).sum())
 
 
 @dataclass(frozen=True)
@@ -90,19 +93,18 @@ class FixedPoint:
         """The bits and the kind."""
         return f"{self.bits}-bit fixed point"
 
-    def rounded(self, weights: Array, tensors: Sequence[Array] = ()) -> Array:
+    def rounded(self, weights: Array, tensors: Sequence[Any] = ()) -> Array:
         """The nearest multiples of the spacing of each tensor.
 
         Parameters
         ----------
         weights : ndarray, shape (n,)
-        tensors : sequence of index arrays
+        tensors : sequence of slices or index arrays
             Which weights make a tensor; all of them one by default.
         """
         out = weights.copy()
-        for places in tensors or [np.arange(len(weights))]:
-            part = weights[places]
-            out[places] = np.rint(part / (step := self._step(part))) * step
+        for places in tensors or [slice(None)]:
+            out[places] = Quantizer(step=self._step(weights[places]))(weights[places])
         return out
 
     def _step(self, weights: Array) -> float:
@@ -110,25 +112,14 @@ class FixedPoint:
         levels = 2 ** (self.bits - 1) - 1
         if largest == 0:
             return 1.0
-        exponent = int(np.frexp(largest / levels)[1])
-        while largest > levels * float(np.ldexp(1.0, exponent - 1)):  # at most once: the quotient is rounded
+        exponent = int(np.frexp(largest / levels)[1]) - 1
+        while largest > levels * float(np.ldexp(1.0, exponent)):  # once, but for quotients that were rounded
             exponent += 1
-        return float(np.ldexp(1.0, exponent - 1))
+        return float(np.ldexp(1.0, exponent))
 
     def saturated(self, weights: Array) -> int:
         """None saturates: the spacing is made for the largest weight."""
         return 0
 
 
-Format = FloatFormat | FixedPoint
-
-FLOAT_FORMATS = {
-    one.name: one
-    for one in (
-        FloatFormat("float16", 16, 11, -14, 65504.0),
-        FloatFormat("bfloat16", 16, 8, -126, float.fromhex("0x1.fep127")),
-        FloatFormat("float8 e4m3", 8, 4, -6, 448.0),
-        FloatFormat("float8 e5m2", 8, 3, -14, 57344.0),
-    )
-}
-"""By name. The two of 8 bits are those of the OCP 8-bit floating point specification, without scaling factors."""
+Format = Float | FixedPoint
