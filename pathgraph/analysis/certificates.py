@@ -25,7 +25,7 @@ from pathgraph.scalars import Array
 __all__ = ["Run", "Settings", "Trials", "precision", "prune_by_shares", "score"]
 
 SHARES = (0.01, 0.05, 0.1, 0.2, 0.3, 0.5, 0.7, 0.9)
-BITS = (3, 4, 6, 8, 10, 12, 16, 20, 24)
+BITS = (3, 4, 6, 8, 12, 16, 24)
 FORMATS = ("fp16", "bf16", "e4m3", "e5m2")
 MAX_RIGOROUS = 200_000
 """Networks of more edges get bounds that do not enclose their own round-off."""

@@ -2,7 +2,8 @@
 
 Two kinds. A **float format** is one of `pathgraph.quantization.quantizers.FORMATS`; numbers beyond its largest one
 saturate. A **fixed-point format** of k bits has one spacing per tensor: the smallest power of two with which its
-largest weight is at most :math:`2^{k-1} - 1` spacings. Both round to the nearest number by a `Quantizer`, and keep zeros.
+largest weight is at most :math:`2^{k-1} - 1` spacings. Both round to the nearest number by a `Quantizer`, and keep
+zeros.
 
 All results are float64 that hold the rounded number exactly.
 """
