@@ -79,12 +79,12 @@ class Settings:
 
     def for_size(self, n_edges: int) -> Settings:
         """The same with every choice made: fewer of each for models with more edges."""
-        if n_edges <= 2_000_000:
+        if n_edges <= 200_000:
             chosen: tuple[Any, ...] = (64, SHARES, BITS, FORMATS)
-        elif n_edges <= 100_000_000:
-            chosen = (16, (0.01, 0.1, 0.3, 0.5, 0.9), (4, 6, 8, 12, 16), FORMATS)
+        elif n_edges <= 20_000_000:
+            chosen = (16, (0.01, 0.1, 0.3, 0.5, 0.9), (4, 6, 8, 16), FORMATS)
         else:
-            chosen = (4, (0.1, 0.5), (4, 8), ("bf16", "e4m3"))
+            chosen = (2, (0.1, 0.5), (4, 8), ("bf16", "e4m3"))
         names = ("trials", "shares", "bits", "formats")
         missing = {n: c for n, c in zip(names, chosen, strict=True) if getattr(self, n) is None}
         return replace(self, **missing)

@@ -346,12 +346,12 @@ def _left_out(found: Analysis) -> Section:
         Note(f"Computed in {total:.1f} s{f' ({slow})' if slow else ''}; random inputs from the seed {found.seed}.")
     )
     arithmetic = (
-        "All but the random inputs was computed in rational arithmetic: bounds enclose their round-off where the tables "
-        "say so."
+        "All but the random inputs was computed in rational arithmetic: bounds enclose their round-off where the "
+        "tables say so."
         if found.exact
-        else "Where the tables do not say that it is enclosed, bounds are theorems evaluated in float64, and their own "
-        "round-off is not in them: it is of relative size 1e-16 times the number of additions behind each other. --exact "
-        "computes in rationals."
+        else "Where the tables do not say that it is enclosed, bounds are theorems evaluated in float64, and their "
+        "own round-off is not in them: it is of relative size 1e-16 times the number of additions behind each "
+        "other. --exact computes in rationals."
     )
     items.append(Note(arithmetic))
     return Section(
