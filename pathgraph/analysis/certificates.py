@@ -203,7 +203,7 @@ def score(run: Run) -> None:
 def prune_by_shares(run: Run, trials: Trials | None) -> None:
     """Remove the weights with the least path-magnitude, a share at a time, each from the whole model."""
     for share in run.settings.shares or ():
-        name = f"{100 * share:g} %"
+        name = f"{100 * share:g}%"
         result = run.attempt(
             f"pruning {name} of the weights", partial(pg.prune, run.model.net, float(share), inputs=run.box)
         )
