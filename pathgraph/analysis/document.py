@@ -10,7 +10,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-__all__ = ["Fact", "Facts", "Figure", "Item", "Note", "Section", "Table", "count", "number", "percent", "power"]
+__all__ = [
+    "Fact",
+    "Facts",
+    "Figure",
+    "Item",
+    "Note",
+    "Section",
+    "Table",
+    "count",
+    "number",
+    "percent",
+    "power",
+    "shortened",
+]
 
 
 @dataclass(frozen=True)
@@ -113,3 +126,8 @@ def percent(share: float) -> str:
     if share == 0 or share >= 0.0005:
         return f"{100 * share:.1f} %"
     return f"{100 * share:.1g} %"
+
+
+def shortened(text: str, size: int = 24) -> str:
+    """The text, with dots for its middle if it is longer than `size`."""
+    return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"

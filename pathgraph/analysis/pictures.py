@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from pathgraph.analysis.document import shortened
 from pathgraph.analysis.results import Analysis, Certificate, LayerRow
 from pathgraph.errors import BackendError
 
@@ -114,15 +115,11 @@ def _bars(labels: Sequence[str], values: Sequence[float], axis: str) -> tuple[Fi
     """Horizontal bars, the first on top."""
     figure, panel = _figure(4.8, 0.9 + 0.27 * len(labels))
     panel.barh(range(len(labels)), list(values), color=FIRST, height=0.62)
-    panel.set_yticks(range(len(labels)), [_short(label) for label in labels])
+    panel.set_yticks(range(len(labels)), [shortened(label) for label in labels])
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.set_xlabel(axis)
     panel.tick_params(axis="y", length=0)
     return figure, panel
-
-
-def _short(text: str, size: int = 24) -> str:
-    return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"
 
 
 def _some(rows: Sequence[Any], limit: int) -> list[Any]:
@@ -258,8 +255,8 @@ def _graph(analysis: Analysis) -> Figure:
         panel.plot([right + 0.06], [stop - 0.12], marker="<", color=SECOND, markersize=4)
     for k, (names, _, text) in enumerate(boxes):
         panel.add_patch(_box(k, right))
-        panel.text(0.12, k, _short(text[0], 40), va="center", color=INK, fontsize=8)
-        panel.text(right - 0.12, k, _short(text[1], 18), va="center", ha="right", color=SOFT, fontsize=7.5)
+        panel.text(0.12, k, shortened(text[0], 40), va="center", color=INK, fontsize=8)
+        panel.text(right - 0.12, k, shortened(text[1], 18), va="center", ha="right", color=SOFT, fontsize=7.5)
         if (k - 1, k) in next_to:
             panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=INK, linewidth=1)
         if not names:

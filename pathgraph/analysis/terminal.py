@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
-from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table
+from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table, shortened
 
 __all__ = ["plain_lines", "show"]
 
@@ -42,7 +42,11 @@ def show(title: str, sections: Sequence[Section], stream: TextIO | None = None) 
     _show_rich(rich.console.Console(file=stream, width=width, highlight=False), title, sections)
 
 
-def _cut(rows: Sequence[Sequence[str]], n_columns: int) -> list[Sequence[str]]:
+def _rows(table: Table) -> list[Sequence[str]]:
+    """The rows that are shown, with long names shortened where there are several columns."""
+    n_columns, rows = len(table.columns), table.rows
+    if n_columns > 2:
+        rows = [[", ".join(map(shortened, cell.split(", "))) for cell in row] for row in rows]
     if len(rows) <= MAX_ROWS:
         return list(rows)
     head = MAX_ROWS // 2
@@ -85,7 +89,7 @@ def _rich_item(item: Facts | Table | Note) -> Any:
     table = RichTable(box=SIMPLE_HEAD, title=item.caption or None, title_justify="left", padding=(0, 1, 0, 0))
     for place, column in enumerate(item.columns):
         table.add_column(Text(column), justify="right" if place in item.numeric else "left", overflow="fold")
-    for row in _cut(item.rows, len(item.columns)):
+    for row in _rows(item):
         table.add_row(*(Text(cell) for cell in row))
     return table
 
@@ -132,7 +136,7 @@ def _facts(facts: Sequence[Fact], width: int) -> Iterator[str]:
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
-    rows = [table.columns, *_cut(table.rows, len(table.columns))]
+    rows = [table.columns, *_rows(table)]
     n = len(table.columns)
     if n <= 2:  # texts: the last column is folded
         first = max(len(row[0]) for row in rows) if n == 2 else 0
