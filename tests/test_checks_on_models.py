@@ -74,6 +74,8 @@ def test_parts_have_few_paths_and_the_values_of_the_model(seed):
     assert part.is_exact
     assert all(part.weight(u, v) == Fraction(wide.weight(u, v)) for u, v in part.graph.edges)
     assert thinned(wide, seed) == part
+    narrow = wide.to_float(np.float32)
+    assert thinned(narrow, seed) == thinned(narrow.to_float(np.float64), seed)
     assert thinned(wide, seed + 1) != part
 
 

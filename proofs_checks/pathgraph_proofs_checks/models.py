@@ -28,6 +28,7 @@ import pathgraph as pg
 from pathgraph import GraphError, LayerGraph, Network, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, ROLES
 from pathgraph.pathsum.blocks import Block, Positions
+from pathgraph.scalars import to_fraction
 from pathgraph_proofs_checks.parts import SMALL
 from pathgraph_proofs_checks.registry import Check
 
@@ -239,7 +240,7 @@ class _Thinning:
 
     def _entry(self, tensor: int, entry: int) -> tuple[Any, str, Hashable]:
         """Value, role and name of an entry; no name for one that is not tied."""
-        value = Fraction(self.net.tensors[tensor].ravel()[entry])
+        value = to_fraction(self.net.tensors[tensor].ravel()[entry])
         structure = self.net.architecture
         if isinstance(self.net, LayerGraph):
             role = self.net.roles[self.net.architecture.tensor_names[tensor]]
