@@ -406,12 +406,15 @@ def test_large_graphs_are_drawn_in_a_page():
     [
         (None, "No such file"),
         (b"", "an empty file"),
-        (b"PK\x03\x04" + bytes(60), ""),
-        (struct.pack("<q", 7) * 20, ""),
+        (b"PK\x03\x04" + bytes(60), "ONNX"),
+        (struct.pack("<q", 7) * 20, "ONNX"),
     ],
+    ids=["missing", "empty", "torn archive", "bytes"],
 )
 def test_refused_models_exit_with_1_and_one_line(tmp_path, capsys, content, message):
     path = tmp_path / "model.bin"
+    if message == "ONNX":
+        pytest.importorskip("onnx")
     if content is not None:
         path.write_bytes(content)
     assert main([str(path)]) == 1
@@ -420,6 +423,75 @@ def test_refused_models_exit_with_1_and_one_line(tmp_path, capsys, content, mess
     assert printed.err.startswith("python -m pathgraph: ")
     assert printed.err.count("\n") == 1
     assert message in printed.err
+
+
+# -- ONNX files -----------------------------------------------------------------------------------------------------
+
+
+def onnx_file(path, activation="Relu", batch="N", size=6):
+    """A convolution, an activation, a max-pool and a linear map."""
+    onnx = pytest.importorskip("onnx")
+    helper, array = onnx.helper, onnx.numpy_helper.from_array
+    rng = np.random.default_rng(0)
+    tensors = {"w": (3, 2, 3, 3), "b": (3,), "v": (4, 3 * 3 * 3), "c": (4,)}
+    values = [array(rng.normal(size=shape).astype(np.float32), name) for name, shape in tensors.items()]
+    extra = {"Clip": ["low", "high"]}.get(activation, [])
+    values += [array(np.array(value, dtype=np.float32), name) for name, value in zip(extra, (0, 6), strict=False)]
+    nodes = [
+        helper.make_node("Conv", ["x", "w", "b"], ["z"], pads=[1, 1, 1, 1], name="conv"),
+        helper.make_node(activation, ["z", *extra], ["a"], name="act"),
+        helper.make_node("MaxPool", ["a"], ["p"], kernel_shape=[2, 2], strides=[2, 2], name="pool"),
+        helper.make_node("Flatten", ["p"], ["f"], name="flat"),
+        helper.make_node("Gemm", ["f", "v", "c"], ["y"], transB=1, name="fc"),
+        helper.make_node("Softmax", ["y"], ["s"], name="softmax"),
+    ]
+    x = helper.make_tensor_value_info("x", 1, [batch, 2, size, size])
+    y = helper.make_tensor_value_info("s", 1, [batch, 4])
+    graph = helper.make_graph(nodes, "g", [x], [y], values)
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]), path)
+    return str(path)
+
+
+def test_an_onnx_file_gives_the_figures_of_its_expansion(tmp_path, capsys):
+    path, file = onnx_file(tmp_path / "net.onnx"), tmp_path / "x.json"
+    assert main([path, "--json", str(file), "--shares", "0.5", "--bits", "6", "--report", str(tmp_path)]) == 0
+    printed = capsys.readouterr().out
+    assert "softmax" in printed.lower()
+    found = json.loads(file.read_text())
+    net = pg.from_onnx(path).expand()
+    assert found["summary"]["resolution"] == "layers"
+    assert found["summary"]["n_edges"] == net.architecture.n_edges
+    assert found["summary"]["paths"] == str(pg.count_paths(net))
+    assert found["summary"]["largest_pool"] == 4
+    assert found["norms"][0]["value"] == pytest.approx(pg.path_norm(net.to_float(np.float64)), rel=1e-12)
+    plain = analyse(net, QUICK)
+    assert found["lipschitz"]["bounds"] == pytest.approx(plain.lipschitz.bounds, rel=1e-12)
+    shares = {row["name"]: row["share"] for row in found["scores"]}
+    assert shares["w"] + shares["b"] <= 1 + 1e-9
+    assert shares["v"] + shares["c"] == pytest.approx(1)
+    for one in found["pruning"] + found["precision"]:
+        assert one["seen"] <= one["bound"]
+    pruned = next(one for one in found["pruning"])
+    assert pruned["bound"] == pytest.approx(pg.prune(net.to_float(np.float64), 0.5).certificate.upper, rel=1e-9)
+    page = (tmp_path / "index.html").read_text(encoding="utf-8")
+    Page(page)
+    assert "conv" in page
+
+
+def test_flags_of_the_import(tmp_path, capsys):
+    open_axes = onnx_file(tmp_path / "open.onnx", size="S")
+    assert main([open_axes]) == 1
+    assert "input_shape" in capsys.readouterr().err
+    assert main([open_axes, "--input-shape", "2,6,6", "--quiet", "--no-certificates", "--trials", "1"]) == 0
+    clipped, leaky = onnx_file(tmp_path / "clip.onnx", "Clip"), onnx_file(tmp_path / "leaky.onnx", "LeakyRelu")
+    for path, flags in ((clipped, ["--relu6", "exact"]), (clipped, ["--relu6", "relu"]), (leaky, ["--leaky-relu"])):
+        assert main([path, "--quiet"]) == 1
+        refused = capsys.readouterr().err
+        assert refused.count("\n") == 1
+        assert "act" in refused
+        file = tmp_path / "x.json"
+        assert main([path, *flags, "--quiet", "--trials", "1", "--no-certificates", "--json", str(file)]) == 0
+        assert json.loads(file.read_text())["summary"]["n_outputs"] == 4
 
 
 def test_an_archive_that_is_no_network(tmp_path, capsys):
