@@ -13,6 +13,7 @@ from pathgraph.proofs_checks import Profile, all_checks, examine, main
 from pathgraph_proofs_checks.models import MAX_WHOLE, NEEDS, Model, _Thinning, freed, thinned, unmet
 from pathgraph_proofs_checks.parts import SMALL
 from pathgraph_proofs_checks.registry import REQUIREMENTS, theorem
+from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY, on_networks
 
 CHECKS = {check.name: replace(check, mutants=[]) for check in all_checks()}
@@ -63,6 +64,15 @@ def test_everything_kept_of_a_layer_graph_is_its_expansion():
     assert (found(rows) == graph(exact)).all()
     assert found.architecture.n_parameters == sum(w.size for w in graph.parameters.values())
     assert "frozen" in {data.get("role") for *_, data in found.graph.edges(data=True)}
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_everything_kept_of_layer_graphs_has_the_paths_of_the_expansion(name):
+    graph = build(name)
+    found, expansion = _Thinning(graph, Random(0), 10**6, 10**6).network(), graph.expand()
+    assert pg.count_paths(found) == pg.count_paths(expansion)
+    for q in (1, 2):
+        assert pg.path_norm(found, q=q, root=False) == pg.path_norm(expansion, q=q, root=False)
 
 
 @pytest.mark.parametrize("seed", range(4))

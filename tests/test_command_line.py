@@ -24,6 +24,7 @@ from pathgraph.analysis.model import Model
 from pathgraph.analysis.sections import document
 from pathgraph.analysis.terminal import plain_lines
 from pathgraph.quantization.quantizers import FORMATS
+from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY
 from tests.oracles import Oracle
 
@@ -133,6 +134,31 @@ def test_figures_are_those_of_the_paths(name):
         assert one.rigorous  # the network is exact
         assert one.seen <= one.bound * (1 + 1e-9) + 1e-9
     assert found.lipschitz.seen <= min(found.lipschitz.bounds.values()) * (1 + 1e-9) + 1e-9
+    json.dumps(found.as_json(), allow_nan=False)
+    assert plain_lines("title", document(found))
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_layer_graphs_give_the_figures_of_their_expansions(name):
+    graph = build(name)
+    found, plain = analyse(graph, QUICK), analyse(graph.expand(), QUICK)
+    sizes = ("n_inputs", "n_outputs", "n_neurons", "n_edges", "n_parameters", "n_zeros", "paths")
+    sizes += ("depth_in_edges", "depth_in_activations", "largest_pool")
+    assert [getattr(found.summary, size) for size in sizes] == [getattr(plain.summary, size) for size in sizes]
+    for total in ("neurons", "edges", "parameters"):
+        assert sum(getattr(row, total) for row in found.summary.layers) == getattr(found.summary, f"n_{total}")
+    assert found.norms == plain.norms
+    assert [one.log for one in found.per_output] == pytest.approx([one.log for one in plain.per_output], abs=1e-12)
+    assert found.lipschitz.bounds == plain.lipschitz.bounds
+    assert found.generalization == plain.generalization
+    if found.outputs is not None:
+        assert found.outputs.size == pytest.approx(plain.outputs.size, rel=1e-9, abs=1e-9)
+    assert sum(row.share for row in found.scores) == pytest.approx(sum(row.share for row in plain.scores))
+    for one, other in zip(found.pruning, plain.pruning, strict=True):
+        assert (one.bound, one.changed) == (other.bound, other.changed)
+    for one in (*found.pruning, *found.precision):
+        assert one.seen <= one.bound * (1 + 1e-9) + 1e-9
+    assert {what.what for what in found.left_out} == {what.what for what in plain.left_out}
     json.dumps(found.as_json(), allow_nan=False)
     assert plain_lines("title", document(found))
 

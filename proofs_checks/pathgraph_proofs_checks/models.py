@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -38,6 +39,9 @@ MAX_WHOLE = 20_000
 """Models with more edges are not evaluated as a whole."""
 
 N_PARTS = 12
+
+FEW, NARROW = 100_000, 32
+"""The most paths that some checks list of a whole network, and the terms of a neuron that are too many for others."""
 
 SIZES = ((6, 6), (4, 4), (3, 3), (2, 2), (2, 1), (1, 1))
 """Neurons per layer and antecedents per neuron of a part, until it has few paths."""
@@ -92,25 +96,44 @@ class Model:
 
     def networks(self, check: Check) -> SearchStrategy[Network] | str:
         """The networks on which a check is run; or, in words, why it does not apply."""
-        if not check.on_network:
-            return "it draws networks of a kind of its own, and takes no given one"
-        candidates = [self.whole] if self.whole is not None and not self.is_cut(check) else list(self.parts)
-        if {"no ties", "nothing fixed"} & set(check.needs):
-            candidates = [freed(net, roles="nothing fixed" in check.needs) for net in candidates]
-        reasons = [unmet(check, net) for net in candidates]
-        fitting = [net for net, reason in zip(candidates, reasons, strict=True) if not reason]
-        if fitting:
-            return st.sampled_from(fitting)
-        return f"it needs {reasons[0]}" + (", and so with all parts that were tried" if len(candidates) > 1 else "")
+        fitting, reason = self._fitting(check)
+        return st.sampled_from(fitting) if fitting else reason
 
     def is_cut(self, check: Check) -> bool:
         """Whether a check sees parts of the model and not the whole."""
-        return self.whole is None or (check.enumerates and self.parts != (self.whole,))
+        return not any(net is self.whole for net in self._candidates(check)) or not self._meets(check)
+
+    def _candidates(self, check: Check) -> Sequence[Network]:
+        """The whole, if there is one and the check can stand it."""
+        whole = self.whole is not None and (not check.enumerates or self.parts == (self.whole,))
+        return [self.whole] if whole and self.whole is not None else list(self.parts)
+
+    def _meets(self, check: Check) -> bool:
+        return any(not unmet(check, net) for net in self._candidates(check))
+
+    def _fitting(self, check: Check) -> tuple[list[Network], str]:
+        """The networks that have what a check needs: the whole, else parts; and what is missing if there are none."""
+        if not check.on_network:
+            return [], "it draws networks of a kind of its own, and takes no given one"
+        first = ""
+        for candidates in (self._candidates(check), self.parts):
+            fitting = [net for net in candidates if not unmet(check, net)]
+            if fitting and {"no ties", "nothing fixed"} & set(check.needs):
+                fitting = [freed(net, roles="nothing fixed" in check.needs) for net in fitting]
+            if fitting:
+                return fitting, ""
+            first = first or unmet(check, candidates[0])
+        return [], f"it needs {first}" + (", and so with all parts that were tried" if len(self.parts) > 1 else "")
 
 
 def unmet(check: Check, net: Network) -> str:
     """What a check needs and a network lacks, in words; empty if it lacks nothing."""
-    return next((found for need in check.needs if (found := NEEDS[need](net))), "")
+    return next((found for need in check.needs if (found := _missing(need, net))), "")
+
+
+@lru_cache(maxsize=512)
+def _missing(need: str, net: Network) -> str:
+    return NEEDS[need](net)
 
 
 def _no_pools(net: Network) -> str:
@@ -135,6 +158,16 @@ def _layered(net: Network) -> str:
     return ""
 
 
+def _few_paths(net: Network) -> str:
+    found = pg.count_paths(net)
+    return f"networks of at most {FEW:,} paths, and there are {found:.3g}" if found > FEW else ""
+
+
+def _small_fan_in(net: Network) -> str:
+    terms = np.bincount(net.architecture.target, minlength=1).max(initial=0)
+    return f"neurons with fewer than {NARROW} terms, and one has {terms}" if terms >= NARROW else ""
+
+
 def _never(net: Network) -> str:
     return ""
 
@@ -144,6 +177,8 @@ NEEDS: Mapping[str, Callable[[Network], str]] = {
     "no pools": _no_pools,
     "no structural values": _no_structural,
     "no zeros": _no_zeros,
+    "few paths": _few_paths,
+    "small fan-in": _small_fan_in,
     "no ties": _never,  # these two are met by `freed`
     "nothing fixed": _never,
 }

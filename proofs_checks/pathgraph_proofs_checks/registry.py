@@ -49,7 +49,16 @@ METRIC = "Gonon, Brisebarre, Riccietti, Gribonval, A rescaling-invariant Lipschi
 DERIVED = "derived here"
 
 
-REQUIREMENTS = ("layered", "no pools", "no structural values", "no zeros", "no ties", "nothing fixed")
+REQUIREMENTS = (
+    "layered",
+    "no pools",
+    "no structural values",
+    "no zeros",
+    "few paths",
+    "small fan-in",
+    "no ties",
+    "nothing fixed",
+)
 """What a check may assume of a given network. The last two are met by freeing its values; see `models.freed`."""
 
 
