@@ -12,8 +12,8 @@ from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Tabl
 
 __all__ = ["plain_lines", "show"]
 
-WIDTH = 100
-"""Of the text, where the output is no terminal."""
+WIDTH = 120
+"""Of the text, where the output is no terminal and COLUMNS is not set."""
 
 MAX_ROWS = 40
 """Longer tables are cut in the middle; the page and the JSON file have all rows."""
@@ -33,7 +33,7 @@ def show(title: str, sections: Sequence[Section], stream: TextIO | None = None) 
         Standard output by default.
     """
     stream = sys.stdout if stream is None else stream
-    width = shutil.get_terminal_size((WIDTH, 24)).columns if stream.isatty() else WIDTH
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
     try:
         import rich.console
     except ImportError:
