@@ -109,7 +109,9 @@ _EMPTY: Any = None
 
 def _summary(run: Run, scalars: str) -> Summary:
     model = run.model
-    constants = run.attempt("depth in activations and pool sizes", lambda: pg.peeling_constants(model.net))
+    constants = run.constants = run.attempt(
+        "depth in activations, pool sizes and generalisation bound", lambda: pg.peeling_constants(model.net)
+    )
     return Summary(
         resolution="layers" if model.is_layered else "neurons",
         scalars=scalars,
@@ -175,8 +177,9 @@ def _lipschitz(run: Run, trials: Trials | None) -> None:
 
 def _generalization(run: Run) -> None:
     net, settings = run.model.net, run.settings
-    largest = float(np.max(settings.box))
-    constants = pg.peeling_constants(net)
+    largest, constants = float(np.max(settings.box)), run.constants
+    if constants is None:
+        return
     names: tuple[ConstantName, ...] = ("staged", "theorem", "sharpened")
     reach = max(1.0, largest) if constants.biases else largest
     # gap <= 4 sigma L C r / n with sigma = sqrt(n) reach falls below 1 beyond n = (4 reach L C r)**2

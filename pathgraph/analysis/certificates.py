@@ -101,6 +101,7 @@ class Run:
     settings: Settings
     analysis: Analysis
     say: Callable[[str], None] = field(default=lambda text: None)
+    constants: pg.PeelingConstants | None = None
 
     @property
     def box(self) -> Any:
