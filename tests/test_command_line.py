@@ -529,6 +529,16 @@ def test_an_archive_that_is_no_network(tmp_path, capsys):
     assert "only ONNX files take it" in capsys.readouterr().err
 
 
+def test_rationals_beyond_floats(tmp_path, capsys):
+    path = tmp_path / "huge.npz"
+    pg.save(pg.from_weights([[[10**400]]], dtype=object), path)
+    assert main([str(path)]) == 1
+    assert "beyond the range of float64" in capsys.readouterr().err
+    pg.save(pg.from_weights([[[10**200]], [[10**200]]], dtype=object), path)
+    assert main([str(path), "--trials", "0", "--bits", "8"]) == 0
+    assert "1.000000000e+400" in capsys.readouterr().out
+
+
 def test_box_of_a_wrong_size_is_refused(model, capsys):
     assert main([model, "--box", "1,2"]) == 1
     assert "needed one half-width, or 6" in capsys.readouterr().err

@@ -138,7 +138,7 @@ def _norms(run: Run) -> None:
         log = float(pg.log_path_norm(net, q))
         try:
             value: float | None = float(pg.path_norm(net, q))
-        except pg.PathNormOverflowError:
+        except OverflowError:
             value = None
         analysis.norms.append(Norm(q, value, log))
     logs = np.asarray(pg.log_path_norm(net, 1, per_output=True), dtype=np.float64)
@@ -155,24 +155,26 @@ def _lipschitz(run: Run, trials: Trials | None) -> None:
     net = run.model.net
     bounds, worst = {}, math.nan
     for method in ("max-pass", "input-paths", "path-norm"):
-        found = run.attempt(f"Lipschitz bound, {method}", partial(pg.input_lipschitz, net, method=method))
+        found = run.attempt(f"Lipschitz bound, {method}", partial(_lipschitz_bound, net, method))
         if found is not None:
-            bounds[method] = float(found)
+            bounds[method] = found
     if not bounds:
         return
     worst = float(pg.input_lipschitz(net, r=math.inf))
     product, reason = None, ""
-    if run.model.is_layered:
-        reason = "it is defined neuron by neuron, for multilayer perceptrons"
-    elif run.model.n_edges > MAX_PRODUCT:
+    if run.model.n_edges > MAX_PRODUCT:
         reason = f"it is left out beyond {MAX_PRODUCT:,} edges"
     else:
         try:
             product = float(pg.operator_norm_product(net, 1, math.inf))
-        except (pg.GraphError, pg.RangeError) as error:
+        except (pg.PathgraphError, OverflowError) as error:
             reason = str(error)
     seen = math.nan if trials is None else run.attempt("slopes at random inputs", trials.slope)
     run.analysis.lipschitz = Lipschitz(bounds, worst, product, reason, math.nan if seen is None else seen)
+
+
+def _lipschitz_bound(net: Any, method: Any) -> float:
+    return float(pg.input_lipschitz(net, method=method))
 
 
 def _generalization(run: Run) -> None:

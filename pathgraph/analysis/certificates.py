@@ -112,7 +112,7 @@ class Run:
         """The result; or None, and the reason is among what was left out."""
         try:
             return compute()
-        except PathgraphError as error:
+        except (PathgraphError, OverflowError) as error:
             self.leave_out(what, str(error))
         except MemoryError:
             self.leave_out(what, "there is not enough memory")
@@ -177,11 +177,10 @@ class Trials:
 
 def score(run: Run) -> None:
     """Path-magnitudes, by tensor or level."""
-    found = run.attempt("scores", lambda: pg.path_magnitude(run.model.net))
+    found = run.attempt("scores", lambda: (float(pg.path_norm(run.model.net)), pg.path_magnitude(run.model.net)))
     if found is None:
         return
-    scores = np.asarray(run.model.flat(found), dtype=np.float64)
-    norm = float(pg.path_norm(run.model.net))
+    norm, scores = found[0], np.asarray(run.model.flat(found[1]), dtype=np.float64)
     if not norm:
         run.leave_out("scores by layer", "the path-norm is 0: no path has a non-zero product")
         return
@@ -207,48 +206,38 @@ def score(run: Run) -> None:
 def prune_by_shares(run: Run, trials: Trials | None) -> None:
     """Remove the weights with the least path-magnitude, a share at a time, each from the whole model."""
     for share in run.settings.shares or ():
-        name = f"{100 * share:g}%"
-        result = run.attempt(
-            f"pruning {name} of the weights", partial(pg.prune, run.model.net, float(share), inputs=run.box)
-        )
-        if result is None:
-            continue
-        theta = _parameters(run.model, result.net)
-        gone = (theta == 0) & (run.model.theta != 0)
-        by_group = {group.name: float(gone[group.places].mean()) for group in run.model.groups if not group.is_bias}
-        run.analysis.pruning.append(
-            _certificate(
-                run,
-                trials,
-                result.net,
-                result.certificate,
-                name,
-                int(gone.sum()),
-                amount=float(share),
-                by_group=by_group,
-            )
-        )
+        found = run.attempt(f"pruning {100 * share:g}% of the weights", partial(_pruned, run, trials, float(share)))
+        if found is not None:
+            run.analysis.pruning.append(found)
+
+
+def _pruned(run: Run, trials: Trials | None, share: float) -> Certificate:
+    result = pg.prune(run.model.net, share, inputs=run.box)
+    gone = (_parameters(run.model, result.net) == 0) & (run.model.theta != 0)
+    by_group = {group.name: float(gone[group.places].mean()) for group in run.model.groups if not group.is_bias}
+    name, removed = f"{100 * share:g}%", int(gone.sum())
+    return _certificate(run, trials, result.net, result.certificate, name, removed, amount=share, by_group=by_group)
 
 
 def precision(run: Run, trials: Trials | None) -> None:
     """Round all parameters to each number format."""
-    tensors = [group.places for group in run.model.groups]
     formats: Sequence[Format] = [
         *(Float(name) for name in run.settings.formats or ()),
         *(FixedPoint(bits) for bits in sorted(run.settings.bits or (), reverse=True)),
     ]
     for one in formats:
-        rounded = one.rounded(run.model.theta, tensors)
-        other = run.model.with_floats(rounded)
-        bound = run.attempt(
-            f"rounding to {one.name}",
-            partial(_rounding_bound, run, other),
-        )
-        if bound is not None:
-            changed, saturated = int((rounded != run.model.theta).sum()), one.saturated(run.model.theta)
-            run.analysis.precision.append(
-                _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
-            )
+        found = run.attempt(f"rounding to {one.name}", partial(_rounded, run, trials, one))
+        if found is not None:
+            run.analysis.precision.append(found)
+
+
+def _rounded(run: Run, trials: Trials | None, one: Format) -> Certificate:
+    theta = run.model.theta
+    rounded = one.rounded(theta, [group.places for group in run.model.groups])
+    other = run.model.with_floats(rounded)
+    bound, changed = _rounding_bound(run, other), int((rounded != theta).sum())
+    saturated = one.saturated(theta)
+    return _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
 
 
 def _rounding_bound(run: Run, other: Any) -> pg.Bound:

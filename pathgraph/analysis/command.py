@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 options.json.write_text(
                     json.dumps(analysis.as_json(), indent=2, allow_nan=False) + "\n", encoding="utf-8"
                 )
-    except (pg.PathgraphError, OSError, MemoryError) as error:
+    except (pg.PathgraphError, OSError, MemoryError, OverflowError) as error:
         print(f"python -m pathgraph: {_message(error, options.model)}", file=sys.stderr)
         return 1
     if not options.quiet:
@@ -76,6 +76,8 @@ def _message(error: Exception, model: str) -> str:
         return f"{error.filename or model}: {error.strerror}"
     if isinstance(error, MemoryError):
         return f"{model}: there is not enough memory for this model"
+    if isinstance(error, OverflowError) and not isinstance(error, pg.PathgraphError):
+        return f"{model}: a number of the model is beyond the range of float64"
     return " ".join(str(error).split()) or type(error).__name__
 
 

@@ -265,6 +265,11 @@ def _scores(found: Analysis) -> Section:
             Figure("shares", "Share of the path-norm that crosses the parameters of each layer."),
             Table(columns, rows, numeric=frozenset(range(1, 7))),
             Note(
+                f"Of all parameters one in two has a share below {percent(found.quantiles[0.5])}, one in ten above "
+                f"{percent(found.quantiles[0.9])}, one in a hundred above {percent(found.quantiles[0.99])}; the "
+                f"largest is {percent(found.quantiles[1.0])}."
+            ),
+            Note(
                 "Every path crosses a layer that nothing bypasses, so its weights have about 100 % together; "
                 "branches of a residual network share it. 'half of it on' says how few parameters hold half of the "
                 "sum: the smaller, the more can be pruned."
