@@ -133,6 +133,16 @@ def test_options_of_the_checks_are_listed(capsys):
     assert set(re.findall(r"^\| `(--[a-z-]+)", page, re.MULTILINE)) == options
 
 
+def test_options_of_the_command_are_listed(capsys):
+    from pathgraph.analysis.command import main
+
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    options = set(re.findall(r"^  (--[a-z0-9-]+)", capsys.readouterr().out, re.MULTILINE))
+    page = (ROOT / "docs" / "guide" / "command-line.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(--[a-z0-9-]+)", page, re.MULTILINE)) == options
+
+
 def capabilities():
     """The rows of the table of scalars: (expression, kind of the network, what comes out)."""
     text = (ROOT / "docs" / "guide" / "capabilities.md").read_text(encoding="utf-8")

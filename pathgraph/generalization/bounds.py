@@ -78,7 +78,7 @@ def generalization_bound(
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Bounds on the absolute values of the inputs, ones by default: then :math:`\sigma = \sqrt n \max(1, B)`.
     data : array_like, shape (n, n_inputs), optional
-        The training inputs: sigma is then that of the sample. For a layer graph of one input also (n, *its shape).
+        The training inputs: sigma is then that of the sample. For a layer graph of one input also ``(n, *its shape)``.
     labels : array_like of int, shape (n,), optional
         The classes of the data, as indices of outputs: gives `margins`, at the quantiles e, 2e/3 + 1/3, (e + 1)/2,
         e/3 + 2/3 and 1 of the training margins, e being the training error.

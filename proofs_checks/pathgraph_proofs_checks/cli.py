@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Sequence
+import sys
+from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from time import perf_counter
 
 from rich.console import Console
 
+from pathgraph import PathgraphError
+from pathgraph.analysis.model import read
 from pathgraph_proofs_checks.analysis import Analysis, analyse
 from pathgraph_proofs_checks.codec import encode
 from pathgraph_proofs_checks.conjectures import ConjectureError, load
 from pathgraph_proofs_checks.digits import train
+from pathgraph_proofs_checks.models import MAX_WHOLE, Model
 from pathgraph_proofs_checks.picture import save_picture
 from pathgraph_proofs_checks.registry import Check, all_checks
 from pathgraph_proofs_checks.report import (
@@ -24,6 +28,7 @@ from pathgraph_proofs_checks.report import (
     facts_table,
     failure_text,
     identities_table,
+    inapplicable_table,
     mutants_text,
     print_lines,
     reports_table,
@@ -49,8 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0 if everything holds and every mutant is refuted, 2 if a check raised and so decided nothing, else 1. Wrong
-        arguments exit with 2, too.
+        0 if everything holds and every mutant is refuted, 2 if a check raised and so decided nothing, or none applies
+        to the model given, or it cannot be read, else 1. Wrong arguments exit with 2, too.
 
     Examples
     --------
@@ -67,6 +72,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--analyse: there is nothing to analyse with --no-digits; leave one of them out")
     if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
         parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
+    if options.model is not None and (options.no_digits or options.picture is not None or options.analyse):
+        parser.error(
+            "--model: it takes the place of the digits; leave out --no-digits, --picture and --analyse "
+            "(python -m pathgraph MODEL analyses a model)"
+        )
+    if options.model is not None and (options.list or options.refute):
+        parser.error("--model: --list and --refute take no model; leave it out")
+    if options.model is None and (options.input_shape or options.max_whole is not None):
+        parser.error("--input-shape and --max-whole: they belong to --model")
     checks = _chosen(options.only, options.load)
     console = Console()
     if not console.is_terminal:
@@ -114,6 +128,18 @@ def _parser() -> argparse.ArgumentParser:
         help="show the N checks that took most CPU time (without N: 10)",
     )
     parser.add_argument("--analyse", action="store_true", help="analyse the trained network with --only, too")
+    parser.add_argument(
+        "--model", metavar="FILE", help="an ONNX file, or one that pathgraph.save wrote, in place of all other networks"
+    )
+    parser.add_argument(
+        "--input-shape", type=_shape, metavar="N,N,...", help="with --model: shape of the input, without the batch axis"
+    )
+    parser.add_argument(
+        "--max-whole",
+        type=_positive,
+        metavar="N",
+        help=f"with --model: parts of models with more edges are checked (default: {MAX_WHOLE})",
+    )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
     parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
@@ -124,6 +150,10 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"needed an integer >= 1, got {text!r}")
     return int(text)
+
+
+def _shape(text: str) -> tuple[int, ...]:
+    return tuple(_positive(part) for part in text.split(","))
 
 
 def _writable(text: str) -> Path:
@@ -162,6 +192,15 @@ def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Ch
 def _run(console: Console, checks: Sequence[Check], profile: Profile, options: argparse.Namespace) -> int:
     started = perf_counter()
     analysis = None
+    if options.model is not None:
+        try:
+            net = read(options.model, input_shape=options.input_shape)
+            model = Model.of(net, Path(options.model).name, max_whole=options.max_whole or MAX_WHOLE)
+        except (PathgraphError, OSError, MemoryError) as error:
+            said = " ".join(str(error).split()) or type(error).__name__
+            print(f"--model: {options.model}: {said}", file=sys.stderr)
+            return 2
+        return _check(console, checks, examine_all(checks, profile, model, options.jobs), options, started, None, model)
     analysed = not options.no_digits and (not options.only or options.analyse or options.picture is not None)
     if options.no_digits or not (analysed or any(check.on_network for check in checks)):
         running = examine_all(checks, profile, None, options.jobs)
@@ -175,6 +214,24 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
             _show(console, analysis, options.picture)
         else:
             console.print("its analysis is left out with --only; --analyse asks for it", highlight=False)
+    return _check(console, checks, running, options, started, analysis)
+
+
+def _check(
+    console: Console,
+    checks: Sequence[Check],
+    running: Iterator[Report],
+    options: argparse.Namespace,
+    started: float,
+    analysis: Analysis | None,
+    model: Model | None = None,
+) -> int:
+    """Wait for the checks, and report."""
+    if model is not None:
+        whole = (
+            "" if model.whole is not None else f"; too large to be checked as a whole: {len(model.parts)} parts of it"
+        )
+        print_lines(console, [f"{model.name}: {model.size}{whole}"])
     reports = []
     console.print(
         f"\nrunning {_counted(len(checks), 'check')} ... [dim]({perf_counter() - started:.1f} s so far)[/dim]"
@@ -183,7 +240,10 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
         reports.append(report)
         console.print(f"[dim][{number:2}/{len(checks)}][/dim] {report.check.name} [dim]{report.seconds:.1f} s[/dim]")
     reports.sort(key=lambda report: report.check.name)
-    console.print(reports_table(reports))
+    console.print(reports_table(reports, "digits" if model is None else "model", model))
+    if model is not None and any(report.inapplicable for report in reports):
+        console.print(inapplicable_table(reports, model))
+        console.print()
     if any(report.worst for report in reports):
         console.print(worst_table(reports))
         console.print()
@@ -191,6 +251,12 @@ def _run(console: Console, checks: Sequence[Check], profile: Profile, options: a
         console.print(durations_table(reports, options.durations))
         console.print()
     code = _conclude(console, reports, analysis, perf_counter() - started)
+    if model is not None:
+        tried = sum(report.on_network is not None for report in reports)
+        console.print(
+            f"{_counted(tried, 'check')} of {len(reports)} ran on {model.name}", highlight=False, markup=False
+        )
+        code = code if tried else 2
     if options.json is not None:
         options.json.write_text(json.dumps(as_json(reports, analysis), indent=2) + "\n", encoding="utf-8")
     return code

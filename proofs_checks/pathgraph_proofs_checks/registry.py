@@ -29,6 +29,7 @@ from pathgraph_proofs_checks.outcome import Comparison
 __all__ = [
     "DERIVED",
     "METRIC",
+    "REQUIREMENTS",
     "TOOLKIT",
     "Check",
     "Instances",
@@ -46,6 +47,19 @@ Instances = Callable[[Networks], SearchStrategy[tuple[Any, ...]]]
 TOOLKIT = "Gonon, Brisebarre, Riccietti, Gribonval, A path-norm toolkit for modern networks, arXiv:2310.01225"
 METRIC = "Gonon, Brisebarre, Riccietti, Gribonval, A rescaling-invariant Lipschitz bound, arXiv:2405.15006"
 DERIVED = "derived here"
+
+
+REQUIREMENTS = (
+    "layered",
+    "no pools",
+    "no structural values",
+    "no zeros",
+    "few paths",
+    "small fan-in",
+    "no ties",
+    "nothing fixed",
+)
+"""What a check may assume of a given network. The last two are met by freeing its values; see `models.freed`."""
 
 
 @dataclass(frozen=True)
@@ -116,6 +130,8 @@ class Check:
     mutants : list of Mutant
     file : str or None
         The file outside the package that it was loaded from.
+    needs : tuple of str
+        What it assumes of a network that is given, from `REQUIREMENTS`.
     """
 
     name: str
@@ -131,6 +147,7 @@ class Check:
     constant: Fraction | None
     mutants: list[Mutant] = field(default_factory=list)
     file: str | None = None
+    needs: tuple[str, ...] = ()
 
     def __call__(self, *instance: Any, **ingredients: Any) -> Comparison:
         """Evaluate both sides on an instance, perhaps with wrong ingredients."""
@@ -217,6 +234,7 @@ def theorem(
     on_network: int = 3,
     enumerates: bool = False,
     constant: int | None = None,
+    needs: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Comparison]], Check]:
     """Decorate the function of a check and register it, under its name with hyphens.
 
@@ -238,6 +256,9 @@ def theorem(
         Whether the function lists all paths, so that it runs on parts of the trained network.
     constant : int, optional
         Of an inequality: the factor claimed, with which the worst ratio found is compared.
+    needs : tuple of str
+        What the statement assumes of a network that a user gives, from `REQUIREMENTS`: what `networks` ensures for the
+        random ones. On models without it the check is not run, and said not to apply.
 
     Returns
     -------
@@ -247,8 +268,10 @@ def theorem(
     Raises
     ------
     ValueError
-        If there is a check of this name already, in the package or in the same file.
+        If there is a check of this name already, in the package or in the same file, or a need is unknown.
     """
+    if unknown := set(needs) - set(REQUIREMENTS):
+        raise ValueError(f"needs: needed some of {', '.join(REQUIREMENTS)}, got {', '.join(sorted(unknown))}")
 
     def register(evaluate: Callable[..., Comparison]) -> Check:
         name = evaluate.__name__.replace("_", "-")
@@ -267,6 +290,7 @@ def theorem(
             enumerates,
             bound,
             file=_loading,
+            needs=needs,
         )
         home = _REGISTERED if _loading is None else _LOADED[_loading]
         if name in home or name in _REGISTERED:

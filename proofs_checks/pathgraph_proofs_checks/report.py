@@ -13,6 +13,7 @@ from rich.text import Text
 
 from pathgraph_proofs_checks.analysis import Analysis, Fact
 from pathgraph_proofs_checks.codec import encode, shorten, summary
+from pathgraph_proofs_checks.models import Model
 from pathgraph_proofs_checks.registry import Check
 from pathgraph_proofs_checks.runner import Failure, Report
 
@@ -23,6 +24,7 @@ __all__ = [
     "facts_table",
     "failure_text",
     "identities_table",
+    "inapplicable_table",
     "mutants_text",
     "reports_table",
     "worst_table",
@@ -60,12 +62,12 @@ def identities_table(analysis: Analysis) -> Table:
     return table
 
 
-def reports_table(reports: Sequence[Report]) -> Table:
+def reports_table(reports: Sequence[Report], given: str = "digits", model: Model | None = None) -> Table:
     """One row per check."""
     table = Table(box=SIMPLE_HEAD, title="theorem checks", title_justify="left", title_style="bold")
     table.add_column("check", no_wrap=True)
     table.add_column("verdict")
-    for name in ("random", "digits", "mutants", "worst ratio", "seconds"):
+    for name in ("random", given, "mutants", "worst ratio", "seconds"):
         table.add_column(name, justify="right")
     for report in reports:
         refuted = sum(verdict.refuted for verdict in report.verdicts)
@@ -73,8 +75,8 @@ def reports_table(reports: Sequence[Report]) -> Table:
         table.add_row(
             report.check.name,
             _verdict(report.verdict),
-            f"{report.instances}",
-            instances_on_network(report),
+            f"{report.instances}" if model is None else "-",
+            instances_on_network(report, model),
             Text(f"{refuted}/{len(report.verdicts)}", style="" if every else "bold red"),
             tightness(report),
             f"{report.seconds:.1f}",
@@ -108,8 +110,23 @@ def durations_table(reports: Sequence[Report], n: int) -> Table:
     return table
 
 
-def instances_on_network(report: Report) -> str:
+def inapplicable_table(reports: Sequence[Report], model: Model) -> Table:
+    """The checks that were not run on a model, and why."""
+    table = Table(title=f"not run on {model.name}", title_justify="left", title_style="bold", box=None)
+    table.add_column("check", no_wrap=True)
+    table.add_column("because", style="dim")
+    for report in reports:
+        if report.inapplicable:
+            table.add_row(report.check.name, Text(report.inapplicable))
+    return table
+
+
+def instances_on_network(report: Report, model: Model | None = None) -> str:
     """How many instances were drawn on the given network, or why there were none."""
+    if report.inapplicable:
+        return "does not apply"
+    if model is not None and report.on_network is not None:
+        return f"{report.on_network} on parts" if model.is_cut(report.check) else str(report.on_network)
     if not report.check.on_network:
         return "no network"
     if report.on_network is None:
@@ -125,7 +142,8 @@ def tightness(report: Report) -> str:
 
 
 def _verdict(verdict: str) -> Text:
-    return Text(verdict, style="green" if verdict == "holds" else "bold red")
+    styles = {"holds": "green", "not run": "dim"}
+    return Text(verdict, style=styles.get(verdict, "bold red"))
 
 
 def failure_text(name: str, failure: Failure) -> str:
@@ -184,6 +202,7 @@ def _row(report: Report) -> dict[str, Any]:
         "source": report.check.source,
         "instances": report.instances,
         "on_network": report.on_network,
+        "inapplicable": report.inapplicable or None,
         "passed": report.passed,
         "verdict": report.verdict,
         "counterexample": said if report.verdict == "REFUTED" else None,

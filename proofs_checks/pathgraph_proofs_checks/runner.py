@@ -22,11 +22,15 @@ from hypothesis.strategies import SearchStrategy
 
 from pathgraph import Network
 from pathgraph_proofs_checks.codec import summary
+from pathgraph_proofs_checks.models import Model
 from pathgraph_proofs_checks.outcome import Comparison, Inequality
 from pathgraph_proofs_checks.parts import parts_of
 from pathgraph_proofs_checks.registry import Check, Mutant
 
 __all__ = ["Failure", "Profile", "Report", "Verdict", "examine", "examine_all", "refute", "replay"]
+
+PARTS = 4
+"""So many times as many instances are drawn on parts of a model as on a whole one."""
 
 _CLAMP = 2
 """Ratios are clamped here before they guide the search, which refuses infinities; a valid bound stays below 1."""
@@ -122,6 +126,8 @@ class Report:
     check : Check
     instances, on_network : int
         How many instances were evaluated, on random networks and on the given one (None: there was none).
+    inapplicable : str
+        Why it was not run on a model; empty if it was, or there is none.
     verdicts : tuple of Verdict
         One per mutant.
     failure : Failure or None
@@ -139,6 +145,7 @@ class Report:
     check: Check
     instances: int = 0
     on_network: int | None = None
+    inapplicable: str = ""
     verdicts: tuple[Verdict, ...] = ()
     failure: Failure | None = None
     ratio: Fraction | None = None
@@ -154,9 +161,9 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """Of the theorem: "holds", "REFUTED", or "ERROR" if it raised and so nothing was decided."""
+        """Of the theorem: "holds", "REFUTED", "ERROR" if it raised and so nothing was decided, or "not run"."""
         if self.failure is None:
-            return "holds"
+            return "not run" if self.inapplicable else "holds"
         return "REFUTED" if self.failure.error is None else "ERROR"
 
     @property
@@ -219,15 +226,16 @@ class _Refuted(Exception):
     """A false outcome, as Hypothesis wants it."""
 
 
-def examine(check: Check, profile: Profile, net: Network | None = None) -> Report:
+def examine(check: Check, profile: Profile, net: Network | Model | None = None) -> Report:
     """Run a check: on random networks, on a given one, and on the stored counterexample of every mutant.
 
     Parameters
     ----------
     check : Check
     profile : Profile
-    net : Network, optional
-        An exact network.
+    net : Network or Model, optional
+        An exact network that meets the hypotheses of all checks, as a perceptron does; or any model, which then takes
+        the place of the random networks, too.
 
     Returns
     -------
@@ -247,20 +255,25 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
         report.instances += 1
         _keep_worst(report, instance, outcome)
 
-    report.failure = search(
-        check.instances(check.networks), timed, lambda test: profile.apply(test, profile.max_examples), watch
-    )
-    if net is not None and check.on_network and report.failure is None:
+    if not isinstance(net, Model):
+        report.failure = search(
+            check.instances(check.networks), timed, lambda test: profile.apply(test, profile.max_examples), watch
+        )
+    networks = _networks(check, net)
+    if isinstance(networks, str):
+        report.inapplicable = networks
+    elif networks is not None and report.failure is None:
         report.on_network = 0
+        examples = check.on_network * (PARTS if isinstance(net, Model) and net.is_cut(check) else 1)
 
         def watch_network(instance: tuple[Any, ...], outcome: Comparison) -> None:
             report.on_network = (report.on_network or 0) + 1
             _keep_worst(report, instance, outcome)
 
         report.failure = search(
-            check.instances(parts_of(net) if check.enumerates else st.just(net)),
+            check.instances(networks),
             timed,
-            lambda test: replace(profile, thorough=False).apply(test, check.on_network, shrink=False),
+            lambda test: replace(profile, thorough=False).apply(test, examples, shrink=False),
             watch_network,
         )
     if report.failure is not None and report.failure.error is not None:
@@ -268,6 +281,15 @@ def examine(check: Check, profile: Profile, net: Network | None = None) -> Repor
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
     report.seconds, report.cpu_seconds = perf_counter() - started, process_time() - cpu
     return report
+
+
+def _networks(check: Check, net: Network | Model | None) -> SearchStrategy[Network] | str | None:
+    """The given networks; None if there are none, and a reason if the check does not apply to a model."""
+    if isinstance(net, Model):
+        return net.networks(check)
+    if net is None or not check.on_network:
+        return None
+    return parts_of(net) if check.enumerates else st.just(net)
 
 
 def _place(check: Check, error: Exception) -> str:
@@ -278,7 +300,7 @@ def _place(check: Check, error: Exception) -> str:
 
 
 def examine_all(
-    checks: Sequence[Check], profile: Profile, net: Network | None = None, jobs: int = 1
+    checks: Sequence[Check], profile: Profile, net: Network | Model | None = None, jobs: int = 1
 ) -> Iterator[Report]:
     """Run checks, in `jobs` processes; the reports come as they are ready, and do not depend on `jobs`.
 

@@ -30,6 +30,7 @@ def batch_norms(net: Network) -> SearchStrategy[list[tuple[Fraction, Fraction]]]
     source=DERIVED,
     instances=drawn(batch_norms, exponents),
     networks=mlps(),
+    needs=("layered", "no ties", "no structural values", "no pools"),
     on_network=2,
     constant=1,
 )

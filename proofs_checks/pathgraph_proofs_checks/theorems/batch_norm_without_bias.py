@@ -19,6 +19,7 @@ from pathgraph_proofs_checks.variants import BatchNorms, folded, separate, witho
     source=DERIVED,
     instances=drawn(batch_norms, exponents, inputs),
     networks=mlps(),
+    needs=("layered", "no ties", "no structural values", "no pools"),
     on_network=2,
 )
 def batch_norm_without_bias(

@@ -34,6 +34,7 @@ def by_paths(net: Network, *, count_biases: bool = True) -> Fraction:
     source=DERIVED,
     instances=drawn(),
     networks=untied,
+    needs=("no ties", "few paths"),
     constant=1,
 )
 def bits_and_path_lengths(

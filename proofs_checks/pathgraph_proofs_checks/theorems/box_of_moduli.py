@@ -34,6 +34,7 @@ def library(low: Network, high: Network, box: Input) -> Any:
     source=DERIVED,
     instances=drawn(shrinking, places, places, inputs),
     networks=untied,
+    needs=("no ties",),
     constant=1,
 )
 def box_of_moduli(

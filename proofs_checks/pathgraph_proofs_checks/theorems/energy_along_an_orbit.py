@@ -42,6 +42,7 @@ def _exponent(lam: Any) -> int:
     source=DERIVED,
     instances=drawn(rescalings),
     networks=relu_dags(roles=["parameter"], ties=False),
+    needs=("no ties", "nothing fixed"),
 )
 def energy_along_an_orbit(
     net: Network, factors: dict[Hashable, Fraction], *, slope: Callable[[Network, Any], Fraction] = slope

@@ -35,6 +35,7 @@ def library(net: Network, other: Network, q: int) -> Any:
     source=DERIVED,
     instances=drawn(any_signs, st.sampled_from([2, 4])),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
 )
 def even_powers_of_the_metric(net: Network, factors: Factors, q: int, *, found: Powers = library) -> Equality:

@@ -28,6 +28,7 @@ def path_activations(net: Network, x: Input, node: Hashable) -> Activity:
     latex=r"v(\theta,x)=\Big\langle\Phi^{\to v}(\theta),\,A^{\to v}(\theta,x)\tbinom x1\Big\rangle",
     hypotheses="any DAG of identity, ReLU and k-max-pool neurons, with or without biases",
     source=TOOLKIT,
+    needs=("few paths",),
     instances=drawn(neurons, inputs),
     on_network=2,
 )

@@ -42,6 +42,7 @@ def library(net: Network, other: Network, box: Input) -> object:
     source=DERIVED,
     instances=drawn(any_signs, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

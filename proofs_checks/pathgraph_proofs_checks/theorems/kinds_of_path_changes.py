@@ -33,6 +33,7 @@ def library(net: Network, other: Network) -> Any:
     source=DERIVED,
     instances=drawn(any_signs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
 )
 def kinds_of_path_changes(

@@ -51,6 +51,7 @@ free_dags = relu_dags(max_hidden=4, roles=["parameter"], ties=False)
     source=DERIVED,
     instances=changes(1, 2, Fraction(1, 2)),
     networks=free_dags.map(without_zeros),
+    needs=("no ties", "nothing fixed", "no zeros"),
     on_network=1,
     enumerates=True,
 )

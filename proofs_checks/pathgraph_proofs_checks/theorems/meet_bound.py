@@ -29,6 +29,7 @@ def library(net: Network, other: Network, box: Input) -> Any:
     source=DERIVED,
     instances=drawn(any_signs, inputs),
     networks=untied,
+    needs=("no ties",),
     constant=1,
 )
 def meet_bound(net: Network, factors: Factors, x: Input, *, bound: Bounds = library) -> Inequality:

@@ -26,6 +26,7 @@ def library(net: Network, other: Network) -> Any:
     source=METRIC,
     instances=drawn(any_signs, rescalings, rescalings),
     networks=relu_dags(ties=False, roles=()),
+    needs=("no ties", "nothing fixed"),
     enumerates=True,
 )
 def metric_of_rescaled_networks(

@@ -30,6 +30,7 @@ def normalize(net: Network) -> Network:
     source=DERIVED,
     instances=drawn(st.sampled_from((1, inf))),
     networks=mlps() | mlps(biases=False),
+    needs=("layered", "no ties", "nothing fixed"),
 )
 def normal_form_attains_the_product(
     net: Network, r: float, *, normalize: Callable[[Network], Network] = normalize

@@ -50,6 +50,7 @@ def unchecked(net: Network, other: Network, box: Input) -> object:
     source=DERIVED,
     instances=drawn(same_signs, levels(1), patterns, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

@@ -48,6 +48,7 @@ def library(net: Network, other: Network, box: Sequence[Fraction]) -> dict[str, 
     source=DERIVED,
     instances=drawn(same_signs, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

@@ -40,6 +40,7 @@ def size(x: Input) -> Fraction:
     source=METRIC,
     instances=drawn(same_signs, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

@@ -40,6 +40,7 @@ def behind(net: Network, v: Any) -> Fraction:
     source=METRIC,
     instances=drawn(st.integers(0, 15)),
     networks=relu_dags(ties=False),
+    needs=("no ties",),
 )
 def path_magnitude_is_a_derivative(
     net: Network,

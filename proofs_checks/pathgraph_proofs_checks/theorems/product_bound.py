@@ -35,6 +35,7 @@ def product_of_norms(net: Network, r: float) -> Any:
     source=TOOLKIT,
     instances=instances,
     networks=mlps(biases=False),
+    needs=("layered",),
     constant=1,
 )
 def product_bound(net: Network, r: float, *, product: Product = product_of_norms, power: int = 1) -> Inequality:

@@ -30,6 +30,7 @@ def product_of_norms(net: Network, r: float) -> Any:
     source=DERIVED,
     instances=drawn(st.sampled_from((1, inf))),
     networks=mlps(),
+    needs=("layered",),
     constant=1,
 )
 def product_bound_with_biases(

@@ -35,6 +35,7 @@ from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
     source=DERIVED,
     instances=drawn(pruning, shrinking, exponents),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
 )
 def pruning_in_other_norms(

@@ -34,6 +34,7 @@ def formula(net: Network) -> int:
     source=DERIVED,
     instances=drawn(),
     networks=free_dags.map(without_zeros),
+    needs=("no ties", "nothing fixed", "no zeros"),
     on_network=1,
     enumerates=True,
 )

@@ -28,6 +28,7 @@ def library(net: Network, other: Network, box: Input) -> object:
     source=DERIVED,
     instances=drawn(same_signs, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

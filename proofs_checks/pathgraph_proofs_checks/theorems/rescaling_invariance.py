@@ -39,6 +39,7 @@ def activations(net: Network, x: Input, node: Hashable) -> Any:
         "weights stay equal; identity, ReLU and k-max-pool neurons"
     ),
     source=TOOLKIT,
+    needs=("few paths",),
     instances=drawn(rescalings, neurons, inputs),
     on_network=2,
 )

@@ -71,6 +71,7 @@ def one_rounding(net: Network, box: Any) -> Any:
     ),
     hypotheses="no overflow or underflow; the parameters and inputs are numbers of p bits; fewer than 1/u terms",
     source=DERIVED,
+    needs=("small fan-in",),
     instances=drawn(orders, inputs),
     constant=1,
 )

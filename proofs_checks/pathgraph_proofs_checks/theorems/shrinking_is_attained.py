@@ -26,6 +26,7 @@ def positive(net: Network) -> Network:
     source=DERIVED,
     instances=drawn(shrinking, inputs),
     networks=relu_dags(activations=["relu"], ties=False),
+    needs=("no ties", "no pools"),
 )
 def shrinking_is_attained(
     net: Network,

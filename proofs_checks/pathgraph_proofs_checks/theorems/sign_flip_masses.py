@@ -35,6 +35,7 @@ def library(net: Network, other: Network) -> Any:
     source=DERIVED,
     instances=drawn(entries),
     networks=relu_dags(ties=False),
+    needs=("no ties",),
     enumerates=True,
 )
 def sign_flip_masses(

@@ -22,6 +22,7 @@ ANY = ("identity", "relu", "pool")
     source=DERIVED,
     instances=drawn(lambda net: rescalings(net, negative=ANY), inputs),
     networks=relu_dags(roles=["parameter", "frozen"], ties=False),
+    needs=("no ties", "no structural values"),
     enumerates=True,
 )
 def sign_flips_keep_the_lifting(

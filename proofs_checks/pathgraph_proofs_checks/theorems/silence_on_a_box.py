@@ -36,6 +36,7 @@ def library(net: Network, other: Network, box: Input) -> Any:
     source=DERIVED,
     instances=drawn(any_signs, inputs),
     networks=pooling,
+    needs=("no ties",),
     enumerates=True,
     constant=1,
 )

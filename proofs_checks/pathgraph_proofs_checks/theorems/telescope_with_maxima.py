@@ -37,6 +37,7 @@ def library(net: Network, other: Network, box: Input) -> Any:
     source=DERIVED,
     instances=drawn(any_signs, inputs),
     networks=pooling,
+    needs=("no ties",),
     constant=1,
 )
 def telescope_with_maxima(net: Network, factors: Factors, x: Input, *, bound: Bounds = library) -> Inequality:

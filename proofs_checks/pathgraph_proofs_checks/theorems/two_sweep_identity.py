@@ -44,6 +44,7 @@ def norms(net: Network, box: Sequence[Any]) -> Any:
     source=METRIC,
     instances=drawn(shrinking, inputs),
     networks=untied,
+    needs=("no ties",),
     enumerates=True,
 )
 def two_sweep_identity(net: Network, factors: Factors, x: Input, *, norms: Norms = norms) -> Equality:

@@ -1,0 +1,312 @@
+"""The pictures of an analysis, as SVG text that takes its colours from the page: needs matplotlib (extra ``plot``).
+
+Matplotlib draws with a few marker colours; in the text each becomes a CSS variable, so that one picture serves light
+and dark pages.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from pathgraph.analysis.document import shortened
+from pathgraph.analysis.results import Analysis, Certificate, LayerRow
+from pathgraph.errors import BackendError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+__all__ = ["is_available", "pictures"]
+
+COLOURS = {
+    "ink": "#0a0b0c",
+    "soft": "#1a1b1c",
+    "line": "#2a2b2c",
+    "first": "#3a3b3c",
+    "second": "#4a4b4c",
+    "fill": "#5a5b5c",
+}
+"""Markers that become var(--NAME); colours that nothing else has."""
+
+INK, SOFT, LINE, FIRST, SECOND, FILL = COLOURS.values()
+
+MAX_BOXES = 60
+"""Layers of a drawing; of more, chains become one box, and the middle is left out."""
+
+MAX_BARS = 50
+
+
+def is_available() -> bool:
+    """Whether matplotlib can be imported."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def pictures(analysis: Analysis) -> dict[str, str]:
+    """The pictures by the names of the figures of the document, as SVG elements.
+
+    Raises
+    ------
+    BackendError
+        If matplotlib is not installed.
+    """
+    if not is_available():
+        raise BackendError("pictures need matplotlib, which is not installed; pip install 'pathgraph[plot]'")
+    import matplotlib
+
+    drawings: dict[str, Callable[[Analysis], Figure]] = {"graph": _graph, "widths": _widths}
+    if analysis.scores:
+        drawings["shares"] = _shares
+    if analysis.pruning:
+        drawings["pruning"] = _pruning
+    if analysis.precision:
+        drawings["bits"] = _bits
+    style: Any = {"svg.fonttype": "none", "font.family": "sans-serif", "font.size": 9, "svg.hashsalt": "pathgraph"}
+    with matplotlib.rc_context(style):
+        return {name: _svg(draw(analysis), name) for name, draw in drawings.items()}
+
+
+# -- figures --------------------------------------------------------------------------------------------------------
+
+
+def _figure(width: float, height: float) -> tuple[Figure, Axes]:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    figure.patch.set_alpha(0)
+    panel = figure.subplots()
+    panel.patch.set_alpha(0)
+    for side in ("top", "right"):
+        panel.spines[side].set_visible(False)
+    for side in ("left", "bottom"):
+        panel.spines[side].set_color(LINE)
+    panel.tick_params(colors=SOFT, which="both", labelcolor=SOFT)
+    panel.xaxis.label.set_color(INK)
+    panel.yaxis.label.set_color(INK)
+    return figure, panel
+
+
+def _svg(figure: Figure, name: str) -> str:
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", transparent=True, metadata={"Date": None, "Creator": None})
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    for variable, colour in COLOURS.items():
+        text = text.replace(colour, f"var(--{variable})")
+    text = re.sub(r"'DejaVu Sans'[^;\"]*", "inherit", text)
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.DOTALL)
+    text = re.sub(r'id="([^"]+)"', rf'id="{name}-\1"', text)  # ids of several pictures on one page must differ
+    text = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", text)
+    text = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', text)
+    text = re.sub(r'(<svg[^>]*?) height="[\d.]+pt"', r"\1", text, count=1)
+    text = re.sub(r'(<svg[^>]*?) width="[\d.]+pt"', r"\1", text, count=1)
+    return text.replace("<svg", f'<svg role="img" aria-label="{name}"', 1)
+
+
+def _bars(labels: Sequence[str], values: Sequence[float], axis: str) -> tuple[Figure, Axes]:
+    """Horizontal bars, the first on top."""
+    figure, panel = _figure(4.8, 0.9 + 0.27 * len(labels))
+    panel.barh(range(len(labels)), list(values), color=FIRST, height=0.62)
+    panel.set_yticks(range(len(labels)), [shortened(label) for label in labels])
+    panel.set_ylim(len(labels) - 0.4, -0.6)
+    panel.set_xlabel(axis)
+    panel.tick_params(axis="y", length=0)
+    return figure, panel
+
+
+def _some(rows: Sequence[Any], limit: int) -> list[Any]:
+    """All rows, or evenly spaced ones."""
+    if len(rows) <= limit:
+        return list(rows)
+    return [rows[round(k * (len(rows) - 1) / (limit - 1))] for k in range(limit)]
+
+
+def _widths(analysis: Analysis) -> Figure:
+    rows = [row for row in analysis.summary.layers if row.neurons]
+    shown = _some(rows, MAX_BARS)
+    figure, panel = _bars([row.name for row in shown], [row.neurons for row in shown], "neurons")
+    panel.set_xscale("log")
+    panel.set_xlim(0.8, 3 * max(row.neurons for row in shown))
+    for place, row in enumerate(shown):
+        panel.text(row.neurons * 1.08, place, f"{row.neurons:,}", va="center", color=SOFT, fontsize=7.5)
+    return figure
+
+
+def _shares(analysis: Analysis) -> Figure:
+    shown = _some(analysis.scores, MAX_BARS)
+    figure, panel = _bars([row.name for row in shown], [100 * row.share for row in shown], "% of the path-norm")
+    panel.set_xlim(0, 118 * max(1.0, max(row.share for row in shown)))
+    for place, row in enumerate(shown):
+        panel.text(100 * row.share + 1, place, f"{100 * row.share:.3g}", va="center", color=SOFT, fontsize=7.5)
+    return figure
+
+
+def _references(panel: Axes, analysis: Analysis) -> None:
+    """Lines for the sizes of the outputs."""
+    if analysis.outputs is None:
+        return
+    lines = [(analysis.outputs.size, "size of the outputs")]
+    if analysis.outputs.margin:
+        lines.append((analysis.outputs.margin, "keeps the decision"))
+    for value, text in lines:
+        if value > 0:
+            panel.axhline(value, color=LINE, linestyle="--", linewidth=1, zorder=0)
+            panel.annotate(
+                text, (0.995, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
+                ha="right", color=SOFT, fontsize=7.5,
+            )  # fmt: skip
+
+
+def _floor(found: Sequence[Certificate], analysis: Analysis) -> float:
+    """The smallest change that is drawn: round-off below it says nothing."""
+    positive = [value for one in found for value in (one.bound, one.seen) if value > 0]
+    size = 1.0 if analysis.outputs is None or not analysis.outputs.largest else analysis.outputs.largest
+    return max(min(positive, default=size), 1e-10 * size)
+
+
+def _pruning(analysis: Analysis) -> Figure:
+    figure, panel = _figure(4.8, 4)
+    found, least = analysis.pruning, _floor(analysis.pruning, analysis)
+    amounts = [100 * (one.amount or 0) for one in found]
+    for values, colour, label in (
+        ([one.bound for one in found], FIRST, "bound for the whole box"),
+        ([one.seen for one in found], SECOND, "seen at random inputs"),
+    ):
+        points = [(x, y) for x, y in zip(amounts, values, strict=True) if y >= least]
+        panel.plot([x for x, _ in points], [y for _, y in points], "o-", color=colour, label=label, markersize=4)
+    panel.set_yscale("log")
+    panel.set_xlim(0, 100)
+    panel.set_xlabel("% of the weights removed")
+    panel.set_ylabel("change of the outputs")
+    _references(panel, analysis)
+    panel.legend(frameon=False, labelcolor=INK, loc="lower right")
+    return figure
+
+
+def _bits(analysis: Analysis) -> Figure:
+    figure, panel = _figure(4.8, 4)
+    least = _floor(analysis.precision, analysis)
+    fixed = [one for one in analysis.precision if "fixed" in one.name]
+    floats = [one for one in analysis.precision if "fixed" not in one.name]
+    for name, colour, what in (("bound", FIRST, "bound"), ("seen", SECOND, "seen")):
+        line = [(one.bits or 0, getattr(one, name)) for one in fixed if getattr(one, name) >= least]
+        dots = [(one.bits or 0, getattr(one, name)) for one in floats if getattr(one, name) >= least]
+        panel.plot(
+            [x for x, _ in line], [y for _, y in line], "o-", color=colour, label=f"{what}, fixed point", markersize=4
+        )
+        panel.plot([x for x, _ in dots], [y for _, y in dots], "D", color=colour, label=f"{what}, floats", markersize=5)
+    for one in floats:
+        if one.bound >= least:
+            panel.annotate(
+                one.name,
+                (one.bits or 0, one.bound),
+                xytext=(6, 3),
+                textcoords="offset points",
+                color=SOFT,
+                fontsize=7.5,
+            )
+    panel.set_yscale("log")
+    panel.set_xlabel("bits of a weight")
+    panel.set_ylabel("change of the outputs")
+    _references(panel, analysis)
+    panel.legend(frameon=False, labelcolor=INK, loc="lower left", fontsize=7.5)
+    return figure
+
+
+# -- the graph ------------------------------------------------------------------------------------------------------
+
+
+def _graph(analysis: Analysis) -> Figure:
+    """The layers from top to bottom; what skips a layer is an arc on the right."""
+    boxes = _boxes(analysis.summary.layers)
+    height = len(boxes)
+    figure, panel = _figure(4.8, 0.3 + 0.36 * height)
+    panel.set_axis_off()
+    place = {name: k for k, (names, _, _) in enumerate(boxes) for name in names}
+    arcs = sorted(
+        {
+            (place[source], k)
+            for k, (_, sources, _) in enumerate(boxes)
+            for source in sources
+            if source in place and k - place[source] > 1
+        },
+        key=lambda arc: arc[1] - arc[0],
+    )
+    next_to = {(place[s], k) for k, (_, sources, _) in enumerate(boxes) for s in sources if s in place}
+    right = 6.0
+    lanes: list[list[tuple[int, int]]] = []
+    for start, stop in arcs:
+        lane = next((n for n, used in enumerate(lanes) if all(stop <= a or start >= b for a, b in used)), len(lanes))
+        if lane == len(lanes):
+            lanes.append([])
+        lanes[lane].append((start, stop))
+        x = right + 0.25 + 0.22 * lane
+        panel.plot(
+            [right, x, x, right], [start + 0.12, start + 0.12, stop - 0.12, stop - 0.12], color=SECOND, linewidth=1.2
+        )
+        panel.plot([right + 0.06], [stop - 0.12], marker="<", color=SECOND, markersize=4)
+    for k, (names, _, text) in enumerate(boxes):
+        panel.add_patch(_box(k, right))
+        panel.text(0.12, k, shortened(text[0], 40), va="center", color=INK, fontsize=8)
+        panel.text(right - 0.12, k, shortened(text[1], 18), va="center", ha="right", color=SOFT, fontsize=7.5)
+        if (k - 1, k) in next_to:
+            panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=INK, linewidth=1)
+        if not names:
+            panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=LINE, linewidth=1, linestyle=":")
+    panel.set_xlim(-0.05, right + 0.5 + 0.22 * len(lanes))
+    panel.set_ylim(height - 0.4, -0.6)
+    return figure
+
+
+def _box(k: int, right: float) -> Any:
+    from matplotlib.patches import Rectangle
+
+    return Rectangle((0, k - 0.36), right, 0.72, facecolor=FILL, edgecolor=LINE, linewidth=0.8)
+
+
+Box = tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]
+"""Names of the layers in it, what they read, and the texts on it."""
+
+
+def _boxes(layers: Sequence[LayerRow]) -> list[Box]:
+    """One box per layer; in large graphs one per chain, and a gap in the middle."""
+    boxes = [_one(row) for row in layers]
+    if len(boxes) <= MAX_BOXES:
+        return boxes
+    readers: dict[str, int] = {}
+    for row in layers:
+        for source in row.sources:
+            readers[source] = readers.get(source, 0) + 1
+    chains: list[list[LayerRow]] = []
+    for row in layers:
+        last = chains[-1][-1] if chains else None
+        if last is not None and row.sources == (last.name,) and readers.get(last.name) == 1 and last.sources:
+            chains[-1].append(row)
+        else:
+            chains.append([row])
+    boxes = [_one(chain[0]) if len(chain) == 1 else _chain(chain) for chain in chains]
+    if len(boxes) <= MAX_BOXES:
+        return boxes
+    head, tail = boxes[: MAX_BOXES // 2], boxes[-(MAX_BOXES // 2) :]
+    hidden = sum(len(names) for names, _, _ in boxes) - sum(len(names) for names, _, _ in head + tail)
+    return [*head, ((), (), (f"... {hidden} more layers ...", "")), *tail]
+
+
+def _one(row: LayerRow) -> Box:
+    named = "" if row.activation in ("identity", "input") or row.activation == row.kind else f", {row.activation}"
+    kind = "" if row.name == row.kind else f"  {row.kind}"
+    return (row.name,), row.sources, (f"{row.name}{kind}{named}", " x ".join(map(str, row.shape)) or "1")
+
+
+def _chain(chain: Sequence[LayerRow]) -> Box:
+    names = tuple(row.name for row in chain)
+    shape = " x ".join(map(str, chain[-1].shape)) or "1"
+    return names, chain[0].sources, (f"{names[0]} ... {names[-1]}  ({len(chain)} layers)", shape)

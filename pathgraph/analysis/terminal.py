@@ -1,0 +1,154 @@
+"""An analysis on a terminal: with rich where it is installed, else as plain text of the same content."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from textwrap import wrap
+from typing import Any, TextIO
+
+from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table, shortened
+
+__all__ = ["plain_lines", "show"]
+
+WIDTH = 120
+"""Of the text, where the output is no terminal and COLUMNS is not set."""
+
+MAX_ROWS = 40
+"""Longer tables are cut in the middle; the page and the JSON file have all rows."""
+
+MEANING = 46
+"""Least width of the explanations."""
+
+
+def show(title: str, sections: Sequence[Section], stream: TextIO | None = None) -> None:
+    """Print the sections.
+
+    Parameters
+    ----------
+    title : str
+    sections : sequence of Section
+    stream : text file, optional
+        Standard output by default.
+    """
+    stream = sys.stdout if stream is None else stream
+    width = shutil.get_terminal_size((WIDTH, 24)).columns
+    try:
+        import rich.console
+    except ImportError:
+        stream.write("\n".join(plain_lines(title, sections, width)) + "\n")
+        return
+    _show_rich(rich.console.Console(file=stream, width=width, highlight=False), title, sections)
+
+
+def _rows(table: Table) -> list[Sequence[str]]:
+    """The rows that are shown, with long names shortened where there are several columns."""
+    n_columns, rows = len(table.columns), table.rows
+    if n_columns > 2:
+        rows = [[", ".join(map(shortened, cell.split(", "))) for cell in row] for row in rows]
+    if len(rows) <= MAX_ROWS:
+        return list(rows)
+    head = MAX_ROWS // 2
+    gap = [f"... {len(rows) - 2 * head} more ..."] + [""] * (n_columns - 1)
+    return [*rows[:head], gap, *rows[-head:]]
+
+
+# -- rich -----------------------------------------------------------------------------------------------------------
+
+
+def _show_rich(console: Any, title: str, sections: Sequence[Section]) -> None:
+    from rich.rule import Rule
+    from rich.text import Text
+
+    console.print(Rule(Text(title, style="bold"), align="left"))
+    for section in sections:
+        console.print()
+        console.print(Text(section.title, style="bold"))
+        console.print(Text(section.lead, style="dim"))
+        for item in section.items:
+            if not isinstance(item, Figure):
+                console.print(_rich_item(item))
+
+
+def _rich_item(item: Facts | Table | Note) -> Any:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table as RichTable
+    from rich.text import Text
+
+    if isinstance(item, Note):
+        return Text(("! " if item.is_warning else "") + item.text, style="yellow" if item.is_warning else "")
+    if isinstance(item, Facts):
+        table = RichTable(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True)
+        table.add_column(justify="right", overflow="fold")
+        table.add_column(style="dim", ratio=1)
+        for fact in item.facts:
+            table.add_row(Text(fact.name), Text(fact.value), Text(fact.meaning))
+        return table
+    table = RichTable(box=SIMPLE_HEAD, title=item.caption or None, title_justify="left", padding=(0, 1, 0, 0))
+    for place, column in enumerate(item.columns):
+        table.add_column(Text(column), justify="right" if place in item.numeric else "left", overflow="fold")
+    for row in _rows(item):
+        table.add_row(*(Text(cell) for cell in row))
+    return table
+
+
+# -- plain ----------------------------------------------------------------------------------------------------------
+
+
+def plain_lines(title: str, sections: Sequence[Section], width: int = WIDTH) -> list[str]:
+    r"""The same as lines of plain text.
+
+    Examples
+    --------
+    >>> from pathgraph.analysis.document import Fact, Facts, Section
+    >>> print("\n".join(plain_lines("a model", [Section("Sizes", "How large.", [Facts([Fact("paths", "4")])])])))
+    a model
+    =======
+    <BLANKLINE>
+    Sizes
+    -----
+    How large.
+      paths  4
+    """
+    lines = [title, "=" * len(title)]
+    for section in sections:
+        lines += ["", section.title, "-" * len(section.title), *wrap(section.lead, width)]
+        for item in section.items:
+            if isinstance(item, Note):
+                lines += ["", *wrap(("! " if item.is_warning else "") + item.text, width)]
+            elif isinstance(item, Facts):
+                lines += _facts(item.facts, width)
+            elif isinstance(item, Table):
+                lines += ["", *([item.caption] if item.caption else []), *_table(item, width)]
+    return lines
+
+
+def _facts(facts: Sequence[Fact], width: int) -> Iterator[str]:
+    names = max(len(fact.name) for fact in facts)
+    values = max(len(fact.value) for fact in facts)
+    indent = names + values + 6
+    for fact in facts:
+        first, *rest = wrap(fact.meaning, max(MEANING, width - indent)) or [""]
+        yield f"  {fact.name:<{names}}  {fact.value:>{values}}  {first}".rstrip()
+        yield from (" " * indent + line for line in rest)
+
+
+def _table(table: Table, width: int) -> Iterator[str]:
+    rows = [table.columns, *_rows(table)]
+    n = len(table.columns)
+    if n <= 2:  # texts: the last column is folded
+        first = max(len(row[0]) for row in rows) if n == 2 else 0
+        for row in rows:
+            folded = wrap(row[-1], max(MEANING, width - first - 4)) or [""]
+            for place, line in enumerate(folded):
+                yield (f"  {row[0] if place == 0 else '':<{first}}  {line}" if n == 2 else f"  {line}").rstrip()
+        return
+    widths = [max(len(row[place]) for row in rows) for place in range(n)]
+    for row in rows:
+        cells = (
+            f"{cell:>{size}}" if place in table.numeric else f"{cell:<{size}}"
+            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
+        )
+        yield ("  " + "  ".join(cells)).rstrip()
