@@ -47,9 +47,13 @@ VECTOR, N_REGISTERS = _registers()
 TALL = 8 if N_REGISTERS == 32 else 6
 """Rows of the tall tile; two vectors wide, like the short one."""
 SHORT = 4
+PRICE, DEEP = (0.9, 0) if N_REGISTERS == 32 else (1.1, 256)
+"""What a row of a tall tile costs against one of a short tile, for blocks of up to DEEP columns; see the design page."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
+UNROLLED = 4
+"""Steps along k of one turn of the loop: its end is then predicted more often."""
 I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
 
@@ -142,30 +146,34 @@ class Writer:
             h *= 2
         return done
 
-    def clamped(self, r: int, live: Any) -> Any:
-        """The index of row r, or of the last one that there is."""
-        last = self.builder.sub(live, I64(1))
-        return self.builder.select(self.builder.icmp_signed("<", I64(r), live), I64(r), last)
+    def spaced(self, start: Any, stride: Any, rows: int, live: Any) -> list[Any]:
+        """The addresses of rows; from row `live` on, those of the last one that there is."""
+        found = [start]
+        for r in range(1, rows):
+            step = self.builder.select(self.builder.icmp_signed("<", I64(r), live), stride, I64(0))
+            found.append(self.plus(found[-1], step))
+        return found
 
     def loop(self, count: Any, starts: list[Any], body: Any) -> list[Any]:
-        """Repeat ``body(state) -> state`` count >= 1 times; the last state."""
+        """Repeat ``body(state) -> state`` count times; the last state."""
         builder = self.builder
-        before, block = builder.block, self.function.append_basic_block("loop")
-        builder.branch(block)
-        builder.position_at_end(block)
+        before = builder.block
+        head, block, after = (self.function.append_basic_block(name) for name in ("head", "body", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
         left = builder.phi(I64)
         left.add_incoming(count, before)
         state = [builder.phi(start.type) for start in starts]
         for phi, start in zip(state, starts, strict=True):
             phi.add_incoming(start, before)
-        done = body(state)
-        remaining = builder.sub(left, I64(1))
-        for phi, value in zip([left, *state], [remaining, *done], strict=True):
+        builder.cbranch(builder.icmp_signed(">", left, I64(0)), block, after)
+        builder.position_at_end(block)
+        done = body(list(state))
+        for phi, value in zip([left, *state], [builder.sub(left, I64(1)), *done], strict=True):
             phi.add_incoming(value, builder.block)
-        after = self.function.append_basic_block("after")
-        builder.cbranch(builder.icmp_signed(">", remaining, I64(0)), block, after)
+        builder.branch(head)
         builder.position_at_end(after)
-        return done
+        return state
 
     def accumulated(self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any) -> list[list[Any]]:
         """A tile of sums; ``step(state)`` gives addresses of vectors and numbers, and the next state."""
@@ -181,7 +189,13 @@ class Writer:
                     sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
             return [*sums, *further]
 
-        done = self.loop(depth, [zero] * (rows * vectors) + starts, body)
+        def unrolled(state: list[Any]) -> list[Any]:
+            for _ in range(UNROLLED):
+                state = body(state)
+            return state
+
+        done = self.loop(self.builder.sdiv(depth, I64(UNROLLED)), [zero] * (rows * vectors) + starts, unrolled)
+        done = self.loop(self.builder.srem(depth, I64(UNROLLED)), done, body)
         return [done[r * vectors : (r + 1) * vectors] for r in range(rows)]
 
 
@@ -198,8 +212,7 @@ def _tile_of_rows(rows: int) -> Any:
             return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride)]
 
         sums = to.accumulated(rows, NV, depth, [w, x], step)
-        for r in range(rows):
-            row = to.plus(out, to.builder.mul(to.clamped(r, live), out_stride))
+        for r, row in enumerate(to.spaced(out, out_stride, rows, live)):
             for v in range(NV):
                 to.store(sums[r][v], to.plus(row, v * VECTOR))
 
@@ -211,8 +224,7 @@ def _tile_of_vectors(rows: int) -> Any:
 
     def write(to: Writer) -> None:
         x, row_stride, x_stride, live, w, depth, out, out_stride = to.function.args
-        places = [to.clamped(r, live) for r in range(rows)]
-        starts = [to.plus(x, to.builder.mul(place, row_stride)) for place in places]
+        starts = to.spaced(x, row_stride, rows, live)
 
         def step(where: list[Any]) -> Any:
             w, offset = where
@@ -220,8 +232,7 @@ def _tile_of_vectors(rows: int) -> Any:
             return runs, [to.plus(start, offset) for start in starts], [to.plus(w, NV * VECTOR), to.plus(offset, x_stride)]
 
         sums = to.accumulated(rows, NV, depth, [w, I64(0)], step)
-        for r in range(rows):
-            row = to.plus(out, to.builder.mul(places[r], out_stride))
+        for r, row in enumerate(to.spaced(out, out_stride, rows, live)):
             for v in range(NV):
                 to.store(sums[r][v], to.plus(row, v * VECTOR))
 
@@ -358,15 +369,18 @@ def short_row(p, tall, b):
 
 
 @compiled
-def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride):
-    """All rows of a block, on one tile's width of the batch."""
+def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride, tiles):
+    """All rows of a block, on some tiles side by side."""
+    run = NV * VECTOR
     for p in range(tall):
         at = out + tall_row(p, b) * out_stride
-        tile_tall(kind, w, x, x_stride, c, at, out_stride, min(TALL, b))
+        for t in range(tiles):
+            tile_tall(kind, w, x + t * c * run, x_stride, c, at + t * run, out_stride, min(TALL, b))
         w += TALL * c * size
     for p in range(short):
         at = out + short_row(p, tall, b) * out_stride
-        tile_short(kind, w, x, x_stride, c, at, out_stride, min(SHORT, b))
+        for t in range(tiles):
+            tile_short(kind, w, x + t * c * run, x_stride, c, at + t * run, out_stride, min(SHORT, b))
         w += SHORT * c * size
 
 
@@ -415,7 +429,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
         Address of room for the vectors of a task, and for b rows more, as wide as a tile each.
     """
     b, c, d, n, together = sizes
-    tall, short = tiling
+    tall, short, beside = tiling
     xi, xk, xl, xn = x_strides
     oi, oj, ol, on = out_strides
     run = NV * VECTOR
@@ -445,13 +459,19 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
                 fill(kind, size, source, xk, xn, c, wide, buffer + tiles * c * run)
             tiles += 1
         values = w + g * (tall * TALL + short * SHORT) * c * size
-        for t in range(tiles):
+        t = 0
+        while stores and t < high - low:
+            some = min(beside, high - low - t)
+            target = out + i * oi + l * ol + (low + t) * wide * on
+            block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, target, oj, some)
+            t += some
+        for t in range(t, tiles):
             column = max(min((low + t) * wide, n - wide), 0)
             target = out + i * oi + l * ol + column * on
             if stores:
-                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, target, oj)
+                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, target, oj, 1)
             else:
-                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, rows, run)
+                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, rows, run, 1)
                 scatter(kind, size, rows, b, min(n, wide), target, oj, on)
 
 
@@ -492,7 +512,7 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
             for line in range(lines):
                 values = w + (i * d + l + line) * (tall * TALL + short * SHORT) * c * size
                 target = results + line * b * run
-                block(kind, size, values, buffer + line * c * run, run, tall, short, b, c, target, run)
+                block(kind, size, values, buffer + line * c * run, run, tall, short, b, c, target, run, 1)
             for j in range(rows):
                 target = out + i * oi + (j * d + l) * size + column * on
                 for q in range(0, of_out, lanes):
