@@ -13,11 +13,12 @@ All give the same bits. Numba is imported at the first product.
 
 from __future__ import annotations
 
+import math
 import threading
 from collections.abc import Callable
-from functools import cache, partial
+from functools import cache, lru_cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -57,109 +58,114 @@ def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None 
     packed : dict, optional
         Where packed values are kept for the next product. They belong to these values.
     """
-    if x.shape[3] == 0:
+    shape, n = values.shape, x.shape[3]
+    if n == 0:
         return
-    runner = _Product(values.shape, x, out)
-    form, pack = runner.form
+    n_threads = threads.count() if math.prod(shape) * n >= WORTH else 1
+    chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
     kept = {} if packed is None else packed
-    if form not in kept:
-        kept[form] = pack(values)
-    runner.run(kept[form])
+    if chosen.form not in kept:
+        kept[chosen.form] = chosen.pack(values)
+    operands = (
+        kept[chosen.form].__array_interface__["data"][0],
+        x.__array_interface__["data"][0],
+        x.strides,
+        out.__array_interface__["data"][0],
+        out.strides,
+    )
+    head = x.dtype.type(0), x.itemsize
+
+    def share(first: int, stop: int) -> None:
+        chosen.kernel(*head, first, stop, *operands, *chosen.more, _scratch(chosen.room))
+
+    if len(chosen.shares) == 1:
+        share(*chosen.shares[0])
+    else:
+        threads.run([partial(share, *part) for part in chosen.shares])
 
 
-@cache
-def _width(itemsize: int) -> int:
-    """Vectors of a tile's width."""
+class Plan(NamedTuple):
+    """How a product is made.
+
+    Attributes
+    ----------
+    name : str
+        Of the kernel.
+    form : tuple
+        Of the packed values.
+    pack : callable
+        Packs values in that form.
+    kernel : callable
+    more : tuple
+        Its arguments behind the operands: sizes, tiling, and the address of a table.
+    room : int
+        Bytes of its buffer.
+    shares : list of (int, int)
+        Ranges of tasks, one for each thread.
+    table : ndarray or None
+        What the address in `more` belongs to.
+    """
+
+    name: str
+    form: tuple[Any, ...]
+    pack: Callable[[Array], Array]
+    kernel: Callable[..., None]
+    more: tuple[Any, ...]
+    room: int
+    shares: list[tuple[int, int]]
+    table: Array | None
+
+
+@lru_cache(maxsize=1024)
+def plan(
+    shape: tuple[int, int, int, int],
+    n: int,
+    size: int,
+    x_strides: tuple[int, ...],
+    out_strides: tuple[int, ...],
+    n_threads: int,
+) -> Plan:
+    """The one rule: how n >= 1 vectors of numbers of `size` bytes are multiplied."""
     from pathgraph.kronecker.kernels import numba_tiles as kernels
 
-    return kernels.NV * kernels.VECTOR // itemsize
-
-
-class _Product:
-    """One product: the kernel, its parts, and where its operands are."""
-
-    def __init__(self, shape: tuple[int, ...], x: Array, out: Array) -> None:
-        from pathgraph.kronecker.kernels import numba_tiles as kernels
-
-        self.kernels = kernels
-        self.shape, self.n = shape, x.shape[3]
-        self.x, self.out = x, out
-        self.kind, self.size = x.dtype.type(0), x.itemsize
-        self.wide = _width(self.size)
-        self.name = self._name()
-        if self.name != "by_vectors":
-            b, c = shape[1:3]
-            price = kernels.PRICE if c <= kernels.DEEP else 0.9
-            self.tiling = cut(b, kernels.TALL, kernels.SHORT, price)
-            self.tiles = starts(b, *self.tiling, kernels.TALL, kernels.SHORT)
-
-    def _name(self) -> str:
-        _, b, c, d = self.shape
-        if self.n < self.wide:
-            return "by_vectors"
-        along_l = _is_batch_first(self.x, self.size) and _is_batch_first(self.out, self.size)
-        if along_l and d == 1:
-            return "by_vectors"
-        lanes = self.wide // self.kernels.NV
-        return "transposing" if along_l and min(b, c) * d >= lanes else "by_rows"
-
-    @property
-    def form(self) -> tuple[Any, Callable[[Array], Array]]:
-        """The name of the packed values that the kernel reads, and what makes them."""
-        if self.name == "by_vectors":
-            return ("vectors", self.wide), partial(packed_vectors, width=self.wide)
-        return ("rows", *self.tiling), partial(packed_rows, tiles=self.tiles)
-
-    def run(self, values: Array) -> None:
-        """Run it on packed values."""
-        a, b, c, d = self.shape
-        n_threads = threads.count() if a * b * c * d * self.n >= WORTH else 1
-        run = self.wide * self.size
-        more: tuple[Any, ...]
-        if self.name == "by_vectors":
-            tall = self.kernels.TALL
-            units = -(-self.n // tall)
-            together = _share(max(1, ROOM // (c * self.size * tall)), units, a * d, n_threads)
-            blocks, parts = a * d, -(-units // together)
-            together, more, room = together * tall, (), max(tall, self.kernels.WIDE) * run
-        elif self.name == "by_rows":
-            units = self.n // self.wide
-            together = _share(max(1, ROOM // (c * run)), units, a * d, n_threads)
-            blocks, parts = a * d, -(-units // together)
-            more = ((*self.tiling, max(1, CLOSE // (c * run))),)
-            room = ((together + 1) * c + b) * run
-        else:
-            lanes = self.wide // self.kernels.NV
-            lines = d if d < lanes else lanes
-            units, ranges = self.n // self.wide, -(-d // lines)
-            together = _share(4, units, a * ranges, n_threads)
-            blocks, parts = a * ranges, -(-units // together)
+    a, b, c, d = shape
+    run = kernels.NV * kernels.VECTOR
+    wide, lanes, tall = run // size, kernels.VECTOR // size, kernels.TALL
+    is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
+    table = None
+    if n < wide or (is_first and d == 1):
+        name, form, pack = "by_vectors", ("vectors", wide), partial(packed_vectors, width=wide)
+        units, blocks = -(-n // tall), a * d
+        together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
+        more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
+        room = max(tall, kernels.WIDE) * run
+    else:
+        n_tiles = cut(b, tall, kernels.SHORT, kernels.PRICE if c <= kernels.DEEP else 0.9)
+        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
+        units, blocks = n // wide, a * d
+        if is_first and min(b, c) * d >= lanes:
+            name, lines = "transposing", min(d, lanes)
+            blocks = a * -(-d // lines)
+            together = _together(4, units, blocks, n_threads)
             table = _places(b, c, lines, d == lines, run)
-            more, room = ((*self.tiling, lines), table.ctypes.data), lines * (b + c) * run
-        sizes = (b, c, d, self.n, together)
-        kernel = getattr(self.kernels, self.name)
-        x, out = self.x, self.out
-
-        def share(first: int, stop: int) -> None:
-            buffer = _scratch(room)
-            kernel(
-                self.kind, self.size, first, stop, values.ctypes.data, x.ctypes.data, x.strides,
-                out.ctypes.data, out.strides, sizes, *more, buffer,
-            )  # fmt: skip
-
-        tasks = blocks * parts
-        n = min(n_threads, tasks)
-        cuts = pairwise([tasks * t // n for t in range(n + 1)])
-        threads.run([partial(share, first, stop) for first, stop in cuts])
+            more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
+            room = lines * (b + c) * run
+        else:
+            name = "by_rows"
+            together = _together(ROOM // (c * run), units, blocks, n_threads)
+            more = ((b, c, d, n, together), (*n_tiles, max(1, CLOSE // (c * run))))
+            room = ((together + 1) * c + b) * run
+    tasks = blocks * -(-units // together)
+    cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]
+    return Plan(name, form, pack, getattr(kernels, name), more, room, list(pairwise(cuts)), table)
 
 
-def _is_batch_first(array: Array, size: int) -> bool:
+def _is_batch_first(m: int, d: int, strides: tuple[int, ...], size: int) -> bool:
     """Whether numbers (j, l) or (k, l) of one vector follow each other in memory."""
-    _, m, d, _ = array.shape
-    return (d == 1 or array.strides[2] == size) and (m == 1 or array.strides[1] == d * size)
+    return (d == 1 or strides[2] == size) and (m == 1 or strides[1] == d * size)
 
 
-def _share(most: int, units: int, blocks: int, n_threads: int) -> int:
+def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
     """How many units of the batch a task has, so that every thread gets a task."""
     parts = -(-n_threads // blocks)
     return max(1, min(most, -(-units // parts)))
@@ -182,5 +188,5 @@ def _scratch(n_bytes: int) -> int:
     found = getattr(_local, "scratch", None)
     if found is None or len(found) < n_bytes + 64:
         found = _local.scratch = np.empty(n_bytes + 64, dtype=np.uint8)
-    address = int(found.ctypes.data)
-    return address + -address % 64
+        _local.address = int(found.ctypes.data) + -int(found.ctypes.data) % 64
+    return int(_local.address)
