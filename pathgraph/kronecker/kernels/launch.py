@@ -29,7 +29,7 @@ from pathgraph.pathsum.engine import is_available as is_numba_available
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "is_available", "multiply", "plan"]
+__all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
 
 ROOM = 192 << 10
 """Bytes of packed vectors that a task should have, which stay in the second-level cache beside the values of a block."""
@@ -76,7 +76,7 @@ def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None 
     head = x.dtype.type(0), x.itemsize
 
     def share(first: int, stop: int) -> None:
-        chosen.kernel(*head, first, stop, *operands, *chosen.more, _scratch(chosen.room))
+        chosen.kernel(*head, first, stop, *operands, *chosen.more, scratch(chosen.room))
 
     if len(chosen.shares) == 1:
         share(*chosen.shares[0])
@@ -140,7 +140,7 @@ def plan(
         more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
         room = max(tall, kernels.WIDE) * run
     else:
-        n_tiles = cut(b, tall, kernels.SHORT, kernels.PRICE if c <= kernels.DEEP else 0.9)
+        n_tiles = cut(b, tall, kernels.SHORT, kernels.price(c))
         form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
         units, blocks = n // wide, a * d
         if is_first and min(b, c) * d >= lanes:
@@ -183,7 +183,7 @@ def _places(b: int, c: int, lines: int, is_whole: bool, run: int) -> Array:
 _local = threading.local()
 
 
-def _scratch(n_bytes: int) -> int:
+def scratch(n_bytes: int) -> int:
     """The address of memory of this thread, at the begin of a cache line."""
     found = getattr(_local, "scratch", None)
     if found is None or len(found) < n_bytes + 64:

@@ -47,8 +47,6 @@ VECTOR, N_REGISTERS = _registers()
 TALL = 8 if N_REGISTERS == 32 else 6
 """Rows of the tall tile; two vectors wide, like the short one."""
 SHORT = 4
-PRICE, DEEP = (0.9, 0) if N_REGISTERS == 32 else (1.1, 256)
-"""What a row of a tall tile costs against one of a short tile, for blocks of up to DEEP columns; see the design page."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
@@ -56,6 +54,12 @@ UNROLLED = 4
 """Steps along k of one turn of the loop: its end is then predicted more often."""
 I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
+
+
+def price(c: int) -> float:
+    """What a row of a tall tile costs against one of a short tile, for blocks with c columns; see the design page."""
+    return 1.1 if N_REGISTERS < 32 and c <= 256 else 0.9
+
 
 compiled = njit(cache=True, nogil=True)
 
@@ -275,6 +279,28 @@ def _packing() -> Any:
     return _callable("pack", 5, write)
 
 
+def _pairing() -> Any:
+    """Blocks of 2 x 2 that follow each other, in place, on one tile's width: (w, x, x_stride, count)."""
+
+    def write(to: Writer) -> None:
+        w, x, x_stride, count = to.function.args
+        zero = ir.Constant(to.vector, [0.0] * to.lanes)
+
+        def body(state: list[Any]) -> list[Any]:
+            w, x = state
+            numbers = [to.spread(to.load(to.plus(w, q * to.size), to.element)) for q in range(4)]  # k, then j
+            places = [[to.plus(x, v * VECTOR), to.plus(x, x_stride, v * VECTOR)] for v in range(NV)]
+            runs = [[to.load(place, to.vector) for place in pair] for pair in places]
+            for pair, (first, second) in zip(places, runs, strict=True):
+                for j in (0, 1):
+                    to.store(to.fma(numbers[2 + j], second, to.fma(numbers[j], first, zero)), pair[j])
+            return [to.plus(w, 4 * to.size), to.plus(x, NV * VECTOR)]
+
+        to.loop(count, [w, x], body)
+
+    return _callable("pairs", 4, write)
+
+
 def _transposing(*, inwards: bool) -> Any:
     """Transpose a square of as many numbers as a vector has, from rows to places in a table, or back.
 
@@ -327,6 +353,7 @@ tile_short = _tile_of_rows(SHORT)
 tile_batch = _tile_of_vectors(TALL)
 tile_one = _tile_of_one()
 pack = _packing()
+pairs = _pairing()
 transpose_in = _transposing(inwards=True)
 transpose_out = _transposing(inwards=False)
 
@@ -564,3 +591,111 @@ def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes
                 else:
                     tile_batch(kind, source, xn, xk, live, values + p * c * run, c, buffer, run)
                     scatter(kind, size, buffer, live, min(b, wide), target, on, oj)
+
+
+@compiled
+def read_tiles(kind, size, x, row_stride, stride, n_rows, tiles, table, to, apart):
+    """Copy some tile's widths of vectors into runs, row by row; the table has the places of the runs of a tile."""
+    run, lanes = NV * VECTOR, VECTOR // size
+    wide = run // size
+    if stride == size:
+        for r in range(n_rows):
+            pack(kind, x + r * row_stride, run, tiles, to + r * run, apart)
+        return
+    for t in range(tiles):
+        source, target = x + t * wide * stride, to + t * apart
+        if row_stride == size and n_rows >= lanes:
+            for q in range(0, n_rows, lanes):
+                q = min(q, n_rows - lanes)
+                for v in range(NV):
+                    transpose_in(kind, source + q * size + v * lanes * stride, stride, target + v * VECTOR, table + 8 * q)
+        else:
+            fill(kind, size, source, row_stride, stride, n_rows, wide, target)
+
+
+@compiled
+def write_tiles(kind, size, start, apart, out, row_stride, stride, n_rows, tiles, table):
+    """Copy runs to where their numbers belong: what `read_tiles` does, backwards."""
+    run, lanes = NV * VECTOR, VECTOR // size
+    wide = run // size
+    if stride == size:
+        for r in range(n_rows):
+            pack(kind, start + r * run, apart, tiles, out + r * row_stride, run)
+        return
+    for t in range(tiles):
+        source, target = start + t * apart, out + t * wide * stride
+        if row_stride == size and n_rows >= lanes:
+            for q in range(0, n_rows, lanes):
+                q = min(q, n_rows - lanes)
+                for v in range(NV):
+                    at = target + q * size + v * lanes * stride
+                    transpose_out(kind, source + v * VECTOR, table + 8 * q, at, stride)
+        else:
+            scatter(kind, size, source, n_rows, wide, target, row_stride, stride)
+
+
+@compiled
+def through(kind, size, factors, rows, other, panel):
+    """Replace the rows of one tile by their product with all factors, from the last to the first."""
+    run = NV * VECTOR
+    start = rows
+    for f in range(len(factors) - 1, -1, -1):
+        a, b, c, d, w, tall, short = factors[f]
+        step = d * run
+        if tall + short == 0:
+            for i in range(a):
+                pairs(kind, w + i * d * 4 * size, rows + 2 * i * step, step, d)
+            continue
+        target = rows if b == c else other  # a square block is read before it is written
+        for i in range(a):
+            for l in range(d):
+                pack(kind, rows + i * c * step + l * run, step, c, panel, run)
+                block(kind, size, w, panel, run, tall, short, b, c, target + i * b * step + l * run, step, 1)
+                w += (tall * TALL + short * SHORT) * c * size
+        if b != c:
+            rows, other = other, rows
+    if rows != start:
+        a, b, _, d, _, _, _ = factors[0]
+        pack(kind, rows, run, a * b * d, start, run)
+
+
+@compiled
+def chained(kind, size, first, last, factors, x, x_strides, out, out_strides, sizes, table, buffer):
+    """The tasks first:last of a product with a chain; a task is some tiles of the batch.
+
+    Parameters
+    ----------
+    factors : ndarray of int, shape (n_factors, 7)
+        a, b, c, d, address of the packed values, tall and short tiles of a block; no tiles for blocks of 2 x 2.
+    x_strides, out_strides : tuple of 2 int
+        In bytes, along the rows and the batch.
+    sizes : tuple of 5 int
+        Rows of x and of out, the largest number of rows between factors, the size of the batch, and how many tile's
+        widths of it a task has.
+    table : int
+        Address of the places of runs one after the other.
+    buffer : int
+        Address of room for the rows between factors of all tiles of a task and of one more, and for the columns of the
+        widest block.
+    """
+    x_rows, out_rows, most, n, together = sizes
+    apart = most * NV * VECTOR
+    wide = NV * VECTOR // size
+    other = buffer + together * apart
+    for task in range(first, last):
+        low = task * together
+        tiles = min(together, n // wide - low)
+        column = low * wide
+        if tiles <= 0:  # what is left of the batch
+            tiles, column = 1, max(n - wide, 0)
+        source, target = x + column * x_strides[1], out + column * out_strides[1]
+        if n < wide:
+            fill(kind, size, source, x_strides[0], x_strides[1], x_rows, n, buffer)
+        else:
+            read_tiles(kind, size, source, x_strides[0], x_strides[1], x_rows, tiles, table, buffer, apart)
+        for t in range(tiles):
+            through(kind, size, factors, buffer + t * apart, other, other + apart)
+        if n < wide:
+            scatter(kind, size, buffer, out_rows, n, target, out_strides[0], out_strides[1])
+        else:
+            write_tiles(kind, size, buffer, apart, target, out_strides[0], out_strides[1], out_rows, tiles, table)
