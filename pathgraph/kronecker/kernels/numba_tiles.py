@@ -26,16 +26,19 @@ from typing import Any
 import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 
 def _registers() -> tuple[int, int]:
     """Bytes of a vector register, and how many there are."""
-    try:
-        features = llvm.get_host_cpu_features()
-    except RuntimeError:  # a processor that LLVM does not know
-        features = {}
+    if config.CPU_FEATURES is not None:  # Numba was told to compile for another processor
+        features = {feature.lstrip("+"): feature[:1] == "+" for feature in config.CPU_FEATURES.split(",")}
+    else:
+        try:
+            features = llvm.get_host_cpu_features()
+        except RuntimeError:  # a processor that LLVM does not know
+            features = {}
     if features.get("avx512f"):
         return 64, 32
     if features.get("avx"):

@@ -1,0 +1,405 @@
+"""Compiled products of Kronecker-sparse matrices against sums in exact integers, and bit against bit."""
+
+import os
+import platform
+import subprocess
+import sys
+from fractions import Fraction
+from itertools import product
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.tolerances import gamma
+
+numba = pytest.importorskip("numba")
+
+from pathgraph.kronecker.kernels import chains, launch, packing  # noqa: E402
+from pathgraph.kronecker.kernels import numba_tiles as tiles  # noqa: E402
+
+DTYPES = (np.float32, np.float64)
+LAYOUTS = ("last", "first", "strided", "reversed", "odd")
+
+
+@pytest.fixture(autouse=True)
+def _restored():
+    """What a test does to the threads ends with it."""
+    worth, chain_worth, n_threads = launch.WORTH, chains.WORTH, numba.get_num_threads()
+    yield
+    launch.WORTH, chains.WORTH = worth, chain_worth
+    numba.set_num_threads(n_threads)
+
+
+def with_threads(n):
+    """Every product is worth n threads, from now on; skips the test if there are none to be had."""
+    if n > numba.config.NUMBA_NUM_THREADS:
+        pytest.skip(f"Numba has {numba.config.NUMBA_NUM_THREADS} thread(s) here")
+    launch.WORTH = chains.WORTH = 0
+    numba.set_num_threads(n)
+
+
+def laid_out(array, layout):
+    """The same four-axis array as other arrays lie in memory; what lies between its entries is NaN."""
+    array = np.asarray(array)
+    if layout == "last":
+        return np.ascontiguousarray(array)
+    if layout == "first":
+        return np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0)
+    if layout == "strided":
+        wide = np.full((*array.shape[:3], 2 * array.shape[3] + 1), np.nan, dtype=array.dtype)
+        wide[..., 1::2] = array
+        return wide[..., 1::2]
+    if layout == "reversed":
+        return np.ascontiguousarray(array[:, ::-1, :, ::-1])[:, ::-1, :, ::-1]
+    memory = np.zeros(array.nbytes + 3, dtype=np.uint8)  # "odd": not aligned to anything
+    view = np.ndarray(array.shape, array.dtype, buffer=memory, offset=3)
+    view[...] = array
+    return view
+
+
+def integers(random, shape, dtype):
+    """Numbers whose products are summed without rounding."""
+    return random.integers(-8, 9, size=shape).astype(dtype)
+
+
+def expected(values, x):
+    """The sum as it is written, in integers."""
+    return np.einsum("abcd,acdn->abdn", values.astype(np.int64), x.astype(np.int64))
+
+
+def multiplied(values, x, layout="last", packed=None):
+    """The product by the kernels, into an array of this layout that held NaN."""
+    a, b, _, d = values.shape
+    out = laid_out(np.full((a, b, d, x.shape[3]), np.nan, dtype=x.dtype), layout)
+    launch.multiply(values, x, out, packed)
+    return out
+
+
+def same_bits(first, second):
+    return np.array_equal(np.ascontiguousarray(first).view(np.uint8), np.ascontiguousarray(second).view(np.uint8))
+
+
+def edges(*sizes):
+    """Numbers around the multiples of some sizes."""
+    return sorted({n + step for size in sizes for n in (size, 2 * size) for step in (-1, 0, 1)} | {1, 2})
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["last", "first"])
+def test_around_the_edges_of_every_tile(dtype, layout):
+    random = np.random.default_rng(0)
+    wide = tiles.NV * tiles.VECTOR // np.dtype(dtype).itemsize
+    for b in edges(tiles.SHORT, tiles.TALL, wide):
+        for c, d, n in ((3, 1, wide + 1), (2, wide // 2 + 1, 2 * wide), (5, 3, tiles.TALL + 1)):
+            w, x = integers(random, (2, b, c, d), dtype), integers(random, (2, c, d, n), dtype)
+            assert np.array_equal(multiplied(w, laid_out(x, layout), layout), expected(w, x)), (b, c, d, n)
+    for n, d in product([0, *edges(tiles.TALL, wide)], (1, 2, wide // 2, wide + 3)):
+        w, x = integers(random, (2, 5, 3, d), dtype), integers(random, (2, 3, d, n), dtype)
+        assert np.array_equal(multiplied(w, laid_out(x, layout), layout), expected(w, x)), (n, d)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_any_strides_and_alignment(dtype):
+    random = np.random.default_rng(1)
+    for shape, n in (((2, 7, 5, 3), 37), ((1, 9, 20, 1), 40), ((2, 3, 4, 17), 33), ((3, 18, 2, 2), 3)):
+        a, _, c, d = shape
+        w, x = integers(random, shape, dtype), integers(random, (a, c, d, n), dtype)
+        for given_as, written_as in product(LAYOUTS, LAYOUTS):
+            out = multiplied(w, laid_out(x, given_as), written_as)
+            assert np.array_equal(out, expected(w, x)), (shape, n, given_as, written_as)
+            if written_as == "strided":
+                assert np.isnan(out.base[..., ::2]).all()  # nothing else was written
+
+
+@given(
+    st.tuples(*[st.integers(1, 20)] * 4),
+    st.integers(0, 70),
+    st.sampled_from(DTYPES),
+    st.sampled_from(LAYOUTS),
+    st.sampled_from(LAYOUTS),
+    st.integers(0, 2**32 - 1),
+)
+@settings(max_examples=150)
+def test_random_patterns(shape, n, dtype, given_as, written_as, seed):
+    random = np.random.default_rng(seed)
+    w, x = integers(random, shape, dtype), integers(random, (shape[0], *shape[2:], n), dtype)
+    assert np.array_equal(multiplied(w, laid_out(x, given_as), written_as), expected(w, x))
+
+
+def test_read_only_and_broadcast_operands():
+    w = np.broadcast_to(np.float32(2), (2, 3, 4, 5))
+    x = np.broadcast_to(np.float32(3), (2, 4, 5, 40))
+    assert (multiplied(w, x) == 24).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_error_is_that_of_a_sum_of_c_terms(dtype):
+    """Each of the c steps rounds once where multiplication and addition are fused, twice elsewhere."""
+    random = np.random.default_rng(2)
+    for c, n in ((5, 3), (30, 40)):
+        w, x = (random.normal(size=shape).astype(dtype) for shape in ((1, 3, c, 2), (1, c, 2, n)))
+        slack = gamma(2 * c, dtype)
+        for out in (multiplied(w, x), multiplied(w, laid_out(x, "first"), "first")):
+            for j, l, column in product(range(3), range(2), (0, n - 1)):
+                terms = [Fraction(float(w[0, j, k, l])) * Fraction(float(x[0, k, l, column])) for k in range(c)]
+                error = abs(Fraction(float(out[0, j, l, column])) - sum(terms))
+                assert error <= slack * sum(map(abs, terms))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(2, 13, 40, 3), (3, 66, 7, 1), (1, 10, 9, 16)])
+def test_a_column_has_the_same_bits_in_every_batch_and_layout(dtype, shape):
+    random = np.random.default_rng(3)
+    w = random.normal(size=shape).astype(dtype)
+    x = random.normal(size=(shape[0], *shape[2:], 203)).astype(dtype)
+    whole = multiplied(w, x)
+    for layout in LAYOUTS:
+        for low, high in ((0, 1), (5, 6), (3, 10), (1, 33), (0, 64), (100, 203)):
+            part = multiplied(w, laid_out(x[..., low:high], layout), layout)
+            assert same_bits(part, whole[..., low:high]), (layout, low, high)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layout", ["last", "first"])
+def test_threads_change_no_bit(dtype, layout):
+    random = np.random.default_rng(4)
+    for shape, n in (((1, 20, 30, 1), 500), ((2, 9, 5, 17), 100), ((7, 3, 2, 2), 5), ((1, 3, 3, 1), 1)):
+        w = random.normal(size=shape).astype(dtype)
+        x = laid_out(random.normal(size=(shape[0], *shape[2:], n)).astype(dtype), layout)
+        with_threads(1)
+        alone = multiplied(w, x, layout)
+        with_threads(2)
+        assert same_bits(multiplied(w, x, layout), alone)
+
+
+@pytest.mark.parametrize("layout", LAYOUTS)
+@pytest.mark.parametrize("shape", [(2, 5, 3, 4), (1, 40, 3, 9), (3, 2, 2, 1)])
+def test_what_is_not_finite_stays_in_its_block_and_column(shape, layout):
+    a, b, c, d = shape
+    random = np.random.default_rng(5)
+    for n in (1, 7, 16, 45):
+        w, x = np.abs(integers(random, shape, np.float32)) + 1, np.abs(integers(random, (a, c, d, n), np.float32)) + 1
+        i, k, l, column = a - 1, c - 1, d // 2, n // 2
+        for bad in (np.nan, np.inf):
+            one = x.copy()
+            one[i, k, l, column] = bad
+            out = multiplied(w, laid_out(one, layout), layout)
+            reached = np.zeros(out.shape, dtype=bool)
+            reached[i, :, l, column] = True
+            assert np.array_equal(~np.isfinite(out), reached)
+            assert np.array_equal(out[~reached], expected(w, x)[~reached])
+            v = w.copy()
+            v[i, b - 1, k, l] = bad
+            out = multiplied(v, laid_out(x, layout), layout)
+            reached = np.zeros(out.shape, dtype=bool)
+            reached[i, b - 1, l] = True
+            assert np.array_equal(~np.isfinite(out), reached)
+    zero = np.zeros((a, c, d, 20), dtype=np.float32)
+    assert not np.isnan(multiplied(np.full(shape, np.float32(3)), laid_out(zero, layout), layout)).any()
+
+
+def test_offsets_beyond_32_bits():
+    """The rows of x and of the product lie 2**31 bytes and more apart, in memory that is mapped but never touched."""
+    try:
+        memory = np.lib.stride_tricks.as_strided
+        base = np.zeros(2**33, dtype=np.uint8)
+    except MemoryError:
+        pytest.skip("there is no address space for it")
+    far = base.view(np.float32)
+    x = memory(far, (1, 2, 1, 20), (0, 2**32, 0, 4))
+    out = memory(far[1000:], (1, 2, 1, 20), (0, 2**32, 0, 4))
+    x[0, :, 0] = np.arange(40).reshape(2, 20)
+    w = np.array([[1, 2], [3, 4]], dtype=np.float32).reshape(1, 2, 2, 1)
+    launch.multiply(w, x, out)
+    assert np.array_equal(out, expected(w, x))
+    launch.multiply(w, x[..., :3], out[..., :3])
+    assert np.array_equal(out, expected(w, x))
+
+
+def test_packed_values_are_kept_and_serve_all_batches():
+    random = np.random.default_rng(6)
+    w, packed = integers(random, (1, 9, 4, 1), np.float32), {}
+    for layout, n in product(("last", "first"), (1, 40, 2, 64)):
+        x = integers(random, (1, 4, 1, n), np.float32)
+        assert np.array_equal(multiplied(w, laid_out(x, layout), layout, packed), expected(w, x))
+    assert {form[0] for form in packed} <= {"rows", "vectors"}
+    assert len(packed) == 2
+    kept = list(packed.values())
+    multiplied(w, integers(random, (1, 4, 1, 50), np.float32), packed=packed)
+    assert all(one is other for one, other in zip(kept, packed.values(), strict=True))
+
+
+def test_every_kernel_is_chosen():
+    def name(shape, n, layout):
+        a, b, c, d = shape
+        x, out = (laid_out(np.zeros((a, m, d, n), dtype=np.float32), layout) for m in (c, b))
+        return launch.plan(shape, n, 4, x.strides, out.strides, 1).name
+
+    found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 100) for layout in ("last", "first")}
+    assert found == {"by_rows", "by_vectors", "transposing"}
+
+
+def test_cuts_cover_the_rows():
+    for b, price in product(range(1, 70), (0.9, 1.1)):
+        n_tall, n_short = packing.cut(b, 6, 4, price)
+        heights = packing.starts(b, n_tall, n_short, 6, 4)
+        rows = {min(first + r, b - 1) for first, height in heights for r in range(height)}
+        assert rows == set(range(b))
+        assert all(first + height <= b or first == 0 for first, height in heights)
+
+
+# -- chains -------------------------------------------------------------------------------------------------------
+
+
+def dyadic(n):
+    """The patterns of the butterfly factors of size n."""
+    depth = n.bit_length() - 1
+    return [(2**l, 2, 2, 2 ** (depth - 1 - l)) for l in range(depth)]
+
+
+CHAINS = [
+    dyadic(16),
+    [(1, 16, 16, 4), (4, 4, 16, 4), (32, 2, 2, 4)],
+    [(1, 6, 4, 9), (4, 9, 9, 1)],
+    [(1, 3, 5, 2), (2, 5, 7, 1), (7, 2, 3, 1)],
+    [(2, 2, 2, 1)],
+]
+
+
+def chained(values, x):
+    """The product with a chain, by the kernel."""
+    a, b, _, d = values[0].shape
+    out = np.full((a * b * d, x.shape[1]), np.nan, dtype=x.dtype)
+    out = out if x.strides[1] <= x.strides[0] else np.ascontiguousarray(out.T).T
+    chains.multiply(values, x, out)
+    return out
+
+
+def one_by_one(values, x):
+    """The product with a chain, factor by factor."""
+    for w in reversed(values):
+        a, b, c, d = w.shape
+        x = multiplied(w, np.ascontiguousarray(x).reshape(a, c, d, -1)).reshape(a * b * d, -1)
+    return x
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shapes", CHAINS)
+def test_a_chain_has_the_bits_of_its_factors(dtype, shapes):
+    random = np.random.default_rng(7)
+    values = [random.normal(size=shape).astype(dtype) for shape in shapes]
+    a, _, c, d = shapes[-1]
+    for n in (0, 1, 5, 16, 40, 300):
+        x = random.normal(size=(n, a * c * d)).astype(dtype)
+        if n:
+            with_threads(1)
+            right = one_by_one(values, x.T)
+            for threads in (1, 2):
+                with_threads(threads)
+                assert same_bits(chained(values, x.T), right)
+                assert same_bits(chained(values, np.ascontiguousarray(x.T)), right)
+            both_ways = np.ascontiguousarray(x[::-1, ::-1])[::-1, ::-1].T
+            assert same_bits(chained(values, both_ways), right)
+        else:
+            assert chained(values, np.ascontiguousarray(x.T)).shape[1] == 0
+
+
+@pytest.mark.parametrize("shapes", CHAINS)
+def test_a_chain_in_integers(shapes):
+    random = np.random.default_rng(8)
+    values = [integers(random, shape, np.float64) for shape in shapes]
+    a, _, c, d = shapes[-1]
+    x = integers(random, (a * c * d, 21), np.float64)
+    right = x
+    for w in reversed(values):
+        a, _, c, d = w.shape
+        right = expected(w, right.reshape(a, c, d, -1)).reshape(-1, 21)
+    assert np.array_equal(chained(values, x), right)
+
+
+def test_chains_are_fused_where_tiles_fit_into_the_cache():
+    assert chains.is_worth_it(dyadic(4096), 1024, np.float32)
+    assert not chains.is_worth_it(dyadic(2**20), 1024, np.float32)  # a tile is larger than the cache
+    assert not chains.is_worth_it([(1, 256, 256, 4), (4, 256, 256, 1)], 1024, np.float32)  # large blocks
+    assert not chains.is_worth_it(dyadic(4096), 1024, np.complex64)
+    assert not chains.is_worth_it([(1, 2, 2, 1)], 1024, np.float32)  # nothing to fuse
+
+
+# -- compilation --------------------------------------------------------------------------------------------------
+
+
+def test_types_without_kernels():
+    assert launch.is_available(np.float32)
+    assert launch.is_available(np.float64)
+    assert not any(launch.is_available(dtype) for dtype in (np.float16, np.complex64, np.int64, object))
+
+
+COMPILING = """
+import sys
+import pathgraph
+assert "numba" not in sys.modules
+from pathgraph.kronecker.kernels import chains, launch
+assert "numba" not in sys.modules
+import numpy as np
+w, x = np.ones((1, 9, 5, 2), np.float32), np.ones((1, 5, 2, 40), np.float32)
+launch.multiply(w, x, np.empty((1, 9, 2, 40), np.float32))
+first = np.ones((40, 1, 5, 2), np.float32).transpose(1, 2, 3, 0)
+launch.multiply(w, first, np.empty((40, 1, 9, 2), np.float32).transpose(1, 2, 3, 0))
+launch.multiply(w, x[..., :1], np.empty((1, 9, 2, 1), np.float32))
+w = np.ones((1, 2, 2, 1), np.float32)
+chains.multiply([w, w], np.ones((2, 40), np.float32), np.empty((2, 40), np.float32))
+from pathgraph.kronecker.kernels import numba_tiles as tiles
+kernels = tiles.by_rows, tiles.by_vectors, tiles.transposing, tiles.chained
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels))
+"""
+
+
+def test_a_second_process_compiles_nothing(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+
+    def compilations():
+        done = subprocess.run(
+            [sys.executable, "-c", COMPILING], env=environment, capture_output=True, text=True, check=True
+        )
+        return int(done.stdout)
+
+    assert compilations() == 4
+    assert compilations() == 0
+
+
+OTHER_PROCESSOR = """
+import sys
+from itertools import product
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
+    numba.njit(lambda x: x)(1)
+    llvm.get_host_cpu_features = lambda: {"avx512f": True}
+from pathgraph.kronecker.kernels import launch, numba_tiles
+assert numba_tiles.VECTOR == int(sys.argv[2])
+random = np.random.default_rng(0)
+for d, n, layout in product((1, 5, 20), (3, 40), ("last", "first")):
+    w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
+    right = np.einsum("abcd,acdn->abdn", w, x)
+    out = np.empty(right.shape, np.float32)
+    w, x = w.astype(np.float32), x.astype(np.float32)
+    if layout == "first":
+        x, out = (np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0) for array in (x, out))
+    launch.multiply(w, x, out)
+    assert np.array_equal(out, right), (d, n, layout)
+"""
+
+
+@pytest.mark.parametrize(("name", "width"), [("generic", 16), ("avx512f", 64)])
+def test_the_code_for_other_processors_is_right(tmp_path, name, width):
+    if name == "generic" and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("the generic processor of another architecture has other registers")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    if name == "generic":
+        environment["NUMBA_CPU_NAME"] = "generic"
+    arguments = [sys.executable, "-c", OTHER_PROCESSOR, name, str(width)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
