@@ -343,16 +343,12 @@ assert "numba" not in sys.modules
 from pathgraph.kronecker.kernels import chains, launch
 assert "numba" not in sys.modules
 import numpy as np
-w, x = np.ones((1, 9, 5, 2), np.float32), np.ones((1, 5, 2, 40), np.float32)
-launch.multiply(w, x, np.empty((1, 9, 2, 40), np.float32))
-first = np.ones((40, 1, 5, 2), np.float32).transpose(1, 2, 3, 0)
-launch.multiply(w, first, np.empty((40, 1, 9, 2), np.float32).transpose(1, 2, 3, 0))
-launch.multiply(w, x[..., :1], np.empty((1, 9, 2, 1), np.float32))
-w = np.ones((1, 2, 2, 1), np.float32)
-chains.multiply([w, w], np.ones((2, 40), np.float32), np.empty((2, 40), np.float32))
+w, x = np.ones((1, 9, 5, 8), np.float32), np.ones((40, 1, 5, 8), np.float32).transpose(1, 2, 3, 0)
+out = np.empty((40, 1, 9, 8), np.float32).transpose(1, 2, 3, 0)
+launch.multiply(w, x, out)
+launch.multiply(w, x[..., :1], out[..., :1])
 from pathgraph.kronecker.kernels import numba_tiles as tiles
-kernels = tiles.by_rows, tiles.by_vectors, tiles.transposing, tiles.chained
-print(sum(sum(kernel.stats.cache_misses.values()) for kernel in kernels))
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (tiles.by_vectors, tiles.transposing)))
 """
 
 
@@ -365,7 +361,7 @@ def test_a_second_process_compiles_nothing(tmp_path):
         )
         return int(done.stdout)
 
-    assert compilations() == 4
+    assert compilations() == 2
     assert compilations() == 0
 
 
@@ -381,15 +377,14 @@ if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do
 from pathgraph.kronecker.kernels import launch, numba_tiles
 assert numba_tiles.VECTOR == int(sys.argv[2])
 random = np.random.default_rng(0)
-for d, n, layout in product((1, 5, 20), (3, 40), ("last", "first")):
+for d, n in product((1, 5, 20), (3, 40)):
     w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
     right = np.einsum("abcd,acdn->abdn", w, x)
     out = np.empty(right.shape, np.float32)
     w, x = w.astype(np.float32), x.astype(np.float32)
-    if layout == "first":
-        x, out = (np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0) for array in (x, out))
+    x, out = (np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0) for array in (x, out))
     launch.multiply(w, x, out)
-    assert np.array_equal(out, right), (d, n, layout)
+    assert np.array_equal(out, right), (d, n)
 """
 
 

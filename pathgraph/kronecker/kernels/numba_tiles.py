@@ -53,8 +53,6 @@ SHORT = 4
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
-UNROLLED = 4
-"""Steps along k of one turn of the loop: its end is then predicted more often."""
 I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
 
@@ -127,7 +125,10 @@ class Writer:
         part = 16 // self.size
         starts = [p * part + half * part // 2 for p in range(self.lanes // part)]
         places = [
-            start + of + u + q for start in starts for u in range(0, part // 2, run) for of in (0, self.lanes)
+            start + of + u + q
+            for start in starts
+            for u in range(0, part // 2, run)
+            for of in (0, self.lanes)
             for q in range(run)
         ]
         return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, self.lanes), places))
@@ -196,13 +197,7 @@ class Writer:
                     sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
             return [*sums, *further]
 
-        def unrolled(state: list[Any]) -> list[Any]:
-            for _ in range(UNROLLED):
-                state = body(state)
-            return state
-
-        done = self.loop(self.builder.sdiv(depth, I64(UNROLLED)), [zero] * (rows * vectors) + starts, unrolled)
-        done = self.loop(self.builder.srem(depth, I64(UNROLLED)), done, body)
+        done = self.loop(depth, [zero] * (rows * vectors) + starts, body)
         return [done[r * vectors : (r + 1) * vectors] for r in range(rows)]
 
 
@@ -236,7 +231,11 @@ def _tile_of_vectors(rows: int) -> Any:
         def step(where: list[Any]) -> Any:
             w, offset = where
             runs = [to.plus(w, v * VECTOR) for v in range(NV)]
-            return runs, [to.plus(start, offset) for start in starts], [to.plus(w, NV * VECTOR), to.plus(offset, x_stride)]
+            return (
+                runs,
+                [to.plus(start, offset) for start in starts],
+                [to.plus(w, NV * VECTOR), to.plus(offset, x_stride)],
+            )
 
         sums = to.accumulated(rows, NV, depth, [w, I64(0)], step)
         for r, row in enumerate(to.spaced(out, out_stride, rows, live)):
@@ -316,8 +315,10 @@ def _transposing(*, inwards: bool) -> Any:
         else:
             base, table, rows, row_stride = to.function.args
         lines = [to.plus(rows, to.times(row_stride, r)) for r in range(to.lanes)]
-        places = [to.plus(base, to.builder.load(to.builder.inttoptr(to.plus(table, 8 * r), I64.as_pointer())))
-                  for r in range(to.lanes)]
+        places = [
+            to.plus(base, to.builder.load(to.builder.inttoptr(to.plus(table, 8 * r), I64.as_pointer())))
+            for r in range(to.lanes)
+        ]
         source, target = (lines, places) if inwards else (places, lines)
         for vector, address in zip(to.transposed([to.load(each, to.vector) for each in source]), target, strict=True):
             to.store(vector, address)
@@ -474,35 +475,29 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
         low = part * together
         high = min(low + together, full)
         tiles = high - low
-        source = x + i * xi + l * xl + low * wide * xn
+        source = x + i * xi + l * xl
+        left = high == full and n > full * wide  # one more tile, which ends with the batch
         if loads:
             for k in range(c):
-                pack(kind, source + k * xk, run, tiles, buffer + k * run, c * run)
-        else:
+                pack(kind, source + k * xk + low * run, run, tiles, buffer + k * run, c * run)
+            if left:
+                pack(kind, source + (n - wide) * xn, xk, c, buffer + tiles * c * run, run)
+        tiles += left
+        if not loads:
             for t in range(tiles):
-                fill(kind, size, source + t * wide * xn, xk, xn, c, min(n, wide), buffer + t * c * run)
-        if high == full and n > full * wide:  # one more, which ends with the batch
-            source = x + i * xi + l * xl + (n - wide) * xn
-            if loads:
-                pack(kind, source, xk, c, buffer + tiles * c * run, run)
-            else:
-                fill(kind, size, source, xk, xn, c, wide, buffer + tiles * c * run)
-            tiles += 1
+                column = max(min((low + t) * wide, n - wide), 0)
+                fill(kind, size, source + column * xn, xk, xn, c, min(n, wide), buffer + t * c * run)
         values = w + g * (tall * TALL + short * SHORT) * c * size
         t = 0
-        while stores and t < high - low:
-            some = min(beside, high - low - t)
-            target = out + i * oi + l * ol + (low + t) * wide * on
-            block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, target, oj, some)
-            t += some
-        for t in range(t, tiles):
+        while t < tiles:
+            some = min(beside, high - low - t) if stores and t < high - low else 1
             column = max(min((low + t) * wide, n - wide), 0)
             target = out + i * oi + l * ol + column * on
-            if stores:
-                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, target, oj, 1)
-            else:
-                block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, rows, run, 1)
+            at, stride = (target, oj) if stores else (rows, run)
+            block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, at, stride, some)
+            if not stores:
                 scatter(kind, size, rows, b, min(n, wide), target, oj, on)
+            t += some
 
 
 @compiled
@@ -611,7 +606,9 @@ def read_tiles(kind, size, x, row_stride, stride, n_rows, tiles, table, to, apar
             for q in range(0, n_rows, lanes):
                 q = min(q, n_rows - lanes)
                 for v in range(NV):
-                    transpose_in(kind, source + q * size + v * lanes * stride, stride, target + v * VECTOR, table + 8 * q)
+                    transpose_in(
+                        kind, source + q * size + v * lanes * stride, stride, target + v * VECTOR, table + 8 * q
+                    )
         else:
             fill(kind, size, source, row_stride, stride, n_rows, wide, target)
 
