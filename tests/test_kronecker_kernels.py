@@ -142,9 +142,9 @@ def test_the_error_is_that_of_a_sum_of_c_terms(dtype):
         w, x = (random.normal(size=shape).astype(dtype) for shape in ((1, 3, c, 2), (1, c, 2, n)))
         slack = gamma(2 * c, dtype)
         for out in (multiplied(w, x), multiplied(w, laid_out(x, "first"), "first")):
-            for j, l, column in product(range(3), range(2), (0, n - 1)):
-                terms = [Fraction(float(w[0, j, k, l])) * Fraction(float(x[0, k, l, column])) for k in range(c)]
-                error = abs(Fraction(float(out[0, j, l, column])) - sum(terms))
+            for j, lane, column in product(range(3), range(2), (0, n - 1)):
+                terms = [Fraction(float(w[0, j, k, lane])) * Fraction(float(x[0, k, lane, column])) for k in range(c)]
+                error = abs(Fraction(float(out[0, j, lane, column])) - sum(terms))
                 assert error <= slack * sum(map(abs, terms))
 
 
@@ -181,20 +181,20 @@ def test_what_is_not_finite_stays_in_its_block_and_column(shape, layout):
     random = np.random.default_rng(5)
     for n in (1, 7, 16, 45):
         w, x = np.abs(integers(random, shape, np.float32)) + 1, np.abs(integers(random, (a, c, d, n), np.float32)) + 1
-        i, k, l, column = a - 1, c - 1, d // 2, n // 2
+        i, k, lane, column = a - 1, c - 1, d // 2, n // 2
         for bad in (np.nan, np.inf):
             one = x.copy()
-            one[i, k, l, column] = bad
+            one[i, k, lane, column] = bad
             out = multiplied(w, laid_out(one, layout), layout)
             reached = np.zeros(out.shape, dtype=bool)
-            reached[i, :, l, column] = True
+            reached[i, :, lane, column] = True
             assert np.array_equal(~np.isfinite(out), reached)
             assert np.array_equal(out[~reached], expected(w, x)[~reached])
             v = w.copy()
-            v[i, b - 1, k, l] = bad
+            v[i, b - 1, k, lane] = bad
             out = multiplied(v, laid_out(x, layout), layout)
             reached = np.zeros(out.shape, dtype=bool)
-            reached[i, b - 1, l] = True
+            reached[i, b - 1, lane] = True
             assert np.array_equal(~np.isfinite(out), reached)
     zero = np.zeros((a, c, d, 20), dtype=np.float32)
     assert not np.isnan(multiplied(np.full(shape, np.float32(3)), laid_out(zero, layout), layout)).any()
@@ -256,7 +256,7 @@ def test_cuts_cover_the_rows():
 def dyadic(n):
     """The patterns of the butterfly factors of size n."""
     depth = n.bit_length() - 1
-    return [(2**l, 2, 2, 2 ** (depth - 1 - l)) for l in range(depth)]
+    return [(2**level, 2, 2, 2 ** (depth - 1 - level)) for level in range(depth)]
 
 
 CHAINS = [

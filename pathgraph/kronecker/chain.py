@@ -21,6 +21,7 @@ from scipy.sparse.linalg import LinearOperator
 from pathgraph.arguments import number
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import cost, execution
+from pathgraph.kronecker.kernels import chains
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
 from pathgraph.kronecker.operator import KSOperator
@@ -121,6 +122,10 @@ class KSChain(KSOperator):
         is_last = abs(x.strides[1]) <= abs(x.strides[0])  # the batch lies along rows
         work = execution.computed_in(out.dtype)  # float16 is rounded once, at the end
         weights = [factor.weights.astype(work) for factor in self.factors]
+        if work == out.dtype and self._is_fused(n, work, method):
+            kept = self._packed.setdefault(work, {})
+            chains.multiply([each.values for each in weights], x.astype(work, copy=False), out, kept)
+            return
         for part in self._tiles(n, work.itemsize):
             given = x[:, part].astype(work, copy=False)
             for factor in weights[:0:-1]:
@@ -132,6 +137,15 @@ class KSChain(KSOperator):
             execution.multiply(weights[0], given, target, method)
             if work != out.dtype:
                 out[:, part] = target
+
+    def _is_fused(self, n: int, dtype: np.dtype[Any], method: str) -> bool:
+        """Whether one kernel takes tiles of the batch through all factors."""
+        return method == "auto" and chains.is_worth_it([tuple(pattern) for pattern in self.patterns], n, dtype)
+
+    @cached_property
+    def _packed(self) -> dict[Any, Any]:
+        """What the kernel keeps, by type."""
+        return {}
 
     def _tiles(self, n: int, itemsize: int) -> list[slice]:
         """Parts of the batch that go through all factors in the cache."""
@@ -155,7 +169,7 @@ class KSChain(KSOperator):
         Examples
         --------
         >>> import pathgraph as pg
-        >>> plan = pg.hadamard(8).explain(10)
+        >>> plan = pg.hadamard(8).explain(10, method="matmul")
         >>> plan.flops, [step.method for step in plan.steps]
         (960, ['matmul', 'matmul', 'matmul'])
         """

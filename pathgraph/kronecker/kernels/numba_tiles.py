@@ -24,7 +24,6 @@ from __future__ import annotations
 from typing import Any
 
 import llvmlite.binding as llvm
-import numpy as np
 from llvmlite import ir
 from numba import config, njit, types
 from numba.extending import intrinsic
@@ -471,11 +470,11 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
     rows = buffer + (together + 1) * c * run
     for task in range(first, last):
         part, g = task % parts, task // parts
-        i, l = g // d, g % d
+        i, lane = g // d, g % d
         low = part * together
         high = min(low + together, full)
         tiles = high - low
-        source = x + i * xi + l * xl
+        source = x + i * xi + lane * xl
         left = high == full and n > full * wide  # one more tile, which ends with the batch
         if loads:
             for k in range(c):
@@ -492,7 +491,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
         while t < tiles:
             some = min(beside, high - low - t) if stores and t < high - low else 1
             column = max(min((low + t) * wide, n - wide), 0)
-            target = out + i * oi + l * ol + column * on
+            target = out + i * oi + lane * ol + column * on
             at, stride = (target, oj) if stores else (rows, run)
             block(kind, size, values, buffer + t * c * run, run, tall, short, b, c, at, stride, some)
             if not stores:
@@ -522,24 +521,24 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
     for task in range(first, last):
         part, g = task % parts, task // parts
         i = g // ranges
-        l = min(g % ranges * lines, d - lines)
+        lane = min(g % ranges * lines, d - lines)
         low = part * together
         high = n if low + together >= full else (low + together) * wide
         for column in range(low * wide, high, wide):
             column = min(column, n - wide)
             for k in range(deep):
-                source = x + i * xi + (k * d + l) * size + column * xn
+                source = x + i * xi + (k * d + lane) * size + column * xn
                 for q in range(0, of_x, lanes):
                     q = min(q, of_x - lanes)
                     for v in range(NV):
                         at = source + q * size + v * lanes * xn
                         transpose_in(kind, at, xn, buffer + k * run + v * VECTOR, table + 8 * q)
             for line in range(lines):
-                values = w + (i * d + l + line) * (tall * TALL + short * SHORT) * c * size
+                values = w + (i * d + lane + line) * (tall * TALL + short * SHORT) * c * size
                 target = results + line * b * run
                 block(kind, size, values, buffer + line * c * run, run, tall, short, b, c, target, run, 1)
             for j in range(rows):
-                target = out + i * oi + (j * d + l) * size + column * on
+                target = out + i * oi + (j * d + lane) * size + column * on
                 for q in range(0, of_out, lanes):
                     q = min(q, of_out - lanes)
                     for v in range(NV):
@@ -561,12 +560,12 @@ def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes
     stores = oj == size and b >= wide
     for task in range(first, last):
         part, g = task % parts, task // parts
-        i, l = g // d, g % d
+        i, lane = g // d, g % d
         values = w + g * panels * c * run
         low = part * together
         high = min(low + together, n)
         if n == 1:
-            source = x + i * xi + l * xl
+            source = x + i * xi + lane * xl
             for p in range(0, panels, group):
                 p = max(min(p, panels - group), 0)
                 apart = c * run if panels >= group else 0
@@ -574,7 +573,7 @@ def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes
                     tile_one(kind, source, xk, values + (p + q) * c * run, apart, c, buffer)
                     for r in range(group if panels >= group else 1):
                         row = max(min((p + q + r) * wide, b - wide), 0)
-                        target = out + i * oi + l * ol + row * oj
+                        target = out + i * oi + lane * ol + row * oj
                         scatter(kind, size, buffer + r * run, 1, min(b, wide), target, on, oj)
             continue
         for p in range(panels):
@@ -582,8 +581,8 @@ def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes
             for column in range(low, high, TALL):
                 column = max(min(column, high - TALL), low)
                 live = min(high - low, TALL)
-                source = x + i * xi + l * xl + column * xn
-                target = out + i * oi + l * ol + row * oj + column * on
+                source = x + i * xi + lane * xl + column * xn
+                target = out + i * oi + lane * ol + row * oj + column * on
                 if stores:
                     tile_batch(kind, source, xn, xk, live, values + p * c * run, c, target, on)
                 else:
@@ -648,9 +647,9 @@ def through(kind, size, factors, rows, other, panel):
             continue
         target = rows if b == c else other  # a square block is read before it is written
         for i in range(a):
-            for l in range(d):
-                pack(kind, rows + i * c * step + l * run, step, c, panel, run)
-                block(kind, size, w, panel, run, tall, short, b, c, target + i * b * step + l * run, step, 1)
+            for lane in range(d):
+                pack(kind, rows + i * c * step + lane * run, step, c, panel, run)
+                block(kind, size, w, panel, run, tall, short, b, c, target + i * b * step + lane * run, step, 1)
                 w += (tall * TALL + short * SHORT) * c * size
         if b != c:
             rows, other = other, rows
