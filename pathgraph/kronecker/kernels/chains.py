@@ -31,7 +31,7 @@ SMALL = 64
 """Rows or columns of blocks from which the work on a factor hides the way to memory and back."""
 
 
-def is_worth_it(shapes: Sequence[tuple[int, int, int, int]], n: int, dtype: Any) -> bool:
+def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any) -> bool:
     """Whether a chain is rather multiplied tile by tile than factor by factor: the one rule.
 
     Parameters

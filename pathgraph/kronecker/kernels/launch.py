@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
 
 ROOM = 192 << 10
-"""Bytes of packed vectors that a task should have, which stay in the second-level cache beside the values of a block."""
+"""Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
 CLOSE = 24 << 10
 """Bytes of them that should stay in the first-level cache."""
 WORTH = 1 << 21
@@ -134,7 +134,8 @@ def plan(
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     table = None
     if n < wide or (is_first and d == 1):
-        name, form, pack = "by_vectors", ("vectors", wide), partial(packed_vectors, width=wide)
+        name, pack = "by_vectors", partial(packed_vectors, width=wide)
+        form: tuple[Any, ...] = ("vectors", wide)
         units, blocks = -(-n // tall), a * d
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
         more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
@@ -174,7 +175,7 @@ def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
 @cache
 def _places(b: int, c: int, lines: int, is_whole: bool, run: int) -> Array:
     """The places in the buffer of numbers that follow each other in memory, of x and then of out; see `transposing`."""
-    line, k = np.arange(lines), np.arange(c)[:, None]
+    line = np.arange(lines)
     if is_whole:
         return np.concatenate([((line * m + np.arange(m)[:, None]) * run).ravel() for m in (c, b)])
     return np.concatenate([line * c * run, line * b * run])

@@ -1,8 +1,8 @@
 r"""Compiled products of Kronecker-sparse matrices with batches of vectors, on one tile of registers after the other.
 
-Everything is :math:`out_{ijln} = \sum_k w_{ijkl} x_{ikln}` for some blocks (i, l) and some vectors n. One *tile* is a few
-rows times a few machine vectors of it, kept in registers through all k: at each k it reads one number per row and one
-run of consecutive numbers, and does one fused multiply-add for each pair,
+Everything is :math:`out_{ijln} = \sum_k w_{ijkl} x_{ikln}` for some blocks (i, l) and some vectors n. One *tile* is a
+few rows times a few machine vectors of it, kept in registers through all k: at each k it reads one number per row and
+one run of consecutive numbers, and does one fused multiply-add for each pair,
 
 * `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch;
 * `tile_batch` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run along j.
@@ -11,8 +11,8 @@ An entry of the product is in both cases the sum from k = 0 on, each term added 
 processor has it) to what there was. So its bits depend neither on the tile, the layout, the batch nor the threads.
 
 **No masks.** The last tile of a row of tiles begins earlier, so that it ends where the row ends: numbers that two tiles
-compute get the same bits twice. Where there is less than one tile, rows are repeated, and columns are padded in a buffer
-and never added up with others: nothing leaks between columns.
+compute get the same bits twice. Where there is less than one tile, rows are repeated, and columns are padded in a
+buffer and never added up with others: nothing leaks between columns.
 
 Addresses and strides are integers, in bytes: the same compiled code serves arrays of any strides and alignment. Tiles
 are written in LLVM's own vector types, since the compiler alone does not keep a two-dimensional tile in registers. This
@@ -305,7 +305,7 @@ def _pairing() -> Any:
 def _transposing(*, inwards: bool) -> Any:
     """Transpose a square of as many numbers as a vector has, from rows to places in a table, or back.
 
-    Inwards (rows, row_stride, base, table), outwards (base, table, rows, row_stride); the table has offsets from the base.
+    Inwards (rows, row_stride, base, table), outwards (base, table, rows, row_stride); the table has offsets from base.
     """
 
     def write(to: Writer) -> None:
