@@ -65,9 +65,10 @@ def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None 
     chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
     kept = {} if packed is None else packed
     if chosen.form not in kept:
-        kept[chosen.form] = chosen.pack(values)
+        array = chosen.pack(values)
+        kept[chosen.form] = array, array.ctypes.data
     operands = (
-        kept[chosen.form].__array_interface__["data"][0],
+        kept[chosen.form][1],
         x.__array_interface__["data"][0],
         x.strides,
         out.__array_interface__["data"][0],
