@@ -99,7 +99,7 @@ def _packed(values: Sequence[Array], kernels: Any) -> tuple[Array, list[Array]]:
     rows, kept = [], []
     for w in values:
         _, b, c, _ = w.shape
-        tiles = (0, 0) if (b, c) == (2, 2) else cut(b, kernels.TALL, kernels.SHORT, kernels.price(c))
+        tiles = (0, 0) if (b, c) == (2, 2) else cut(b, kernels.TALL, kernels.SHORT)
         heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *tiles, kernels.TALL, kernels.SHORT)
         kept.append(packed_rows(w, heights))
         rows.append([*w.shape, kept[-1].ctypes.data, *tiles])

@@ -4,8 +4,8 @@ The operands are the four-axis views of `pathgraph.kronecker.execution`: x of sh
 (a, b, d, n), of any strides. What runs depends on the pattern, the number of vectors and the strides alone:
 
 * ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors (a matrix-vector product
-  reads the values once), and batch-first arrays with d = 1, which it reads and writes as they are;
-* ``transposing``, other batch-first arrays: squares of numbers are transposed in registers on the way in and out;
+  reads the values once);
+* ``transposing``, batch-first arrays: squares of numbers are transposed in registers on the way in and out;
 * ``by_rows``, tiles of rows times vectors, for all others: best with unit strides along the batch.
 
 All give the same bits. Numba is imported at the first product.
@@ -33,8 +33,8 @@ __all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
 
 ROOM = 192 << 10
 """Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
-CLOSE = 24 << 10
-"""Bytes of them that should stay in the first-level cache."""
+BESIDE = 96 << 10
+"""Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
 WORTH = 1 << 21
 """Multiplications from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
@@ -133,8 +133,8 @@ def plan(
     run = kernels.NV * kernels.VECTOR
     wide, lanes, tall = run // size, kernels.VECTOR // size, kernels.TALL
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
-    table = None
-    if n < wide or (is_first and d == 1):
+    table, left = None, 0
+    if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
         form: tuple[Any, ...] = ("vectors", wide)
         units, blocks = -(-n // tall), a * d
@@ -142,22 +142,22 @@ def plan(
         more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
         room = max(tall, kernels.WIDE) * run
     else:
-        n_tiles = cut(b, tall, kernels.SHORT, kernels.price(c))
+        n_tiles = cut(b, tall, kernels.SHORT)
         form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
         units, blocks = n // wide, a * d
         if is_first and min(b, c) * d >= lanes:
-            name, lines = "transposing", min(d, lanes)
+            name, lines, left = "transposing", min(d, lanes), int(n % wide > 0)
             blocks = a * -(-d // lines)
-            together = _together(4, units, blocks, n_threads)
-            table = _places(b, c, lines, d == lines, run)
+            together = _together(ROOM // (lines * (b + c) * run), units, blocks, n_threads)
+            table = _places(b, c, lines, d == lines, together * run, run)
             more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
-            room = lines * (b + c) * run
+            room = lines * (b + c) * together * run
         else:
             name = "by_rows"
             together = _together(ROOM // (c * run), units, blocks, n_threads)
-            more = ((b, c, d, n, together), (*n_tiles, max(1, CLOSE // (c * run))))
+            more = ((b, c, d, n, together), (*n_tiles, max(1, BESIDE // (c * run))))
             room = ((together + 1) * c + b) * run
-    tasks = blocks * -(-units // together)
+    tasks = blocks * (-(-units // together) + left)
     cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]
     return Plan(name, form, pack, getattr(kernels, name), more, room, list(pairwise(cuts)), table)
 
@@ -174,12 +174,13 @@ def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
 
 
 @cache
-def _places(b: int, c: int, lines: int, is_whole: bool, run: int) -> Array:
+def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int) -> Array:
     """The places in the buffer of numbers that follow each other in memory, of x and then of out; see `transposing`."""
     line = np.arange(lines)
+    of_x, of_out = line * c * step, line * b * step
     if is_whole:
-        return np.concatenate([((line * m + np.arange(m)[:, None]) * run).ravel() for m in (c, b)])
-    return np.concatenate([line * c * run, line * b * run])
+        of_x, of_out = of_x + np.arange(c)[:, None] * run, of_out + np.arange(b)[:, None] * step
+    return np.concatenate([of_x.ravel(), of_out.ravel()])
 
 
 _local = threading.local()

@@ -56,11 +56,6 @@ I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
 
 
-def price(c: int) -> float:
-    """What a row of a tall tile costs against one of a short tile, for blocks with c columns; see the design page."""
-    return 1.1 if N_REGISTERS < 32 and c <= 256 else 0.9
-
-
 compiled = njit(cache=True, nogil=True)
 
 
@@ -511,39 +506,40 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
     xi, oi, xn, on = x_strides[0], out_strides[0], x_strides[3], out_strides[3]
     run, lanes = NV * VECTOR, VECTOR // size
     wide = run // size
-    full = n // wide
-    parts = (full + together - 1) // together
+    full = n // wide  # whole tiles; what is left is a task of its own
+    parts = (full + together - 1) // together + (n > full * wide)
     ranges = (d + lines - 1) // lines
     is_whole = lines == d
     deep, rows = (1, 1) if is_whole else (c, b)
     of_x, of_out = (c * d, b * d) if is_whole else (lines, lines)
-    results = buffer + lines * c * run
+    results = buffer + lines * together * c * run
+    step = together * run
     for task in range(first, last):
         part, g = task % parts, task // parts
         i = g // ranges
         lane = min(g % ranges * lines, d - lines)
-        low = part * together
-        high = n if low + together >= full else (low + together) * wide
-        for column in range(low * wide, high, wide):
-            column = min(column, n - wide)
+        tiles = min(together, max(full - part * together, 1))
+        start = min(part * together * wide, n - wide)
+        for t in range(tiles):
             for k in range(deep):
-                source = x + i * xi + (k * d + lane) * size + column * xn
+                source = x + i * xi + (k * d + lane) * size + (start + t * wide) * xn
                 for q in range(0, of_x, lanes):
                     q = min(q, of_x - lanes)
                     for v in range(NV):
                         at = source + q * size + v * lanes * xn
-                        transpose_in(kind, at, xn, buffer + k * run + v * VECTOR, table + 8 * q)
-            for line in range(lines):
-                values = w + (i * d + lane + line) * (tall * TALL + short * SHORT) * c * size
-                target = results + line * b * run
-                block(kind, size, values, buffer + line * c * run, run, tall, short, b, c, target, run, 1)
+                        transpose_in(kind, at, xn, buffer + (t * c + k) * run + v * VECTOR, table + 8 * q)
+        for line in range(lines):
+            values = w + (i * d + lane + line) * (tall * TALL + short * SHORT) * c * size
+            source, target = buffer + line * together * c * run, results + line * b * step
+            block(kind, size, values, source, run, tall, short, b, c, target, step, tiles)
+        for t in range(tiles):
             for j in range(rows):
-                target = out + i * oi + (j * d + lane) * size + column * on
+                target = out + i * oi + (j * d + lane) * size + (start + t * wide) * on
                 for q in range(0, of_out, lanes):
                     q = min(q, of_out - lanes)
                     for v in range(NV):
                         at = target + q * size + v * lanes * on
-                        transpose_out(kind, results + j * run + v * VECTOR, table + 8 * (of_x + q), at, on)
+                        transpose_out(kind, results + j * step + t * run + v * VECTOR, table + 8 * (of_x + q), at, on)
 
 
 @compiled

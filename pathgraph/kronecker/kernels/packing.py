@@ -14,27 +14,25 @@ __all__ = ["cut", "packed_rows", "packed_vectors", "starts"]
 
 
 @cache
-def cut(b: int, tall: int, short: int, price: float) -> tuple[int, int]:
-    """How many tall and short tiles cover b rows at the least cost.
+def cut(b: int, tall: int, short: int) -> tuple[int, int]:
+    """How many tall and short tiles cover b rows with the least work; a row of a short tile counts for a little more.
 
     Parameters
     ----------
     b : int
     tall, short : int
         Rows of a tile.
-    price : float
-        Cost of a row in a tall tile; that in a short one is 1.
 
     Examples
     --------
-    >>> cut(64, 6, 4, 0.9), cut(64, 6, 4, 1.1), cut(1, 6, 4, 0.9)
-    ((10, 1), (0, 16), (0, 1))
+    >>> cut(64, 6, 4), cut(48, 6, 4), cut(1, 6, 4)
+    ((10, 1), (8, 0), (0, 1))
     """
     choices = []
     for n_tall in range(-(-b // tall) + 1):
         n_short = max(0, -(-(b - n_tall * tall) // short))
-        if n_tall * tall + n_short * short >= b and (b >= tall or n_tall <= 1):
-            choices.append((n_tall * tall * price + n_short * short, n_tall, n_short))
+        if b >= tall or n_tall <= 1:
+            choices.append((n_tall * tall + 1.1 * n_short * short, n_tall, n_short))
     _, n_tall, n_short = min(choices)
     return n_tall, n_short
 
