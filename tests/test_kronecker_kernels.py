@@ -29,6 +29,7 @@ def _restored():
     worth, chain_worth, n_threads = launch.WORTH, chains.WORTH, numba.get_num_threads()
     yield
     launch.WORTH, chains.WORTH = worth, chain_worth
+    launch.plan.cache_clear()
     numba.set_num_threads(n_threads)
 
 
@@ -126,6 +127,24 @@ def test_random_patterns(shape, n, dtype, given_as, written_as, seed):
     random = np.random.default_rng(seed)
     w, x = integers(random, shape, dtype), integers(random, (shape[0], *shape[2:], n), dtype)
     assert np.array_equal(multiplied(w, laid_out(x, given_as), written_as), expected(w, x))
+
+
+@pytest.mark.parametrize("sizes", [(0, 0, 0, 0), (0, 0, 10**9, 0), (10**4, 10**9, 0, 2**10)])
+def test_any_size_of_the_caches(monkeypatch, sizes):
+    """Whatever is packed together, and however few of the lanes are taken at once: the same bits."""
+    random = np.random.default_rng(9)
+    shape, n = (2, 9, 5, 37), 83
+    w = random.normal(size=shape).astype(np.float32)
+    x = random.normal(size=(2, 5, 37, n)).astype(np.float32)
+    right = multiplied(w, x)
+    for name, size in zip(("ROOM", "WHOLE", "CLOSE", "BESIDE"), sizes, strict=True):
+        monkeypatch.setattr(launch, name, size)
+    launch.plan.cache_clear()
+    for layout in LAYOUTS:
+        assert same_bits(multiplied(w, laid_out(x, layout), layout), right), layout
+    with_threads(2)
+    for layout in LAYOUTS:
+        assert same_bits(multiplied(w, laid_out(x, layout), layout), right), layout
 
 
 def test_read_only_and_broadcast_operands():

@@ -33,6 +33,10 @@ __all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
 
 ROOM = 192 << 10
 """Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
+WHOLE = 512 << 10
+"""Bytes of them up to which batch-first vectors are read in runs as long as can be."""
+CLOSE, NEAR = 24 << 10, 256 << 10
+"""Bytes of packed vectors that stay in the first-level cache, and of values that stay in the second-level cache."""
 BESIDE = 96 << 10
 """Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
 WORTH = 1 << 21
@@ -146,9 +150,11 @@ def plan(
         form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
         units, blocks = n // wide, a * d
         if is_first and min(b, c) * d >= lanes:
-            name, lines, left = "transposing", min(d, lanes), int(n % wide > 0)
+            name, left = "transposing", int(n % wide > 0)
+            lines = min(d, max(2 * lanes, WHOLE // ((b + c) * run) // lanes * lanes))  # a cache line, or more
             blocks = a * -(-d // lines)
-            together = _together(ROOM // (lines * (b + c) * run), units, blocks, n_threads)
+            near = lines * b * c * size <= NEAR  # the values stay close by: so may the vectors, then
+            together = _together((CLOSE if near else ROOM) // (lines * (b + c) * run), units, blocks, n_threads)
             table = _places(b, c, lines, d == lines, together * run, run)
             more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
             room = lines * (b + c) * together * run
