@@ -52,7 +52,7 @@ class Case:
     def __init__(self, pattern: tuple[int, ...], n: int, dtype: Any, layout: str) -> None:
         self.pattern, self.n, self.dtype, self.layout = pattern, n, np.dtype(dtype), layout
         random = np.random.default_rng(0)
-        a, b, c, d = pattern
+        a, _, c, d = pattern
         self.values = random.standard_normal(pattern, dtype=dtype)
         self.matrix = pg.KSMatrix(self.values)
         self.x = random.standard_normal((a * c * d, n) if self.is_last else (n, a * c * d), dtype=dtype)
@@ -141,7 +141,6 @@ class Case:
         a, b, c, d = self.pattern
         out, x, blocks = (torch.from_numpy(each) for each in (self.output(), self.x, self._blocks()))
         blocks = blocks.reshape(a * d, b, c)
-        axes = (0, 2, 1, 3) if self.is_last else (1, 3, 2, 0)
 
         def run() -> Any:
             if self.is_last:
@@ -154,7 +153,6 @@ class Case:
                 out.view(self.n, a, b, d).copy_(product)
             return out.numpy()
 
-        assert axes
         return run
 
     def _lazylinop(self) -> Callable[[], Any]:
