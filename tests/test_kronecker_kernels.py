@@ -16,6 +16,7 @@ from tests.tolerances import gamma
 
 numba = pytest.importorskip("numba")
 
+import pathgraph as pg  # noqa: E402
 from pathgraph.kronecker.kernels import chains, launch, packing  # noqa: E402
 from pathgraph.kronecker.kernels import numba_tiles as tiles  # noqa: E402
 
@@ -352,6 +353,32 @@ def test_types_without_kernels():
     assert launch.is_available(np.float32)
     assert launch.is_available(np.float64)
     assert not any(launch.is_available(dtype) for dtype in (np.float16, np.complex64, np.int64, object))
+
+
+def test_without_numba(monkeypatch):
+    matrix = pg.KSMatrix(np.ones((1, 2, 3, 2)))
+    assert matrix.explain(10).method == "tiles"
+    monkeypatch.setitem(sys.modules, "numba", None)
+    assert matrix.explain(10).method == "matmul"
+    assert (matrix @ np.ones(6)).tolist() == [3] * 4
+    assert (pg.hadamard(64) @ np.ones((64, 40)))[0].tolist() == [64] * 40
+    with pytest.raises(pg.BackendError, match="Numba is installed"):
+        matrix.apply(np.ones(6), method="tiles")
+
+
+def test_public_products_have_the_same_bits_in_any_batch():
+    random = np.random.default_rng(10)
+    for dtype in (np.float16, *DTYPES):
+        matrix = pg.KSMatrix(random.normal(size=(2, 7, 30, 3)).astype(dtype))
+        x = random.normal(size=(50, matrix.shape[1])).astype(dtype)
+        whole = matrix.apply(x, axis=-1)
+        assert same_bits(matrix.apply(np.ascontiguousarray(x.T)).T, whole)
+        assert all(same_bits(matrix @ row, product) for row, product in zip(x, whole, strict=True))
+    chain = pg.hadamard(64, dtype=np.float32)
+    x = random.normal(size=(40, 64)).astype(np.float32)
+    plan = chain.explain(1000)
+    assert plan.tile * plan.tiles >= 1000 > plan.tile
+    assert all(same_bits(chain @ row, product) for row, product in zip(x, chain.apply(x, axis=-1), strict=True))
 
 
 COMPILING = """

@@ -175,6 +175,9 @@ class KSChain(KSOperator):
         """
         kind = product_type(self.dtype, self.dtype if dtype is None else np.dtype(dtype))
         steps = tuple(cost.explain(factor, batch, axis, kind, method) for factor in self.factors)
+        if self._is_fused(batch, kind, method):
+            width = min(batch, chains.width(kind))
+            return cost.ChainPlan(steps, width, -(-batch // width))
         tiles = self._tiles(max(batch, 1), kind.itemsize)
         return cost.ChainPlan(steps, tiles[0].stop, len(tiles))
 

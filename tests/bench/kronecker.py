@@ -163,7 +163,7 @@ class Case:
 
 
 def check(case: Case, variants: Variants) -> float:
-    """All variants compute the same product, up to the round-off of sums of c terms; the seconds that they take once."""
+    """All variants compute the same product, up to the round-off of sums of c terms; their seconds, once each."""
     c = case.pattern[2]
     right = np.array(variants["tiles"](), dtype=np.float64)
     absolute = pg.KSMatrix(np.abs(case.values)).apply(np.abs(case.x), 0 if case.is_last else -1).astype(np.float64)

@@ -21,7 +21,7 @@ from pathgraph.kronecker.kernels.packing import cut, packed_rows, starts
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["is_worth_it", "multiply"]
+__all__ = ["is_worth_it", "multiply", "width"]
 
 ROOM = 768 << 10
 """Bytes of a tile between two factors up to which it is kept from memory."""
@@ -48,6 +48,13 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any) -> bool:
     run = kernels.NV * kernels.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
     return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and min(min(s[1:3]) for s in shapes) < SMALL
+
+
+def width(dtype: Any) -> int:
+    """Vectors that are taken through a chain together."""
+    from pathgraph.kronecker.kernels import numba_tiles as kernels
+
+    return TOGETHER * kernels.NV * kernels.VECTOR // int(np.dtype(dtype).itemsize)
 
 
 def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:

@@ -55,7 +55,6 @@ NV = 2
 I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
 
-
 compiled = njit(cache=True, nogil=True)
 
 
@@ -448,8 +447,8 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
         In bytes, along i, k or j, l and n.
     sizes : tuple of 5 int
         b, c, d, n and how many tile's widths of the batch a task has.
-    tiling : tuple of 2 int
-        Tall and short tiles of a block.
+    tiling : tuple of 3 int
+        Tall and short tiles of a block, and how many tiles side by side meet one panel of values after the other.
     buffer : int
         Address of room for the vectors of a task, and for b rows more, as wide as a tile each.
     """
