@@ -339,11 +339,16 @@ def test_a_chain_in_integers(shapes):
 
 
 def test_chains_are_fused_where_tiles_fit_into_the_cache():
-    assert chains.is_worth_it(dyadic(4096), 1024, np.float32)
-    assert not chains.is_worth_it(dyadic(2**20), 1024, np.float32)  # a tile is larger than the cache
-    assert not chains.is_worth_it([(1, 256, 256, 4), (4, 256, 256, 1)], 1024, np.float32)  # large blocks
-    assert not chains.is_worth_it(dyadic(4096), 1024, np.complex64)
-    assert not chains.is_worth_it([(1, 2, 2, 1)], 1024, np.float32)  # nothing to fuse
+    def is_fused(shapes, dtype=np.float32, *, batch_first=False):
+        return chains.is_worth_it(shapes, 1024, dtype, batch_first=batch_first)
+
+    assert is_fused(dyadic(4096))
+    assert not is_fused(dyadic(2**20))  # a tile is larger than the cache
+    monarch = [(1, 64, 64, 64), (64, 64, 64, 1)]
+    assert not is_fused(monarch)  # large blocks
+    assert is_fused(monarch, batch_first=True)  # they are transposed once
+    assert not is_fused(dyadic(4096), np.complex64)
+    assert not is_fused([(1, 2, 2, 1)])  # nothing to fuse
 
 
 # -- compilation --------------------------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ import importlib
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numba
@@ -415,14 +416,36 @@ def two_threads(repeats: int, results: dict[str, Any]) -> None:
         results[f"threads, {pattern}, {n}"] = taken
 
 
-def energy() -> str:
-    """Whether the machine counts energy."""
-    from pathlib import Path
+RAPL = Path("/sys/class/powercap")
 
-    counters = list(Path("/sys/class/powercap").glob("intel-rapl:*/energy_uj"))
-    return (
-        f"{len(counters)} RAPL counters" if counters else "this machine exposes no RAPL counters: no energy is reported"
-    )
+
+def joules() -> float | None:
+    """What the packages of the machine have used so far, by their RAPL counters; None if they cannot be read."""
+    try:
+        return sum(int(path.read_text()) for path in RAPL.glob("intel-rapl:[0-9]/energy_uj")) / 1e6 or None
+    except OSError:
+        return None
+
+
+def energy(seconds: float, results: dict[str, Any]) -> None:
+    """Joules per product, by what the whole package uses meanwhile, where the machine exposes its counters."""
+    if joules() is None:
+        results["energy"] = "this machine exposes no RAPL counters: no energy is reported"
+        print("\n" + results["energy"])
+        return
+    print("\njoules per product")
+    for pattern, n in (((16, 128, 128, 16), 512), ((96, 48, 48, 4), 512)):
+        for name, variant in Case(pattern, n, np.float32, "batch last").variants().items():
+            if name != "csr":
+                variant()
+                count, start, before = 0, time.perf_counter(), joules()
+                while time.perf_counter() - start < seconds:
+                    variant()
+                    count += 1
+                used = (joules() or 0.0) - (before or 0.0)
+                if used > 0:  # counters wrap around
+                    print(f"  {pattern} x {n}, {name}: {used / count:.3f} J")
+                    results[f"energy, {pattern}, {n}, {name}"] = used / count
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -439,8 +462,7 @@ def main(arguments: list[str] | None = None) -> int:
     cases = drawn()
     if chosen.quick:
         cases = [case for case in cases[::4] if 2 * np.prod(case[0]) * case[1] <= 3e9]
-    results: dict[str, Any] = {"energy": energy()}
-    print(results["energy"])
+    results: dict[str, Any] = {}
     if chosen.only in (None, "products"):
         products(cases, 0.2 if chosen.quick else chosen.seconds, chosen.repeats, results)
         results["medians"] = ratio_table(results["products"], measure.median, "medians of the times")
@@ -452,6 +474,8 @@ def main(arguments: list[str] | None = None) -> int:
         chain_products(repeats // 2 + 1, 256 if chosen.quick else 1024, results)
     if chosen.only in (None, "threads"):
         two_threads(repeats, results)
+    if chosen.only is None:
+        energy(0.2 if chosen.quick else 2.0, results)
     if chosen.json:
         measure.write_json(chosen.json, results)
     return 0

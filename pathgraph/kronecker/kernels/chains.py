@@ -27,11 +27,11 @@ ROOM = 768 << 10
 """Bytes of a tile between two factors up to which it is kept from memory."""
 TOGETHER = 8
 """Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
-SMALL = 64
-"""Rows or columns of blocks from which the work on a factor hides the way to memory and back."""
+SMALL, SMALL_FIRST = 16, 128
+"""Rows or columns of blocks from which the work on a factor hides the way to memory and back, batch last and first."""
 
 
-def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any) -> bool:
+def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
     """Whether a chain is rather multiplied tile by tile than factor by factor: the one rule.
 
     Parameters
@@ -40,6 +40,8 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any) -> bool:
     n : int
         Size of the batch.
     dtype : dtype
+    batch_first : bool
+        Then a factor by itself transposes on its way in and out, a chain once.
     """
     if not is_available(dtype) or len(shapes) < 2:
         return False
@@ -47,7 +49,8 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any) -> bool:
 
     run = kernels.NV * kernels.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
-    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and min(min(s[1:3]) for s in shapes) < SMALL
+    smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
+    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest < limit
 
 
 def width(dtype: Any) -> int:

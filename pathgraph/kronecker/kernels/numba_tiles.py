@@ -11,8 +11,8 @@ An entry of the product is in both cases the sum from k = 0 on, each term added 
 processor has it) to what there was. So its bits depend neither on the tile, the layout, the batch nor the threads.
 
 **No masks.** The last tile of a row of tiles begins earlier, so that it ends where the row ends: numbers that two tiles
-compute get the same bits twice. Where there is less than one tile, rows are repeated, and columns are padded in a
-buffer and never added up with others: nothing leaks between columns.
+compute get the same bits twice, be it from two threads. Where there is less than one tile, rows are repeated, and
+columns are padded in a buffer and never added up with others: nothing leaks between columns.
 
 Addresses and strides are integers, in bytes: the same compiled code serves arrays of any strides and alignment. Tiles
 are written in LLVM's own vector types, since the compiler alone does not keep a two-dimensional tile in registers. This
