@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
 
+FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 ROOM = 192 << 10
 """Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
 WHOLE = 512 << 10
@@ -45,7 +46,7 @@ WORTH = 1 << 21
 
 def is_available(dtype: Any) -> bool:
     """Whether there are kernels for arrays of this type: float32 or float64, and Numba is installed."""
-    return np.dtype(dtype) in (np.dtype(np.float32), np.dtype(np.float64)) and is_numba_available()
+    return np.dtype(dtype) in FLOATS and is_numba_available()
 
 
 def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:
