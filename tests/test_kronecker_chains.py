@@ -183,7 +183,7 @@ def test_batches_run_tile_by_tile(axis, dtype, monkeypatch):
     wanted = chain.toarray() @ x
     for size in (2**10, 2**16, 2**20):
         monkeypatch.setattr(execution, "TILE_BYTES", size)
-        for method in ("auto", *execution.METHODS):
+        for method in ("auto", "reference", "matmul"):
             found = chain.apply(x if axis == 0 else np.ascontiguousarray(x.T), axis, method=method)
             assert found.dtype == dtype
             assert same(found if axis == 0 else found.T, wanted)

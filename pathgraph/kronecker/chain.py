@@ -21,6 +21,7 @@ from scipy.sparse.linalg import LinearOperator
 from pathgraph.arguments import number
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import cost, execution
+from pathgraph.kronecker.kernels import chains, launch
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
 from pathgraph.kronecker.operator import KSOperator
@@ -121,7 +122,11 @@ class KSChain(KSOperator):
         is_last = abs(x.strides[1]) <= abs(x.strides[0])  # the batch lies along rows
         work = execution.computed_in(out.dtype)  # float16 is rounded once, at the end
         weights = [factor.weights.astype(work) for factor in self.factors]
-        for part in self._tiles(n, work.itemsize):
+        if work == out.dtype and self._is_fused(n, work, method, batch_first=not is_last):
+            kept = self._packed.setdefault(work, {})
+            chains.multiply([each.values for each in weights], x.astype(work, copy=False), out, kept)
+            return
+        for part in self._tiles(n, work, method):
             given = x[:, part].astype(work, copy=False)
             for factor in weights[:0:-1]:
                 shape = (factor.pattern.shape[0], given.shape[1])
@@ -133,11 +138,23 @@ class KSChain(KSOperator):
             if work != out.dtype:
                 out[:, part] = target
 
-    def _tiles(self, n: int, itemsize: int) -> list[slice]:
-        """Parts of the batch that go through all factors in the cache."""
+    def _is_fused(self, n: int, dtype: np.dtype[Any], method: str, *, batch_first: bool) -> bool:
+        """Whether one kernel takes tiles of the batch through all factors."""
+        shapes = [tuple(pattern) for pattern in self.patterns]
+        return method == "auto" and chains.is_worth_it(shapes, n, dtype, batch_first=batch_first)
+
+    @cached_property
+    def _packed(self) -> dict[Any, Any]:
+        """What the kernel keeps, by type."""
+        return {}
+
+    def _tiles(self, n: int, dtype: np.dtype[Any], method: str) -> list[slice]:
+        """Parts of the batch that go through all factors in the cache; compiled products make parts of their own."""
+        if method in ("auto", "tiles") and launch.is_available(dtype):
+            return [slice(0, n)]
         sizes = [self.shape[1], *(factor.shape[0] for factor in self.factors)]
         widest = max(before + after for before, after in pairwise(sizes))
-        width = max(64, execution.TILE_BYTES // (widest * itemsize) // 16 * 16) if len(self.factors) > 1 else n
+        width = max(64, execution.TILE_BYTES // (widest * dtype.itemsize) // 16 * 16) if len(self.factors) > 1 else n
         return [slice(start, min(start + width, n)) for start in range(0, n, width)]
 
     def _check_method(self, method: str, dtype: np.dtype[Any]) -> None:
@@ -155,13 +172,16 @@ class KSChain(KSOperator):
         Examples
         --------
         >>> import pathgraph as pg
-        >>> plan = pg.hadamard(8).explain(10)
+        >>> plan = pg.hadamard(8).explain(10, method="matmul")
         >>> plan.flops, [step.method for step in plan.steps]
         (960, ['matmul', 'matmul', 'matmul'])
         """
         kind = product_type(self.dtype, self.dtype if dtype is None else np.dtype(dtype))
         steps = tuple(cost.explain(factor, batch, axis, kind, method) for factor in self.factors)
-        tiles = self._tiles(max(batch, 1), kind.itemsize)
+        if self._is_fused(batch, kind, method, batch_first=axis == -1):
+            width = min(batch, chains.width(kind))
+            return cost.ChainPlan(steps, width, -(-batch // width))
+        tiles = self._tiles(max(batch, 1), kind, method)
         return cost.ChainPlan(steps, tiles[0].stop, len(tiles))
 
     def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Array, list[Array]]:

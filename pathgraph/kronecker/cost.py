@@ -167,7 +167,7 @@ def _seconds(method: str, pattern: KSPattern, flops: int, moved: int, kind: np.d
     width = 8 / (kind.itemsize // (2 if kind.kind == "c" else 1))  # float16 is computed in float32
     is_blas = method != "reference" and kind.kind in "fc"  # NumPy multiplies integers without it
     peak = rates.flops * min(width, 2) * (1 if is_blas else 0.1)
-    calls = pattern.a * pattern.d if method == "matmul" else pattern.c
+    calls = {"matmul": pattern.a * pattern.d, "reference": pattern.c}.get(method, 1)
     return max(flops / peak, moved * kind.itemsize / rates.bandwidth) + calls * rates.call
 
 

@@ -13,6 +13,9 @@ where batch-last arrays have stride 1 along n, and batch-first ones along l. A m
   along k or n, and on packed tiles of the batch elsewhere. BLAS chooses its kernels by the size of the batch, so that
   two batches may differ in the last bits.
 
+* ``"tiles"``: compiled tiles of registers, for float32 and float64 where Numba is installed, with the same bits for any
+  batch, layout and number of threads (`pathgraph.kronecker.kernels`).
+
 Blocks never mix: a NaN or an infinity in one of them reaches no other. One rule, `choose`, names the method in advance.
 """
 
@@ -25,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.errors import BackendError
+from pathgraph.kronecker.kernels import launch
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
@@ -136,6 +140,8 @@ def choose(pattern: KSPattern, dtype: np.dtype[Any], n: int, *, batch_first: boo
     """
     if dtype.kind == "O":
         return "reference", "the scalars are Python objects"
+    if launch.is_available(computed_in(dtype)):
+        return "tiles", "compiled tiles read and write every number where it lies, once"
     if batch_first and n > 1 and pattern.c <= FEW_COLUMNS and pattern.d >= LONG_RUN:
         return "reference", "the blocks have few columns, and their entries lie in long runs: not worth packing"
     if batch_first and pattern.d > 1:
@@ -152,6 +158,10 @@ def require(method: str, dtype: np.dtype[Any]) -> str:
     """
     if method not in METHODS:
         raise BackendError(f"method: needed 'auto' or one of {', '.join(map(repr, METHODS))}, got {method!r}")
+    if method == "tiles" and not launch.is_available(computed_in(dtype)):
+        raise BackendError(
+            f"method: 'tiles' multiplies float32 and float64 where Numba is installed, got {dtype}; use 'auto'"
+        )
     if method != "reference" and dtype.kind == "O":
         raise BackendError(f"method: {method!r} multiplies machine numbers, got Python objects; needed 'reference'")
     return method
@@ -199,5 +209,14 @@ def _tiles(x: Array, out: Array) -> list[slice]:
     return [slice(start, min(start + width, n)) for start in range(0, n, width)]
 
 
-METHODS: dict[str, Callable[[Weights, Array, Array], None]] = {"reference": _by_terms, "matmul": _by_blas}
+def _by_tiles(weights: Weights, x: Array, out: Array) -> None:
+    """Compiled tiles."""
+    launch.multiply(weights.values, x, out, weights.packed)
+
+
+METHODS: dict[str, Callable[[Weights, Array, Array], None]] = {
+    "reference": _by_terms,
+    "matmul": _by_blas,
+    "tiles": _by_tiles,
+}
 """From the plainest to the fastest."""

@@ -259,7 +259,7 @@ class KSMatrix(Entrywise):
         Examples
         --------
         >>> import numpy as np, pathgraph as pg
-        >>> plan = pg.KSMatrix(np.ones((4, 8, 8, 2))).explain(100)
+        >>> plan = pg.KSMatrix(np.ones((4, 8, 8, 2))).explain(100, method="matmul")
         >>> plan.method, plan.flops, plan.bytes
         ('matmul', 102400, 106496)
         """

@@ -12,16 +12,15 @@ from __future__ import annotations
 
 import importlib.util
 import math
-import os
 import sys
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathgraph import threads
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.flat import FlatDag, FlatTensors
 from pathgraph.pathsum.scaled import SCALED_DTYPE
@@ -75,30 +74,6 @@ TOGETHER = 1 << 21
 
 
 # -- threads ------------------------------------------------------------------------------------------------------
-
-_pools: dict[int, ThreadPoolExecutor] = {}
-"""The threads, by the process that they belong to: a fork has to start its own."""
-
-
-def _threads() -> int:
-    """What `numba.get_num_threads` says, which is asked only where somebody has already woken Numba's own threads."""
-    import numba
-    from numba.np.ufunc import parallel
-
-    is_awake = getattr(parallel, "_is_initialized", False)
-    return int(numba.get_num_threads() if is_awake else numba.config.NUMBA_NUM_THREADS)
-
-
-def _together(tasks: Sequence[Callable[[], bool]]) -> list[bool]:
-    """The results of some calls, made at the same time."""
-    if len(tasks) == 1:
-        return [tasks[0]()]
-    pool = _pools.get(os.getpid())
-    if pool is None:
-        _pools.clear()
-        pool = _pools[os.getpid()] = ThreadPoolExecutor(os.cpu_count() or 1, "pathgraph")
-    others = [pool.submit(task) for task in tasks[1:]]
-    return [tasks[0](), *(other.result() for other in others)]
 
 
 def _steps(dag: FlatDag) -> list[tuple[int, int]]:
@@ -255,12 +230,12 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
 
     rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
     graph = (dag.start, dag.antecedent, dag.run, dag.group, dag.bias, values, x, q)
-    if _threads() == 1 or dag.n_edges < WIDE:
+    if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph))
     lost = False
     for first, stop in _steps(dag):
-        n = _threads() if _is_wide(dag, first, stop) else 1
-        lost |= any(_together([partial(rows, *part, *graph) for part in _shares(dag, first, stop, n)]))
+        n = threads.count() if _is_wide(dag, first, stop) else 1
+        lost |= any(threads.run([partial(rows, *part, *graph) for part in _shares(dag, first, stop, n)]))
     return lost
 
 
@@ -277,13 +252,13 @@ def _backward(
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
     graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, q)
     lost = False
-    for first, stop in reversed(_steps(dag) if _threads() > 1 else [(0, dag.n_nodes)]):
+    for first, stop in reversed(_steps(dag) if threads.count() > 1 else [(0, dag.n_nodes)]):
         cuts = [0, stop]
-        if _threads() > 1 and _is_wide(dag, first, stop):
+        if threads.count() > 1 and _is_wide(dag, first, stop):
             start = np.unique(dag.start[first : stop + 1])
             low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
-            cuts = np.unique(np.linspace(low, high, _threads() + 1).astype(int)).tolist()
-        lost |= any(_together([partial(rows, first, stop, low, high, *graph) for low, high in pairwise(cuts)]))
+            cuts = np.unique(np.linspace(low, high, threads.count() + 1).astype(int)).tolist()
+        lost |= any(threads.run([partial(rows, first, stop, low, high, *graph) for low, high in pairwise(cuts)]))
     return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
 
 
@@ -384,12 +359,12 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
-    n = min(_threads(), tiles) if dag.n_edges * len(rows) >= WIDE else 1
+    n = min(threads.count(), tiles) if dag.n_edges * len(rows) >= WIDE else 1
     # by NumPy, which asks for large pages: scattered antecedents would miss small ones
     together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
     buffers = np.empty((n, together * tile), dtype=w.dtype)
     parts = pairwise(tiles * np.arange(n + 1) // n)
-    finite = _together(
+    finite = threads.run(
         [
             partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer)
             for (first, stop), buffer in zip(parts, buffers, strict=True)

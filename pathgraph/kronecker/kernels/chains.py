@@ -1,0 +1,122 @@
+"""Products with chains of Kronecker-sparse matrices, a tile of the batch through all factors at a time.
+
+Between the first and the last factor a tile stays in a buffer, one machine run per row, that fits into the second-level
+cache where chains are worth it: many small factors. A block with as many rows as columns is replaced in place, so that
+such chains need the buffer once. The bits are those of the factors applied one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph import threads
+from pathgraph.kronecker.kernels.launch import WORTH, is_available, scratch
+from pathgraph.kronecker.kernels.packing import cut, packed_rows, starts
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["is_worth_it", "multiply", "width"]
+
+ROOM = 768 << 10
+"""Bytes of a tile between two factors up to which it is kept from memory."""
+TOGETHER = 8
+"""Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
+SMALL, SMALL_FIRST = 16, 128
+"""Rows or columns of blocks from which the work on a factor hides the way to memory and back, batch last and first."""
+
+
+def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
+    """Whether a chain is rather multiplied tile by tile than factor by factor: the one rule.
+
+    Parameters
+    ----------
+    shapes : sequence of (a, b, c, d)
+    n : int
+        Size of the batch.
+    dtype : dtype
+    batch_first : bool
+        Then a factor by itself transposes on its way in and out, a chain once.
+    """
+    if not is_available(dtype) or len(shapes) < 2:
+        return False
+    from pathgraph.kronecker.kernels import numba_tiles as kernels
+
+    run = kernels.NV * kernels.VECTOR
+    rows = max(a * max(b, c) * d for a, b, c, d in shapes)
+    smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
+    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest < limit
+
+
+def width(dtype: Any) -> int:
+    """Vectors that are taken through a chain together."""
+    from pathgraph.kronecker.kernels import numba_tiles as kernels
+
+    return TOGETHER * kernels.NV * kernels.VECTOR // int(np.dtype(dtype).itemsize)
+
+
+def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:
+    """Write the product with a chain to out.
+
+    Parameters
+    ----------
+    values : sequence of ndarray, shapes (a, b, c, d)
+        Of the factors, left to right; float32 or float64, as the others.
+    x : ndarray, shape (n_columns, n)
+        Any strides and alignment.
+    out : ndarray, shape (n_rows, n)
+        Any strides and alignment; it shares no memory with the others, nor its entries with each other.
+    packed : dict, optional
+        Where packed values are kept for the next product. They belong to these values.
+    """
+    from pathgraph.kronecker.kernels import numba_tiles as kernels
+
+    n = x.shape[1]
+    if n == 0:
+        return
+    run = kernels.NV * kernels.VECTOR
+    kept = {} if packed is None else packed
+    if "chain" not in kept:
+        kept["chain"] = _packed(values, kernels)
+    factors, _ = kept["chain"]
+    most = max(a * max(b, c) * d for a, b, c, d in (w.shape for w in values))
+    wide = run // x.itemsize
+    n_threads = threads.count() if sum(w.size for w in values) * n >= WORTH else 1
+    together = max(1, min(TOGETHER, n // wide // n_threads))
+    room = ((together + 1) * most + max(w.shape[2] for w in values)) * run
+    table = _places(max(len(x), len(out)), run)
+    data = [array.__array_interface__["data"][0] for array in (x, out, table)]
+    sizes = (len(x), len(out), most, n, together)
+
+    def share(first: int, stop: int) -> None:
+        kernels.chained(
+            x.dtype.type(0), x.itemsize, first, stop, factors, data[0], x.strides, data[1], out.strides, sizes, data[2],
+            scratch(room),
+        )  # fmt: skip
+
+    tasks = -(-(n // wide) // together) + (n % wide > 0)
+    parts = min(tasks, n_threads)
+    threads.run([partial(share, *part) for part in pairwise([tasks * t // parts for t in range(parts + 1)])])
+
+
+def _packed(values: Sequence[Array], kernels: Any) -> tuple[Array, list[Array]]:
+    """The table of factors for the kernel, and the packed values it points to."""
+    rows, kept = [], []
+    for w in values:
+        _, b, c, _ = w.shape
+        tiles = (0, 0) if (b, c) == (2, 2) else cut(b, kernels.TALL, kernels.SHORT)
+        heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *tiles, kernels.TALL, kernels.SHORT)
+        kept.append(packed_rows(w, heights))
+        rows.append([*w.shape, kept[-1].ctypes.data, *tiles])
+    return np.array(rows, dtype=np.int64), kept
+
+
+@cache
+def _places(n_rows: int, run: int) -> Array:
+    """The places of runs one after the other."""
+    return np.arange(n_rows, dtype=np.int64) * run

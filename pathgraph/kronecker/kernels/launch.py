@@ -1,0 +1,202 @@
+r"""Products by compiled tiles: which kernel runs, on which packed values, in which parts and on which threads.
+
+The operands are the four-axis views of `pathgraph.kronecker.execution`: x of shape (a, c, d, n) and out of shape
+(a, b, d, n), of any strides. What runs depends on the pattern, the number of vectors and the strides alone:
+
+* ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors (a matrix-vector product
+  reads the values once);
+* ``transposing``, batch-first arrays: squares of numbers are transposed in registers on the way in and out;
+* ``by_rows``, tiles of rows times vectors, for all others: best with unit strides along the batch.
+
+All give the same bits. Numba is imported at the first product.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from pathgraph import threads
+from pathgraph.kronecker.kernels.packing import cut, packed_rows, packed_vectors, starts
+from pathgraph.pathsum.engine import is_available as is_numba_available
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
+
+FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
+ROOM = 192 << 10
+"""Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
+WHOLE = 512 << 10
+"""Bytes of them up to which batch-first vectors are read in runs as long as can be."""
+CLOSE, NEAR = 24 << 10, 256 << 10
+"""Bytes of packed vectors that stay in the first-level cache, and of values that stay in the second-level cache."""
+BESIDE = 96 << 10
+"""Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
+WORTH = 1 << 21
+"""Multiplications from which it is worth waking other threads: it then takes some ten times as long as they do."""
+
+
+def is_available(dtype: Any) -> bool:
+    """Whether there are kernels for arrays of this type: float32 or float64, and Numba is installed."""
+    return np.dtype(dtype) in FLOATS and is_numba_available()
+
+
+def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:
+    """Write the product to out.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+        Of type float32 or float64, as the others.
+    x : ndarray, shape (a, c, d, n)
+        Any strides and alignment.
+    out : ndarray, shape (a, b, d, n)
+        Any strides and alignment; it shares no memory with the others, nor its entries with each other.
+    packed : dict, optional
+        Where packed values are kept for the next product. They belong to these values.
+    """
+    shape, n = values.shape, x.shape[3]
+    if n == 0:
+        return
+    n_threads = threads.count() if math.prod(shape) * n >= WORTH else 1
+    chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
+    kept = {} if packed is None else packed
+    if chosen.form not in kept:
+        array = chosen.pack(values)
+        kept[chosen.form] = array, array.ctypes.data
+    operands = (
+        kept[chosen.form][1],
+        x.__array_interface__["data"][0],
+        x.strides,
+        out.__array_interface__["data"][0],
+        out.strides,
+    )
+    head = x.dtype.type(0), x.itemsize
+
+    def share(first: int, stop: int) -> None:
+        chosen.kernel(*head, first, stop, *operands, *chosen.more, scratch(chosen.room))
+
+    if len(chosen.shares) == 1:
+        share(*chosen.shares[0])
+    else:
+        threads.run([partial(share, *part) for part in chosen.shares])
+
+
+class Plan(NamedTuple):
+    """How a product is made.
+
+    Attributes
+    ----------
+    name : str
+        Of the kernel.
+    form : tuple
+        Of the packed values.
+    pack : callable
+        Packs values in that form.
+    kernel : callable
+    more : tuple
+        Its arguments behind the operands: sizes, tiling, and the address of a table.
+    room : int
+        Bytes of its buffer.
+    shares : list of (int, int)
+        Ranges of tasks, one for each thread.
+    table : ndarray or None
+        What the address in `more` belongs to.
+    """
+
+    name: str
+    form: tuple[Any, ...]
+    pack: Callable[[Array], Array]
+    kernel: Callable[..., None]
+    more: tuple[Any, ...]
+    room: int
+    shares: list[tuple[int, int]]
+    table: Array | None
+
+
+@lru_cache(maxsize=1024)
+def plan(
+    shape: tuple[int, int, int, int],
+    n: int,
+    size: int,
+    x_strides: tuple[int, ...],
+    out_strides: tuple[int, ...],
+    n_threads: int,
+) -> Plan:
+    """The one rule: how n >= 1 vectors of numbers of `size` bytes are multiplied."""
+    from pathgraph.kronecker.kernels import numba_tiles as kernels
+
+    a, b, c, d = shape
+    run = kernels.NV * kernels.VECTOR
+    wide, lanes, tall = run // size, kernels.VECTOR // size, kernels.TALL
+    is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
+    table, left = None, 0
+    if n < wide:
+        name, pack = "by_vectors", partial(packed_vectors, width=wide)
+        form: tuple[Any, ...] = ("vectors", wide)
+        units, blocks = -(-n // tall), a * d
+        together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
+        more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
+        room = max(tall, kernels.WIDE) * run
+    else:
+        n_tiles = cut(b, tall, kernels.SHORT)
+        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
+        units, blocks = n // wide, a * d
+        if is_first and min(b, c) * d >= lanes:
+            name, left = "transposing", int(n % wide > 0)
+            lines = min(d, max(2 * lanes, WHOLE // ((b + c) * run) // lanes * lanes))  # a cache line, or more
+            blocks = a * -(-d // lines)
+            near = lines * b * c * size <= NEAR  # the values stay close by: so may the vectors, then
+            together = _together((CLOSE if near else ROOM) // (lines * (b + c) * run), units, blocks, n_threads)
+            table = _places(b, c, lines, d == lines, together * run, run)
+            more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
+            room = lines * (b + c) * together * run
+        else:
+            name = "by_rows"
+            together = _together(ROOM // (c * run), units, blocks, n_threads)
+            more = ((b, c, d, n, together), (*n_tiles, max(1, BESIDE // (c * run))))
+            room = ((together + 1) * c + b) * run
+    tasks = blocks * (-(-units // together) + left)
+    cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]
+    return Plan(name, form, pack, getattr(kernels, name), more, room, list(pairwise(cuts)), table)
+
+
+def _is_batch_first(m: int, d: int, strides: tuple[int, ...], size: int) -> bool:
+    """Whether numbers (j, l) or (k, l) of one vector follow each other in memory."""
+    return (d == 1 or strides[2] == size) and (m == 1 or strides[1] == d * size)
+
+
+def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
+    """How many units of the batch a task has, so that every thread gets a task."""
+    parts = -(-n_threads // blocks)
+    return max(1, min(most, -(-units // parts)))
+
+
+@cache
+def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int) -> Array:
+    """The places in the buffer of numbers that follow each other in memory, of x and then of out; see `transposing`."""
+    line = np.arange(lines)
+    of_x, of_out = line * c * step, line * b * step
+    if is_whole:
+        of_x, of_out = of_x + np.arange(c)[:, None] * run, of_out + np.arange(b)[:, None] * step
+    return np.concatenate([of_x.ravel(), of_out.ravel()])
+
+
+_local = threading.local()
+
+
+def scratch(n_bytes: int) -> int:
+    """The address of memory of this thread, at the begin of a cache line."""
+    found = getattr(_local, "scratch", None)
+    if found is None or len(found) < n_bytes + 64:
+        found = _local.scratch = np.empty(n_bytes + 64, dtype=np.uint8)
+        _local.address = int(found.ctypes.data) + -int(found.ctypes.data) % 64
+    return int(_local.address)

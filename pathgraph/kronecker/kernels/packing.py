@@ -1,0 +1,104 @@
+"""How blocks are cut into the rows of tiles, and the values in the order in which tiles read them."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+
+__all__ = ["cut", "packed_rows", "packed_vectors", "starts"]
+
+
+@cache
+def cut(b: int, tall: int, short: int) -> tuple[int, int]:
+    """How many tall and short tiles cover b rows with the least work; a row of a short tile counts for a little more.
+
+    Parameters
+    ----------
+    b : int
+    tall, short : int
+        Rows of a tile.
+
+    Examples
+    --------
+    >>> cut(64, 6, 4), cut(48, 6, 4), cut(1, 6, 4)
+    ((10, 1), (8, 0), (0, 1))
+    """
+    choices = []
+    for n_tall in range(-(-b // tall) + 1):
+        n_short = max(0, -(-(b - n_tall * tall) // short))
+        if b >= tall or n_tall <= 1:
+            choices.append((n_tall * tall + 1.1 * n_short * short, n_tall, n_short))
+    _, n_tall, n_short = min(choices)
+    return n_tall, n_short
+
+
+def starts(b: int, n_tall: int, n_short: int, tall: int, short: int) -> list[tuple[int, int]]:
+    """The first row of each tile and how many it has: the last of either kind ends with the block, if it fits in."""
+    heights = [(p * tall, tall) for p in range(n_tall)]
+    heights += [(n_tall * tall + p * short, short) for p in range(n_short)]
+    return [(max(min(first, b - height), 0), height) for first, height in heights]
+
+
+def packed_rows(values: Array, tiles: list[tuple[int, int]]) -> Array:
+    """The values block by block, tile by tile, and in it for each k the numbers of its rows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+    tiles : list of (int, int)
+        Of `starts`. A tile that is higher than a block repeats the last row.
+
+    Returns
+    -------
+    ndarray, shape (a, d, size of a block)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> packed_rows(np.arange(6).reshape(1, 3, 2, 1), [(0, 2), (1, 2)]).ravel()
+    array([0, 2, 1, 3, 2, 4, 3, 5])
+    """
+    a, b, c, d = values.shape
+    out = np.empty((a, d, c * sum(height for _, height in tiles)), dtype=values.dtype)
+    at = 0
+    for first, height in tiles:
+        rows = np.minimum(np.arange(first, first + height), b - 1)
+        part = out[:, :, at : at + c * height].reshape(a, d, c, height)
+        part[...] = values[:, rows].transpose(0, 3, 2, 1)
+        out[:, :, at : at + c * height] = part.reshape(a, d, -1)
+        at += c * height
+    return out
+
+
+def packed_vectors(values: Array, width: int) -> Array:
+    """The values block by block, panel by panel of `width` rows, and in it for each k the numbers of its rows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+    width : int
+        The last panel ends with the block; if this has fewer rows, zeros follow.
+
+    Returns
+    -------
+    ndarray, shape (a, d, n_panels, c, width)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> packed_vectors(np.arange(6).reshape(1, 3, 2, 1), 2).tolist()
+    [[[[[0, 2], [1, 3]], [[2, 4], [3, 5]]]]]
+    """
+    a, b, c, d = values.shape
+    n_panels = -(-b // width)
+    out = np.zeros((a, d, n_panels, c, width), dtype=values.dtype)
+    for p in range(n_panels):
+        first = max(min(p * width, b - width), 0)
+        rows = values[:, first : first + width].transpose(0, 3, 2, 1)
+        out[:, :, p, :, : rows.shape[-1]] = rows
+    return out

@@ -1,0 +1,40 @@
+"""Threads of Python for compiled kernels that release its lock: how many there may be, and calls made at the same time.
+
+Numba's own parallel loops take twice as long to compile and do not survive a fork: kernels are called instead on parts
+of the work, each on one thread.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+__all__ = ["count", "run"]
+
+T = TypeVar("T")
+
+_pools: dict[int, ThreadPoolExecutor] = {}
+"""The threads, by the process that they belong to: a fork has to start its own."""
+
+
+def count() -> int:
+    """What `numba.get_num_threads` says, which is asked only where somebody has already woken Numba's own threads."""
+    import numba
+    from numba.np.ufunc import parallel
+
+    is_awake = getattr(parallel, "_is_initialized", False)
+    return int(numba.get_num_threads() if is_awake else numba.config.NUMBA_NUM_THREADS)
+
+
+def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
+    """The results of some calls, made at the same time."""
+    if len(tasks) == 1:
+        return [tasks[0]()]
+    pool = _pools.get(os.getpid())
+    if pool is None:
+        _pools.clear()
+        pool = _pools[os.getpid()] = ThreadPoolExecutor(os.cpu_count() or 1, "pathgraph")
+    others = [pool.submit(task) for task in tasks[1:]]
+    return [tasks[0](), *(other.result() for other in others)]
