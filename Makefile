@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
 BENCH_ARGS ?=
 VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
@@ -78,7 +79,7 @@ verify: $(VENV)/.stamp-verify
 
 test: $(VENV)/.stamp-test
 	$(SAY) 'test: the test suite'
-	$(PY) -m pytest --durations=10 $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --durations=10 $(PYTEST_ARGS)
 
 test-torch: $(VENV)/.stamp-torch
 	$(SAY) 'test-torch: modules of PyTorch, the examples of their docstrings and of their page'
