@@ -66,7 +66,7 @@ def analyse(
     scalars = "rationals" if model.is_exact else str(model.given_dtype)
     if settings.exact and not model.is_exact:
         model = Model(net.to_exact())
-    settings = settings.for_size(model.n_edges)
+    asked, settings = settings, settings.for_size(model.n_edges)
     box = np.asarray(settings.box, dtype=np.float64)
     if box.shape not in ((), (model.n_inputs,)):
         raise pg.ParameterError(f"box: needed one half-width, or {model.n_inputs}, one per input, got {box.size}")
@@ -75,6 +75,10 @@ def analyse(
     words = f"|x_i| <= {float(box):g}" if box.ndim == 0 else f"|x_i| <= D_i, the largest being {box.max():g}"
     analysis = Analysis(source, words, model.is_exact, settings.seed, summary=_EMPTY)
     run = Run(model, settings, analysis, progress or (lambda text: None))
+    if fewer := settings.fewer_than(asked.for_size(0)):
+        run.leave_out(
+            ", ".join(fewer), f"a model of {model.n_edges:,} edges gets fewer of each, unless the options ask for more"
+        )
     with run.timed("sizes"):
         analysis.summary = _summary(run, scalars)
     with run.timed("path-norms"):
@@ -167,8 +171,12 @@ def _lipschitz(run: Run, trials: Trials | None) -> None:
     else:
         try:
             product = float(pg.operator_norm_product(net, 1, math.inf))
+        except pg.GraphError:
+            reason = "it needs layers of which each reads the one before, and some connection skips one"
         except (pg.PathgraphError, OverflowError) as error:
             reason = str(error)
+    if reason:
+        run.leave_out("product of norms", reason)
     seen = math.nan if trials is None else run.attempt("slopes at random inputs", trials.slope)
     run.analysis.lipschitz = Lipschitz(bounds, worst, product, reason, math.nan if seen is None else seen)
 

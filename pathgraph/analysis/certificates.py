@@ -92,6 +92,22 @@ class Settings:
         missing = {n: c for n, c in zip(names, chosen, strict=True) if getattr(self, n) is None}
         return replace(self, **missing)
 
+    def fewer_than(self, usual: Settings) -> list[str]:
+        """What there is less of than usual, in words."""
+        words = {
+            "trials": "random inputs",
+            "shares": "shares to prune",
+            "bits": "numbers of bits",
+            "formats": "formats",
+        }
+        found = []
+        for name, what in words.items():
+            ours, theirs = getattr(self, name), getattr(usual, name)
+            gone = theirs - ours if name == "trials" else len([one for one in theirs if one not in ours])
+            if gone > 0:
+                found.append(f"{gone} of {theirs if name == 'trials' else len(theirs)} {what}")
+        return found
+
 
 @dataclass
 class Run:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from decimal import ROUND_CEILING, Context
 from typing import TypeAlias
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "Note",
     "Section",
     "Table",
+    "ceiling",
     "count",
     "number",
     "percent",
@@ -94,6 +96,15 @@ def number(value: float | None, digits: int = 5) -> str:
     if 1e3 <= abs(value) < 1e9:
         return f"{value:,.{max(0, digits - len(str(int(abs(value)))))}f}"
     return f"{value:.{digits}g}"
+
+
+def ceiling(value: float | None, digits: int = 5) -> str:
+    """The same for an upper end: rounded up."""
+    if value is None or not math.isfinite(value) or value <= 0:
+        return number(value, digits)
+    whole = len(str(int(value))) if 1e3 <= value < 1e9 else 0
+    context = Context(prec=max(digits, whole), rounding=ROUND_CEILING)
+    return number(float(context.create_decimal(repr(float(value)))), digits)
 
 
 def power(log: float, digits: int = 5) -> str:

@@ -5,7 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
-from pathgraph.analysis.document import Fact, Facts, Figure, Item, Note, Section, Table, count, number, percent, power
+from pathgraph.analysis.document import (
+    Fact,
+    Facts,
+    Figure,
+    Item,
+    Note,
+    Section,
+    Table,
+    ceiling,
+    count,
+    number,
+    percent,
+    power,
+)
 from pathgraph.analysis.results import Analysis, Certificate, Generalization, LayerRow, Lipschitz, Outputs, Summary
 
 __all__ = ["document"]
@@ -144,13 +157,13 @@ def _lipschitz(found: Lipschitz, outputs: Outputs | None) -> Section:
         "input-paths": "all paths from the inputs",
         "path-norm": "all paths, those that start at biases included",
     }
-    facts = [Fact(name, number(value), meanings[name]) for name, value in found.bounds.items()]
-    facts.append(Fact("for one output", number(found.worst_output), "the same for the output that can move most"))
+    facts = [Fact(name, ceiling(value), meanings[name]) for name, value in found.bounds.items()]
+    facts.append(Fact("for one output", ceiling(found.worst_output), "the same for the output that can move most"))
     if found.product is not None:
         facts.append(
             Fact(
                 "product of norms",
-                number(found.product),
+                ceiling(found.product),
                 "of the layers' operator norms (l1 of rows, biases in them): bounds one output, and changes under "
                 "rescaling",
             )
@@ -283,7 +296,7 @@ def _pruning(found: Analysis) -> Section:
         [
             one.name,
             f"{one.changed:,}",
-            number(one.bound),
+            ceiling(one.bound),
             _seen(one, found.outputs),
             _ratio(one, found.outputs),
             "yes" if one.rigorous else "no",
@@ -314,7 +327,7 @@ def _precision(found: Analysis) -> Section:
     rows = [
         [
             one.name,
-            number(one.bound),
+            ceiling(one.bound),
             _seen(one, found.outputs),
             _ratio(one, found.outputs),
             "yes" if one.rigorous else "no",

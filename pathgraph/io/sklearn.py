@@ -128,6 +128,9 @@ def from_sklearn(estimator: Any) -> LayerGraph:
         rule = _rule(step, is_last=place == len(steps) - 1)
         try:
             x = rule(build, x, step, prefix, notes)
+        except ParameterError:
+            if not refusals.found:  # else the shape is wrong because a step before was left out
+                raise
         except _Refused as refusal:
             refusals.add(prefix.rstrip(".") or "the estimator", type(step).__name__, "", str(refusal))
     refusals.raise_if_any()

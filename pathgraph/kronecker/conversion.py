@@ -71,8 +71,10 @@ def values_of(matrix: Any, pattern: KSPattern, *, is_exact: bool) -> Array:
     ------
     ParameterError
     """
+    if isinstance(pattern, tuple) and len(pattern) == 4:
+        pattern = KSPattern(*pattern)
     if not isinstance(pattern, KSPattern):
-        raise ParameterError(f"pattern: needed a KSPattern, got {pattern!r}")
+        raise ParameterError(f"pattern: needed a KSPattern, or its numbers (a, b, c, d), got {pattern!r}")
     found = matrix.tocsr() if issparse(matrix) else as_operand(matrix, "matrix")
     if found.shape != pattern.shape:
         raise ParameterError(f"matrix: needed shape {pattern.shape} for {pattern}, got {found.shape}")

@@ -43,10 +43,12 @@ def read(text: str) -> dict[str, Any]:
             raise Refused(f"neuron {v} has no activation that is known, or a rank beyond its candidates")
         if any(not 0 <= u < v for u in sources) or len(set(sources)) < len(sources):
             raise Refused(f"neuron {v} reads what does not come before it, or twice")
-        if (str(v) in content["inputs"]) != (kind == "input") or (kind == "input" and (sources or neuron["bias"])):
-            raise Refused(f"neuron {v} is an input without a width, or with edges, or has a width and is none")
+        if kind == "input" and (sources or neuron["bias"]):
+            raise Refused(f"neuron {v} is an input with edges or a bias")
         neuron["edges"] = [(u, (number(a), number(b))) for u, a, b in neuron["edges"]]
         neuron["bias"] = None if neuron["bias"] is None else tuple(map(number, neuron["bias"]))
+    if set(content["inputs"]) != {str(v) for v in places if neurons[v]["activation"] == "input"}:
+        raise Refused("the widths are not those of the inputs, one each")
     content["inputs"] = {int(v): number(width) for v, width in content["inputs"].items()}
     has_bounds = len(content["outputs"]) == len(content["bounds"])
     if min(content["inputs"].values(), default=0) < 0 or not has_bounds or not set(content["outputs"]) <= places:

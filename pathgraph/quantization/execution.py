@@ -66,9 +66,14 @@ def require_representable(net: ReluNetwork, execution: Execution) -> None:
         return
     quantizer = Quantizer(format=execution.kind, saturate=True)
     for place in np.flatnonzero(quantizer(net.values) != net.values)[:1].tolist():
+        is_free = net.architecture.parameter[place] >= 0
+        hint = (
+            "quantize the network first"
+            if is_free
+            else "it is no parameter, and quantize(..., fixed=True) rounds it, too; or fold batch-norms first"
+        )
         raise ParameterError(
-            f"other: {net.architecture.describe(place)} = {net.values[place]} is no {execution.name}; quantize the "
-            "network first"
+            f"other: {net.architecture.describe(place)} = {net.values[place]} is no {execution.name}; {hint}"
         )
 
 

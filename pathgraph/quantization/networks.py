@@ -72,9 +72,10 @@ def quantize(
     quantizer: Quantizer | Mapping[Hashable, Quantizer],
     *,
     by: By = "network",
+    fixed: bool = False,
     rng: np.random.Generator | int | None = None,
 ) -> AnyNetwork:
-    """The network with its parameters rounded; frozen and structural values stay.
+    """The network with its parameters rounded; frozen and structural values stay unless `fixed` is set.
 
     Parameters
     ----------
@@ -83,6 +84,9 @@ def quantize(
         Groups without one are not rounded.
     by : {"network", "layer", "neuron"}
         What the labels are; see `parameter_groups`.
+    fixed : bool
+        Round the frozen and structural values, too (scales of batch-norms and of inputs, shares of averages), by the
+        one quantizer: for networks that are executed in a narrow format.
     rng : numpy.random.Generator or int, optional
         For stochastic rounding.
 
@@ -94,7 +98,7 @@ def quantize(
     Raises
     ------
     ParameterError
-        On labels that no group has, and what is no quantizer.
+        On labels that no group has, what is no quantizer, and `fixed` with several quantizers.
     RangeError
         If a format cannot hold a parameter.
 
@@ -115,7 +119,9 @@ def quantize(
     groups = parameter_groups(net, by)
     random = None if rng is None else generator(rng)
     if isinstance(quantizer, Quantizer):
-        return net.with_theta(quantizer(net.theta, random))
+        return net.with_values(quantizer(net.values, random)) if fixed else net.with_theta(quantizer(net.theta, random))
+    if fixed:
+        raise ParameterError("fixed: rounding fixed values needs one quantizer for all, got several")
     if not isinstance(quantizer, Mapping) or not all(isinstance(each, Quantizer) for each in quantizer.values()):
         raise ParameterError(f"quantizer: needed a Quantizer, or a mapping from labels to some, got {quantizer!r}")
     for label in quantizer:

@@ -90,6 +90,9 @@ FORMATS = {
 }
 """The formats by name; e4m3 is the one of the Open Compute Project, without infinities, whose largest number is 448."""
 
+ALIASES = {"float64": "fp64", "float32": "fp32", "float16": "fp16", "bfloat16": "bf16"}
+"""What NumPy and PyTorch call some of them, which is as good."""
+
 
 @dataclass(frozen=True)
 class Quantizer:
@@ -101,7 +104,7 @@ class Quantizer:
     step : number > 0, optional
         Of a uniform grid. Powers of two are applied to whole arrays; any other step goes number by number, exactly.
     format : {"fp64", "fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2"} or FloatFormat, optional
-        Of a floating grid, instead; the nearest number is the one with an even last bit in ties. The mode is then
+        Of a floating grid, instead ("float16" and the like are welcome, too); the nearest number is the one with an even last bit in ties. The mode is then
         "nearest", "toward_zero" or "stochastic".
     zero_point : number
         For the mode "zero_point": which multiple of the step stands for zero. It is rounded to nearest.
@@ -154,7 +157,7 @@ class Quantizer:
         """The floating format, if it is one."""
         if isinstance(self.format, FloatFormat):
             return self.format
-        return FORMATS.get(self.format) if isinstance(self.format, str) else None
+        return FORMATS.get(ALIASES.get(self.format, self.format)) if isinstance(self.format, str) else None
 
     @property
     def sign_safe(self) -> bool:
