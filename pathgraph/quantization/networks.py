@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -127,8 +127,3 @@ def quantize(
             members = np.flatnonzero(groups.group == place)
             theta[members] = quantizer[label](theta[members], random)
     return net.with_theta(theta)
-
-
-def as_listed(labels: Sequence[Hashable]) -> str:
-    """Some labels in words."""
-    return ", ".join(map(repr, labels[:6])) + (", ..." if len(labels) > 6 else "")
