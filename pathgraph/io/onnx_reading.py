@@ -202,7 +202,7 @@ def constant(x: Value | None, what: str) -> Constant:
     if x is None:
         raise FileFormatError(f"{what}: needed a tensor, got none")
     if not isinstance(x, Constant):
-        raise Refused(f"{what} depends on the inputs of the network; only constants have a path-norm here")
+        raise Refused(f"needed constants as {what}, got numbers that depend on the inputs of the network")
     return x
 
 
