@@ -152,7 +152,9 @@ def from_ksmm(
     listed = list(weights)
     if patterns is None:
         if layout != "canonical":
-            raise ParameterError(f"patterns: needed with the layout {layout!r}, whose shapes do not tell them, got None")
+            raise ParameterError(
+                f"patterns: needed with the layout {layout!r}, whose shapes do not tell them, got None"
+            )
         return KSChain([KSMatrix(array) for array in reversed(listed)])
     known = [pattern if isinstance(pattern, KSPattern) else KSPattern(*pattern) for pattern in patterns]
     if len(known) != len(listed):
