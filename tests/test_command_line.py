@@ -27,6 +27,7 @@ from pathgraph.quantization.quantizers import FORMATS
 from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY
 from tests.oracles import Oracle
+from tests.tolerances import gamma
 
 CASES = {case.name: case for case in (REGISTRY.values() if isinstance(REGISTRY, dict) else REGISTRY)}
 QUICK = Settings(trials=4, shares=(0.5,), bits=(4,), formats=("bf16",), samples=1000)
@@ -124,9 +125,12 @@ def test_figures_are_those_of_the_paths(name):
     assert sum(row.parameters for row in summary.layers) == summary.n_parameters == len(case.net.theta)
     norm = sum(map(abs, products))
     q1 = next(one for one in found.norms if one.q == 1)
-    assert q1.value == pytest.approx(float(norm), rel=1e-12)
+    assert q1.value == float(norm)
     if norm:
-        assert sum(one.share for one in found.per_output) == pytest.approx(1)
+        n_outputs = len(found.per_output)
+        assert sum(one.share for one in found.per_output) == pytest.approx(
+            1, rel=float(gamma(2 * n_outputs + 1)), abs=0
+        )
         costs = pg.path_magnitude(case.net)
         assert sum(row.share for row in found.scores) == pytest.approx(float(sum(costs) / norm), rel=1e-9)
     assert oracle is not None
@@ -153,7 +157,9 @@ def test_layer_graphs_give_the_figures_of_their_expansions(name):
     assert found.generalization == plain.generalization
     if found.outputs is not None:
         assert found.outputs.size == pytest.approx(plain.outputs.size, rel=1e-9, abs=1e-9)
-    assert sum(row.share for row in found.scores) == pytest.approx(sum(row.share for row in plain.scores))
+    n_scores = len(graph.theta)
+    shares = [sum(row.share for row in each.scores) for each in (found, plain)]
+    assert shares[0] == pytest.approx(shares[1], rel=2 * float(gamma(n_scores + 3)), abs=0)  # same scores, other sums
     for one, other in zip(found.pruning, plain.pruning, strict=True):
         assert (one.bound, one.changed) == (other.bound, other.changed)
     for one in (*found.pruning, *found.precision):
