@@ -40,6 +40,23 @@ def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
 
     A tied parameter belongs to the group of its first place. Of a layer graph the groups are all, or the layers.
 
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    by : {"network", "layer", "neuron"}
+
+    Returns
+    -------
+    Groups
+        Labels: 0, the levels or names of layers, or the neurons.
+
+    Raises
+    ------
+    ParameterError
+        On another `by`, and on the neurons of a layer graph: expand it.
+    UnsupportedOperatorError
+        On symbolic networks.
+
     Examples
     --------
     >>> import pathgraph as pg
