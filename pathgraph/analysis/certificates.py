@@ -215,7 +215,7 @@ def _pruned(run: Run, trials: Trials | None, share: float) -> Certificate:
     gone = (result.net.theta == 0) & (run.model.theta != 0)
     by_group = {group.name: float(gone[group.places].mean()) for group in run.model.groups if not group.is_bias}
     name, removed = f"{100 * share:g}%", int(gone.sum())
-    return _certificate(run, trials, result.net, result.certificate, name, removed, amount=share, by_group=by_group)
+    return _certificate(trials, result.net, result.certificate, name, removed, amount=share, by_group=by_group)
 
 
 def precision(run: Run, trials: Trials | None) -> None:
@@ -236,7 +236,7 @@ def _rounded(run: Run, trials: Trials | None, one: Format) -> Certificate:
     other = run.model.with_floats(rounded)
     bound, changed = _rounding_bound(run, other), int((rounded != theta).sum())
     saturated = one.saturated(theta)
-    return _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
+    return _certificate(trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
 
 
 def _rounding_bound(run: Run, other: Any) -> pg.Bound:
@@ -253,7 +253,7 @@ def _rounding_bound(run: Run, other: Any) -> pg.Bound:
 
 
 def _certificate(
-    run: Run, trials: Trials | None, other: Any, bound: pg.Bound, name: str, changed: int, **more: Any
+    trials: Trials | None, other: Any, bound: pg.Bound, name: str, changed: int, **more: Any
 ) -> Certificate:
     seen = float(bound.lower)
     if trials is not None and changed:
