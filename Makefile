@@ -6,6 +6,7 @@
 PYTHON ?= python3
 VENV ?= .venv
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
 BENCH_ARGS ?=
 VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
@@ -18,13 +19,14 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test test-torch lint format types doctest docs bench wheel-check clean
+.PHONY: help verify test test-torch test-dask lint format types doctest docs bench wheel-check clean
 
 help:
 	@printf '%s\n' \
 	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
 	  'make test         run the tests' \
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
+	  'make test-dask    install Dask, and run theorem checks on a local cluster' \
 	  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
@@ -63,6 +65,11 @@ $(VENV)/.stamp-torch: $(VENV)/.stamp-test
 	$(PY) -m pip install '$(TORCH)'
 	@touch $@
 
+$(VENV)/.stamp-dask: $(VENV)/.stamp-test
+	$(SAY) 'environment: installing Dask'
+	$(PY) -m pip install --editable '.[dask]'
+	@touch $@
+
 # ---- the two commands for everybody -----------------------------------------------------------------------------------
 
 verify: $(VENV)/.stamp-verify
@@ -72,12 +79,16 @@ verify: $(VENV)/.stamp-verify
 
 test: $(VENV)/.stamp-test
 	$(SAY) 'test: the test suite'
-	$(PY) -m pytest --durations=10 $(PYTEST_ARGS)
+	$(PY) -m pytest -n $(TEST_WORKERS) --durations=10 $(PYTEST_ARGS)
 
 test-torch: $(VENV)/.stamp-torch
 	$(SAY) 'test-torch: modules of PyTorch, the examples of their docstrings and of their page'
 	$(PY) -m pytest --doctest-modules tests/test_torch*.py pathgraph/io/torch*.py \
 	  'tests/test_docs.py::test_examples_of_a_page[docs/guide/torch.md]' --durations=5 $(PYTEST_ARGS)
+
+test-dask: $(VENV)/.stamp-dask
+	$(SAY) 'test-dask: theorem checks on a local cluster of which a worker is killed'
+	$(PY) -m pytest tests/test_checks_at_scale.py -k dask $(PYTEST_ARGS)
 
 # ---- quality ----------------------------------------------------------------------------------------------------------
 

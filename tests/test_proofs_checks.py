@@ -27,10 +27,11 @@ from pathgraph.proofs_checks import (
     summary,
 )
 from pathgraph.testing import relu_dags
+from pathgraph_proofs_checks.parallel import examine_all
 from pathgraph_proofs_checks.parts import part, parts_of
 from pathgraph_proofs_checks.rademacher import signed_mean
 from pathgraph_proofs_checks.report import failure_text
-from pathgraph_proofs_checks.runner import Failure, examine_all
+from pathgraph_proofs_checks.runner import Failure
 from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power, without_biases
 
 CHECKS = {check.name: check for check in all_checks()}

@@ -5,6 +5,8 @@ Every value is a small integer over a power of two, held as a `fractions.Fractio
 network converted by ``to_float()`` has the same values. What tests usually miss is drawn on purpose: pool ties of
 every width, zeros, cancelling and repeated weights, dead and constant neurons, neurons that reach no output, frozen,
 structural and tied parameters.
+
+`ground_truth_networks` are networks whose worst case is known exactly, for those who test verifiers.
 """
 
 try:
@@ -15,14 +17,20 @@ except ImportError as error:
         "'.[testing]' in a checkout"
     ) from error
 
+from pathgraph.testing.ground_truth import GroundTruth, Query, ground_truth_networks
+from pathgraph.testing.ground_truth_files import export
 from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
+    "GroundTruth",
+    "Query",
     "check_operator",
     "dyadics",
+    "export",
+    "ground_truth_networks",
     "inputs",
     "ks_chains",
     "ks_matrices",

@@ -3,26 +3,28 @@
 from __future__ import annotations
 
 import argparse
-import json
+import secrets
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from rich.console import Console
 
-from pathgraph import PathgraphError
-from pathgraph.analysis.model import read
+from pathgraph import BackendError, Network, PathgraphError
+from pathgraph.analysis.model import read as read_model
 from pathgraph_proofs_checks.analysis import Analysis, analyse
 from pathgraph_proofs_checks.codec import encode
 from pathgraph_proofs_checks.conjectures import ConjectureError, load
-from pathgraph_proofs_checks.digits import train
+from pathgraph_proofs_checks.digits import TrainedDigits, train
 from pathgraph_proofs_checks.models import MAX_WHOLE, Model
+from pathgraph_proofs_checks.page import save_page
+from pathgraph_proofs_checks.parallel import ClusterError, examine_all
 from pathgraph_proofs_checks.picture import save_picture
 from pathgraph_proofs_checks.registry import Check, all_checks
 from pathgraph_proofs_checks.report import (
-    as_json,
     check_list,
     durations_table,
     facts_table,
@@ -32,10 +34,12 @@ from pathgraph_proofs_checks.report import (
     mutants_text,
     print_lines,
     reports_table,
+    searches_text,
     side_text,
     worst_table,
 )
-from pathgraph_proofs_checks.runner import Profile, Report, examine_all, refute, replay
+from pathgraph_proofs_checks.resume import Results, ResultsError, read, reused
+from pathgraph_proofs_checks.runner import Profile, Report, refute, replay
 
 __all__ = ["main"]
 
@@ -70,8 +74,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         parser.error("--picture: there is nothing to draw with --no-digits; leave one of them out")
     if options.no_digits and options.analyse:
         parser.error("--analyse: there is nothing to analyse with --no-digits; leave one of them out")
-    if (options.list or options.refute) and (options.json or options.picture or (options.list and options.refute)):
-        parser.error("--list and --refute: they write no results; leave out --json and --picture, and one of the two")
+    written = options.json or options.resume or options.report or options.picture
+    if (options.list or options.refute) and (written or (options.list and options.refute)):
+        parser.error(
+            "--list and --refute: they write no results; leave out --json, --resume, --report and --picture, and one "
+            "of the two"
+        )
+    if options.dask is not None and options.jobs > 1:
+        parser.error("--dask: the workers of the cluster take the place of --jobs; leave one of them out")
     if options.model is not None and (options.no_digits or options.picture is not None or options.analyse):
         parser.error(
             "--model: it takes the place of the digits; leave out --no-digits, --picture and --analyse "
@@ -88,10 +98,24 @@ def main(argv: Sequence[str] | None = None) -> int:
     if options.list:
         print_lines(console, check_list(checks, console.width, wrapped=console.is_terminal))
         return 0
-    profile = Profile(seed=options.seed, thorough=options.thorough)
-    if options.refute:
-        return _search_mutants(console, checks, profile)
-    return _run(console, checks, profile, options)
+    try:
+        earlier = None if options.resume is None else read(options.resume)
+        profile = Profile(seed=_seed(options, earlier), thorough=options.thorough)
+        if options.refute:
+            return _search_mutants(console, checks, profile)
+        return _run(console, checks, profile, options, earlier)
+    except (ResultsError, ClusterError, BackendError) as error:
+        parser.error(str(error))
+
+
+def _seed(options: argparse.Namespace, earlier: Mapping[str, Any] | None) -> int:
+    """The seed that was given; of a thorough run, that of the run to be resumed, or a new one."""
+    if options.seed is not None or not options.thorough:
+        return options.seed or 0
+    before = (earlier or {}).get("run") or {}
+    if before.get("thorough") and isinstance(before.get("seed"), int):
+        return int(before["seed"])
+    return secrets.randbelow(2**32)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -114,8 +138,13 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--refute", action="store_true", help="search and shrink a counterexample of every mutant again"
     )
-    parser.add_argument("--thorough", action="store_true", help="ten times as many examples, others at every run")
-    parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples")
+    parser.add_argument(
+        "--thorough",
+        action="store_true",
+        help="ten times as many examples, on larger networks, and a new search for a counterexample of every mutant; "
+        "another seed at every run",
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples (default: 0)")
     parser.add_argument(
         "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
     )
@@ -142,7 +171,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
     parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
-    parser.add_argument("--json", type=_writable, metavar="FILE", help="write the results there, too")
+    parser.add_argument(
+        "--json", type=_writable, metavar="FILE", help="write the results there, too, each as soon as it is known"
+    )
+    parser.add_argument(
+        "--resume",
+        type=_writable,
+        metavar="FILE",
+        help="use the results in this file of --json that still stand, run the other checks, and write all there",
+    )
+    parser.add_argument(
+        "--report", type=_folder, metavar="DIR", help="write a page about every check there: index.html"
+    )
+    parser.add_argument(
+        "--dask", metavar="ADDRESS", help="run checks on the workers of the Dask scheduler at this address"
+    )
     return parser
 
 
@@ -170,6 +213,15 @@ def _writable(text: str) -> Path:
     return path
 
 
+def _folder(text: str) -> Path:
+    path = Path(text)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"needed a folder that can be made, got {text!r} ({error.strerror})") from None
+    return path
+
+
 def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Check]:
     known = {check.name: check for check in all_checks()}
     for file in files or []:
@@ -189,57 +241,91 @@ def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Ch
     return [known[name] for name in names] if names else list(known.values())
 
 
-def _run(console: Console, checks: Sequence[Check], profile: Profile, options: argparse.Namespace) -> int:
+def _run(
+    console: Console,
+    checks: Sequence[Check],
+    profile: Profile,
+    options: argparse.Namespace,
+    earlier: Mapping[str, Any] | None,
+) -> int:
     started = perf_counter()
-    analysis = None
+    given: Network | Model | None = None
     if options.model is not None:
         try:
-            net = read(options.model, input_shape=options.input_shape)
-            model = Model.of(net, Path(options.model).name, max_whole=options.max_whole or MAX_WHOLE)
+            net = read_model(options.model, input_shape=options.input_shape)
+            given = Model.of(net, Path(options.model).name, max_whole=options.max_whole or MAX_WHOLE)
         except (PathgraphError, OSError, MemoryError) as error:
             said = " ".join(str(error).split()) or type(error).__name__
             print(f"--model: {options.model}: {said}", file=sys.stderr)
             return 2
-        return _check(console, checks, examine_all(checks, profile, model, options.jobs), options, started, None, model)
+        whole = (
+            "" if given.whole is not None else f"; too large to be checked as a whole: {len(given.parts)} parts of it"
+        )
+        print_lines(console, [f"{given.name}: {given.size}{whole}"])
+        return _check(console, checks, profile, options, earlier, started, given)
     analysed = not options.no_digits and (not options.only or options.analyse or options.picture is not None)
-    if options.no_digits or not (analysed or any(check.on_network for check in checks)):
-        running = examine_all(checks, profile, None, options.jobs)
-    else:
+    digits = None
+    if not options.no_digits and (analysed or any(check.on_network for check in checks)):
         console.print("training a ReLU network, 64 -> 32 -> 32 -> 10, on scikit-learn's digits ...")
         digits = train()
-        running = examine_all(checks, profile, digits.net.to_exact(), options.jobs)
-        if analysed:
-            console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
-            analysis = analyse(digits)
-            _show(console, analysis, options.picture)
-        else:
+        given = digits.net.to_exact()
+        if not analysed:
             console.print("its analysis is left out with --only; --analyse asks for it", highlight=False)
-    return _check(console, checks, running, options, started, analysis)
+    return _check(console, checks, profile, options, earlier, started, given, digits if analysed else None)
 
 
 def _check(
     console: Console,
     checks: Sequence[Check],
-    running: Iterator[Report],
+    profile: Profile,
     options: argparse.Namespace,
+    earlier: Mapping[str, Any] | None,
     started: float,
-    analysis: Analysis | None,
-    model: Model | None = None,
+    given: Network | Model | None,
+    analysed: TrainedDigits | None = None,
 ) -> int:
-    """Wait for the checks, and report."""
+    """Start the checks that are missing, analyse the trained network, wait for the checks, and report."""
+    model = given if isinstance(given, Model) else None
+    results = Results(options.json or options.resume, profile, given, len(checks))
+    if earlier is not None:
+        results.reports, remarks = reused(earlier, checks, profile, given)
+        print_lines(console, [f"resuming {options.resume}: {'; '.join(remarks)}"])
+    done = {report.check.name for report in results.reports}
+    missing = [check for check in checks if check.name not in done]
+    running = examine_all(missing, profile, given, options.jobs, dask=options.dask) if missing else iter(())
+    if analysed is not None:
+        console.print(f"analysing it ... [dim]({perf_counter() - started:.1f} s so far)[/dim]")
+        results.analysis = analyse(analysed)
+        _show(console, results.analysis, options.picture)
+    said = f", seed {profile.seed}" if profile.thorough else ""
+    seconds = perf_counter() - started
+    console.print(f"\nrunning {_counted(len(missing), 'check')}{said} ... [dim]({seconds:.1f} s so far)[/dim]")
+    try:
+        for number, report in enumerate(running, 1):
+            results.add(report)
+            of = f"[{number:2}/{len(missing)}]"
+            console.print(f"[dim]{of}[/dim] {report.check.name} [dim]{report.seconds:.1f} s[/dim]")
+    except KeyboardInterrupt:
+        where = "" if results.path is None else f", which are in {results.path}; --resume {results.path} goes on"
+        print_lines(console, ["", f"interrupted after {len(results.reports)} of {len(checks)} checks{where}"])
+        return 130
+    reports = sorted(results.reports, key=lambda report: report.check.name)
+    _tables(console, reports, options, model)
+    code = _conclude(console, reports, results.analysis, perf_counter() - started)
     if model is not None:
-        whole = (
-            "" if model.whole is not None else f"; too large to be checked as a whole: {len(model.parts)} parts of it"
+        tried = sum(report.on_network is not None for report in reports)
+        console.print(
+            f"{_counted(tried, 'check')} of {len(reports)} ran on {model.name}", highlight=False, markup=False
         )
-        print_lines(console, [f"{model.name}: {model.size}{whole}"])
-    reports = []
-    console.print(
-        f"\nrunning {_counted(len(checks), 'check')} ... [dim]({perf_counter() - started:.1f} s so far)[/dim]"
-    )
-    for number, report in enumerate(running, 1):
-        reports.append(report)
-        console.print(f"[dim][{number:2}/{len(checks)}][/dim] {report.check.name} [dim]{report.seconds:.1f} s[/dim]")
-    reports.sort(key=lambda report: report.check.name)
+        code = code if tried else 2
+    results.write()
+    if options.report is not None:
+        page = save_page(reports, profile, options.report, None if model is None else model.name)
+        print_lines(console, [f"report: {page}"])
+    return code
+
+
+def _tables(console: Console, reports: Sequence[Report], options: argparse.Namespace, model: Model | None) -> None:
     console.print(reports_table(reports, "digits" if model is None else "model", model))
     if model is not None and any(report.inapplicable for report in reports):
         console.print(inapplicable_table(reports, model))
@@ -250,16 +336,7 @@ def _check(
     if options.durations:
         console.print(durations_table(reports, options.durations))
         console.print()
-    code = _conclude(console, reports, analysis, perf_counter() - started)
-    if model is not None:
-        tried = sum(report.on_network is not None for report in reports)
-        console.print(
-            f"{_counted(tried, 'check')} of {len(reports)} ran on {model.name}", highlight=False, markup=False
-        )
-        code = code if tried else 2
-    if options.json is not None:
-        options.json.write_text(json.dumps(as_json(reports, analysis), indent=2) + "\n", encoding="utf-8")
-    return code
+    print_lines(console, searches_text(reports))
 
 
 def _counted(n: int, noun: str) -> str:

@@ -20,7 +20,7 @@ import networkx as nx
 
 from pathgraph import Network, from_networkx
 
-__all__ = ["decode", "encode", "network_from_text", "network_to_text", "summary"]
+__all__ = ["decode", "encode", "network_from_text", "network_to_text", "parts", "summary", "word"]
 
 _ROLES = {"!": "structural", "~": "frozen"}
 _NEURON = re.compile(r"(?P<name>\w+) = (?P<kind>id|relu|max|out|pool(?P<rank>\d+))\((?P<terms>[^()]*)\)")
@@ -112,20 +112,21 @@ def network_to_text(net: Network, separator: str = "; ") -> str:
     'v0_0 v0_1; v1_0 = relu(v0_0, 2*v0_1, 1); v2_0 = out(-3*v1_0, 0)'
     """
     graph, outputs = net.graph, set(net.outputs)
-    lines = [" ".join(map(_word, net.inputs))]
+    lines = [" ".join(map(word, net.inputs))]
     for node, data in graph.nodes(data=True):
         kind = data["activation"]
         if kind == "input":
             continue
         rank = data.get("rank", 1)
         shown = "out" if node in outputs else {"identity": "id", "relu": "relu"}.get(kind)
-        terms = [_term(edge["weight"], _word(u), edge, "") for u, _, edge in graph.in_edges(node, data=True)]
+        terms = [_term(edge["weight"], word(u), edge, "") for u, _, edge in graph.in_edges(node, data=True)]
         terms += [_term(data["bias"], "", data, "bias_")] if data.get("bias") is not None else []
-        lines.append(f"{_word(node)} = {shown or ('max' if rank == 1 else f'pool{rank}')}({', '.join(terms)})")
+        lines.append(f"{word(node)} = {shown or ('max' if rank == 1 else f'pool{rank}')}({', '.join(terms)})")
     return separator.join(lines)
 
 
-def _word(name: Any) -> str:
+def word(name: Any) -> str:
+    """The name of a neuron as one word."""
     return name if isinstance(name, str) else "v" + "_".join(map(str, name if isinstance(name, tuple) else (name,)))
 
 
@@ -218,12 +219,17 @@ def summary(instance: tuple[Any, ...]) -> str:
     return "\n".join(map(_component, instance))
 
 
-def _component(part: Any) -> str:
+def parts(instance: tuple[Any, ...]) -> list[str]:
+    """The components of an instance as texts; one that is a small network can be read again."""
+    return [_component(part, "; ") for part in instance]
+
+
+def _component(part: Any, separator: str = "\n") -> str:
     if not isinstance(part, Network):
         return shorten(repr(encode(part)))
     if part.architecture.n_edges > _LARGEST_SHOWN:
         return repr(part)
-    return network_to_text(part, "\n")
+    return network_to_text(part, separator)
 
 
 def shorten(text: str, width: int = 400) -> str:

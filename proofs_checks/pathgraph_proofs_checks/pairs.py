@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import dyadics, relu_dags
+from pathgraph.testing import dyadics
 from pathgraph_proofs_checks.parts import MAX_PATHS, Input, entries_on
+from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import sweep
 
 __all__ = [

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph import Network
-from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.codec import decode
 from pathgraph_proofs_checks.outcome import Comparison
+from pathgraph_proofs_checks.sizes import relu_dags
 
 __all__ = [
     "DERIVED",

@@ -14,6 +14,7 @@ from rich.text import Text
 from pathgraph_proofs_checks.analysis import Analysis, Fact
 from pathgraph_proofs_checks.codec import encode, shorten, summary
 from pathgraph_proofs_checks.models import Model
+from pathgraph_proofs_checks.parallel import LostProcessError
 from pathgraph_proofs_checks.registry import Check
 from pathgraph_proofs_checks.runner import Failure, Report
 
@@ -27,6 +28,8 @@ __all__ = [
     "inapplicable_table",
     "mutants_text",
     "reports_table",
+    "row_of",
+    "searches_text",
     "worst_table",
 ]
 
@@ -96,6 +99,20 @@ def worst_table(reports: Sequence[Report]) -> Table:
     return table
 
 
+def searches_text(reports: Sequence[Report]) -> list[str]:
+    """Of a thorough run: which mutants a new search refuted again, and which it did not."""
+    searched = {
+        f"{report.check.name}: {name}": found for report in reports for name, found in report.found_again.items()
+    }
+    missed = [name for name, found in searched.items() if found is None]
+    if not searched:
+        return []
+    lines = [
+        f"new counterexamples were searched for {len(searched)} mutants, and found for {len(searched) - len(missed)}"
+    ]
+    return [*lines, *(f"    none found again, the stored one stands: {name}" for name in missed), ""]
+
+
 def durations_table(reports: Sequence[Report], n: int) -> Table:
     """The checks that took most CPU time."""
     table = Table(title="slowest checks, CPU seconds", title_justify="left", title_style="bold", box=None)
@@ -150,7 +167,8 @@ def failure_text(name: str, failure: Failure) -> str:
     """A counterexample, or what was raised: the network neuron by neuron, the rest of the instance, both sides."""
     raised = f"{type(failure.error).__name__}: {failure.error}" + (failure.place and f" ({failure.place})")
     if failure.instance is None:
-        return f"ERROR in {name}: no instance could be drawn, {raised}"
+        known = "" if isinstance(failure.error, LostProcessError) else "no instance could be drawn, "
+        return f"ERROR in {name}: {known}{raised}"
     shown = summary(failure.instance)
     drawn = [shown, "", *_legend(shown)]
     if failure.outcome is None:
@@ -182,9 +200,9 @@ def mutants_text(report: Report) -> list[str]:
     ]
 
 
-def as_json(reports: Sequence[Report], analysis: Analysis | None) -> dict[str, Any]:
-    """Everything, as plain objects."""
-    document: dict[str, Any] = {"passed": all(report.passed for report in reports), "checks": list(map(_row, reports))}
+def as_json(rows: Sequence[dict[str, Any]], analysis: Analysis | None) -> dict[str, Any]:
+    """Everything, as plain objects; `rows` are those of `row_of`."""
+    document: dict[str, Any] = {"passed": all(row["passed"] for row in rows), "checks": list(rows)}
     if analysis is not None:
         document["network"] = {
             title: {fact.name: fact.value for fact in facts} for title, facts in analysis.facts.items()
@@ -194,7 +212,8 @@ def as_json(reports: Sequence[Report], analysis: Analysis | None) -> dict[str, A
     return document
 
 
-def _row(report: Report) -> dict[str, Any]:
+def row_of(report: Report) -> dict[str, Any]:
+    """What one check gave, as plain objects."""
     said = None if report.failure is None else failure_text(report.check.name, report.failure)
     return {
         "name": report.check.name,
@@ -214,6 +233,7 @@ def _row(report: Report) -> dict[str, Any]:
         "worst_instance": None if report.worst is None else summary(report.worst),
         "seconds": round(report.seconds, 3),
         "cpu_seconds": round(report.cpu_seconds, 3),
+        "evaluating": round(report.evaluating, 3),
     }
 
 

@@ -1,17 +1,18 @@
 """How checks are run: examples are drawn and shrunk by Hypothesis, verdicts are decided by exact arithmetic.
 
-A **profile** says how many examples are drawn and with which randomness: deterministic by default, so that a failure
-is a fact about the code and not about luck. Neither profile keeps a database or has a deadline per example.
+A **profile** says how many examples are drawn and with which seed. The examples of a check depend on the seed and on
+the name of the check alone: not on the checks before it, the process it runs in or what that has imported. So a failure
+is a fact about the code and not about luck. No profile keeps a database or has a deadline per example.
 """
 
 from __future__ import annotations
 
 import pickle
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import dataclass, replace
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
-from multiprocessing import get_context
+from hashlib import sha256
 from time import perf_counter, process_time
 from traceback import extract_tb
 from typing import Any
@@ -26,8 +27,12 @@ from pathgraph_proofs_checks.models import Model
 from pathgraph_proofs_checks.outcome import Comparison, Inequality
 from pathgraph_proofs_checks.parts import parts_of
 from pathgraph_proofs_checks.registry import Check, Mutant
+from pathgraph_proofs_checks.sizes import larger
 
-__all__ = ["Failure", "Profile", "Report", "Verdict", "examine", "examine_all", "refute", "replay"]
+__all__ = ["BINS", "Failure", "Profile", "Report", "Verdict", "examine", "refute", "replay"]
+
+BINS = 40
+"""Of the histograms of ratios."""
 
 PARTS = 4
 """So many times as many instances are drawn on parts of a model as on a whole one."""
@@ -44,29 +49,29 @@ class Profile:
     ----------
     max_examples : int
         Random instances of a check; searches for a counterexample of a mutant draw ten times as many.
-    seed : int or None
-        Of the random examples; None: deterministic, or random if `thorough`.
+    seed : int
+        Of the random examples.
     thorough : bool
-        Ten times as many examples, different ones at every run.
+        Ten times as many examples, larger networks, and a new search for a counterexample of every mutant.
     """
 
     max_examples: int = 70
-    seed: int | None = None
+    seed: int = 0
     thorough: bool = False
 
-    def apply(self, test: Callable[[], None], examples: int, *, shrink: bool = True) -> Callable[[], None]:
-        """`test` with the settings of this profile."""
+    def apply(self, test: Callable[[], None], name: str, examples: int, *, shrink: bool = True) -> Callable[[], None]:
+        """`test` with the settings of this profile and the seed of this name."""
         phases = [Phase.generate, Phase.target, *([Phase.shrink] if shrink else [])]
         configured = settings(
             max_examples=examples * (10 if self.thorough else 1),
-            derandomize=not self.thorough and self.seed is None,
+            derandomize=False,
             phases=phases,
             database=None,
             deadline=None,
             report_multiple_bugs=False,
             suppress_health_check=list(HealthCheck),
         )(test)
-        return configured if self.seed is None else seed(self.seed)(configured)
+        return seed(int(sha256(f"{self.seed} {name}".encode()).hexdigest()[:16], 16))(configured)
 
 
 @dataclass(frozen=True)
@@ -136,6 +141,11 @@ class Report:
         Of an inequality: the largest left side / right side.
     worst : tuple or None
         The instance with that ratio.
+    histogram : Counter of int
+        Of an inequality with a constant: how many instances have a ratio in [k, k + 1) / `BINS` of the constant, by k;
+        the key `BINS` are those that attain it, or exceed it.
+    found_again : dict of str to tuple or None
+        Of a thorough run: by mutant, the counterexample of a new search, or None if it found none.
     seconds, cpu_seconds : float
         By the clock, and of this process.
     evaluating : float
@@ -150,6 +160,8 @@ class Report:
     failure: Failure | None = None
     ratio: Fraction | None = None
     worst: tuple[Any, ...] | None = None
+    histogram: Counter[int] = field(default_factory=Counter)
+    found_again: dict[str, tuple[Any, ...] | None] = field(default_factory=dict)
     seconds: float = 0.0
     cpu_seconds: float = 0.0
     evaluating: float = 0.0
@@ -257,7 +269,10 @@ def examine(check: Check, profile: Profile, net: Network | Model | None = None) 
 
     if not isinstance(net, Model):
         report.failure = search(
-            check.instances(check.networks), timed, lambda test: profile.apply(test, profile.max_examples), watch
+            check.instances(larger(check.networks) if profile.thorough else check.networks),
+            timed,
+            lambda test: profile.apply(test, check.name, profile.max_examples),
+            watch,
         )
     networks = _networks(check, net)
     if isinstance(networks, str):
@@ -273,12 +288,14 @@ def examine(check: Check, profile: Profile, net: Network | Model | None = None) 
         report.failure = search(
             check.instances(networks),
             timed,
-            lambda test: replace(profile, thorough=False).apply(test, examples, shrink=False),
+            lambda test: replace(profile, thorough=False).apply(test, check.name, examples, shrink=False),
             watch_network,
         )
     if report.failure is not None and report.failure.error is not None:
         report.failure = replace(report.failure, place=_place(check, report.failure.error))
     report.verdicts = tuple(replay(check, mutant) for mutant in check.mutants)
+    if profile.thorough:
+        report.found_again = {mutant.name: _found_again(check, mutant, profile) for mutant in check.mutants}
     report.seconds, report.cpu_seconds = perf_counter() - started, process_time() - cpu
     return report
 
@@ -299,26 +316,12 @@ def _place(check: Check, error: Exception) -> str:
     return f"{code.co_filename}, line {own[-1] if own else code.co_firstlineno}"
 
 
-def examine_all(
-    checks: Sequence[Check], profile: Profile, net: Network | Model | None = None, jobs: int = 1
-) -> Iterator[Report]:
-    """Run checks, in `jobs` processes; the reports come as they are ready, and do not depend on `jobs`.
-
-    With several processes they start at once, in the background, and only registered checks can be run; a process reads
-    the files that checks were loaded from.
-    """
-    if jobs == 1:
-        return (examine(check, profile, net) for check in checks)
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("spawn"))
-    futures = [pool.submit(examine, check, profile, net) for check in checks]
-    pool.shutdown(wait=False)
-    return (future.result() for future in as_completed(futures))
-
-
 def _keep_worst(report: Report, instance: tuple[Any, ...], outcome: Comparison) -> None:
     if not isinstance(outcome, Inequality) or (ratio := outcome.ratio) is None:
         return
     target(float(min(ratio, Fraction(_CLAMP))))
+    if report.check.constant:
+        report.histogram[max(0, min(BINS, int(BINS * ratio / report.check.constant)))] += 1
     best = report.ratio
     shorter = ratio == best and report.worst is not None and len(summary(instance)) < len(summary(report.worst))
     if best is None or ratio > best or shorter:
@@ -352,6 +355,12 @@ def refute(check: Check, mutant: Mutant, profile: Profile) -> Failure | None:
     return search(
         draw(check.networks if mutant.networks is None else mutant.networks),
         evaluate,
-        lambda test: profile.apply(test, 10 * profile.max_examples),
+        lambda test: profile.apply(test, f"{check.name}: {mutant.name}", 10 * profile.max_examples),
         raising_is_failure=False,
     )
+
+
+def _found_again(check: Check, mutant: Mutant, profile: Profile) -> tuple[Any, ...] | None:
+    """The shrunk counterexample of a new search."""
+    failure = refute(check, mutant, profile)
+    return None if failure is None else failure.instance

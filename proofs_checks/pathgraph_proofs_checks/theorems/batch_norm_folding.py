@@ -8,10 +8,11 @@ from hypothesis.strategies import SearchStrategy
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import dyadics, mlps
+from pathgraph.testing import dyadics
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import exponents
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mlps
 from pathgraph_proofs_checks.variants import BatchNorms, folded, separate
 
 

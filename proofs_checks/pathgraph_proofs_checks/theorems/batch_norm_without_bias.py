@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import inputs, mlps
+from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input, exponents
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mlps
 from pathgraph_proofs_checks.theorems.batch_norm_folding import batch_norms
 from pathgraph_proofs_checks.variants import BatchNorms, folded, separate, without_biases
 

@@ -35,6 +35,7 @@ def by_paths(net: Network, *, count_biases: bool = True) -> Fraction:
     instances=drawn(),
     networks=untied,
     needs=("no ties", "few paths"),
+    enumerates=True,
     constant=1,
 )
 def bits_and_path_lengths(

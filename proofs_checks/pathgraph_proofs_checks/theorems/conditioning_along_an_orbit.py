@@ -5,10 +5,11 @@ from fractions import Fraction
 from math import floor, prod
 
 from pathgraph import Network
-from pathgraph.testing import relu_dags, rescalings
+from pathgraph.testing import rescalings
 from pathgraph_proofs_checks.jacobians import lifting_jacobian, without_zeros
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 from pathgraph_proofs_checks.variants import rescaled
 
 Side = tuple[int, Hashable, Hashable]
@@ -67,7 +68,7 @@ def slope(
     hypotheses="no parameter is zero, nothing fixed or tied; lam powers of two, the right side is rounded down",
     source=f"{DERIVED}; the objective is that of arXiv:2602.19799",
     instances=drawn(rescalings),
-    networks=relu_dags(max_hidden=4, roles=["parameter"], ties=False).map(without_zeros),
+    networks=mapped(without_zeros, relu_dags(max_hidden=4, roles=["parameter"], ties=False)),
     on_network=0,
     constant=1,
 )

@@ -6,11 +6,12 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import inputs, relu_dags
+from pathgraph.testing import inputs
 from pathgraph_proofs_checks.jacobians import hidden_on_paths, output_jacobian, parameters_on_paths
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import relu_dags
 
 Laws = list[list[Fraction]]
 

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import dyadics, inputs, relu_dags
+from pathgraph.testing import dyadics, inputs
 from pathgraph_proofs_checks.jacobians import output_jacobian
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import filtered, relu_dags
 
 Gradient = list[Any]
 
@@ -49,7 +50,7 @@ def conserved(net: Network) -> Any:
     hypotheses="any loss of the outputs on one input (sums over inputs are alike); fixed and tied values",
     source=DERIVED,
     instances=drawn(inputs, slopes, steps),
-    networks=relu_dags(max_hidden=4).filter(has_laws),
+    networks=filtered(has_laws, relu_dags(max_hidden=4)),
     on_network=0,
 )
 def drift_of_a_gradient_step(

@@ -5,9 +5,10 @@ from fractions import Fraction
 from typing import Any
 
 from pathgraph import Network
-from pathgraph.testing import relu_dags, rescalings
+from pathgraph.testing import rescalings
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import rescaled
 
 LOG_2 = Fraction(693147180559, 10**12), Fraction(693147180560, 10**12)

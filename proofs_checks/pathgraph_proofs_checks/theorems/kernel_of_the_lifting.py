@@ -5,10 +5,10 @@ from fractions import Fraction
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.jacobians import Matrix, lifting_jacobian, rank
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import relu_dags
 
 
 def kernel(net: Network) -> Matrix:

@@ -8,11 +8,12 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags, rescalings
+from pathgraph.testing import rescalings
 from pathgraph_proofs_checks.jacobians import parameters_on_paths, without_zeros
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import path_products
 from pathgraph_proofs_checks.registry import DERIVED, Instances, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 from pathgraph_proofs_checks.variants import rescaled
 
 Change = tuple[int, Fraction]
@@ -50,7 +51,7 @@ free_dags = relu_dags(max_hidden=4, roles=["parameter"], ties=False)
     hypotheses="no parameter is zero, signs are equal, nothing is fixed or tied",
     source=DERIVED,
     instances=changes(1, 2, Fraction(1, 2)),
-    networks=free_dags.map(without_zeros),
+    networks=mapped(without_zeros, free_dags),
     needs=("no ties", "nothing fixed", "no zeros"),
     on_network=1,
     enumerates=True,

@@ -5,10 +5,11 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags, rescalings
+from pathgraph.testing import rescalings
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.pairs import Factors, any_signs, moved
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
+from pathgraph_proofs_checks.sizes import relu_dags
 
 
 def library(net: Network, other: Network) -> Any:

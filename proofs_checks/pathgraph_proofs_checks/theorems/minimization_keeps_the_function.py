@@ -10,11 +10,12 @@ import networkx as nx
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import inputs, relu_dags
+from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.pruned import Places, chosen, places, without
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import either, relu_dags
 from pathgraph_proofs_checks.variants import edited
 
 Minimize = Callable[[Network], Network]
@@ -29,7 +30,7 @@ Minimize = Callable[[Network], Network]
     hypotheses="zeros that are candidates of pools count; constants and biases are not pushed through pools",
     source=DERIVED,
     instances=drawn(places, inputs),
-    networks=relu_dags() | relu_dags(activations=["pool"], max_inputs=2),
+    networks=either(relu_dags(), relu_dags(activations=["pool"], max_inputs=2)),
     on_network=1,
 )
 def minimization_keeps_the_function(

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import mlps
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import either, mlps
 from pathgraph_proofs_checks.variants import normalized, without_biases
 
 
@@ -29,7 +29,7 @@ def normalize(net: Network) -> Network:
     hypotheses="perceptrons; without max(1, .) before layers without biases; here q = 1 and r in {1, inf}",
     source=DERIVED,
     instances=drawn(st.sampled_from((1, inf))),
-    networks=mlps() | mlps(biases=False),
+    networks=either(mlps(), mlps(biases=False)),
     needs=("layered", "no ties", "nothing fixed"),
 )
 def normal_form_attains_the_product(

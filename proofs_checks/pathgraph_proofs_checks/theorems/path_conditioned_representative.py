@@ -5,10 +5,11 @@ from fractions import Fraction
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags, rescalings
+from pathgraph.testing import rescalings
 from pathgraph_proofs_checks.jacobians import without_zeros
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 from pathgraph_proofs_checks.theorems.conditioning_along_an_orbit import diagonal, sides
 from pathgraph_proofs_checks.variants import rescaled
 
@@ -46,7 +47,7 @@ def slopes(net: Network, shares: list[Fraction]) -> dict[Hashable, tuple[Fractio
     hypotheses="no parameter is zero, nothing fixed or tied; logarithms bounded by rational functions",
     source=f"{DERIVED}; the objective is that of arXiv:2602.19799",
     instances=drawn(rescalings),
-    networks=relu_dags(max_hidden=4, roles=["parameter"], ties=False).map(without_zeros),
+    networks=mapped(without_zeros, relu_dags(max_hidden=4, roles=["parameter"], ties=False)),
     on_network=0,
 )
 def path_conditioned_representative(

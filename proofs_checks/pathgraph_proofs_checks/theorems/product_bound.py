@@ -10,9 +10,9 @@ from hypothesis.strategies import SearchStrategy
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import mlps
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import TOOLKIT, Networks, theorem
+from pathgraph_proofs_checks.sizes import mlps
 from pathgraph_proofs_checks.variants import layers, without_biases
 
 Product = Callable[[Network, float], Any]

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.jacobians import (
     hidden_on_paths,
     lifting_jacobian,
@@ -14,6 +13,7 @@ from pathgraph_proofs_checks.jacobians import (
 )
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 
 free_dags = relu_dags(max_hidden=4, roles=["parameter"], ties=False)
 
@@ -33,7 +33,7 @@ def formula(net: Network) -> int:
     hypotheses="no parameter is zero, none is fixed or tied",
     source=DERIVED,
     instances=drawn(),
-    networks=free_dags.map(without_zeros),
+    networks=mapped(without_zeros, free_dags),
     needs=("no ties", "nothing fixed", "no zeros"),
     on_network=1,
     enumerates=True,

@@ -6,7 +6,6 @@ import networkx as nx
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.jacobians import (
     hidden_on_paths,
     lifting_jacobian,
@@ -16,6 +15,7 @@ from pathgraph_proofs_checks.jacobians import (
 )
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 
 GROUND = object()
 
@@ -56,7 +56,7 @@ def floating_sets(
     hypotheses="no parameter is zero, none is tied",
     source=DERIVED,
     instances=drawn(),
-    networks=relu_dags(max_hidden=4, ties=False).map(without_zeros),
+    networks=mapped(without_zeros, relu_dags(max_hidden=4, ties=False)),
     on_network=0,
 )
 def rank_with_fixed_values(net: Network, *, lost: Callable[[Network], int] = floating_sets) -> Equality:

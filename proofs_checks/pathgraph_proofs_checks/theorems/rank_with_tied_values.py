@@ -5,7 +5,6 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import relu_dags
 from pathgraph_proofs_checks.jacobians import (
     hidden_on_paths,
     lifting_jacobian,
@@ -15,6 +14,7 @@ from pathgraph_proofs_checks.jacobians import (
 )
 from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mapped, relu_dags
 from pathgraph_proofs_checks.variants import edited
 
 
@@ -39,7 +39,7 @@ def untied(net: Network) -> Network:
     hypotheses="no parameter is zero",
     source=DERIVED,
     instances=drawn(),
-    networks=relu_dags(max_hidden=4).map(without_zeros),
+    networks=mapped(without_zeros, relu_dags(max_hidden=4)),
     on_network=0,
 )
 def rank_with_tied_values(net: Network, *, formula: Callable[[Network], int] = pg.generic_rank) -> Equality:

@@ -73,6 +73,7 @@ def one_rounding(net: Network, box: Any) -> Any:
     source=DERIVED,
     needs=("small fan-in",),
     instances=drawn(orders, inputs),
+    enumerates=True,  # parts of large networks have sums of fewer than 1/u terms
     constant=1,
 )
 def round_off_of_an_evaluation(net: Network, order: Sequence[int], x: Input, *, bound: Bound = library) -> Inequality:

@@ -6,14 +6,15 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import inputs, relu_dags
+from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.pairs import Bounds, Factors, any_signs, moved, summed, without_signs
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import either, relu_dags
 
 Intervals = Mapping[Any, tuple[Fraction, Fraction]]
-pooling = relu_dags(ties=False) | relu_dags(activations=["pool"], max_inputs=2, ties=False)
+pooling = either(relu_dags(ties=False), relu_dags(activations=["pool"], max_inputs=2, ties=False))
 
 
 def library(net: Network, other: Network, box: Input) -> Any:

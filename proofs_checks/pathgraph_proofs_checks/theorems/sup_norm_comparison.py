@@ -6,11 +6,12 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph.testing import inputs, mlps
+from pathgraph.testing import inputs
 from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.pairs import Factors, moved, same_signs
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
+from pathgraph_proofs_checks.sizes import mlps
 from pathgraph_proofs_checks.variants import layers
 
 
