@@ -2,6 +2,7 @@
 
 import html.parser
 import json
+import math
 import re
 import struct
 import subprocess
@@ -15,7 +16,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.analysis import pictures
-from pathgraph.analysis.analyse import analyse
+from pathgraph.analysis.analyse import TOP, analyse
 from pathgraph.analysis.certificates import Settings, Trials
 from pathgraph.analysis.command import main
 from pathgraph.analysis.document import Figure, count, number, percent, power
@@ -27,7 +28,7 @@ from pathgraph.quantization.quantizers import FORMATS
 from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY
 from tests.oracles import Oracle
-from tests.tolerances import gamma
+from tests.tolerances import exponential_roundings, gamma
 
 CASES = {case.name: case for case in (REGISTRY.values() if isinstance(REGISTRY, dict) else REGISTRY)}
 QUICK = Settings(trials=4, shares=(0.5,), bits=(4,), formats=("bf16",), samples=1000)
@@ -127,10 +128,13 @@ def test_figures_are_those_of_the_paths(name):
     q1 = next(one for one in found.norms if one.q == 1)
     assert q1.value == float(norm)
     if norm:
-        n_outputs = len(found.per_output)
-        assert sum(one.share for one in found.per_output) == pytest.approx(
-            1, rel=float(gamma(2 * n_outputs + 1)), abs=0
-        )
+        masses = dict.fromkeys(case.net.outputs, Fraction(0))
+        for path, product in case.lifting.items():
+            masses[path[-1]] += abs(product)
+        exact = sorted((float(mass / norm) for mass in masses.values()), reverse=True)[:TOP]
+        logs = [abs(math.log(mass)) for mass in masses.values() if mass]
+        steps = 4 * (exponential_roundings(max(logs)) + 1) + len(masses) + 1  # a quotient of sums of exponentials
+        assert [one.share for one in found.per_output] == pytest.approx(exact, rel=float(gamma(steps)), abs=0)
         costs = pg.path_magnitude(case.net)
         assert sum(row.share for row in found.scores) == pytest.approx(float(sum(costs) / norm), rel=1e-9)
     assert oracle is not None
