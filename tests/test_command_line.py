@@ -28,7 +28,7 @@ from pathgraph.quantization.quantizers import FORMATS
 from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY
 from tests.oracles import Oracle
-from tests.tolerances import exponential_roundings, gamma
+from tests.tolerances import exponential_roundings, gamma, roundings
 
 CASES = {case.name: case for case in (REGISTRY.values() if isinstance(REGISTRY, dict) else REGISTRY)}
 QUICK = Settings(trials=4, shares=(0.5,), bits=(4,), formats=("bf16",), samples=1000)
@@ -136,11 +136,14 @@ def test_figures_are_those_of_the_paths(name):
         steps = 4 * (exponential_roundings(max(logs)) + 1) + len(masses) + 1  # a quotient of sums of exponentials
         assert [one.share for one in found.per_output] == pytest.approx(exact, rel=float(gamma(steps)), abs=0)
         costs = pg.path_magnitude(case.net)
-        assert sum(row.share for row in found.scores) == pytest.approx(float(sum(costs) / norm), rel=1e-9)
+        slack = float(gamma(len(costs) + 4))
+        assert sum(row.share for row in found.scores) == pytest.approx(float(sum(costs) / norm), rel=slack, abs=0)
     assert oracle is not None
     for one in (*found.pruning, *found.precision):
         assert one.rigorous  # the network is exact
-        assert one.seen <= one.bound * (1 + 1e-9) + 1e-9
+        # two evaluations in floats, on rounded weights; the path-norm of the other network is at most norm + bound
+        slack = gamma(roundings(oracle) + summary.depth_in_edges + summary.n_outputs + 2) * (2 * norm + one.bound)
+        assert one.seen <= one.bound + slack
     assert found.lipschitz.seen <= min(found.lipschitz.bounds.values()) * (1 + 1e-9) + 1e-9
     json.dumps(found.as_json(), allow_nan=False)
     assert plain_lines("title", document(found))
