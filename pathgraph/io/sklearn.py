@@ -106,7 +106,9 @@ def from_sklearn(estimator: Any) -> LayerGraph:
         from sklearn.pipeline import Pipeline
         from sklearn.utils.validation import check_is_fitted
     except ImportError as error:
-        raise BackendError("needed scikit-learn, which is not installed: pip install 'pathgraph[sklearn]'") from error
+        raise BackendError(
+            "from_sklearn needs scikit-learn, which is not installed; pip install 'pathgraph[sklearn]'"
+        ) from error
     from pathgraph.layers.builder import LayerGraphBuilder
 
     if not isinstance(estimator, BaseEstimator):
