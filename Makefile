@@ -26,14 +26,14 @@ help:
 	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
 	  'make test         run the tests' \
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
-  'make test-dask    install Dask, and run theorem checks on a local cluster' \
-  'make lint         check style and formatting rules (ruff)' \
+	  'make test-dask    install Dask, and run theorem checks on a local cluster' \
+	  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
 	  'make docs         build the documentation into docs/_build/html, warnings are errors' \
 	  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
-  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
+	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
 	  'make clean        remove the environment and everything that was built'
 
 # ---- environment: a stamp per set of requirements, renewed when pyproject.toml changes --------------------------------

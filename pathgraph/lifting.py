@@ -200,7 +200,9 @@ class PathLifting:
         try:
             import sympy
         except ImportError:
-            raise BackendError("to_sympy needs SymPy; install it with: pip install 'pathgraph[symbolic]'") from None
+            raise BackendError(
+                "to_sympy needs SymPy, which is not installed; pip install 'pathgraph[symbolic]'"
+            ) from None
 
         owner = self.net.architecture.parameter.tolist()
         symbols: dict[Any, Any] = {}

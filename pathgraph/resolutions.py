@@ -1,4 +1,4 @@
-"""What the functions of tier 1 ask of a network, be its nodes neurons or layers.
+"""What functions ask of a network where they work at both resolutions, be its nodes neurons or layers.
 
 A `Structure` is what stays when the values change, a `ReluNetwork` a structure with values. Both resolutions number
 their values alike: the **entries** are those of all tensors, one tensor after the other, in C order; the
@@ -31,6 +31,7 @@ class Structure(ABC):
     Attributes
     ----------
     dag : BlockDag
+        The blocks, as the sweeps see them.
     nodes : sequence
         Names of the neurons, by buffer position less one.
     n_entries, n_parameters, n_edges : int
@@ -199,7 +200,7 @@ class Streams(Protocol):
 
 
 class ReluNetwork(ABC):
-    """A network at either resolution, as the functions of tier 1 see it: a `Structure` and its values."""
+    """A network at either resolution, as functions that work at both see it: a `Structure` and its values."""
 
     @property
     @abstractmethod

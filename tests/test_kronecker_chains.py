@@ -396,7 +396,7 @@ def test_blockdiagonal_butterflies():
         (lambda: peers.from_layout(np.ones((1, 1)), pg.KSPattern(1, 1, 1, 1), "bmm"), r"needed shape \(1, 1, 1\)"),
         (lambda: peers.from_layout(np.ones((1, 1, 1, 1)), (1, 1, 1, 1)), "needed a KSPattern"),
         (lambda: peers.to_layout(pg.KSMatrix([[[[1]]]]), "abc"), "layout: needed one of"),
-        (lambda: peers.from_ksmm([np.ones((1, 1, 1))], layout="bmm"), "patterns: the layout 'bmm'"),
+        (lambda: peers.from_ksmm([np.ones((1, 1, 1))], layout="bmm"), "patterns: needed with the layout 'bmm'"),
         (lambda: peers.from_ksmm([np.ones((1, 1, 1))], [], "bmm"), "needed 1, one per weight, got 0"),
         (lambda: peers.from_butterfly(np.ones((2, 1, 2, 2, 2, 2))), "one stack"),
         (lambda: peers.from_butterfly(np.ones((1, 1, 3, 2, 2, 2))), "needed shape"),

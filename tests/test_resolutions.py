@@ -1,4 +1,4 @@
-"""Every function of tier 1 gives the same result on a layer graph and on its expansion: the registry times them all.
+"""Functions give the same result on a layer graph and on its expansion: the registry of graphs times all of them.
 
 Exact numbers are equal. Floats sum in other orders at the two resolutions; that each resolution is right in floats is
 held elsewhere, and here they are compared with the exact result, within the derived bound.

@@ -20,7 +20,6 @@ from pathgraph.analysis.formats import FixedPoint, Float, Format
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.results import Analysis, Certificate, LeftOut, Outputs, ScoreRow
 from pathgraph.errors import PathgraphError
-from pathgraph.scalars import Array
 
 __all__ = ["Run", "Settings", "Trials", "precision", "prune_by_shares", "score"]
 
@@ -229,10 +228,10 @@ def prune_by_shares(run: Run, trials: Trials | None) -> None:
 
 def _pruned(run: Run, trials: Trials | None, share: float) -> Certificate:
     result = pg.prune(run.model.net, share, inputs=run.box)
-    gone = (_parameters(run.model, result.net) == 0) & (run.model.theta != 0)
+    gone = (result.net.theta == 0) & (run.model.theta != 0)
     by_group = {group.name: float(gone[group.places].mean()) for group in run.model.groups if not group.is_bias}
     name, removed = f"{100 * share:g}%", int(gone.sum())
-    return _certificate(run, trials, result.net, result.certificate, name, removed, amount=share, by_group=by_group)
+    return _certificate(trials, result.net, result.certificate, name, removed, amount=share, by_group=by_group)
 
 
 def precision(run: Run, trials: Trials | None) -> None:
@@ -253,7 +252,7 @@ def _rounded(run: Run, trials: Trials | None, one: Format) -> Certificate:
     other = run.model.with_floats(rounded)
     bound, changed = _rounding_bound(run, other), int((rounded != theta).sum())
     saturated = one.saturated(theta)
-    return _certificate(run, trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
+    return _certificate(trials, other, bound, one.name, changed, bits=one.bits, saturated=saturated)
 
 
 def _rounding_bound(run: Run, other: Any) -> pg.Bound:
@@ -270,14 +269,9 @@ def _rounding_bound(run: Run, other: Any) -> pg.Bound:
 
 
 def _certificate(
-    run: Run, trials: Trials | None, other: Any, bound: pg.Bound, name: str, changed: int, **more: Any
+    trials: Trials | None, other: Any, bound: pg.Bound, name: str, changed: int, **more: Any
 ) -> Certificate:
     seen = float(bound.lower)
     if trials is not None and changed:
         seen = max(seen, trials.change(other))
     return Certificate(name, float(bound.upper), seen, bound.method, bound.rigorous, changed, **more)
-
-
-def _parameters(model: Model, net: Any) -> Array:
-    found = model.flat(net.parameters) if model.is_layered else net.theta
-    return np.asarray(found, dtype=np.float64)

@@ -1,7 +1,7 @@
 """A model as the analysis sees it: the same questions, whether its nodes are neurons or layers.
 
-Parameters are one array in the order of ``net.theta``, or that of ``graph.parameters``, tensor after tensor; functions
-of the library that give one array per tensor name are read through `Model.flat`.
+Parameters are one array in the order of ``net.theta``; functions of the library that give one array per tensor name are
+read through `Model.flat`.
 """
 
 from __future__ import annotations
@@ -160,8 +160,7 @@ class Model:
     @cached_property
     def theta(self) -> Array:
         """All parameters, in floats: shape (n_parameters,)."""
-        found = self.flat(self.net.parameters) if self.is_layered else self.net.theta
-        return np.asarray(found, dtype=np.float64)
+        return np.asarray(self.net.theta, dtype=np.float64)
 
     @cached_property
     def groups(self) -> tuple[Group, ...]:
@@ -177,14 +176,7 @@ class Model:
 
     def with_floats(self, theta: Array) -> Any:
         """The model with other parameters, given as floats that are taken as they are."""
-        values = object_array(map(to_fraction, theta.tolist())) if self.is_exact else theta
-        if not self.is_layered:
-            return self.net.with_theta(values)
-        tensors, first = {}, 0
-        for name, tensor in self.net.parameters.items():
-            tensors[name] = values[first : first + tensor.size].reshape(tensor.shape)
-            first += tensor.size
-        return self.net.with_parameters(tensors)
+        return self.net.with_theta(object_array(map(to_fraction, theta.tolist())) if self.is_exact else theta)
 
     def outputs(self, net: Any, x: Array) -> Array:
         """The outputs of a model of this structure on flat inputs: (n, n_inputs) -> (n, n_outputs), in floats.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import statistics
 from collections.abc import Iterator, Sequence
 
 from pathgraph.analysis.document import (
@@ -131,7 +132,7 @@ def _norms(found: Analysis) -> Section:
             "Why absolute values: the norm adds up the sizes of all path products, so that nothing cancels, and one "
             "sweep over the edges with |w| for w gives it. Why all-ones inputs: a one at every input counts each "
             "path once. The number does not change when a neuron's incoming weights are multiplied and its outgoing "
-            "ones divided, which leaves the function as it is; sizes of weights do."
+            "ones divided by one factor, which leaves the function as it is; the sizes of the weights do change."
         ),
     ]
     if len(found.per_output) > 1:
@@ -368,8 +369,8 @@ def _left_out(found: Analysis) -> Section:
         "tables say so."
         if found.exact
         else "Where the tables do not say that it is enclosed, bounds are theorems evaluated in float64, and their "
-        "own round-off is not in them: it is of relative size 1e-16 times the number of additions behind each "
-        "other. --exact computes in rationals."
+        "own round-off is not in them: its relative size is about 1e-16 times the number of additions that follow "
+        "one another. --exact computes in rationals."
     )
     items.append(Note(arithmetic))
     return Section(
@@ -398,13 +399,13 @@ def _verdicts(found: Sequence[Certificate], outputs: Outputs | None) -> Iterator
     """How far the bounds are from what was seen, and from what the outputs are."""
     ratios = [one.ratio for one in found if one.bound and one.seen and not _is_round_off(one, outputs)]
     if ratios:
-        yield Note(*_distance(math.sqrt(min(ratios) * max(ratios)), "The typical bound"))
+        yield Note(*_distance(statistics.median_low(ratios), "The median bound"))
     if outputs is None:
         return
     useless = [one.name for one in found if one.bound > 2 * outputs.largest]
     if useless:
         yield Note(
-            "More than two outputs that were seen can be apart, so of no use by itself: the bound for "
+            "Larger than the distance between any two outputs that were seen, so of no use by itself: the bound for "
             f"{', '.join(useless)}.",
             is_warning=True,
         )

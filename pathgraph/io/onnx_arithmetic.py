@@ -21,7 +21,8 @@ from pathgraph.errors import FileFormatError
 from pathgraph.io import modelling
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_reading import Reading, activation, constant, is_float_type, operator, scalar
-from pathgraph.io.onnx_values import Activation, Constant, Refusal, Value, shown
+from pathgraph.io.onnx_values import Activation, Constant, Value, shown
+from pathgraph.io.refusals import Refused
 from pathgraph.layers import Signal, TensorHandle
 from pathgraph.scalars import Array
 
@@ -42,7 +43,7 @@ def _aligned(ctx: Reading, values: Sequence[Value]) -> tuple[list[Signal | Array
         ) from None
     places = {len(v.shape) - v.batch for v in values if isinstance(v, Activation) and v.batch is not None}
     if len(places) > 1:
-        raise Refusal("the batch axes of its operands do not match; a network treats samples one by one")
+        raise Refused("the batch axes of its operands do not match; a network treats samples one by one")
     place = places.pop() if places else None
     return [_without(ctx, v, place) for v in values], shape, None if place is None else len(shape) - place
 
@@ -56,7 +57,7 @@ def _without(ctx: Reading, value: Value, place: int | None) -> Signal | Array:
         return value.signal if isinstance(value, Activation) else value.array
     axis = len(shape) - place
     if shape[axis] != 1:
-        raise Refusal(f"an operand of shape {shown(shape)} differs from sample to sample")
+        raise Refused(f"an operand of shape {shown(shape)} differs from sample to sample")
     rest = (*shape[:axis], *shape[axis + 1 :])
     return ctx.build.reshape(value.signal, rest) if isinstance(value, Activation) else np.reshape(value.array, rest)
 
@@ -71,7 +72,7 @@ def _old_broadcast(ctx: Reading, node: Node, values: Sequence[Value | None]) -> 
         return found
     a, b = found
     if not isinstance(a, Activation) or not isinstance(b, Constant):
-        raise Refusal("it broadcasts by an axis, which is read for a constant as second operand only")
+        raise Refused("it broadcasts by an axis, which is read for a constant as second operand only")
     after = len(a.shape) - axis - b.array.ndim
     if axis < 0 or after < 0:
         raise FileFormatError(f"{node}: a tensor of shape {b.array.shape} does not fit at axis {axis} of {a.shape}")
@@ -152,16 +153,16 @@ def product(ctx: Reading, node: Node, a: Value, b: Value) -> Value:
     a, b = _old_broadcast(ctx, node, (a, b))
     if isinstance(a, Activation) and isinstance(b, Activation):
         verb = "multiplies" if node.operator == "Mul" else "divides"
-        raise Refusal(f"it {verb} two activations, which no ReLU network does")
+        raise Refused(f"it {verb} two activations, which no ReLU network does")
     if node.operator == "Div" and isinstance(b, Activation):
-        raise Refusal("it divides by an activation, which no ReLU network does")
+        raise Refused("it divides by an activation, which no ReLU network does")
     x, c = (a, constant(b, "the factor")) if isinstance(a, Activation) else (activation(b), constant(a, "the factor"))
     (signal, array), shape, batch = _aligned(ctx, [x, c])
     assert isinstance(signal, Signal)
     array = _trimmed(np.asarray(array), len(signal.shape))
     ctx.require_numbers(c)
     if math.prod(signal.shape) != math.prod(d for axis, d in enumerate(shape) if axis != batch):
-        raise Refusal(f"a constant of shape {c.array.shape} makes the activation {shown(x.shape)} larger")
+        raise Refused(f"a constant of shape {c.array.shape} makes the activation {shown(x.shape)} larger")
     name = ctx.name(node)
     if node.operator == "Div":
         if (array == 0).any():
@@ -221,10 +222,10 @@ def clip(ctx: Reading, node: Node, x: Value, low: Value | None = None, high: Val
     if most is None and least == 0:
         return _relu(ctx, node, x)
     if least != 0 or most is None or not most > 0:
-        raise Refusal(f"needed minimum 0, and no maximum or a positive one, got {bounds[0]} and {bounds[1]}")
+        raise Refused(f"needed minimum 0, and no maximum or a positive one, got {bounds[0]} and {bounds[1]}")
     model = ctx.options.relu6
     if model is None:
-        raise Refusal(
+        raise Refused(
             f"ReLU cut at {most:g} is not positively homogeneous; relu6='exact' imports relu(z) - relu(z - {most:g}), "
             "relu6='relu' a plain ReLU"
         )
@@ -245,7 +246,7 @@ def leaky_relu(ctx: Reading, node: Node, x: Value, slope: Value | None = None) -
     x = activation(x)
     alpha = node.attributes.read("alpha", "float", float(np.float32(0.01)))
     if ctx.options.leaky_relu is None:
-        raise Refusal("it is no ReLU; leaky_relu='exact' imports relu(z) - a relu(-z)")
+        raise Refused("it is no ReLU; leaky_relu='exact' imports relu(z) - a relu(-z)")
     ctx.note("imported as relu(z) - a relu(-z), two ReLU neurons each (leaky_relu='exact')", node)
     name = ctx.name(node)
     if node.operator == "PRelu":
@@ -278,9 +279,9 @@ def dropout(ctx: Reading, node: Node, x: Value, ratio: Value | None = None, trai
     """Nothing, at inference."""
     node.attributes.ignore("ratio", "is_test", "seed")
     if scalar(training, "training_mode", False):
-        raise Refusal("it is in training mode, which is random; export in eval mode")
+        raise Refused("it is in training mode, which is random; export in eval mode")
     if any(ctx.uses[name] for name in node.outputs[1:] if name):
-        raise Refusal("its mask is used, which is random")
+        raise Refused("its mask is used, which is random")
     ctx.note("dropout does nothing at inference and is left out", node)
     return x
 
@@ -292,6 +293,6 @@ def cast(ctx: Reading, node: Node, x: Value) -> Value:
     to = node.attributes.read("to", "int")
     node.attributes.ignore("saturate", "round_mode")
     if to is None or not is_float_type(to):
-        raise Refusal("it casts an activation to integers, which is not continuous")
+        raise Refused("it casts an activation to integers, which is not continuous")
     ctx.note("casts of activations between float types are left out", node)
     return x

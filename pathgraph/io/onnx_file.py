@@ -51,7 +51,9 @@ def onnx_package() -> Any:
     try:
         return importlib.import_module("onnx")
     except ImportError as error:
-        raise BackendError("ONNX files need the package onnx; install it with pip install 'pathgraph[onnx]'") from error
+        raise BackendError(
+            "ONNX files need the package onnx, which is not installed; pip install 'pathgraph[onnx]'"
+        ) from error
 
 
 class Attributes:

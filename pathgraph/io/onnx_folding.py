@@ -22,8 +22,9 @@ from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_reading import Reading, integers, is_float_type, scalar
 from pathgraph.io.onnx_tensors import ELEMENT_TYPES, tensor_array
-from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Refusal, checked_axis
+from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, checked_axis
 from pathgraph.io.onnx_views import axes_of, reshape_target, slice_ranges
+from pathgraph.io.refusals import Refused
 from pathgraph.scalars import Array
 
 __all__ = ["SHAPE_OPERATORS", "fold", "is_foldable", "shape_of"]
@@ -54,11 +55,11 @@ def fold(ctx: Reading, node: Node, values: Sequence[Constant | None]) -> tuple[C
 
     Raises
     ------
-    Refusal
+    Refused
         If that operator is not known on constants.
     """
     if node.operator not in FOLDERS:
-        raise Refusal("it has constants for inputs alone, on which it is not computed")
+        raise Refused("it has constants for inputs alone, on which it is not computed")
     knows_batch = any(v.knows_batch for v in values if v is not None)
     found = FOLDERS[node.operator](ctx, node, *values)
     outputs = found if isinstance(found, tuple) else (found,)
@@ -103,7 +104,7 @@ def _constant(ctx: Reading, node: Node) -> Array:
     ):
         if name in node.attributes:
             return np.array(read(name, kind), dtype=dtype)
-    raise Refusal("it holds no dense numbers")
+    raise Refused("it holds no dense numbers")
 
 
 @folder("ConstantOfShape")
@@ -143,7 +144,7 @@ def _cast(ctx: Reading, node: Node, x: Constant) -> Any:
     to = node.attributes.read("to", "int")
     node.attributes.ignore("saturate", "round_mode")
     if to not in ELEMENT_TYPES:
-        raise Refusal(f"it casts to element type {to}, which is not read")
+        raise Refused(f"it casts to element type {to}, which is not read")
     if is_float_type(to):
         if x.array.dtype.kind == "f":
             if ELEMENT_TYPES[to][0] in ("float16", "bfloat16"):

@@ -27,7 +27,8 @@ from pathgraph.io.onnx_file import Node, OnnxFile, read_file
 from pathgraph.io.onnx_folding import SHAPE_OPERATORS, fold, is_foldable, shape_of
 from pathgraph.io.onnx_reading import OPERATORS, Options, Reading
 from pathgraph.io.onnx_tensors import FLOAT_TYPES, tensor_array, type_name
-from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Refusal, Value, shown
+from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Value, shown
+from pathgraph.io.refusals import Refused
 
 if TYPE_CHECKING:
     from pathgraph.layers import LayerGraph
@@ -269,8 +270,8 @@ def _guarded(ctx: Reading, node: Node, refused: dict[int, str]) -> None:
             _read(ctx, node)
             unread = [name for name in node.attributes.unread() if name not in ANYWHERE]
             if unread and not any(ctx.values.get(name) is None for name in node.outputs[:1]):
-                raise Refusal(f"its attribute {', '.join(map(repr, unread))} is not known")
-        except Refusal as refusal:
+                raise Refused(f"its attribute {', '.join(map(repr, unread))} is not known")
+        except Refused as refusal:
             refused[id(node)] = f"{node}: {refusal}"
             x = ctx.values.get(node.inputs[0]) if node.inputs else None
             kept = x if node.operator in KEEPS_SHAPE and isinstance(x, Activation) else None
@@ -301,7 +302,7 @@ def _read(ctx: Reading, node: Node) -> None:
         return
     is_known = node.operator in OPERATORS or is_foldable(node.operator)
     if not is_known or (node.operator in REASONS and not _all_constant(ctx, node)):
-        raise Refusal(REASONS.get(node.operator, "it is not among the operators that are read"))
+        raise Refused(REASONS.get(node.operator, "it is not among the operators that are read"))
     if node.operator == "Identity" and node.doc == "copy":
         ctx.copies.add(node.outputs[0])
     values = [ctx.values.get(name) if name else None for name in node.inputs]
@@ -326,7 +327,7 @@ def _outputs(ctx: Reading, node: Node, values: list[Value | None]) -> Sequence[V
         assert isinstance(x, Activation)
         return (shape_of(node, x),)
     if node.operator not in OPERATORS:
-        raise Refusal("it is read on constants alone, and an input depends on the inputs of the network")
+        raise Refused("it is read on constants alone, and an input depends on the inputs of the network")
     found = OPERATORS[node.operator](ctx, node, *values)
     return found if isinstance(found, tuple) else (found,)
 
@@ -336,7 +337,7 @@ def _store(ctx: Reading, node: Node, found: Sequence[Value]) -> None:
         ctx.values[name] = value
     for name in node.outputs[len(found) :]:
         if name and ctx.uses[name]:
-            raise Refusal(f"its output {name!r} is used, which is not read")
+            raise Refused(f"its output {name!r} is used, which is not read")
 
 
 def _is_final(ctx: Reading, name: str) -> bool:

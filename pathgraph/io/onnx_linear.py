@@ -17,7 +17,8 @@ import numpy as np
 from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_reading import Reading, activation, constant, narrow, operator
-from pathgraph.io.onnx_values import Activation, Constant, Refusal, Value
+from pathgraph.io.onnx_values import Activation, Constant, Value
+from pathgraph.io.refusals import Refused
 from pathgraph.layers import TensorHandle
 from pathgraph.scalars import Array
 
@@ -47,7 +48,7 @@ def padding_of(
     if mode == "NOTSET":
         return tuple(zip(pads[:n], pads[n:], strict=True))
     if any(pads):
-        raise Refusal(f"pads {list(pads)} beside auto_pad {mode}; only one of them may be there")
+        raise Refused(f"pads {list(pads)} beside auto_pad {mode}; only one of them may be there")
     if mode == "VALID":
         return ((0, 0),) * n
     pairs = []
@@ -173,7 +174,7 @@ def _transposed_padding(
     for size, k, s, d, e, w in zip(space, kernel, stride, dilation, extra, wanted, strict=True):
         total = (size - 1) * s + e + d * (k - 1) + 1 - w
         if total < 0:
-            raise Refusal(f"output_shape {wanted} is larger than what the input covers; use output_padding")
+            raise Refused(f"output_shape {wanted} is larger than what the input covers; use output_padding")
         small = total // 2
         pairs.append((small, total - small) if mode == "SAME_UPPER" else (total - small, small))
     return tuple(pairs)
@@ -212,14 +213,14 @@ def _added_bias(ctx: Reading, node: Node, size: int, rank: int, axis: int) -> Te
 def matrix_product(ctx: Reading, node: Node, a: Value, b: Value) -> Value:
     """The product with a constant matrix on either side."""
     if isinstance(a, Activation) and isinstance(b, Activation):
-        raise Refusal("it multiplies two activations, which no ReLU network does")
+        raise Refused("it multiplies two activations, which no ReLU network does")
     on_right = isinstance(a, Activation)
     x, w = (activation(a), constant(b, "the weight")) if on_right else (activation(b), constant(a, "the weight"))
     matrix = w.array
     if matrix.ndim > 2 and math.prod(matrix.shape[:-2]) == 1 and matrix.ndim <= len(x.shape):
         matrix = matrix.reshape(matrix.shape[-2:])
     if matrix.ndim != 2 or not x.shape:
-        raise Refusal(f"needed a constant matrix, got one of shape {w.array.shape}; stacks of matrices are not read")
+        raise Refused(f"needed a constant matrix, got one of shape {w.array.shape}; stacks of matrices are not read")
     if on_right:
         return _on_last_axis(ctx, node, x, w, matrix.T, (*w.layout, "T"))
     if len(x.shape) < 2:
@@ -270,7 +271,7 @@ def general_product(ctx: Reading, node: Node, a: Value, b: Value, c: Value | Non
     flips = [bool(node.attributes.read(name, "int", 0)) for name in ("transA", "transB")]
     node.attributes.ignore("broadcast")
     if isinstance(a, Activation) and isinstance(b, Activation):
-        raise Refusal("it multiplies two activations, which no ReLU network does")
+        raise Refused("it multiplies two activations, which no ReLU network does")
     on_right = isinstance(a, Activation)
     x, w = (activation(a), constant(b, "the weight")) if on_right else (activation(b), constant(a, "the weight"))
     if len(x.shape) != 2 or w.array.ndim != 2:
@@ -338,11 +339,11 @@ def batch_norm(ctx: Reading, node: Node, x: Value, gamma: Value, beta: Value, me
     if ctx.opset < 7 and not node.attributes.read("is_test", "int", 0):
         ctx.note("in training mode (is_test=0), and imported as it is at inference", node)
     if node.attributes.read("training_mode", "int", 0):
-        raise Refusal("it is in training mode, where the statistics are those of the batch; export in eval mode")
+        raise Refused("it is in training mode, where the statistics are those of the batch; export in eval mode")
     if node.attributes.read("spatial", "int", 1) != 1:
-        raise Refusal("spatial=0, a normalisation of every entry by its own statistics, is not read")
+        raise Refused("spatial=0, a normalisation of every entry by its own statistics, is not read")
     if any(ctx.uses[name] for name in node.outputs[1:] if name):
-        raise Refusal("its statistics are used as outputs; export in eval mode")
+        raise Refused("its statistics are used as outputs; export in eval mode")
     x = ctx.channels_first(x)
     names = ("scale", "B", "mean", "var")
     found = [constant(v, f"{node}: {n}") for n, v in zip(names, (gamma, beta, mean, var), strict=True)]

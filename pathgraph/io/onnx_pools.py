@@ -18,8 +18,9 @@ from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_linear import padding_of, sizes_of
 from pathgraph.io.onnx_reading import Reading, activation, constant, integers, operator
-from pathgraph.io.onnx_values import Activation, Refusal, Value, checked_axis, shown
+from pathgraph.io.onnx_values import Activation, Value, checked_axis, shown
 from pathgraph.io.onnx_views import axes_of
+from pathgraph.io.refusals import Refused
 from pathgraph.layers.axes import WeightedAxis, weighted
 from pathgraph.layers.windows import bilinear_axis, identity_axis, nearest_axis, pool_axis, pool_size
 
@@ -65,7 +66,7 @@ def _windows(ctx: Reading, node: Node, x: Activation) -> dict[str, Any]:
 def max_pool(ctx: Reading, node: Node, x: Value) -> Value:
     """The largest entry of each window."""
     if any(ctx.uses[name] for name in node.outputs[1:] if name):
-        raise Refusal("its second output, the places of the maxima, is used")
+        raise Refused("its second output, the places of the maxima, is used")
     node.attributes.ignore("storage_order")  # of that second output
     x = ctx.channels_first(x)
     return ctx.made(ctx.build.max_pool(x.signal, **_windows(ctx, node, x), name=ctx.name(node)), x)
@@ -120,7 +121,7 @@ def reduction(ctx: Reading, node: Node, x: Value, axes: Value | None = None) -> 
     if node.operator == "ReduceMean":
         return Activation(ctx.build.mean(x.signal, along, keep=keeps, name=ctx.name(node)), shape, batch)
     if x.batch != 0 or chosen != list(range(2, len(x.shape))) or not chosen:
-        raise Refusal(f"needed the maximum over all spatial axes of {shown(x.shape)}, got axes {listed}")
+        raise Refused(f"needed the maximum over all spatial axes of {shown(x.shape)}, got axes {listed}")
     y = ctx.build.adaptive_max_pool(x.signal, 1, name=ctx.name(node))
     return Activation(y if keeps else ctx.build.flatten(y), shape, batch)
 
@@ -158,9 +159,9 @@ def resize(
         return _resized(ctx, node, x, region, None, "asymmetric", "floor")
     read = node.attributes.read
     if read("exclude_outside", "int", 0) or read("antialias", "int", 0):
-        raise Refusal("antialias and exclude_outside are not read")
+        raise Refused("antialias and exclude_outside are not read")
     if read("keep_aspect_ratio_policy", "string", "stretch") != "stretch":
-        raise Refusal("keep_aspect_ratio_policy other than stretch is not read")
+        raise Refused("keep_aspect_ratio_policy other than stretch is not read")
     node.attributes.ignore("cubic_coeff_a", "extrapolation_value")
     coordinates = read("coordinate_transformation_mode", "string", "half_pixel")
     return _resized(ctx, node, x, scales, sizes, coordinates, read("nearest_mode", "string", "round_prefer_floor"))
@@ -179,11 +180,11 @@ def _resized(
     mode = node.attributes.read("mode", "string", "nearest")
     mode = "linear" if mode == "bilinear" else mode
     if mode not in ("nearest", "linear") or coordinates not in COORDINATES or rounding not in ROUNDINGS:
-        raise Refusal(f"mode {mode!r} with {coordinates!r} and {rounding!r} is not read")
+        raise Refused(f"mode {mode!r} with {coordinates!r} and {rounding!r} is not read")
     factors, targets = _scales(ctx, node, x, scales, sizes)
     changed = [a for a in range(len(x.shape)) if targets[a] != x.shape[a] or factors[a] != 1]
     if x.batch in changed:
-        raise Refusal("it resizes the batch axis")
+        raise Refused("it resizes the batch axis")
     kept = [a for a in range(len(x.shape)) if a != x.batch]
     shape = tuple(targets[a] for a in kept)
     ctx.require_short(*(max(targets[a], x.shape[a]) for a in changed), most=LONGEST_RESIZED_AXIS)

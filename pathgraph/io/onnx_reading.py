@@ -5,7 +5,7 @@ used twice stays tied, and keeps the books: how many entries the file has asked 
 a tensor of any size), what the user should know, and what cannot be imported.
 
 Operators register with `operator`; they take the values of the node's inputs (None where an optional one is left out)
-and return the values of its outputs. They raise `Refusal` with a reason.
+and return the values of its outputs. They raise `Refused` with a reason.
 
 Source: derived here.
 """
@@ -23,7 +23,8 @@ import numpy as np
 from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node, OnnxFile
 from pathgraph.io.onnx_tensors import FLOAT_TYPES
-from pathgraph.io.onnx_values import Activation, Constant, Refusal, Value, shown
+from pathgraph.io.onnx_values import Activation, Constant, Value, shown
+from pathgraph.io.refusals import Refused
 from pathgraph.layers import LayerGraphBuilder, Signal, TensorHandle
 from pathgraph.scalars import Array
 
@@ -158,9 +159,9 @@ class Reading:
     def require_numbers(self, constant: Constant) -> None:
         """Floats that do not depend on the size of the batch; that they are finite is checked with the graph."""
         if constant.knows_batch:
-            raise Refusal("the size of the batch enters the values; a network treats samples one by one")
+            raise Refused("the size of the batch enters the values; a network treats samples one by one")
         if constant.array.dtype.kind != "f":
-            raise Refusal(f"needed floats in {constant.origin!r}, got {constant.array.dtype}")
+            raise Refused(f"needed floats in {constant.origin!r}, got {constant.array.dtype}")
 
     # -- values -----------------------------------------------------------------------------------------------------
 
@@ -177,7 +178,7 @@ class Reading:
 
         Raises
         ------
-        Refusal
+        Refused
             If its first axis is not the batch.
         """
         x = activation(x, what)
@@ -185,14 +186,14 @@ class Reading:
             return Activation(self.build.reshape(x.signal, x.shape[1:]), x.shape, 0)
         if x.batch != 0 or len(x.shape) < 2:
             where = "it has no batch axis" if x.batch is None else f"the batch is axis {x.batch}"
-            raise Refusal(f"needed {what} of shape (batch, channels, ...), got {shown(x.shape)}, where {where}")
+            raise Refused(f"needed {what} of shape (batch, channels, ...), got {shown(x.shape)}, where {where}")
         return x
 
 
 def activation(x: Value | None, what: str = "input") -> Activation:
     """A value that depends on the inputs of the network."""
     if not isinstance(x, Activation):
-        raise Refusal(f"needed {what} that depends on the inputs of the network, got a constant or nothing")
+        raise Refused(f"needed {what} that depends on the inputs of the network, got a constant or nothing")
     return x
 
 
@@ -201,7 +202,7 @@ def constant(x: Value | None, what: str) -> Constant:
     if x is None:
         raise FileFormatError(f"{what}: needed a tensor, got none")
     if not isinstance(x, Constant):
-        raise Refusal(f"{what} depends on the inputs of the network; only constants have a path-norm here")
+        raise Refused(f"needed constants as {what}, got numbers that depend on the inputs of the network")
     return x
 
 

@@ -17,17 +17,13 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pathgraph.errors import PathgraphError
+from pathgraph.io.refusals import Refused
 from pathgraph.layers import Signal
 from pathgraph.scalars import Array
 
-__all__ = ["DYNAMIC", "Activation", "Constant", "Refusal", "Value", "batch_after_reshape"]
+__all__ = ["DYNAMIC", "Activation", "Constant", "Value", "batch_after_reshape"]
 
 DYNAMIC = 2**31 - 1
-
-
-class Refusal(PathgraphError):
-    """A node that cannot be imported, and why; collected with the others into one error."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,12 +54,12 @@ class Activation:
 
         Raises
         ------
-        Refusal
+        Refused
             If it is the batch axis, or none at all.
         """
         axis = checked_axis(number, len(self.shape), what)
         if axis == self.batch:
-            raise Refusal(f"{what} {number} is the batch axis; a network treats samples one by one")
+            raise Refused(f"{what} {number} is the batch axis; a network treats samples one by one")
         return axis - (self.batch is not None and axis > self.batch)
 
 
@@ -99,7 +95,7 @@ Value = Activation | Constant
 def checked_axis(number: int, rank: int, what: str = "axis") -> int:
     """A non-negative axis."""
     if not -rank <= number < rank:
-        raise Refusal(f"needed {what} from {-rank} to {rank - 1}, got {number}")
+        raise Refused(f"needed {what} from {-rank} to {rank - 1}, got {number}")
     return number % rank
 
 
@@ -108,7 +104,7 @@ def batch_after_reshape(shape: Sequence[int], batch: int | None, target: Sequenc
 
     Raises
     ------
-    Refusal
+    Refused
         If samples are mixed.
     """
     if batch is None:
@@ -119,7 +115,7 @@ def batch_after_reshape(shape: Sequence[int], batch: int | None, target: Sequenc
         return batch if batch in fitting else fitting[0]
     if size == 1:
         return None
-    raise Refusal(f"a reshape from {shown(shape)} to {shown(target)} mixes the batch axis with others")
+    raise Refused(f"a reshape from {shown(shape)} to {shown(target)} mixes the batch axis with others")
 
 
 def shown(shape: Sequence[int]) -> str:

@@ -18,7 +18,8 @@ from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node
 from pathgraph.io.onnx_linear import transposed
 from pathgraph.io.onnx_reading import Reading, activation, constant, integers, operator, scalar
-from pathgraph.io.onnx_values import Activation, Constant, Refusal, Value, batch_after_reshape, checked_axis, shown
+from pathgraph.io.onnx_values import Activation, Constant, Value, batch_after_reshape, checked_axis, shown
+from pathgraph.io.refusals import Refused
 from pathgraph.layers import Signal
 from pathgraph.layers.axes import WeightedAxis, weighted
 from pathgraph.layers.windows import identity_axis
@@ -97,7 +98,7 @@ def squeeze(ctx: Reading, node: Node, x: Value, axes: Value | None = None) -> Va
     dropped = {checked_axis(axis, len(x.shape)) for axis in listed}
     for axis in dropped:
         if x.shape[axis] != 1:
-            raise Refusal(f"axis {axis} of {shown(x.shape)} is no axis of size 1")
+            raise Refused(f"axis {axis} of {shown(x.shape)} is no axis of size 1")
     kept = [axis for axis in range(len(x.shape)) if axis not in dropped]
     shape = tuple(x.shape[axis] for axis in kept)
     batch = kept.index(x.batch) if x.batch in kept else None
@@ -148,7 +149,7 @@ def expand(ctx: Reading, node: Node, x: Value, shape: Value) -> Value:
     except ValueError:
         raise FileFormatError(f"{node}: {shown(x.shape)} does not broadcast to {shown(wanted)}") from None
     if full != x.shape:
-        raise Refusal(f"it repeats an activation {shown(x.shape)} to {shown(full)}; export without Expand")
+        raise Refused(f"it repeats an activation {shown(x.shape)} to {shown(full)}; export without Expand")
     return x
 
 
@@ -181,7 +182,7 @@ def concatenation(ctx: Reading, node: Node, *values: Value | None) -> Value:
         if isinstance(value, Constant):
             signals.append(_constant_part(ctx, node, value, like))
         elif value.batch != like.batch or len(value.shape) != len(like.shape):
-            raise Refusal("the batch axes of its operands do not match")
+            raise Refused("the batch axes of its operands do not match")
         else:
             signals.append(value.signal)
     ctx.reserve((sum(math.prod(s.shape) for s in signals),))
@@ -194,7 +195,7 @@ def _constant_part(ctx: Reading, node: Node, value: Constant, like: Activation) 
     """A constant beside activations: neurons without antecedents."""
     shape = value.array.shape
     if len(shape) != len(like.shape) or (like.batch is not None and shape[like.batch] != 1):
-        raise Refusal(f"a constant of shape {shape} stands beside an activation {shown(like.shape)}")
+        raise Refused(f"a constant of shape {shape} stands beside an activation {shown(like.shape)}")
     rest = (
         value.array if like.batch is None else value.array.reshape([d for a, d in enumerate(shape) if a != like.batch])
     )
@@ -274,7 +275,7 @@ def gather(ctx: Reading, node: Node, x: Value, indices: Value) -> Value:
     along, size = x.axis(axis), x.shape[axis]
     listed = constant(indices, "the indices").array
     if listed.dtype.kind not in "iu" or listed.ndim > 1 or ((listed < -size) | (listed >= size)).any():
-        raise Refusal(f"needed a number or a vector of integers from {-size} to {size - 1} as indices")
+        raise Refused(f"needed a number or a vector of integers from {-size} to {size - 1} as indices")
     chosen = [int(i) % size for i in np.atleast_1d(listed)]
     name = ctx.name(node)
     if listed.ndim == 0:

@@ -1,12 +1,16 @@
-"""What an importer cannot take, collected, so that one error names all of it."""
+"""What an importer cannot take: raised by the rule of one operation, collected, and named by one error."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from pathgraph.errors import UnsupportedOperatorError
+from pathgraph.errors import PathgraphError, UnsupportedOperatorError
 
-__all__ = ["Refusal", "Refusals"]
+__all__ = ["Refusal", "Refusals", "Refused"]
+
+
+class Refused(PathgraphError):
+    """Raised by the rule of an operation: it cannot be imported, for the reason given."""
 
 
 class Refusal(NamedTuple):

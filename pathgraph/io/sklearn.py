@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from pathgraph.errors import BackendError, ParameterError
-from pathgraph.io.refusals import Refusals
+from pathgraph.io.refusals import Refusals, Refused
 
 if TYPE_CHECKING:
     from pathgraph.layers.builder import LayerGraphBuilder, Signal
@@ -61,10 +61,6 @@ LINKED = ("GammaRegressor", "PoissonRegressor", "TweedieRegressor")
 Step: TypeAlias = "Callable[[LayerGraphBuilder, Signal, Any, str, list[str]], Signal]"
 
 
-class _Refused(Exception):
-    """Raised by a rule: the step cannot be taken, for the reason given."""
-
-
 def from_sklearn(estimator: Any) -> LayerGraph:
     r"""The layer graph of a fitted estimator of scikit-learn.
 
@@ -110,7 +106,9 @@ def from_sklearn(estimator: Any) -> LayerGraph:
         from sklearn.pipeline import Pipeline
         from sklearn.utils.validation import check_is_fitted
     except ImportError as error:
-        raise BackendError("needed scikit-learn, which is not installed: pip install 'pathgraph[sklearn]'") from error
+        raise BackendError(
+            "from_sklearn needs scikit-learn, which is not installed; pip install 'pathgraph[sklearn]'"
+        ) from error
     from pathgraph.layers.builder import LayerGraphBuilder
 
     if not isinstance(estimator, BaseEstimator):
@@ -131,7 +129,7 @@ def from_sklearn(estimator: Any) -> LayerGraph:
         except ParameterError:
             if not refusals.found:  # else the shape is wrong because a step before was left out
                 raise
-        except _Refused as refusal:
+        except Refused as refusal:
             refusals.add(prefix.rstrip(".") or "the estimator", type(step).__name__, "", str(refusal))
     refusals.raise_if_any()
     return build.build([x], notes=notes)
@@ -158,11 +156,11 @@ def _rule(step: Any, *, is_last: bool) -> Step:
 
 
 def _unknown(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    raise _Refused("there is no rule for this estimator; needed a perceptron, a linear model, or a scaler before one")
+    raise Refused("there is no rule for this estimator; needed a perceptron, a linear model, or a scaler before one")
 
 
 def _misplaced(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    raise _Refused("a model that predicts is the last step")
+    raise Refused("a model that predicts is the last step")
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -171,7 +169,7 @@ def _misplaced(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, note
 def _perceptron(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``coefs_`` of shape (n_in, n_out) and ``intercepts_``."""
     if step.activation not in ("relu", "identity"):
-        raise _Refused(f"needed activation='relu' or 'identity', got {step.activation!r}")
+        raise Refused(f"needed activation='relu' or 'identity', got {step.activation!r}")
     layers = list(zip(step.coefs_, step.intercepts_, strict=True))
     for place, (weight, bias) in enumerate(layers):
         w = build.tensor(f"{prefix}coefs_.{place}", _values(weight))
@@ -221,14 +219,14 @@ def _robust(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: 
 def _max_abs(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``x / scale_``."""
     if getattr(step, "clip", False):
-        raise _Refused("clip=True limits the features on both sides")
+        raise Refused("clip=True limits the features on both sides")
     return _affine(build, x, prefix, factor=1 / step.scale_)
 
 
 def _min_max(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``x * scale_ + min_``."""
     if step.clip:
-        raise _Refused("clip=True limits the features on both sides")
+        raise Refused("clip=True limits the features on both sides")
     return _affine(build, x, prefix, factor=step.scale_, after=step.min_)
 
 

@@ -258,7 +258,9 @@ def _part(name: str) -> Any:
     try:
         importlib.import_module("torch")
     except ImportError as error:
-        raise BackendError("needed PyTorch, which is not installed: pip install 'pathgraph[torch]'") from error
+        raise BackendError(
+            "pathgraph.io.torch needs PyTorch, which is not installed; pip install 'pathgraph[torch]'"
+        ) from error
     return importlib.import_module(f"pathgraph.io.torch_{name}")
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_constants import Constant
-from pathgraph.io.torch_tensors import Refused
 from pathgraph.layers.builder import Signal
 
 __all__ = ["MIXES", "axes_of", "per_axis", "require_constant", "require_signal"]

@@ -16,11 +16,11 @@ from torch import fx
 
 from pathgraph.errors import ParameterError
 from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
-from pathgraph.io.refusals import Refusals
+from pathgraph.io.refusals import Refusals, Refused
 from pathgraph.io.torch_capture import BATCH, Capture, capture
 from pathgraph.io.torch_constants import LIKE, Constant, Recipe, key_of, overload_key
 from pathgraph.io.torch_reasons import reason_of
-from pathgraph.io.torch_tensors import Refused, Shape, Tensors
+from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
 from pathgraph.layers.layer_graph import LayerGraph
 

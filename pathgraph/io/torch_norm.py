@@ -76,6 +76,16 @@ class PathNorm:
     :math:`|\theta|` is taken to be 0, so that pruned weights stay put.
 
     One call costs about what a float64 forward pass on one sample costs.
+
+    Examples
+    --------
+    >>> import torch
+    >>> from pathgraph.io.torch import PathNorm
+    >>> model = torch.nn.Linear(2, 1, bias=False)
+    >>> norm = PathNorm(model, 2)
+    >>> _ = torch.nn.init.constant_(model.weight, 3)
+    >>> norm().item()
+    6.0
     """
 
     def __init__(

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
+from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_arguments import MIXES, per_axis, require_constant, require_signal
 from pathgraph.io.torch_constants import Constant
 from pathgraph.io.torch_import import Importer
-from pathgraph.io.torch_tensors import Refused
 from pathgraph.layers.builder import Signal
 
 __all__ = ["RULES"]

@@ -9,10 +9,10 @@ import math
 from typing import Any
 
 from pathgraph.io import modelling
+from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_arguments import axes_of, per_axis, require_constant, require_signal
 from pathgraph.io.torch_constants import Constant
 from pathgraph.io.torch_import import Importer
-from pathgraph.io.torch_tensors import Refused
 from pathgraph.layers.builder import Signal
 
 __all__ = ["RULES"]

@@ -12,11 +12,11 @@ import numpy as np
 import torch
 from scipy.sparse import csr_array
 
+from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_arguments import MIXES, require_signal
 from pathgraph.io.torch_capture import BATCH
 from pathgraph.io.torch_constants import Constant, key_of
 from pathgraph.io.torch_import import Importer
-from pathgraph.io.torch_tensors import Refused
 from pathgraph.layers.builder import Signal
 
 __all__ = ["RULES"]

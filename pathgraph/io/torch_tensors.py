@@ -12,17 +12,14 @@ import numpy as np
 import torch
 from torch import fx
 
+from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_capture import Capture
 from pathgraph.io.torch_constants import Constant, Origin, Recipe, Wide, evaluate, origin
 from pathgraph.layers.builder import LayerGraphBuilder, Signal, TensorHandle
 
-__all__ = ["Refused", "Shape", "Tensors"]
+__all__ = ["Shape", "Tensors"]
 
 Shape: TypeAlias = "tuple[int, ...]"
-
-
-class Refused(Exception):
-    """Raised by a rule: this operation cannot be taken, for the reason given."""
 
 
 class Tensors:

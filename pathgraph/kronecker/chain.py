@@ -367,6 +367,7 @@ class KSChain(KSOperator):
         Raises
         ------
         ParameterError
+            If it would take more than `max_bytes`.
 
         Examples
         --------

@@ -40,6 +40,7 @@ def square_dyadic(n: int) -> tuple[KSPattern, ...]:
     Raises
     ------
     ParameterError
+        If n is no power of two, or less than 2.
 
     References
     ----------
@@ -77,9 +78,15 @@ def monarch(shape: Sequence[int], p: int, q: int, *, rank: int = 1) -> tuple[KSP
         Number of blocks side by side: a divisor of N.
     rank : int
 
+    Returns
+    -------
+    tuple of two KSPattern
+        A chainable pair, left to right.
+
     Raises
     ------
     ParameterError
+        On sizes that are not positive integers, p that does not divide M, or q that does not divide N.
 
     References
     ----------
@@ -114,9 +121,19 @@ def hadamard(n: int, *, dtype: DTypeLike = np.float64) -> KSChain:
     dtype : dtype
         object gives Python integers.
 
+    Returns
+    -------
+    KSChain
+        Of the patterns `square_dyadic(n)`.
+
     Raises
     ------
     ParameterError
+        If n is no power of two, or less than 2.
+
+    Notes
+    -----
+    Sylvester's matrix: the Kronecker power of [[1, 1], [1, -1]]. Its factors have no other values than 1 and -1.
 
     Examples
     --------
@@ -150,11 +167,16 @@ def dft(n: int, *, dtype: DTypeLike = np.complex128) -> KSChain:
     Raises
     ------
     ParameterError
+        If n is no power of two, or less than 2; or on a dtype that is not complex.
 
     Notes
     -----
     The radix-2 factorisation, decimation in time. P would not be sparse in a chain, and is left to indexing. Twiddle
     factors are reduced to the first octant, so that 1, -1, i and -i are exact and symmetries hold to the bit.
+
+    References
+    ----------
+    J. W. Cooley, J. W. Tukey, An algorithm for the machine calculation of complex Fourier series, 1965.
 
     Examples
     --------
@@ -204,6 +226,7 @@ def bit_reversal(n: int) -> Array:
     Raises
     ------
     ParameterError
+        If n is no power of two, or less than 2.
 
     Examples
     --------
@@ -237,6 +260,7 @@ def blast(left: ArrayLike, coupling: ArrayLike, right: ArrayLike) -> KSChain:
     Raises
     ------
     ParameterError
+        On shapes that do not fit together.
 
     References
     ----------

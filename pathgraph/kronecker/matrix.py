@@ -182,6 +182,7 @@ class KSMatrix(Entrywise):
         Raises
         ------
         ParameterError
+            If it would take more than `max_bytes`.
 
         Examples
         --------
@@ -205,6 +206,7 @@ class KSMatrix(Entrywise):
         Raises
         ------
         ParameterError
+            If it would take more than `max_bytes`, or on an unknown format.
         UnsupportedOperatorError
             On Python objects.
 

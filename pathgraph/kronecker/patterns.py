@@ -285,6 +285,7 @@ class KSPattern:
         Raises
         ------
         ParameterError
+            If it would take more than `max_bytes`, or on an unknown format.
 
         Examples
         --------

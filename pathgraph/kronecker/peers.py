@@ -51,9 +51,14 @@ def from_layout(array: ArrayLike, pattern: KSPattern, layout: str = "canonical")
     pattern : KSPattern
     layout : {"canonical", "adbc", "bmm", "kernel"}
 
+    Returns
+    -------
+    KSMatrix
+
     Raises
     ------
     ParameterError
+        On an unknown layout, or another shape than it has.
 
     Examples
     --------
@@ -81,9 +86,15 @@ def to_layout(matrix: KSMatrix, layout: str = "canonical") -> Array:
     matrix : KSMatrix
     layout : {"canonical", "adbc", "bmm", "kernel"}
 
+    Returns
+    -------
+    ndarray
+        Of the shape that the table of this module gives.
+
     Raises
     ------
     ParameterError
+        On an unknown layout.
 
     Examples
     --------
@@ -122,9 +133,14 @@ def from_ksmm(
         In the same order; needed in other layouts than the canonical one.
     layout : {"canonical", "adbc", "bmm", "kernel"}
 
+    Returns
+    -------
+    KSChain
+
     Raises
     ------
     ParameterError
+        On an unknown layout, shapes that it does not have, or missing patterns.
 
     Examples
     --------
@@ -136,7 +152,9 @@ def from_ksmm(
     listed = list(weights)
     if patterns is None:
         if layout != "canonical":
-            raise ParameterError(f"patterns: the layout {layout!r} does not say what they are; pass them")
+            raise ParameterError(
+                f"patterns: needed with the layout {layout!r}, whose shapes do not tell them, got None"
+            )
         return KSChain([KSMatrix(array) for array in reversed(listed)])
     known = [pattern if isinstance(pattern, KSPattern) else KSPattern(*pattern) for pattern in patterns]
     if len(known) != len(listed):
@@ -152,9 +170,14 @@ def from_lazylinop(operator: Any) -> KSChain:
     ----------
     operator : object with `ks_values`, or sequence of array_like of shape (a, b, c, d)
 
+    Returns
+    -------
+    KSChain
+
     Raises
     ------
     ParameterError
+        On values with other than four axes, or factors whose sizes do not meet.
 
     Examples
     --------
@@ -178,6 +201,10 @@ def from_butterfly(twiddle: ArrayLike, *, increasing_stride: bool = True) -> KSC
         One stack; the blocks are applied one after the other, with strides that grow and shrink in turns.
     increasing_stride : bool
         Whether the first block starts with stride 1.
+
+    Returns
+    -------
+    KSChain
 
     Raises
     ------
@@ -224,6 +251,7 @@ def from_blockdiag_butterfly(first: ArrayLike, second: ArrayLike) -> KSChain:
     Raises
     ------
     ParameterError
+        On arrays with other than three axes, or sizes that do not meet.
 
     Examples
     --------

@@ -289,7 +289,7 @@ class Drafts:
     ) -> Signal:
         least = math.prod(min(m.taps.degree.tolist(), default=rank) for m in maps)
         if natural(rank, "rank", least=1) > least:
-            raise ParameterError(f"rank: the smallest window holds {least} entries, got rank {rank}")
+            raise ParameterError(f"rank: needed at most {least}, the entries of the smallest window, got {rank}")
         return self._separable(kind, x, maps, options, name, activation="pool", rank=rank)
 
     def _skip(
@@ -311,7 +311,9 @@ class Drafts:
         self._require_handle(handle, what)
         shape = (1,) * (len(x.shape) - len(handle.shape)) + handle.shape
         if len(shape) != len(x.shape) or any(m not in (1, n) for m, n in zip(shape, x.shape, strict=True)):
-            raise ParameterError(f"{what}: {handle.name!r} {handle.shape} does not broadcast to {x.name!r} {x.shape}")
+            raise ParameterError(
+                f"{what}: needed a shape that broadcasts to {x.name!r} {x.shape}, got {handle.name!r} {handle.shape}"
+            )
         return shape
 
     def _spatial(self, x: Signal, weight: TensorHandle) -> int:

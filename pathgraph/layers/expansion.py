@@ -77,7 +77,7 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
             f"max_edges: the expansion has {n_neurons:,} neurons and {n_edges:,} edges (some {n_edges * 30 / 1e9:.2g} "
             f"GB), more than max_edges={max_edges:,}; raise max_edges, or keep to what layer graphs do natively"
         )
-    edges, biases = _edges(graph, structure), _biases(structure)
+    edges, biases = _edges(structure), _biases(structure)
     entry = np.concatenate([edges.entry, biases.entry])
     role, values, owner = _of_entries(graph, structure, entry)
     del entry
@@ -109,7 +109,7 @@ class _Edges(NamedTuple):
     entry: Array
 
 
-def _edges(graph: LayerGraph, structure: LayerArchitecture) -> _Edges:
+def _edges(structure: LayerArchitecture) -> _Edges:
     """All edges between neurons, sorted by (target, antecedent)."""
     n_neurons, n_edges = structure.n_neurons, structure.n_edges
     antecedent = np.empty(n_edges, dtype=index_type(n_neurons))

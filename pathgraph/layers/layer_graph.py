@@ -293,6 +293,16 @@ class LayerGraph(ReluNetwork):
     def expand(self, *, max_edges: int = 50_000_000) -> Network:
         """The network of all neurons: one per tensor entry, named (layer, index...), with one name per parameter.
 
+        Parameters
+        ----------
+        max_edges : int
+            The most edges that it may have.
+
+        Returns
+        -------
+        Network
+            With the same function and the same paths; inputs and outputs are flattened in C order.
+
         Raises
         ------
         ParameterError
@@ -310,9 +320,26 @@ class LayerGraph(ReluNetwork):
         return report(self)
 
     def to_onnx(self, path: str | PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
-        """Write an ONNX file that runs in onnxruntime, computing in `dtype`, and that `from_onnx` reads back.
+        """Write an ONNX file that runs in onnxruntime and that `from_onnx` reads back.
 
-        The values are written without loss; see `pathgraph.io.onnx_export.to_onnx` for what is not written.
+        Parameters
+        ----------
+        path : str or path
+            Tensors of more than 2 GiB together go into a file ``path.data`` beside it.
+        dtype : {float32, float64}
+            In which type a runtime shall compute; the values are written without loss. onnxruntime has no convolutions
+            and pools in float64.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            If layers have no ONNX operator, such as pools of rank 2; the message names them all.
+        ParameterError
+            If the graph is exact: `to_float` rounds it.
+        RangeError
+            If a value lies beyond the range of `dtype`.
+        BackendError
+            If the package onnx is not installed.
         """
         from pathgraph.io.onnx_export import to_onnx
 

@@ -302,7 +302,9 @@ def _ball(w: Any) -> Any:
     try:
         import flint
     except ImportError:
-        raise BackendError("INTERVAL needs python-flint; install it with: pip install 'pathgraph[exact]'") from None
+        raise BackendError(
+            "INTERVAL needs python-flint, which is not installed; pip install 'pathgraph[exact]'"
+        ) from None
     if hasattr(w, "denominator") and hasattr(w, "numerator"):
         return flint.arb(flint.fmpq(int(w.numerator), int(w.denominator)))
     return flint.arb(float(w))

@@ -18,9 +18,9 @@ __all__ = ["remove_channels"]
 def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) -> tuple[Array, tuple[Hashable, ...]]:
     """Remove the hidden channels with the least mass; see `pathgraph.layers.channels` for what they are.
 
-    A channel is removed by setting to zero all parameters of its incoming and outgoing weights and its biases that
-    stand nowhere else. It can be removed if that leaves no path with a non-zero product through it: if no other
-    non-zero value enters it, or none leaves it; and if it is not removed already.
+    A channel is removed by setting its own parameters to zero: its biases and the weights into and out of it that
+    stand nowhere else. It can be removed if no path with a non-zero product is left through it then, that is if no
+    other non-zero value enters it, or none leaves it. Channels without such a path are removed already.
 
     Parameters
     ----------
@@ -42,7 +42,7 @@ def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) ->
     assert isinstance(architecture, LayerArchitecture)
     channel, names = channels_of(architecture)
     uses = channel_uses(architecture, channel, len(names))
-    own = _own_parameters(architecture, uses, len(names))
+    own = _own_parameters(architecture, uses)
     hidden = np.ones(len(names), dtype=bool)
     for ends in (architecture.dag.inputs, architecture.dag.outputs):
         hidden[channel[ends]] = False
@@ -62,7 +62,7 @@ def remove_channels(moduli: Moduli, count: Callable[[int], int], rounds: int) ->
     return places(gone), tuple(names[c] for c in gone.tolist())
 
 
-def _own_parameters(architecture: LayerArchitecture, uses: ChannelUses, n_channels: int) -> Array:
+def _own_parameters(architecture: LayerArchitecture, uses: ChannelUses) -> Array:
     """Pairs (channel, place in theta), sorted: parameters all of whose edges enter or leave that channel."""
     place = architecture.parameter[uses.entry]
     free = place >= 0
@@ -75,6 +75,7 @@ def _own_parameters(architecture: LayerArchitecture, uses: ChannelUses, n_channe
 
 
 def _can_go(architecture: LayerArchitecture, is_live: Array, uses: ChannelUses, own: Array, n_channels: int) -> Array:
+    """The channels that have live edges on both sides, and on one of them none but their own: bool."""
     size = max(1, architecture.n_parameters)
     owned, place = own[0] * size + own[1], architecture.parameter[uses.entry]
     live = is_live[uses.entry]

@@ -54,6 +54,11 @@ def squaring_network(m: int, *, balanced: bool = False) -> Network:
     Network
         Exact, with one input and one output.
 
+    Raises
+    ------
+    ParameterError
+        If m is no integer, or less than 1.
+
     Notes
     -----
     :math:`\sup_{[0, 1]} |x^2 - f_m| = 2^{-2m-2}`, attained at the middles of the 2**m cells. Its weights are dyadic.
@@ -187,6 +192,22 @@ def speed_table(
     -------
     list of SpeedRow
 
+    Raises
+    ------
+    ParameterError
+        On networks with an edge that skips a level, and errors that are not > 0.
+    RangeError
+        If 4096 bits are not enough.
+
+    Notes
+    -----
+    The networks of a family share no weights: each row costs the searches of `bits_fixed` and `bits_float`. That
+    `error` bounds the error of the network is the caller's claim, and is not checked.
+
+    References
+    ----------
+    Derived here; the question is that of arXiv 2205.11874.
+
     Examples
     --------
     >>> import pathgraph as pg
@@ -266,7 +287,7 @@ def encoding_speed(log2_counts: Sequence[float], sizes: Sequence[int], radii: Se
     log2_counts : sequence of float
         Bits of the code of each set, at its radius.
     sizes : sequence of int
-        M, at least 2.
+        M, at least 3, so that log log M is positive.
     radii : sequence of float
         In (0, 1).
 
@@ -275,6 +296,15 @@ def encoding_speed(log2_counts: Sequence[float], sizes: Sequence[int], radii: Se
     ndarray, shape (n, 2)
         The exponent gamma of the radius, and the exponent of log M in the number of bits per unit of M:
         :math:`\log (\log_2 N / M) / \log \log M`, which stays bounded for encodable families.
+
+    Raises
+    ------
+    ParameterError
+        On sequences of different lengths, or numbers out of range.
+
+    References
+    ----------
+    Definitions of arXiv 2205.11874.
 
     Examples
     --------
@@ -287,7 +317,12 @@ def encoding_speed(log2_counts: Sequence[float], sizes: Sequence[int], radii: Se
         raise ParameterError(
             f"sizes: needed one size and radius per count, got {counts.shape}, {m.shape}, {radius.shape}"
         )
-    if (m < 3).any() or not ((radius > 0) & (radius < 1)).all() or (counts <= 0).any():
-        raise ParameterError("sizes: needed sizes >= 3, radii in (0, 1) and counts > 0")
+    for name, given, allowed, needed in (
+        ("log2_counts", counts, counts > 0, "numbers > 0"),
+        ("sizes", m, m >= 3, "sizes >= 3"),
+        ("radii", radius, (radius > 0) & (radius < 1), "numbers in (0, 1)"),
+    ):
+        if not allowed.all():
+            raise ParameterError(f"{name}: needed {needed}, got {given[~allowed][0]:g}")
     gamma = -np.log(radius) / np.log(m)
     return np.stack([gamma, np.log(np.maximum(counts / m, 1)) / np.log(np.log(m))], axis=1)

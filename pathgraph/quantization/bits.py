@@ -98,7 +98,9 @@ def fixed_step(
     mode: Rounding = "nearest",
     a_posteriori: bool = False,
 ) -> Fraction:
-    """The largest power of two that is a step which keeps the output within eps; arguments as for `bits_fixed`.
+    """The largest power of two that is a step which keeps the output within eps.
+
+    Parameters and exceptions are those of `bits_fixed`, which counts the bits of this step.
 
     Returns
     -------
@@ -150,6 +152,13 @@ def bits_float(
     -------
     int
         At least 1. fp32 has 24, fp16 and tf32 11, bf16 8, e4m3 4, e5m2 3.
+
+    Raises
+    ------
+    ParameterError
+        On eps that is not > 0, or an unknown mode.
+    RangeError
+        If 4096 bits are not enough.
 
     Notes
     -----

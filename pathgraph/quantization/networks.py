@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -39,6 +39,23 @@ def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
     """Each parameter's group: all in one, by the level of the neuron it leads to, or by that neuron.
 
     A tied parameter belongs to the group of its first place. Of a layer graph the groups are all, or the layers.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    by : {"network", "layer", "neuron"}
+
+    Returns
+    -------
+    Groups
+        Labels: 0, the levels or names of layers, or the neurons.
+
+    Raises
+    ------
+    ParameterError
+        On another `by`, and on the neurons of a layer graph: expand it.
+    UnsupportedOperatorError
+        On symbolic networks.
 
     Examples
     --------
@@ -133,8 +150,3 @@ def quantize(
             members = np.flatnonzero(groups.group == place)
             theta[members] = quantizer[label](theta[members], random)
     return net.with_theta(theta)
-
-
-def as_listed(labels: Sequence[Hashable]) -> str:
-    """Some labels in words."""
-    return ", ".join(map(repr, labels[:6])) + (", ..." if len(labels) > 6 else "")

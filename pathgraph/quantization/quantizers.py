@@ -104,8 +104,8 @@ class Quantizer:
     step : number > 0, optional
         Of a uniform grid. Powers of two are applied to whole arrays; any other step goes number by number, exactly.
     format : {"fp64", "fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2"} or FloatFormat, optional
-        Of a floating grid, instead ("float16" and the like are welcome, too); the nearest number is the one with an even last bit in ties. The mode is then
-        "nearest", "toward_zero" or "stochastic".
+        Of a floating grid, instead ("float16" and the like are welcome, too); the nearest number is the one with an
+        even last bit in ties. The mode is then "nearest", "toward_zero" or "stochastic".
     zero_point : number
         For the mode "zero_point": which multiple of the step stands for zero. It is rounded to nearest.
     saturate : bool

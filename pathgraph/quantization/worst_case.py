@@ -191,6 +191,13 @@ def covering_number(
         In bits: :math:`n \log_2 \lceil 2 r K_q / \varepsilon \rceil` for n parameters, and with `n_nonzero` = M
         :math:`\log_2 \sum_{m \le M} \binom{n}{m} + M \log_2 \lceil 2 r K_q / \varepsilon \rceil`.
 
+    Raises
+    ------
+    ParameterError
+        On widths, r, D or q out of range, eps that is not > 0, or a negative `n_nonzero`.
+    RangeError
+        If the constant leaves the range of floats; rationals have none.
+
     Notes
     -----
     The centres are networks of the family: the cube of the parameters is cut into cells of side

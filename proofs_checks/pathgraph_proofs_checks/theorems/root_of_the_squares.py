@@ -15,6 +15,26 @@ from pathgraph_proofs_checks.registry import DERIVED, theorem
 PATTERNS = ((1, 2, 1, 3), (1, 3, 2, 1), (1, 2, 3, 1), (3, 1, 2, 1))
 """Four factors of a full 6 x 6 matrix: three blocks of rows of rank 1, rank 2 of the whole, three blocks of columns."""
 
+MIDDLE_FIRST = (
+    -3, -4,  0,  0,  3, -1,
+     0,  0,  0,  0,  0,  0,
+    -2, -2,  1,  0, -2, -3,
+     1,  0,  4,  0,  2,  2,
+     2,  1,  2,  0,  0,  2,
+     0,  0,  0,  0,  1,  1,
+)  # fmt: skip
+"""A matrix, row by row, that refutes the bound where the middle cut comes first."""
+
+ORTHONORMAL_NEEDED = (
+     0,  1,  0,  0,  0,  0,
+     0,  0,  0,  0,  0,  0,
+     1, -1,  0,  0, -3,  1,
+     0,  0,  0,  0,  0,  0,
+    -1,  0,  3,  0,  0,  0,
+    -2,  0,  3,  0,  0,  0,
+)  # fmt: skip
+"""One that refutes it where the factors around a split are not made orthonormal."""
+
 entries = st.tuples(*[st.integers(-4, 4)] * 36)
 peeling = st.sampled_from([(1, 2, 3), (3, 2, 1), (1, 3, 2), (3, 1, 2)])
 others = st.sampled_from([(2, 1, 3), (2, 3, 1)])
@@ -54,44 +74,7 @@ def root_of_the_squares(
 root_of_the_squares.mutant(
     "the middle cut first",
     (
-        (
-            -3,
-            -4,
-            0,
-            0,
-            3,
-            -1,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            -2,
-            -2,
-            1,
-            0,
-            -2,
-            -3,
-            1,
-            0,
-            4,
-            0,
-            2,
-            2,
-            2,
-            1,
-            2,
-            0,
-            0,
-            2,
-            0,
-            0,
-            0,
-            0,
-            1,
-            1,
-        ),
+        MIDDLE_FIRST,
         (2, 1, 3),
     ),
     instances=alone(entries, others),
@@ -99,44 +82,7 @@ root_of_the_squares.mutant(
 root_of_the_squares.mutant(
     "without orthonormalisation",
     (
-        (
-            0,
-            1,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            1,
-            -1,
-            0,
-            0,
-            -3,
-            1,
-            0,
-            0,
-            0,
-            0,
-            0,
-            0,
-            -1,
-            0,
-            3,
-            0,
-            0,
-            0,
-            -2,
-            0,
-            3,
-            0,
-            0,
-            0,
-        ),
+        ORTHONORMAL_NEEDED,
         (1, 2, 3),
     ),
     orthonormalize=False,
