@@ -273,6 +273,12 @@ FORGERIES = {
     "no execution at all": lambda c: c["execution"].__setitem__("precision", 10**9),
     "a decimal bomb": lambda c: c["bounds"].__setitem__(0, "1e999999999"),
     "a zero denominator": lambda c: c["bounds"].__setitem__(0, "1/0"),
+    "an input twice": lambda c: c["inputs"].__setitem__("00", "0"),
+    "a width of no input": lambda c: c["inputs"].__setitem__("99", "0"),
+    "no outputs": lambda c: (c.__setitem__("outputs", []), c.__setitem__("bounds", [])),
+    "a parameter between two numbers of the format": lambda c: c["neurons"][4]["edges"][0].__setitem__(2, "1/3"),
+    "a parameter beyond the format": lambda c: c["neurons"][4]["edges"][0].__setitem__(2, "65536"),
+    "an enormous claim": lambda c: c["bounds"].__setitem__(0, "x" * 5000),
     "nonsense": lambda c: c.__setitem__("neurons", [3]),
     "another format": lambda c: c.__setitem__("format", "x"),
 }
@@ -289,6 +295,16 @@ def test_forged_certificates_are_refused(forgery, tmp_path, capsys, monkeypatch)
     monkeypatch.setattr(sys, "argv", ["check", str(path)])
     assert check_certificate.main() == 1
     assert "refused" in capsys.readouterr().err
+
+
+def test_keys_that_stand_twice_are_refused():
+    """Python takes the last of them, a reader sees the first."""
+    net = pg.from_weights([[[1]]], dtype=object)
+    text = pg.certify(net, net.with_theta([2]), inputs=100).to_json()
+    twice = text.replace('"inputs": {"0": "100"}', '"inputs": {"0": "100", "0": "0"}').replace('["100"]', '["0"]')
+    assert twice.count('"0"') > text.count('"0"')
+    with pytest.raises(ValueError, match="a key stands twice"):
+        check_certificate.check(twice)
 
 
 def test_the_checker_stands_alone(tmp_path):
