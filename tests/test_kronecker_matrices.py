@@ -525,7 +525,7 @@ def test_bad_arguments_are_refused():
     matrix = random((1, 2, 2, 2))
     for refused, message in [
         (lambda: pg.KSMatrix.from_dense(np.ones((3, 4)), matrix.pattern), r"needed shape \(4, 4\).*got \(3, 4\)"),
-        (lambda: pg.KSMatrix.from_dense(np.ones((4, 4)), (1, 2, 2, 2)), "needed a KSPattern"),
+        (lambda: pg.KSMatrix.from_dense(np.ones((4, 4)), (1, 2, 2)), "needed a KSPattern"),
         (lambda: pg.KSMatrix.from_diagonal([[1]]), "needed a vector"),
         (lambda: pg.KSMatrix.from_diagonal([1], along="x"), "along: needed 'a' or 'd'"),
         (lambda: pg.KSMatrix.block_diagonal([]), "at least one"),
@@ -569,3 +569,14 @@ def test_sizes_beyond_two_to_the_31():
     tall = pg.KSMatrix(np.broadcast_to(np.int8(1), (1, 2**32, 1, 1)), copy=False)
     assert tall.shape == (2**32, 1)
     assert tall.apply(np.empty((1, 0)), 0).shape == (2**32, 0)
+
+
+def test_blocks_cannot_be_written_to_and_outputs_must_not_overlap_themselves():
+    matrix = pg.KSMatrix(np.ones((1, 2, 2, 2)))
+    with pytest.raises(ValueError, match="read-only"):
+        matrix.blocks[...] = 7
+    out = np.lib.stride_tricks.as_strided(np.zeros(8), (4, 2), (8, 8))
+    with pytest.raises(pg.ParameterError, match="strides that may overlap"):
+        matrix.apply(np.ones((4, 2)), out=out)
+    turned = np.zeros((2, 4, 3)).transpose(1, 2, 0)[:, ::-1]
+    assert (matrix.apply(np.ones((4, 3, 2)), out=turned) == 2).all()

@@ -363,3 +363,22 @@ def test_long_chains_of_views():
     assert kinds(graph).count("copy") == 1
     x = integers((1, 2, 3))
     assert graph(x).tolist() == (2 * x).tolist()
+
+
+def test_batch_norms_in_a_row_are_folded_one_after_the_other(build):
+    x = build.linear(build.input((2,)), build.tensor("w", [[1, 2]]), build.tensor("b", [3]))
+    for i in "12":
+        scale, shift = build.tensor("s" + i, [2], role="frozen"), build.tensor("t" + i, [-5], role="frozen")
+        x = build.batch_norm(x, scale, shift)
+    graph = build.build(x)
+    folded = graph.fold_batch_norm()
+    assert kinds(folded) == ["input", "linear"]
+    assert folded([[1, 1]]) == graph([[1, 1]]) == 9
+
+
+def test_folding_does_not_lose_a_product(build):
+    x = build.linear(build.input((1,)), build.tensor("w", np.array([[1e-30]], "f4")))
+    graph = build.build(build.batch_norm(x, build.tensor("s", np.array([1e-30], "f4"), role="frozen")))
+    with pytest.raises(RangeError, match="fold_batch_norm: a product in 'linear1' leaves the range of float32"):
+        graph.fold_batch_norm()
+    assert graph.to_float().fold_batch_norm().parameters["w"] == np.float64(np.float32(1e-30)) ** 2

@@ -193,3 +193,32 @@ def test_tensors_that_are_read_in_two_ways_are_written_once(tmp_path):
     again = pg.from_onnx(path)
     assert (again(rows) == graph(rows)).all()
     assert pg.path_norm(again) == pg.path_norm(graph)
+
+
+def _hanging(build):
+    pooled = build.max_pool(build.input((1, 4, 2)), 1, stride=2, ceil_mode=True)
+    return build.add([pooled, build.constant(build.tensor("c", np.ones(pooled.shape)))])
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda build: build.relu(build.take(build.input((2, 2)), (Ellipsis,))),
+        lambda build: build.relu(build.take(build.input((1, 1, 2)), (slice(None, None, -1), slice(0, 1), Ellipsis))),
+        lambda build: build.average_pool(build.input((1, 4, 4)), 2, stride=1, padding=2),
+        _hanging,
+    ],
+    ids=["all of it", "reversed", "wide padding", "a last window that is dropped"],
+)
+def test_unusual_layers_run_and_come_back(tmp_path, make):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    build = pg.LayerGraphBuilder()
+    graph = build.build(make(build))
+    (shape,) = graph.input_shapes.values()
+    path = tmp_path / "graph.onnx"
+    graph.to_onnx(path)
+    rows = np.random.default_rng(0).integers(-8, 9, size=(3, *shape)).astype(np.float32)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    (found,) = session.run(None, {session.get_inputs()[0].name: rows})
+    assert (found == graph(rows)).all(), "quarters of small integers are exact in float32"
+    assert (pg.from_onnx(path)(rows) == graph(rows)).all()

@@ -405,3 +405,38 @@ def test_bad_accuracies_are_refused(function):
         function(network(), 1, mode="up")
     with pytest.raises(RangeError):
         function(network(), 1e-320)
+
+
+def test_changes_of_float32_networks_do_not_vanish():
+    net = pg.from_weights([np.array([[1e-36]], "f4"), np.array([[1e36]], "f4")])
+    exact = net.to_exact()
+    for eps in (1e-12, 1e-20):
+        assert pg.bits_fixed(net, eps) >= pg.bits_fixed(exact, Fraction(eps))
+        assert pg.bits_float(net, eps) >= pg.bits_float(exact, Fraction(eps))
+
+
+def test_rounded_numbers_beyond_their_type_are_refused():
+    with pytest.raises(RangeError, match="leaves the range of float32"):
+        pg.Quantizer(step=2e38)(np.array([3.2e38], "f4"))
+    with pytest.raises(ParameterError, match="values: needed real numbers"):
+        pg.Quantizer(step=1)(["a"])
+
+
+def test_formats_have_the_names_of_numpy_too():
+    assert (pg.Quantizer(format="float16")([1 / 3]) == pg.Quantizer(format="fp16")([1 / 3])).all()
+
+
+def test_fixed_values_are_rounded_where_that_is_asked_for():
+    build = pg.LayerGraphBuilder()
+    x = build.scale(build.input((2,)), build.tensor("by", [1 / 255], role="frozen"))
+    graph = build.build(build.linear(x, build.tensor("w", [[0.3, -0.7]])))
+    quantizer = pg.Quantizer(format="fp16")
+    with pytest.raises(ParameterError, match=r"is no float16; it is no parameter, and quantize\(..., fixed=True\)"):
+        pg.certify(graph, pg.quantize(graph, quantizer), execution="float16")
+    rounded = pg.quantize(graph, quantizer, fixed=True)
+    assert rounded.entries_by_name["by"] == np.float16(1 / 255)
+    certificate = pg.certify(graph, rounded, execution="float16", inputs=255)
+    rows = np.random.default_rng(0).uniform(-255, 255, size=(50, 2))
+    assert np.abs(graph(rows) - rounded(rows)).max() <= certificate.upper
+    with pytest.raises(ParameterError, match="fixed: rounding fixed values needs one quantizer"):
+        pg.quantize(graph, {"w": quantizer}, by="layer", fixed=True)

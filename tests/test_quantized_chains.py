@@ -300,3 +300,9 @@ def test_bad_chains():
         pg.quantize_chain(good.factors[::-1], 2)
     with pytest.raises(pg.ParameterError, match="patterns: needed at least one"):
         pg.quantize_chain([], 2)
+
+
+@pytest.mark.parametrize(("x", "y"), [([5e-324], [1e308]), ([1e308, 1.5e308], [1e308, 3.0])])
+def test_errors_beyond_floats_are_refused(x, y):
+    with pytest.raises(pg.RangeError, match="squared error leaves the range"):
+        pg.quantize_pair(x, y, 3)

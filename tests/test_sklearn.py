@@ -161,3 +161,15 @@ def test_bad_arguments():
         pg.from_sklearn(make_pipeline(StandardScaler(), Ridge()))
     with pytest.raises(pg.ParameterError, match="needed an estimator of scikit-learn, got dict"):
         pg.from_sklearn({})
+
+
+def test_a_step_that_changes_the_number_of_features_is_refused_by_name():
+    from sklearn.decomposition import PCA
+    from sklearn.neural_network import MLPRegressor
+    from sklearn.pipeline import make_pipeline
+
+    random = np.random.default_rng(0)
+    model = make_pipeline(PCA(2), MLPRegressor(hidden_layer_sizes=(3,), max_iter=400, tol=1e-1, random_state=0))
+    model.fit(random.normal(size=(40, 5)), random.normal(size=40))
+    with pytest.raises(pg.UnsupportedOperatorError, match=r"pca \(PCA\)"):
+        pg.from_sklearn(model)

@@ -160,6 +160,26 @@ def _constant(file: Writer, layer: Layer, output: str) -> None:
 # -- pools and fixed maps -----------------------------------------------------------------------------------------
 
 
+def _rounds_up(layer: Layer, space: Sequence[int]) -> int:
+    """Whether sizes have to be rounded up: not where the windows are those of rounding down.
+
+    A last window that would start beyond the end is dropped here, and by onnxruntime only in some of its parts.
+    """
+    options, n = layer.options, len(space)
+    dilation = options.get("dilation", (1,) * n)
+    rooms = [
+        size + sum(pads) - d * (k - 1) - 1
+        for size, pads, d, k in zip(space, options["padding"], dilation, options["kernel"], strict=True)
+    ]
+    down = tuple(room // s + 1 for room, s in zip(rooms, options["stride"], strict=True))
+    up = tuple(-(-room // s) + 1 for room, s in zip(rooms, options["stride"], strict=True))
+    if layer.shape[1:] == down:
+        return 0
+    if layer.shape[1:] != up:
+        raise Unwritable(f"its windows {layer.shape[1:]} are those of neither rounding {down} nor {up}")
+    return 1
+
+
 @writes("max_pool", "adaptive_max_pool", "average_pool", "adaptive_average_pool")
 def _pool(file: Writer, layer: Layer, output: str) -> None:
     if layer.rank > 1:
@@ -183,11 +203,16 @@ def _pool(file: Writer, layer: Layer, output: str) -> None:
         _by_matrices(file, layer, output)
         return
     pads = options["padding"]
+    if any(p >= k for pair, k in zip(pads, options["kernel"], strict=True) for p in pair):
+        if not is_average:
+            raise Unwritable(f"its padding {pads} is as wide as the windows, which {name} does not take")
+        _by_matrices(file, layer, output)
+        return
     attributes: dict[str, Any] = {
         "kernel_shape": list(options["kernel"]),
         "strides": list(options["stride"]),
         "pads": [before for before, _ in pads] + [after for _, after in pads],
-        "ceil_mode": int(options["ceil_mode"]),
+        "ceil_mode": _rounds_up(layer, space),
     }
     if any(p < 0 for p in attributes["pads"]):
         raise Unwritable(f"its padding {pads} cuts the input, which {name} does not")
@@ -357,8 +382,8 @@ def _take(file: Writer, layer: Layer, output: str) -> None:
     """Slices, and a reshape where axes came or went."""
     assert layer.view is not None
     shape = file.shape(layer.sources[0])
-    items = [item for item in layer.view.argument if item is not None]
-    if isinstance(items[-1], int) and set(map(str, layer.view.argument[:-1])) <= {str(slice(None))}:
+    items = [item for item in layer.view.argument if item is not None and item is not Ellipsis]
+    if items and isinstance(items[-1], int) and set(map(str, layer.view.argument[:-1])) <= {str(slice(None))}:
         place = file.fixed(np.array(items[-1], dtype=np.int64), layer.name, "index")
         file.node("Gather", [file.value(layer.sources[0]), place], output, layer.name, axis=len(items))
         return

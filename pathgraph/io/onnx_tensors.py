@@ -135,7 +135,10 @@ def tensor_array(tensor: Any, folder: Folder | None, what: str) -> Array:
         listed = getattr(tensor, field)
         _require(len(listed), count, "numbers", shape, name, what)
         flat = _listed(listed, name, raw_type, what)
-    return _widened(flat, name).reshape(shape)
+    try:
+        return _widened(flat, name).reshape(shape)
+    except ValueError as error:  # no entries, and more along the other axes than an array can have
+        raise FileFormatError(f"{what}: an array cannot have the shape {shape}") from error
 
 
 def _require(found: int, needed: int, unit: str, shape: tuple[int, ...], name: str, what: str) -> None:

@@ -86,10 +86,15 @@ class Constant:
     def viewed(self, array: Array, transposed: tuple[int, ...] | None = None) -> Constant:
         """The same numbers in another shape or order."""
         layout = self.layout if transposed is None else (*self.layout, transposed)
+        if len(layout) > MOST_TRANSPOSITIONS:
+            raise Refused(f"a constant is transposed more than {MOST_TRANSPOSITIONS} times")
         return replace(self, array=array, layout=layout)
 
 
 Value = Activation | Constant
+
+MOST_TRANSPOSITIONS = 64
+"""Of one constant: each keeps the list of those before it."""
 
 
 def checked_axis(number: int, rank: int, what: str = "axis") -> int:

@@ -103,7 +103,7 @@ class KSMatrix(Entrywise):
     @property
     def blocks(self) -> Array:
         """The dense blocks, shape (a, d, b, c)."""
-        return self.weights.blocks
+        return frozen(self.weights.blocks.view())
 
     # -- from and to arrays ---------------------------------------------------------------------------------------
 

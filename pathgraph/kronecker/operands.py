@@ -120,9 +120,22 @@ def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iter
         raise ParameterError("out: needed a writeable array, got a read-only one")
     if out.size and any(stride == 0 and size > 1 for stride, size in zip(out.strides, out.shape, strict=True)):
         raise ParameterError("out: needed an array whose entries lie at different places, got a broadcast one")
+    if _may_overlap_itself(out):
+        raise ParameterError("out: needed an array whose entries lie at different places, got strides that may overlap")
     if any(_overlap(out, array) for array in read):
         raise ParameterError("out: needed an array that shares no memory with what is multiplied; pass a new one")
     return out
+
+
+def _may_overlap_itself(array: Array) -> bool:
+    """Whether each axis, from the smallest stride up, does not step over all that the ones before it reach."""
+    reach = array.itemsize
+    for stride, size in sorted((abs(stride), size) for stride, size in zip(array.strides, array.shape, strict=True)):
+        if size > 1:
+            if stride < reach:
+                return bool(array.size)
+            reach += stride * (size - 1)
+    return False
 
 
 def _overlap(first: Array, second: Array) -> bool:

@@ -40,7 +40,7 @@ from typing import Any
 import numpy as np
 
 from pathgraph.arguments import natural
-from pathgraph.errors import ParameterError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.kronecker.rounding import as_numbers, rounded, significant_bits
 from pathgraph.scalars import Array
 from pathgraph.shown import number_text
@@ -168,11 +168,14 @@ def quantize_pair(
     swapped = len(second) < len(first)
     if swapped:
         vectors, squares = vectors[::-1], squares[::-1]
-    found, scales, complete = candidates(vectors[0], count, squares[0], max_candidates)
-    costs, partners = pair_costs(vectors[0], vectors[1], found, scales, count, squares[0], squares[1])
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):  # what is lost shows in the error
+        found, scales, complete = candidates(vectors[0], count, squares[0], max_candidates)
+        costs, partners = pair_costs(vectors[0], vectors[1], found, scales, count, squares[0], squares[1])
     best = int(np.argmin(costs[0]))
     result = (found[0, best], partners[0, best])
     total = costs[0, best]
+    if first.dtype.kind != "O" and not math.isfinite(float(total)):
+        raise RangeError("x, y: the squared error leaves the range of floats; scale the vectors, or use Fractions")
     return QuantizedPair(
         *(result[::-1] if swapped else result), count, total if first.dtype.kind == "O" else float(total), complete
     )

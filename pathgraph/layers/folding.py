@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pathgraph.errors import RangeError
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.layers.operations import Diagonal, Linear, TransposedConvolution, TransposedLinear
 from pathgraph.layers.structure import Layer, LayerArchitecture
@@ -44,12 +45,15 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
     names, roles = list(architecture.tensor_names), list(architecture.roles)
     uses = _uses(architecture.layers)
     outputs = list(architecture.outputs)
+    folded: dict[str, str] = {}
     for norm in architecture.layers:
         if norm.kind != "batch_norm":
             continue
-        source = layers[norm.sources[0]]
+        source = layers[folded.get(norm.sources[0], norm.sources[0])]
         tensors = (*source.tensors, *([source.bias[1]] if source.bias else []))
-        is_free = source.kind in FOLDABLE and source.activation == "identity" and all(uses[t] == 1 for t in tensors)
+        is_free = (
+            source.kind in FOLDABLE and source.activation == "identity" and all(uses.get(t, 1) == 1 for t in tensors)
+        )
         if not is_free or architecture.readers[norm.sources[0]] != (norm.name,) or norm.sources[0] in outputs:
             continue
         if isinstance(source.operations[0], (Linear, TransposedLinear)) and source.operations[0].lead:
@@ -72,6 +76,7 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
             along = (shift.size, *(1,) * (len(source.shape) - 1))
             bias = (Diagonal((), source.shape, along), place)
         layers[source.name] = replace(source, bias=bias, activation=norm.activation)
+        folded[norm.name] = source.name
         del layers[norm.name]
         for name, layer in layers.items():
             if norm.name in layer.sources:
@@ -86,14 +91,24 @@ def _scaled(weight: Array, scale: Array, source: Layer) -> Array:
     """The entries of a map times the factor of their output channel."""
     operation = source.operations[0]
     if isinstance(operation, TransposedLinear):
-        return np.asarray((weight.reshape(operation.tensor_shape) * scale).reshape(weight.shape))
-    if isinstance(operation, TransposedConvolution):
+        entries, factors = weight.reshape(operation.tensor_shape), scale
+    elif isinstance(operation, TransposedConvolution):
         groups, width = operation.groups, operation.channels // operation.groups
-        split = weight.reshape(groups, -1, width, *operation.kernel)
+        entries = weight.reshape(groups, -1, width, *operation.kernel)
         factors = scale.reshape(groups, 1, width, *(1,) * len(operation.kernel))
-        return np.asarray((split * factors).reshape(weight.shape))
-    matrix = weight.reshape(operation.tensor_shape)
-    return np.asarray((matrix * scale.reshape(-1, *(1,) * (matrix.ndim - 1))).reshape(weight.shape))
+    else:
+        entries = weight.reshape(operation.tensor_shape)
+        factors = scale.reshape(-1, *(1,) * (entries.ndim - 1))
+    with np.errstate(over="ignore", under="ignore"):
+        products = np.asarray(entries * factors)
+    if products.dtype != object:
+        lost = (np.abs(products) < np.finfo(products.dtype).tiny) & (entries != 0) & (factors != 0)
+        if lost.any() or not np.isfinite(products).all():
+            raise RangeError(
+                f"fold_batch_norm: a product in {source.name!r} leaves the range of {products.dtype}; use to_float() "
+                "or to_exact() first"
+            )
+    return products.reshape(weight.shape)
 
 
 def _uses(layers: tuple[Layer, ...]) -> dict[int, int]:

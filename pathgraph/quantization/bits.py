@@ -25,7 +25,7 @@ from pathgraph.metrics.parameter_changes import parameter_lipschitz
 from pathgraph.quantization.networks import quantize
 from pathgraph.quantization.quantizers import FloatFormat, Quantizer
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
-from pathgraph.scalars import to_fraction
+from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["bits_fixed", "bits_float", "fixed_step"]
 
@@ -117,11 +117,11 @@ def fixed_step(
     if mode not in ("nearest", "floor", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
     largest = max(map(abs, map(to_fraction, net.theta.tolist())), default=Fraction(0))
-    support, sizes = net.theta != 0, abs(net.theta)
+    support, sizes = net.theta != 0, _sizes(net)
 
     def succeeds(k: int) -> bool:
-        move = _scalar(net, Fraction(1, 2**k) / (2 if mode == "nearest" else 1) if k >= 0 else Fraction(2**-k))
-        rho = np.minimum(move, sizes) if mode == "nearest" else np.where(support, move, net.theta * 0)
+        move = _scalar(net, Fraction(2) ** -k / (2 if mode == "nearest" else 1))
+        rho = np.minimum(move, sizes) if mode == "nearest" else np.where(support, move, sizes * 0)
         found = perturbation_bound(net, rho, inputs=inputs, shrink=mode == "toward_zero")
         return to_fraction(found.upper) <= bound
 
@@ -181,11 +181,11 @@ def bits_float(
     bound = _positive(eps)
     if mode not in ("nearest", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest' or 'toward_zero', got {mode!r}")
-    sizes = abs(net.theta)
+    sizes = _sizes(net)
 
     def succeeds(p: int) -> bool:
         unit = _scalar(net, Fraction(1, 2 ** (p if mode == "nearest" else p - 1)))
-        found = perturbation_bound(net, sizes * unit, inputs=inputs, shrink=mode == "toward_zero")
+        found = perturbation_bound(net, _kept(sizes * unit, sizes), inputs=inputs, shrink=mode == "toward_zero")
         return to_fraction(found.upper) <= bound
 
     def rounded(p: int) -> bool:
@@ -239,6 +239,18 @@ def _guarded(succeeds: Callable[[int], bool]) -> Callable[[int], bool]:
 
 def _distance(net: ReluNetwork, other: ReluNetwork, inputs: Inputs | None) -> Fraction:
     return to_fraction(parameter_lipschitz(net, other, inputs=inputs, method="meet").upper)
+
+
+def _sizes(net: ReluNetwork) -> Array:
+    """The absolute values of the parameters; in float64 for all floats, lest a change vanish."""
+    return np.asarray(abs(net.theta) if net.is_exact else np.abs(net.theta.astype(np.float64)))
+
+
+def _kept(moves: Array, sizes: Array) -> Array:
+    """Changes that are no smaller than asked for: those of floats must not vanish."""
+    if moves.dtype == object:
+        return moves
+    return np.where(sizes != 0, np.maximum(moves, np.finfo(np.float64).tiny), 0.0)
 
 
 def _positive(eps: Any) -> Fraction:

@@ -249,6 +249,8 @@ class Quantizer:
         given = np.asarray(values)
         is_exact = given.dtype == object and any(isinstance(value, Fraction) for value in given.flat)
         if not is_exact:
+            if given.dtype.kind not in "fiuO":
+                raise ParameterError(f"values: needed real numbers, got {given.dtype}")
             given = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
             if not np.isfinite(given).all():
                 raise ParameterError("values: needed finite numbers, got NaN or infinities")
@@ -262,7 +264,11 @@ class Quantizer:
         rounded = [_rounded(to_fraction(value), self, random) for value in given.ravel().tolist()]
         if is_exact:
             return object_array(rounded).reshape(given.shape)
-        return np.array([float(value) for value in rounded], dtype=given.dtype).reshape(given.shape)
+        with np.errstate(over="ignore"):
+            floats = np.array([_float(value) for value in rounded]).astype(given.dtype).reshape(given.shape)
+        if not np.isfinite(floats).all():
+            raise RangeError(f"values: a rounded number leaves the range of {given.dtype}; use a wider type")
+        return floats
 
     def _on_arrays(self, values: Array, random: np.random.Generator | None) -> Array:
         """Floats, to multiples of powers of two: scaled by them, which is exact, and rounded to integers."""
@@ -355,6 +361,13 @@ def _exponent(size: Fraction) -> int:
 def _is_power_of_two(step: Any) -> bool:
     exact = to_fraction(step)
     return exact == Fraction(2) ** _exponent(exact)
+
+
+def _float(value: Fraction) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def _up(bound: Fraction) -> float:
