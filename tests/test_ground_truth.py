@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.testing import export, ground_truth_networks
+from pathgraph.testing import export_ground_truth, ground_truth_networks
 from pathgraph.testing.ground_truth import layers
 from pathgraph.testing.ground_truth_files import decimal, layer_graph, property_text
 from tests.oracles import Oracle
@@ -152,7 +152,7 @@ def test_layer_graphs_compute_the_value_in_float32(name):
 def test_export(tmp_path):
     pytest.importorskip("onnx")
     folder = tmp_path / "new"
-    files = export(folder)
+    files = export_ground_truth(folder)
     assert sorted(folder.iterdir()) == sorted(files)
     facts = json.loads((folder / "ground_truth.json").read_text())
     instances = [line.split(",") for line in (folder / "instances.csv").read_text().splitlines()]
@@ -173,7 +173,7 @@ def test_export(tmp_path):
 def test_exported_networks_run(tmp_path):
     pytest.importorskip("onnx")
     runtime = pytest.importorskip("onnxruntime")
-    export(tmp_path, list(CASES.values()))
+    export_ground_truth(tmp_path, list(CASES.values()))
     for name, case in CASES.items():
         session = runtime.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
         (x,) = session.get_inputs()

@@ -18,7 +18,7 @@ except ImportError as error:
     ) from error
 
 from pathgraph.testing.ground_truth import GroundTruth, Query, ground_truth_networks
-from pathgraph.testing.ground_truth_files import export
+from pathgraph.testing.ground_truth_files import export_ground_truth
 from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
@@ -29,7 +29,7 @@ __all__ = [
     "Query",
     "check_operator",
     "dyadics",
-    "export",
+    "export_ground_truth",
     "ground_truth_networks",
     "inputs",
     "ks_chains",

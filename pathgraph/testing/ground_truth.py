@@ -11,8 +11,9 @@ no sampling and no solver is needed to tell. Three sources, all with dyadic numb
   of `pathgraph.squaring_network` interpolate the square at the multiples of 2**-m, and two consecutive ones differ by
   exactly 4**(-m - 1).
 
-Each case also comes as one question about one network: how large is |output| on a box? `pathgraph.testing.export`
-writes it as an ONNX file and two VNN-LIB properties, one of which holds and one of which does not.
+Each case also comes as one question about one network: how large is |output| on a box?
+`pathgraph.testing.export_ground_truth` writes it as an ONNX file and two VNN-LIB properties, one of which holds and one
+of which does not.
 """
 
 from __future__ import annotations

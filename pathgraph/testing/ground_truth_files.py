@@ -20,7 +20,7 @@ from pathgraph.graph.network import Network
 from pathgraph.layers import LayerGraph, LayerGraphBuilder
 from pathgraph.testing.ground_truth import GroundTruth, ground_truth_networks, layers
 
-__all__ = ["export"]
+__all__ = ["export_ground_truth"]
 
 MARGIN = Fraction(1, 1024)
 """The property that holds leaves so much room, relative to the value, for verifiers that round."""
@@ -29,7 +29,7 @@ TIMEOUT = 60
 """Seconds per property, as the list of instances suggests them."""
 
 
-def export(directory: str | PathLike[str], cases: Sequence[GroundTruth] | None = None) -> list[Path]:
+def export_ground_truth(directory: str | PathLike[str], cases: Sequence[GroundTruth] | None = None) -> list[Path]:
     """Write the queries of ground truths as ONNX networks with VNN-LIB properties.
 
     For each case ``NAME.onnx``; ``NAME-holds.vnnlib``, whose expected answer is unsat, since it asks for an output
