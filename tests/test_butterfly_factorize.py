@@ -446,3 +446,11 @@ def test_bad_input_of_checks():
         pg.optimal_split_error(np.eye(4), GOOD, 2)
     with pytest.raises(pg.ParameterError, match="rank: needed an integer >= 1"):
         pg.optimal_split_error(np.eye(4), GOOD, 1, rank=0)
+
+
+@pytest.mark.parametrize("size", [3.0, 0.1, 7.3e-5])
+def test_the_lower_end_is_rounded_down(size):
+    """The optimal error of a diagonal matrix of rank two is the smaller entry, which floats carry exactly."""
+    found = pg.butterfly_factorize(np.diag([size, 4.0]), [(1, 2, 1, 1), (1, 1, 2, 1)])
+    assert found.lower <= size <= found.upper + found.roundoff
+    assert size - found.lower <= 2 * found.roundoff + 2.0**-42 * size, "and by no more than the round-off it allows for"
