@@ -254,7 +254,13 @@ class LayerGraphBuilder(Drafts):
             windows.pool_axis(size, k, s, *p, d, ceil_mode=ceil_mode)
             for size, k, s, p, d in zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
         )
-        options = {"kernel": sizes, "stride": strides, "padding": pads, "dilation": dilations, "ceil_mode": ceil_mode}
+        options = {
+            "kernel": sizes,
+            "stride": strides,
+            "padding": pads,
+            "dilation": dilations,
+            "ceil_mode": ceil_mode and _hangs_over(x, sizes, strides, pads, dilations),
+        }
         return self._pool("max_pool", x, maps, rank, options, name)
 
     def average_pool(
@@ -287,7 +293,7 @@ class LayerGraphBuilder(Drafts):
             "kernel": sizes,
             "stride": strides,
             "padding": pads,
-            "ceil_mode": ceil_mode,
+            "ceil_mode": ceil_mode and _hangs_over(x, sizes, strides, pads, (1,) * n),
             "count_include_pad": count_include_pad,
             "divisor": divisor,
         }
@@ -464,6 +470,15 @@ class LayerGraphBuilder(Drafts):
 
 
 # -- arguments ----------------------------------------------------------------------------------------------------
+
+
+def _hangs_over(x: Signal, sizes: Shape, strides: Shape, pads: Any, dilations: Shape) -> bool:
+    """Whether rounding sizes up makes a window that rounding down does not."""
+    numbers = zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
+    return any(
+        windows.pool_size(n, k, s, *p, d, ceil_mode=True) != windows.pool_size(n, k, s, *p, d, ceil_mode=False)
+        for n, k, s, p, d in numbers
+    )
 
 
 def _per_axis(sizes: Sizes, n: int, what: str, *, least: int = 1) -> Shape:
