@@ -476,8 +476,8 @@ def _hangs_over(x: Signal, sizes: Shape, strides: Shape, pads: Any, dilations: S
     """Whether rounding sizes up makes a window that rounding down does not."""
     numbers = zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
     return any(
-        windows.pool_size(n, k, s, *p, d, ceil_mode=True) != windows.pool_size(n, k, s, *p, d, ceil_mode=False)
-        for n, k, s, p, d in numbers
+        len({windows.pool_size(n, k, s, low, high, d, ceil_mode=up) for up in (False, True)}) > 1
+        for n, k, s, (low, high), d in numbers
     )
 
 
