@@ -75,7 +75,7 @@ class PathNorm:
     :math:`\gamma` and :math:`\beta` get gradients, the statistics do not. At a zero weight the derivative of
     :math:`|\theta|` is taken to be 0, so that pruned weights stay put.
 
-    One call costs about what a float64 forward pass on one sample costs.
+    One call costs a few float64 forward passes on one sample at most.
 
     Examples
     --------
