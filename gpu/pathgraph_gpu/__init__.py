@@ -1,10 +1,11 @@
-"""CUDA support of pathgraph: whether this process can use a GPU.
+"""CUDA support of pathgraph: kernels for Kronecker-sparse products and path sums, and the code that launches them.
 
-The package holds one function, :func:`is_available`, which probes CuPy and the CUDA device behind it. It
-contains no kernel: every computation of pathgraph runs on the CPU. Users import these names from
-``pathgraph.gpu``.
+The kernels are CUDA text (`kernels/`), compiled at their first use by CuPy. Launch code takes a `device.Device`, never
+imports CuPy, and runs unchanged on the CPU in the tests. Users import these names from ``pathgraph.gpu``, and mostly
+need none of them: functions of pathgraph that are given arrays of CuPy find their way here.
 """
 
 from pathgraph_gpu._availability import Availability, is_available
+from pathgraph_gpu.device import Device, cuda
 
-__all__ = ["Availability", "is_available"]
+__all__ = ["Availability", "Device", "cuda", "is_available"]

@@ -1,0 +1,80 @@
+"""A device: a kind of arrays, and kernels that run on them.
+
+Launch code takes the device as its first argument, and never imports CuPy. So the same code runs on a GPU
+(`pathgraph_gpu.device.cuda`), and in the tests on arrays of the CPU, where the kernels are the same text compiled by a
+C++ compiler.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cache
+from importlib import import_module
+from typing import Any, Protocol
+
+from pathgraph_gpu import sources
+
+__all__ = ["Compiler", "Device", "Kernel", "cuda"]
+
+
+class Kernel(Protocol):
+    """What `cupy.RawKernel` is, and what runs a kernel on the CPU.
+
+    Arguments are arrays of the device and NumPy scalars of the very types of the parameters: a Python number would be
+    passed as a double or a 64-bit integer, whatever the kernel expects.
+    """
+
+    def __call__(
+        self, grid: tuple[int, ...], block: tuple[int, ...], args: Sequence[Any], *, shared_mem: int = 0
+    ) -> None:
+        """Launch the kernel on the current stream."""
+        ...
+
+
+Compiler = Callable[[str, str, tuple[str, ...]], Kernel]
+"""From a text, the name of one of its kernels and the compiler's options to the kernel."""
+
+
+class Device:
+    """A kind of arrays, and kernels that run on them.
+
+    Parameters
+    ----------
+    name : str
+        In messages.
+    xp : module
+        The namespace of its arrays: cupy, or what offers the same functions.
+    compiler : callable
+    """
+
+    def __init__(self, name: str, xp: Any, compiler: Compiler) -> None:
+        self.name, self.xp = name, xp
+        self._compiler = compiler
+        self._kernels: dict[tuple[str, str, tuple[str, ...]], Kernel] = {}
+
+    def kernel(self, file: str, name: str, options: tuple[str, ...] = ()) -> Kernel:
+        """A kernel of a translation unit; compiled at the first request, then kept."""
+        key = file, name, options
+        if key not in self._kernels:
+            self._kernels[key] = self._compiler(sources.text(file), name, ("-std=c++17", *options))
+        return self._kernels[key]
+
+    def __repr__(self) -> str:
+        return f"<device {self.name}>"
+
+
+@cache
+def cuda() -> Device:
+    """The GPU, through CuPy: kernels run on CuPy's current device and stream.
+
+    Raises
+    ------
+    ImportError
+        If CuPy is not installed.
+    """
+    cupy = import_module("cupy")
+
+    def compiler(text: str, name: str, options: tuple[str, ...]) -> Kernel:
+        return cupy.RawModule(code=text, options=options).get_function(name)  # type: ignore[no-any-return]
+
+    return Device("CUDA", cupy, compiler)

@@ -1,0 +1,98 @@
+"""Arrays that do not live in the memory of the CPU: whose they are, and that operands never mix.
+
+A *device* (`pathgraph_gpu.device.Device`) owns a type of arrays and runs kernels on them. Functions of pathgraph that
+can work there ask `device_of` first: None is the CPU, and the usual code follows. Nothing is ever moved silently:
+operands on two devices are a `ConversionError`, which is a TypeError.
+
+A device is found by the package that defines the type of an array; the package that runs it is imported when the
+first such array comes. CuPy's arrays belong to `pathgraph.gpu`; `register` adds others, as the loop-back device does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, Protocol
+
+from pathgraph.errors import ConversionError
+
+__all__ = ["Device", "device_of", "is_device_array", "register"]
+
+
+class Device(Protocol):
+    """What owns a kind of arrays; `pathgraph_gpu.device.Device` is one."""
+
+    name: str
+    xp: Any
+
+
+_OWNERS: dict[str, Callable[[], Device]] = {}
+"""By the first part of the name of the module that defines a type of arrays."""
+
+
+def register(package: str, owner: Callable[[], Device]) -> None:
+    """Let arrays whose type is defined in a package belong to a device.
+
+    Parameters
+    ----------
+    package : str
+        First part of the module name of the type of the arrays, such as ``"cupy"``.
+    owner : callable
+        Gives the device; called at every look-up, so it should keep it.
+    """
+    _OWNERS[package] = owner
+
+
+def _cuda() -> Device:
+    device: Device = import_module("pathgraph.gpu").cuda()
+    return device
+
+
+register("cupy", _cuda)
+
+
+def is_device_array(array: Any) -> bool:
+    """Whether an operand is an array of some device other than the CPU.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> is_device_array(np.zeros(3)), is_device_array([1.0])
+    (False, False)
+    """
+    return type(array).__module__.partition(".")[0] in _OWNERS
+
+
+def device_of(**operands: Any) -> Device | None:
+    """The device that all operands live on; None for the CPU.
+
+    Parameters
+    ----------
+    **operands
+        By the names that an error should give them. None is no operand.
+
+    Raises
+    ------
+    ConversionError
+        If some of them live elsewhere than others.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> device_of(x=np.zeros(3), out=None) is None
+    True
+    """
+    owners = {
+        name: type(array).__module__.partition(".")[0] if is_device_array(array) else ""
+        for name, array in operands.items()
+        if array is not None
+    }
+    found = set(owners.values())
+    if found <= {""}:
+        return None
+    if len(found) > 1:
+        places = ", ".join(f"{name} on {owner or 'the CPU'}" for name, owner in owners.items())
+        raise ConversionError(
+            f"{places}: needed all operands on one device; move some of them, nothing is moved silently"
+        )
+    return _OWNERS[found.pop()]()
