@@ -113,7 +113,9 @@ def public(
     if rationals and numbers.dtype == object:
         return restored(numbers)
     rounded = (floats or nearest_floats)(numbers)
-    if not np.isfinite(rounded).all():
+    with np.errstate(over="ignore", invalid="ignore"):
+        is_finite = bool(np.isfinite(rounded.sum())) or bool(np.isfinite(rounded).all())
+    if not is_finite:
         raise RangeError(f"{what}: a value leaves the range of float64; use net.to_exact()")
     return rounded
 

@@ -110,7 +110,7 @@ class Architecture(NeuronStructure):
         """Number of values: edges and present biases, tied ones counted at each place."""
         return len(self.role)
 
-    @property
+    @cached_property
     def n_parameters(self) -> int:
         """Length of theta."""
         repeated = len(self.ties) - self._n_tie_names

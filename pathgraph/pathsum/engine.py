@@ -246,11 +246,19 @@ def _backward(
 
     On a wide level each thread owns some of the antecedents.
     """
-    from pathgraph.pathsum.numba_sums import backward_biases, backward_rows
+    from pathgraph.pathsum.numba_sums import backward_biases, backward_pairs, backward_rows
 
-    rows = backward_rows(code, len(mass) > 0)
     edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    graph = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, q)
+    with np.errstate(over="ignore", invalid="ignore"):
+        room = 2 * np.finfo(y.dtype).tiny * x.max(initial=1)
+    if len(mass) and not dag.has_runs and threads.count() == 1:
+        pairs = np.stack([x, y], axis=1)
+        graph = (dag.ends, dag.start, dag.antecedent, values)
+        lost = bool(backward_pairs(code)(*graph, pairs, mass, edges, room, q))
+        y[:] = pairs[:, 1]
+        return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
+    rows = backward_rows(code, len(mass) > 0)
+    whole = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, room, q)
     lost = False
     for first, stop in reversed(_steps(dag) if threads.count() > 1 else [(0, dag.n_nodes)]):
         cuts = [0, stop]
@@ -258,7 +266,8 @@ def _backward(
             start = np.unique(dag.start[first : stop + 1])
             low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
             cuts = np.unique(np.linspace(low, high, threads.count() + 1).astype(int)).tolist()
-        lost |= any(threads.run([partial(rows, first, stop, low, high, *graph) for low, high in pairwise(cuts)]))
+        ends = dag.ends[np.searchsorted(dag.ends, first) : np.searchsorted(dag.ends, stop) + 1]
+        lost |= any(threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)]))
     return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
 
 

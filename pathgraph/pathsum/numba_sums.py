@@ -136,54 +136,92 @@ def forward_maxima(start, antecedent, bias, w, x):
 
 @cache
 def backward_rows(code: int, with_mass: bool) -> Any:
-    """The backward sweep: a kernel that sends the sums of the neurons first:stop back.
+    """The backward sweep: a kernel that sends the sums of whole levels back, the neurons between two of their `ends`.
 
-    It does so in descending order, to those of their antecedents that lie in low:high. `with_mass`, the sums over the
-    paths through the edges into neuron v are put in `mass` from ``place[v]`` on, and the kernel returns whether one of
-    them is lost: whether it, or a product on the way to it, is below the normal range although no factor is zero.
+    It takes the levels in descending order and the neurons of each in ascending order, as memory is best read, and sends
+    to those antecedents that lie in low:high. `with_mass`, the sums over the paths through the edges into neuron v are
+    put in `mass` from ``place[v]`` on, and the kernel returns whether one of them is lost: whether it, or a product on
+    the way to it, is below the normal range although no factor is zero. None is that is at least ``room * max(1, y)``,
+    where `room` is twice the smallest normal number times the largest x, or 1; only rows with a smaller one are looked
+    through.
     """
 
     @compiled
-    def rows(first, stop, low, high, start, antecedent, run, w, x, y, mass, place, q):
+    def rows(ends, low, high, start, antecedent, run, w, x, y, mass, place, room, q):
         tiny = np.finfo(y.dtype).tiny
         lost = False
-        for v in range(stop - 1, first - 1, -1):
-            lo, hi = start[v], start[v + 1]
-            out = y[v + 1]
-            a = run[v]
-            if a >= 0:
-                i, j = max(a, low), min(a + hi - lo, high)
-                if i >= j:
-                    continue
-                lo, hi, here = lo + i - a, lo + j - a, place[v] + i - a
-                shift, move = U(i + 1) - U(lo), U(here) - U(lo)
-                small = 0
-                for e in range(U(lo), U(hi)):
-                    factor = value(y.dtype.type(w[e]), code, q)
-                    part = factor * out
-                    y[e + shift] += part
-                    if with_mass:
-                        through = part * x[e + shift]
-                        mass[e + move] = through
-                        small += (factor < tiny) | (part < tiny) | (through < tiny)
-                if small > 0 and out != 0:
+        for level in range(len(ends) - 2, -1, -1):
+            for v in range(ends[level], ends[level + 1]):
+                lo, hi = start[v], start[v + 1]
+                out = y[v + 1]
+                limit = room * max(y.dtype.type(1), out)
+                a = run[v]
+                if a >= 0:
+                    i, j = max(a, low), min(a + hi - lo, high)
+                    if i >= j:
+                        continue
+                    lo, hi, here = lo + i - a, lo + j - a, place[v] + i - a
+                    shift, move = U(i + 1) - U(lo), U(here) - U(lo)
+                    small = 0
                     for e in range(U(lo), U(hi)):
-                        if w[e] != 0 and x[e + shift] != 0:
-                            factor = value(y.dtype.type(w[e]), code, q)
-                            lost |= factor < tiny or factor * out < tiny or mass[e + move] < tiny
-                continue
-            here = U(place[v] - lo)
-            for e in range(U(lo), U(hi)):
-                u = antecedent[e]
-                if low <= u < high:
-                    factor = value(y.dtype.type(w[e]), code, q)
-                    part = factor * out
-                    y[U(u) + U(1)] += part
-                    if with_mass:
-                        through = part * x[U(u) + U(1)]
-                        mass[here + e] = through
-                        if factor < tiny or part < tiny or through < tiny:
-                            lost |= w[e] != 0 and x[U(u) + U(1)] != 0 and out != 0
+                        sent = value(y.dtype.type(w[e]), code, q) * out
+                        y[e + shift] += sent
+                        if with_mass:
+                            through = sent * x[e + shift]
+                            mass[e + move] = through
+                            small += through < limit
+                    if small > 0 and out != 0:
+                        for e in range(U(lo), U(hi)):
+                            if w[e] != 0 and x[e + shift] != 0:
+                                factor = value(y.dtype.type(w[e]), code, q)
+                                lost |= factor < tiny or factor * out < tiny or mass[e + move] < tiny
+                    continue
+                here = U(place[v] - lo)
+                for e in range(U(lo), U(hi)):
+                    u = antecedent[e]
+                    if low <= u < high:
+                        factor = value(y.dtype.type(w[e]), code, q)
+                        sent = factor * out
+                        y[U(u) + U(1)] += sent
+                        if with_mass:
+                            through = sent * x[U(u) + U(1)]
+                            mass[here + e] = through
+                            if through < limit and (factor < tiny or sent < tiny or through < tiny):
+                                lost |= w[e] != 0 and x[U(u) + U(1)] != 0 and out != 0
+        return lost
+
+    return rows
+
+
+@cache
+def backward_pairs(code: int) -> Any:
+    """What `backward_rows` does with masses, in a graph without runs, where neuron v has x and y side by side in `xy`.
+
+    Antecedents lie anywhere, so that one access for both takes half the time.
+    """
+
+    @compiled
+    def rows(ends, start, antecedent, w, xy, mass, place, room, q):
+        tiny = np.finfo(xy.dtype).tiny
+        lost = False
+        for level in range(len(ends) - 2, -1, -1):
+            for v in range(ends[level], ends[level + 1]):
+                out = xy[v + 1, 1]
+                limit = room * max(xy.dtype.type(1), out)
+                small = 0
+                here = U(place[v] - start[v])
+                for e in range(U(start[v]), U(start[v + 1])):
+                    u = U(antecedent[e]) + U(1)
+                    sent = value(xy.dtype.type(w[e]), code, q) * out
+                    xy[u, 1] += sent
+                    through = sent * xy[u, 0]
+                    mass[here + e] = through
+                    small += through < limit
+                if small > 0 and out != 0:
+                    for e in range(U(start[v]), U(start[v + 1])):
+                        if w[e] != 0 and xy[U(antecedent[e]) + U(1), 0] != 0:
+                            factor = value(xy.dtype.type(w[e]), code, q)
+                            lost |= factor < tiny or factor * out < tiny or mass[here + e] < tiny
         return lost
 
     return rows
