@@ -270,6 +270,9 @@ def _rooted(values: Array, degree: Any, dtype: DTypeLike) -> Array:
     """The roots of the given degree: exact values stay as they are if the degree is 1, all others become floats."""
     if degree == 1 and values.dtype in (object, dtype):
         return values
+    if degree in (2, 4) and values.dtype == dtype:  # floats that stayed clear of the ends of their range
+        roots = np.sqrt(values)
+        return roots if degree == 2 else np.sqrt(roots)
     roots = scaled(values, 1 / degree)
     floats = scaled_to_float(roots, dtype)
     if np.isinf(floats).any():

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Sequence
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -92,13 +92,9 @@ def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
 
 
 def _shares(dag: FlatDag, first: int, stop: int, n: int) -> list[tuple[int, int]]:
-    """The neurons first:stop in at most n parts with about as many edges each, between groups."""
+    """The neurons first:stop in at most n parts with about as many edges each."""
     wanted = dag.start[first] + (dag.start[stop] - dag.start[first]) * np.arange(1, n) // n
     ends = first + np.searchsorted(dag.start[first : stop + 1], wanted)
-    for i, end in enumerate(ends.tolist()):
-        while first < end < stop and dag.group[end] == 0:
-            end -= 1
-        ends[i] = end
     return list(pairwise(np.unique([first, *ends.tolist(), stop]).tolist()))
 
 
@@ -229,7 +225,7 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     from pathgraph.pathsum.numba_sums import forward_rows
 
     rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
-    graph = (dag.start, dag.antecedent, dag.run, dag.group, dag.bias, values, x, q)
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph))
     lost = False
@@ -322,19 +318,33 @@ def stays_in_range(x: Array) -> bool:
     the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
     """
     least, most = extremes(x)
-    info: Any = np.finfo(x.dtype)
-    return bool(most <= float(info.max) / 4 and least >= float(info.tiny) * max(1.0, most) * len(x) / float(info.eps))
+    limits = _limits(x.dtype)
+    return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
 
 
 def extremes(x: Array) -> tuple[float, float]:
     """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
-    from pathgraph.pathsum import numba_sums
+    from pathgraph.pathsum.numba_sums import extreme_bits
 
-    integer = np.dtype(f"u{x.itemsize}")
-    mask = integer.type(np.iinfo(integer).max >> 1)
-    bits = np.array(numba_sums.extreme_bits(x.view(integer), mask), dtype=integer)
+    limits = _limits(x.dtype)
+    bits = np.array(extreme_bits(x.view(limits.integer), limits.mask), dtype=limits.integer)
     least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
     return least, most
+
+
+class _Limits(NamedTuple):
+    integer: np.dtype[Any]  # unsigned, of the size of the floats
+    mask: Any  # all bits but the sign
+    top: float  # sums up to this one leave room for one more operation
+    bottom: float  # the smallest normal number over the precision
+
+
+@cache
+def _limits(dtype: np.dtype[Any]) -> _Limits:
+    info: Any = np.finfo(dtype)
+    integer = np.dtype(f"u{dtype.itemsize}")
+    mask = integer.type(np.iinfo(integer).max >> 1)
+    return _Limits(integer, mask, float(info.max) / 4, float(info.tiny) / float(info.eps))
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

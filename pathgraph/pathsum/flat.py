@@ -85,23 +85,6 @@ class FlatDag:
         return bool(((self.run >= 0) & (np.diff(self.start) > 1)).any())
 
     @cached_property
-    def group(self) -> Array:
-        """4 where that many neurons of one level, from this one on, read one run: their sums are made side by side.
-
-        0 for the three others of such a group, and 1 for neurons on their own. The groups are a matter of the graph
-        alone, so that the order of a sum does not depend on who makes it.
-        """
-        degree, neurons = np.diff(self.start), np.arange(self.n_nodes)
-        begins = np.ones(self.n_nodes, dtype=bool)
-        begins[1:] = (np.diff(self.run) != 0) | (np.diff(degree) != 0)
-        begins[self.ends[:-1]] = True
-        first = np.maximum.accumulate(np.where(begins, neurons, 0))
-        length = np.bincount(first, minlength=self.n_nodes)[first]
-        place = neurons - first
-        is_grouped = (self.run >= 0) & (place < length - length % 4)
-        return np.where(is_grouped, np.where(place % 4 == 0, 4, 0), 1).astype(np.int8)
-
-    @cached_property
     def fan_ins(self) -> tuple[int, ...]:
         """For each level, the largest number of terms that a neuron sums, its bias included."""
         terms = np.diff(self.start)

@@ -74,36 +74,19 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
     is_signed = code == 0
 
     @compiled
-    def rows(first, stop, start, antecedent, run, group, bias, w, x, q):
+    def rows(first, stop, start, antecedent, run, bias, w, x, q):
         lost = False
-        zero = x.dtype.type(0)
-        t1, t2, t3 = zero, zero, zero
-        waiting = 0  # how many sums of the group of the last neuron there are
         hi = start[first]
         for v in range(first, stop):
             lo, hi = hi, start[v + 1]
-            if with_runs and waiting > 0:
-                waiting -= 1
-                total, t1, t2 = t1, t2, t3
-            elif not with_runs or run[v] < 0:
-                total = zero
-                for e in range(U(lo), U(hi)):
-                    total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
-            elif group[v] == 4:
-                total, t1, t2, t3 = zero, zero, zero, zero
-                shift, degree = U(run[v] + 1) - U(lo), U(hi - lo)
-                for e in range(U(lo), U(hi)):
-                    below = x[e + shift]
-                    total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), below)
-                    t1 = add_in_any_order(t1, value(x.dtype.type(w[e + degree]), code, q), below)
-                    t2 = add_in_any_order(t2, value(x.dtype.type(w[e + U(2) * degree]), code, q), below)
-                    t3 = add_in_any_order(t3, value(x.dtype.type(w[e + U(3) * degree]), code, q), below)
-                waiting = 3
-            else:
-                total = zero
+            total = x.dtype.type(0)
+            if with_runs and run[v] >= 0:
                 shift = U(run[v] + 1) - U(lo)
                 for e in range(U(lo), U(hi)):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
+            else:
+                for e in range(U(lo), U(hi)):
+                    total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
             total += x[v + 1]
             if with_biases:
                 b = bias[v]
