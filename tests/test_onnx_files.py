@@ -80,6 +80,25 @@ def test_a_header_that_claims_four_gigabytes():
     assert peak < 2**20
 
 
+def chain(operator, length, copies=1, **attributes):
+    """Nodes that each read the one before, `copies` times."""
+    m = Model(2)
+    value = m.x
+    for _ in range(length):
+        value = m(operator, *[value] * copies, **attributes)
+    return m.model(value)
+
+
+@pytest.mark.timeout(60)  # a hundredth of it is enough
+def test_a_signal_that_doubles_again_and_again():
+    refused(chain("Concat", 60, copies=2, axis=1), pg.FileFormatError, "more than max_entries=268435456")
+
+
+@pytest.mark.timeout(60)
+def test_ten_thousand_layers():
+    assert "10002 layers" in repr(pg.from_onnx(chain("Relu", 10_000)))
+
+
 HUGE = 2**40
 GROWING = {
     "pad": single("Pad", (2, 5), ints(0, 0, 0, 0, 0, HUGE)),

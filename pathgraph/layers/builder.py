@@ -425,10 +425,7 @@ class LayerGraphBuilder(Drafts):
         if len(others) > 1:
             raise ParameterError(f"xs: needed equal shapes but for axis {axis}, got {[x.shape for x in xs]}")
         for place, x in enumerate(xs):
-            if any(
-                self._may_share(x, y) and np.intersect1d(self._where(x.name), self._where(y.name)).size
-                for y in xs[:place]
-            ):
+            if any(self._share(x, y) for y in xs[:place]):
                 xs[place] = self.copy(x)
         return self._view(View("concatenate", along), tuple(xs), name)
 

@@ -94,6 +94,7 @@ class Drafts:
         self._positions: dict[str, Array] = {}
         self._spans: dict[str, tuple[int, int]] = {}
         self._n_positions = 0
+        self._repeats: dict[str, int] = {}
 
     # -- tensors ---------------------------------------------------------------------------------------
 
@@ -134,10 +135,11 @@ class Drafts:
 
     def free_name(self, name: str) -> str:
         """The name if no layer has it yet, else the name with the first free number behind it."""
-        found, number = name, 1
+        found, number = name, self._repeats.get(name, 1)
         while found in self._drafts:
             number += 1
             found = f"{name}_{number}"
+        self._repeats[name] = max(1, number - 1)
         return found
 
     # -- shared ---------------------------------------------------------------------------------------------------
@@ -221,6 +223,16 @@ class Drafts:
         """Whether two signals come from layers whose positions overlap: if not, they share no entry."""
         (low, high), (other_low, other_high) = self._spans[x.name], self._spans[y.name]
         return low < other_high and other_low < high
+
+    def _share(self, x: Signal, y: Signal) -> bool:
+        """Whether two signals share an entry."""
+        if x.name == y.name or not self._may_share(x, y):
+            return x.name == y.name
+        low, high = self._spans[x.name]
+        is_read = np.zeros(high - low, dtype=bool)
+        is_read[self._where(x.name).ravel() - low] = True
+        other = self._where(y.name).ravel() - low
+        return bool(is_read[other[(other >= 0) & (other < high - low)]].any())
 
     def _mapped(
         self,

@@ -118,7 +118,7 @@ class LayerGraph(ReluNetwork):
         """Every tensor by its name, frozen and structural ones included."""
         return MappingProxyType(dict(zip(self._architecture.tensor_names, self._tensors, strict=True)))
 
-    @property
+    @cached_property
     def roles(self) -> Mapping[str, str]:
         """The role of each tensor: "parameter", "frozen" or "structural"."""
         return MappingProxyType(dict(zip(self._architecture.tensor_names, self._architecture.roles, strict=True)))
