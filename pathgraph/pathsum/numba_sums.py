@@ -122,11 +122,12 @@ def backward_rows(code: int, with_mass: bool) -> Any:
     """The backward sweep: a kernel that sends the sums of whole levels back, the neurons between two of their `ends`.
 
     It takes the levels in descending order and the neurons of each in ascending order, as memory is best read, and
-    sends to those antecedents that lie in low:high. `with_mass`, the sums over the paths through the edges into neuron v are
-    put in `mass` from ``place[v]`` on, and the kernel returns whether one of them is lost: whether it, or a product on
-    the way to it, is below the normal range although no factor is zero. None is that is at least ``room * max(1, y)``,
-    where `room` is twice the smallest normal number times the largest x, or 1; only rows with a smaller one are looked
-    through.
+    sends to those antecedents that lie in low:high.
+
+    `with_mass`, the sums over the paths through the edges into neuron v are put in `mass` from ``place[v]`` on, and the
+    kernel returns whether one of them is lost: whether it, or a product on the way to it, is below the normal range
+    although no factor is zero. None is that is at least ``room * max(1, y)``, where `room` is twice the smallest normal
+    number times the largest x, or 1; only rows with a smaller one are looked through.
     """
 
     @compiled
