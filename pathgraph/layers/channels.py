@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.layers.operations import Linear, TransposedLinear
 
 if TYPE_CHECKING:
+    from pathgraph.layers.layer_graph import LayerGraph
     from pathgraph.layers.structure import Layer, LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["ChannelUses", "channel_axis", "channel_uses", "channels_of"]
+__all__ = ["ChannelClasses", "ChannelUses", "channel_axis", "channel_classes", "channel_uses", "channels_of"]
 
 
 def channel_axis(layer: Layer) -> int | None:
@@ -77,3 +79,68 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
     pairs, source = np.divmod(np.unique(np.concatenate(keys)), width)
     entry, target = np.divmod(pairs, width)
     return ChannelUses(entry, target, source - 1)
+
+
+class ChannelClasses(NamedTuple):
+    """Channels that one factor rescales together.
+
+    Attributes
+    ----------
+    names : list of (layer, channel)
+    of_channel : ndarray of int, shape (n_channels,)
+        The class of each channel; -1 where the factor must be 1.
+    n_classes : int
+    is_outer : ndarray of bool, shape (n_channels,)
+        Whether the channel is of an input or an output.
+    uses : ChannelUses
+        Of the entries that are not zero, in their order.
+    """
+
+    names: list[tuple[str, int]]
+    of_channel: Array
+    n_classes: int
+    is_outer: Array
+    uses: ChannelUses
+
+
+def channel_classes(graph: LayerGraph) -> ChannelClasses:
+    """The classes of the channels of a layer graph.
+
+    Channels that structural entries hold together are in one class. So are the channels to which one entry leads from
+    several ones, and those from which it comes: their factors generate a subgroup of what acts on the graph.
+    """
+    architecture = graph.architecture
+    channel, names = channels_of(architecture)
+    uses = channel_uses(architecture, channel, len(names))
+    kept = (graph.values != 0)[uses.entry]
+    entry, target, source = uses.entry[kept], uses.target[kept], uses.source[kept]
+    outer = len(names)  # the class of what has the factor 1
+    parent = list(range(len(names) + 1))
+
+    def root(c: int) -> int:
+        while parent[c] != c:
+            parent[c] = parent[parent[c]]
+            c = parent[c]
+        return c
+
+    def join(a: int, b: int) -> None:
+        a, b = root(outer if a < 0 else a), root(outer if b < 0 else b)
+        if a != b:
+            low, high = min(a, b), max(a, b)
+            parent[low] = high  # the class of `outer` keeps its root
+
+    is_outer = np.zeros(len(names), dtype=bool)
+    for ends in (architecture.dag.inputs, architecture.dag.outputs):
+        is_outer[channel[ends]] = True
+    for c in np.flatnonzero(is_outer).tolist():
+        join(c, outer)
+    fixed = architecture.role[entry] == STRUCTURAL
+    for t, s in zip(target[fixed].tolist(), source[fixed].tolist(), strict=True):
+        join(t, s)
+    for i in np.flatnonzero((entry[1:] == entry[:-1]) & ~fixed[1:]).tolist():
+        join(int(target[i]), int(target[i + 1]))
+        join(int(source[i]), int(source[i + 1]))
+    roots = np.array([root(c) for c in range(len(names))], dtype=np.int64)
+    free = np.setdiff1d(roots, [root(outer)])
+    of_channel = np.where(np.isin(roots, free), np.searchsorted(free, roots), -1)
+    return ChannelClasses(names, of_channel, len(free), is_outer, ChannelUses(entry, target, source))

@@ -16,7 +16,7 @@ import numpy as np
 
 from pathgraph.errors import GraphError, ParameterError, RangeError, RescalingError
 from pathgraph.graph.architecture import STRUCTURAL
-from pathgraph.layers.channels import channel_axis, channel_uses, channels_of
+from pathgraph.layers.channels import channel_axis, channel_classes
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.layers.structure import LayerArchitecture
 from pathgraph.numbers import product
@@ -171,39 +171,11 @@ def random_layer_rescaling(graph: LayerGraph, random: np.random.Generator, max_e
         raise ParameterError(
             f"max_exponent: the factors leave the range of floats, got {max_exponent}; take a smaller one"
         )
-    architecture = graph.architecture
-    channel, names = channels_of(architecture)
-    uses = channel_uses(architecture, channel, len(names))
-    kept = (graph.values != 0)[uses.entry]
-    entry, target, source = uses.entry[kept], uses.target[kept], uses.source[kept]
-    outer = len(names)  # the class of what has the factor 1
-    parent = list(range(len(names) + 1))
-
-    def root(c: int) -> int:
-        while parent[c] != c:
-            parent[c] = parent[parent[c]]
-            c = parent[c]
-        return c
-
-    def join(a: int, b: int) -> None:
-        a, b = root(outer if a < 0 else a), root(outer if b < 0 else b)
-        if a != b:
-            low, high = min(a, b), max(a, b)
-            parent[low] = high  # the class of `outer` keeps its root
-
-    for ends in (architecture.dag.inputs, architecture.dag.outputs):
-        for c in np.unique(channel[ends]).tolist():
-            join(c, outer)
-    fixed = architecture.role[entry] == STRUCTURAL
-    for t, s in zip(target[fixed].tolist(), source[fixed].tolist(), strict=True):
-        join(t, s)
-    again = np.flatnonzero((entry[1:] == entry[:-1]) & ~fixed[1:])
-    for i in again.tolist():
-        join(int(target[i]), int(target[i + 1]))
-        join(int(source[i]), int(source[i + 1]))
-    roots = [root(c) for c in range(len(names))]
-    free = sorted(set(roots) - {root(outer)})
-    steps = dict(zip(free, random.integers(-max_exponent, max_exponent + 1, len(free)).tolist(), strict=True))
+    classes = channel_classes(graph)
+    steps = random.integers(-max_exponent, max_exponent + 1, classes.n_classes).tolist()
     two: Any = Fraction(2) if graph.is_exact else 2.0
-    outer_channels = set(channel[architecture.dag.inputs].tolist()) | set(channel[architecture.dag.outputs].tolist())
-    return {names[c]: two ** steps.get(roots[c], 0) for c in range(len(names)) if c not in outer_channels}
+    return {
+        name: two ** (steps[k] if k >= 0 else 0)
+        for name, k, is_outer in zip(classes.names, classes.of_channel.tolist(), classes.is_outer.tolist(), strict=True)
+        if not is_outer
+    }

@@ -274,9 +274,7 @@ class Moduli:
         costs = self._compiled_costs()
         if costs is not None:
             return costs
-        costs = self._streamed_costs()
-        if costs is None:
-            costs = self.per_parameter(self.masses())
+        costs = self.summed()
         for parameter in self.architecture.scattered.tolist():
             mask = np.zeros(len(costs), dtype=bool)
             mask[parameter] = True
@@ -288,10 +286,13 @@ class Moduli:
                 costs[parameter] = exact[0]
         return costs
 
-    def _streamed_costs(self) -> Array | None:
-        """The sums over the places of each parameter, by a network that has faster ones, while nothing is removed."""
+    def summed(self) -> Array:
+        r"""For each parameter :math:`|\theta_i|\,\partial P/\partial|\theta_i|`, the sum over its places.
+
+        Where a path meets a parameter twice it counts twice, other than in the costs.
+        """
         if self.net.streams is None or self._is_changed:
-            return None
+            return self.per_parameter(self.masses())
         return self.net.streams.parameter_masses(self.net, 1, self.widths)[0]
 
     def _compiled_costs(self) -> Array | None:

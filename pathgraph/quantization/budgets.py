@@ -24,13 +24,13 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import Inputs, half_widths
+from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network, require_numbers
 from pathgraph.metrics.parameter_boxes import perturbation_bound
 from pathgraph.quantization.networks import By, parameter_groups
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.quantization.sensitivities import sensitivities
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import object_array, to_fraction
 
 __all__ = ["BitAllocation", "allocate_bits", "relaxed_bits"]
@@ -86,18 +86,19 @@ class BitAllocation:
         return f"BitAllocation({{{shown}{more}}} by {self.by}; {self.average:.2f} bits per weight)"
 
 
-def allocate_bits(net: Network, eps: Any, *, inputs: Inputs | None = None, groups: By = "layer") -> BitAllocation:
+def allocate_bits(net: ReluNetwork, eps: Any, *, inputs: Inputs | None = None, groups: By = "layer") -> BitAllocation:
     """Bits for each group of parameters, rounded to nearest, that keep the output within eps at the least cost.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     eps : number > 0
         The accuracy: a bound of the sum over the outputs of the absolute errors, at all inputs in the box.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box; ones by default.
     groups : {"network", "layer", "neuron"}
-        Which parameters share a number of bits and a step: see `parameter_groups`.
+        Which parameters share a number of bits and a step: see `parameter_groups`. The layers of a layer graph are its
+        own.
 
     Returns
     -------
@@ -131,7 +132,7 @@ def allocate_bits(net: Network, eps: Any, *, inputs: Inputs | None = None, group
     >>> float(pg.path_metric(net, rounded)) <= allocation.bound <= 0.5
     True
     """
-    require_numbers(net, "allocate_bits")
+    require_network_of_numbers(net, "allocate_bits")
     accuracy = to_fraction(eps, "eps")
     if not accuracy > 0:
         raise ParameterError(f"eps: needed a number > 0, got {eps!r}")
@@ -187,12 +188,12 @@ def relaxed_bits(costs: list[float], counts: list[int], eps: float) -> list[floa
 class _Problem:
     """Groups, their slopes, and the bound of a choice of bits."""
 
-    def __init__(self, net: Network, eps: Fraction, inputs: Inputs | None, by: By) -> None:
+    def __init__(self, net: ReluNetwork, eps: Fraction, inputs: Inputs | None, by: By) -> None:
         self.net, self.eps = net, eps
-        self.widths = half_widths(net, inputs)
+        self.inputs = inputs
         found = parameter_groups(net, by)
         self.labels, self.group = found.labels, found.group
-        self.sizes, slopes = sensitivities(net, self.widths)
+        self.sizes, slopes = sensitivities(net, inputs)
         n = len(self.labels)
         self.counts = np.bincount(self.group, minlength=n).tolist()
         self.largest = [to_fraction(max(self.sizes[self.group == g].tolist(), default=0)) for g in range(n)]
@@ -218,7 +219,7 @@ class _Problem:
         moves = [self.move(g, b) for g, b in enumerate(bits)]
         each = object_array([moves[g] for g in self.group.tolist()])
         rho = each if self.net.is_exact else each.astype(np.float64) * (1 + 2.0**-52)
-        return perturbation_bound(self.net, np.minimum(rho, self.sizes), inputs=self.widths).upper
+        return perturbation_bound(self.net, np.minimum(rho, self.sizes), inputs=self.inputs).upper
 
     def fits(self, bits: list[int]) -> bool:
         try:

@@ -16,11 +16,11 @@ Source: derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
-from typing import Any, Literal, get_args
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 from scipy.sparse import csr_array
@@ -28,9 +28,11 @@ from scipy.sparse import csr_array
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.geometry.potentials import rescaling_directions
-from pathgraph.graph.network import Network, require_numbers
-from pathgraph.quantization.networks import By, parameter_groups
+from pathgraph.graph.network import Network
+from pathgraph.layers.channels import channel_classes
+from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups
 from pathgraph.quantization.sensitivities import sensitivities
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 from pathgraph.symmetry import rescale
 
@@ -49,9 +51,9 @@ class Equalization:
 
     Attributes
     ----------
-    net : Network
+    net : Network or LayerGraph
         The rescaled network: the same function, and for powers of two the same bits.
-    factors : mapping from hidden neurons to numbers
+    factors : mapping from hidden neurons, or channels (layer, channel), to numbers
     before, after : float
         The objective, in bits per weight: :math:`\log_2 (r S)`, or its average over the weights.
     optimum : float
@@ -71,7 +73,7 @@ class Equalization:
     Equalization(14.01 -> 7.00 bits per weight; optimum 7.00, floor 7.00)
     """
 
-    net: Network
+    net: Any
     factors: Mapping[Hashable, Any]
     before: float
     after: float
@@ -88,7 +90,7 @@ class Equalization:
 
 
 def equalize(
-    net: Network,
+    net: AnyNetwork,
     *,
     inputs: Inputs | None = None,
     objective: Objective = "uniform",
@@ -99,7 +101,7 @@ def equalize(
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs; ones by default.
     objective : {"uniform", "mixed"}
@@ -107,7 +109,8 @@ def equalize(
     groups : {"network", "layer", "neuron"}
         The groups of the mixed objective.
     powers_of_two : bool
-        Round the factors to powers of two, which keeps the function to the last bit and costs at most two bits.
+        Round the factors to powers of two, which keeps the function to the last bit and costs at most two bits. Where
+        nothing is gained, the factors are 1.
 
     Returns
     -------
@@ -120,8 +123,9 @@ def equalize(
 
     Notes
     -----
-    Only neurons that `rescale` may change take part: structural and tied parameters hold some of them together. The
-    search runs in floats, on exact networks, too; the factors are then applied exactly.
+    Only neurons that `rescale` may change take part: structural and tied parameters hold some of them together. Of a
+    layer graph these are channels, and those that an entry meets at several places move together. The search runs in
+    floats, on exact networks, too; the factors are then applied exactly.
 
     References
     ----------
@@ -134,41 +138,96 @@ def equalize(
     >>> pg.equalize(net).net.theta
     array([8., 4., 4.])
     """
-    require_numbers(net, "equalize")
+    require_network_of_numbers(net, "equalize")
     if objective not in get_args(Objective):
         raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {objective!r}")
     problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)
     z = problem.minimum()
-    logs = problem.directions.T @ z  # per neuron
-    hidden = [v for v in range(net.architecture.n_nodes) if logs[v] != 0]
-    factors: dict[Hashable, Any] = {}
+    start, directions = np.zeros_like(z), problem.directions
+    before = problem.value(start)
+    final = np.rint(z / math.log(2)) * math.log(2) if powers_of_two else z
+    if problem.value(final) > before:  # the network was at the optimum, but for the smoothing and the rounding
+        final = start
     if powers_of_two:
-        rounded = np.rint(z / math.log(2)).astype(int)
-        exponents = np.asarray(problem.directions.T @ rounded).astype(int)
+        exponents = np.asarray(directions.basis.T @ np.rint(final / math.log(2))).astype(int)
         base = Fraction(2) if net.is_exact else 2.0
-        factors = {net.nodes[v]: base ** int(exponents[v]) for v in range(len(exponents)) if exponents[v]}
-        final = rounded * math.log(2)
+        factors = {directions.name(v): base ** int(exponents[v]) for v in np.flatnonzero(exponents).tolist()}
     else:
-        final = z
+        logs = directions.basis.T @ final
         make = (lambda log: Fraction(math.exp(log))) if net.is_exact else math.exp
-        factors = {net.nodes[v]: make(float(logs[v])) for v in hidden}
+        factors = {directions.name(v): make(float(logs[v])) for v in np.flatnonzero(logs).tolist()}
     smooth = problem.smoothed(z, TEMPERATURES[-1])
     return Equalization(
         rescale(net, factors),
         MappingProxyType(factors),
-        problem.value(np.zeros_like(z)),
+        before,
         problem.value(final),
-        problem.value(z),
+        min(before, problem.value(z)),
         problem.floor,
         float(np.abs(smooth[1]).max(initial=0.0)),
         TEMPERATURES[-1] * math.log2(max(2, len(problem.log_sizes))),
     )
 
 
+class _Directions(NamedTuple):
+    """Along which rescalings the search goes.
+
+    Attributes
+    ----------
+    name : callable
+        From the number of a neuron or channel to its name.
+    basis : csr_array, shape (n_directions, n_neurons or n_channels)
+        The exponents of the factors.
+    slopes : csr_array, shape (n_parameters, n_directions)
+        What they do to the logarithms of the parameters.
+    """
+
+    name: Callable[[int], Hashable]
+    basis: csr_array
+    slopes: csr_array
+
+
+def _of_neurons(net: Network) -> _Directions:
+    graph = net.architecture
+    vectors = rescaling_directions(net)
+    rows = [k for k, vector in enumerate(vectors) for _ in vector]
+    columns = [v for vector in vectors for v in vector]
+    data = [float(m) for vector in vectors for m in vector.values()]
+    basis = csr_array((data, (rows, columns)), shape=(len(vectors), graph.n_nodes))
+    entry = graph.first_entry
+    antecedent = np.append(graph.antecedent, 0)[np.minimum(entry, graph.n_edges)]
+    ends = _differences(graph.target[entry], np.where(entry < graph.n_edges, antecedent, -1), graph.n_nodes)
+    return _Directions(graph.nodes.__getitem__, basis, csr_array(ends @ basis.T))
+
+
+def _of_channels(graph: Any) -> _Directions:
+    classes = channel_classes(graph)
+    channels = np.flatnonzero(classes.of_channel >= 0)
+    basis = csr_array(
+        (np.ones(len(channels)), (classes.of_channel[channels], channels)),
+        shape=(classes.n_classes, len(classes.names)),
+    )
+    entries, first = np.unique(classes.uses.entry, return_index=True)
+    target = np.full(graph.architecture.n_entries, -1)
+    source = target.copy()
+    target[entries], source[entries] = classes.uses.target[first], classes.uses.source[first]
+    entry = graph.architecture.first_entry
+    ends = _differences(target[entry], source[entry], len(classes.names))
+    return _Directions(classes.names.__getitem__, basis, csr_array(ends @ basis.T))
+
+
+def _differences(target: Array, source: Array, size: int) -> csr_array:
+    """Rows with 1 at the target and -1 at the source; -1 is none."""
+    n = len(target)
+    data = np.concatenate([np.where(target >= 0, 1.0, 0.0), np.where(source >= 0, -1.0, 0.0)])
+    columns = np.maximum(np.concatenate([target, source]), 0)
+    return csr_array((data, (np.tile(np.arange(n), 2), columns)), shape=(n, size))
+
+
 class _Problem:
     """The convex program, in the logarithms of the factors along the directions that may be taken."""
 
-    def __init__(self, net: Network, inputs: Inputs | None, group: Array) -> None:
+    def __init__(self, net: ReluNetwork, inputs: Inputs | None, group: Array) -> None:
         sizes, slopes = sensitivities(net, inputs)
         acts = np.asarray((sizes != 0) & (slopes != 0), dtype=bool)
         with np.errstate(under="ignore"):
@@ -178,24 +237,8 @@ class _Problem:
             raise UnsupportedOperatorError("equalize: no parameter acts on an output, so there is nothing to equalise")
         found, self.group = np.unique(group[acts], return_inverse=True)
         self.counts = np.bincount(self.group, minlength=len(found)) / acts.sum()
-        graph = net.architecture
-        basis = rescaling_directions(net)
-        rows = [k for k, vector in enumerate(basis) for _ in vector]
-        columns = [v for vector in basis for v in vector]
-        data = [float(m) for vector in basis for m in vector.values()]
-        self.directions = csr_array((data, (rows, columns)), shape=(len(basis), graph.n_nodes))
-        entry = graph.first_entry[acts]
-        target = graph.target[entry]
-        source = np.where(entry < graph.n_edges, np.append(graph.antecedent, 0)[np.minimum(entry, graph.n_edges)], -1)
-        n = len(entry)
-        ends = csr_array(
-            (
-                np.concatenate([np.ones(n), np.where(source >= 0, -1.0, 0.0)]),
-                (np.tile(np.arange(n), 2), np.concatenate([target, np.maximum(source, 0)])),
-            ),
-            shape=(n, graph.n_nodes),
-        )
-        self.slope = csr_array(ends @ self.directions.T)  # a_i, one row per parameter
+        self.directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)
+        self.slope = csr_array(self.directions.slopes[np.flatnonzero(acts)])  # a_i, one row per parameter
         self.floor = float(np.logaddexp.reduce(self.log_sizes + self.log_slopes)) / math.log(2)
 
     def value(self, z: Array) -> float:

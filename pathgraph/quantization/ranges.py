@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.graph.network import Network, require_numbers
+from pathgraph.graph.network import Network
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import is_safe, sweep
-from pathgraph.scalars import Array, to_fraction
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
+from pathgraph.scalars import Array, frozen, object_array, to_fraction
 
 __all__ = ["NeuronRanges", "neuron_ranges"]
 
@@ -27,10 +30,10 @@ class NeuronRanges:
 
     Attributes
     ----------
-    net : Network
-    bounds : ndarray, shape (n_nodes,)
-        Aligned with ``net.nodes``: of the value of the neuron, of its pre-activation, and of every partial sum of its
-        terms, in any order. Fractions on exact networks; floats, rounded up, else.
+    net : Network or LayerGraph
+    bounds : ndarray, shape (n_nodes,), or mapping from layers to arrays of their shapes
+        For each neuron of ``net.nodes``, or of each layer that has neurons: of its value, of its pre-activation, and of
+        every partial sum of its terms, in any order. Fractions on exact networks; floats, rounded up, else.
 
     Examples
     --------
@@ -39,8 +42,15 @@ class NeuronRanges:
     NeuronRanges(3 neurons; largest bound 9)
     """
 
-    net: Network
-    bounds: Array
+    net: ReluNetwork
+    bounds: Any
+
+    @property
+    def flat(self) -> Array:
+        """All bounds, in the order of the neurons."""
+        if isinstance(self.bounds, Mapping):
+            return np.concatenate([bound.ravel() for bound in self.bounds.values()])
+        return np.asarray(self.bounds)
 
     def accumulator_bits(self, step: Any) -> int:
         """Bits of a signed accumulator that counts in multiples of `step` and never overflows, at any neuron.
@@ -56,21 +66,22 @@ class NeuronRanges:
         exact = to_fraction(step, "step")
         if not exact > 0:
             raise ParameterError(f"step: needed a number > 0, got {step!r}")
-        inner = np.setdiff1d(np.arange(len(self.bounds)), self.net.architecture.input)
-        top = max((to_fraction(bound) for bound in self.bounds[inner].tolist()), default=Fraction(0))
+        flat = self.flat
+        inner = np.setdiff1d(np.arange(len(flat)), self.net.dag.inputs - 1)
+        top = max((to_fraction(bound) for bound in flat[inner].tolist()), default=Fraction(0))
         return int(top / exact).bit_length() + 1
 
     def __repr__(self) -> str:
-        top = max(map(float, self.bounds), default=0.0)
-        return f"NeuronRanges({len(self.bounds)} neurons; largest bound {top:.6g})"
+        flat = self.flat
+        return f"NeuronRanges({len(flat)} neurons; largest bound {max(map(float, flat), default=0.0):.6g})"
 
 
-def neuron_ranges(net: Network, *, inputs: Inputs | None = None) -> NeuronRanges:
+def neuron_ranges(net: ReluNetwork, *, inputs: Inputs | None = None) -> NeuronRanges:
     r"""Bounds of the values and of all partial sums at every neuron, by one sweep.
 
     Parameters
     ----------
-    net : Network
+    net : Network or LayerGraph
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box of inputs; ones by default.
 
@@ -99,20 +110,33 @@ def neuron_ranges(net: Network, *, inputs: Inputs | None = None) -> NeuronRanges
     >>> ranges.bounds.tolist()[2:], ranges.accumulator_bits(0.25)
     ([3.0..., 9.0..., 12.0...], 7)
     """
-    require_numbers(net, "neuron_ranges")
-    widths = half_widths(net, inputs)
+    require_network_of_numbers(net, "neuron_ranges")
+    found = _bounds(net, half_widths(net, inputs))
+    if isinstance(net, Network):
+        return NeuronRanges(net, found)
+    structure: Any = net.architecture
+    by_layer = {
+        layer.name: frozen(found[structure.positions(layer.name) - 1])
+        for layer in structure.layers
+        if not layer.is_view
+    }
+    return NeuronRanges(net, MappingProxyType(by_layer))
+
+
+def _bounds(net: ReluNetwork, widths: Array) -> Array:
+    """For every neuron, in their order."""
     x = np.zeros((1, net.dag.size), dtype=object if net.is_exact else np.float64)
     x[0, CONSTANT] = 1
     x[0, net.dag.inputs] = accelerated(widths)
     values = mapped(lambda w: abs(accelerated(w)) if net.is_exact else np.abs(w.astype(np.float64)), net.tensors)
     swept = sweep(net, [(values, None)], x, pools="max")[0]
     if net.is_exact:
-        return NeuronRanges(net, restored(swept[1:]))
+        return restored(swept[1:])
     if not is_safe([widths, *values], swept):
-        exact = neuron_ranges(net.to_exact(), inputs=[to_fraction(w) for w in widths.tolist()])
+        exact = _bounds(net.to_exact(), object_array(map(to_fraction, widths.tolist())))
         try:
-            floats = np.array([float(bound) for bound in exact.bounds])
+            floats = np.array([float(bound) for bound in exact])
         except OverflowError:
             raise RangeError("neuron_ranges: a bound leaves the range of float64; use net.to_exact()") from None
-        return NeuronRanges(net, np.nextafter(floats, np.inf))
-    return NeuronRanges(net, swept[1:] * (1 + 2 * gamma(roundings(net, 1) + 2)))
+        return np.asarray(np.nextafter(floats, np.inf))
+    return np.asarray(swept[1:] * (1 + 2 * gamma(roundings(net, 1) + 2)))

@@ -16,10 +16,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from pathgraph.arguments import Inputs, half_widths
+from pathgraph.arguments import Inputs
 from pathgraph.errors import RangeError
-from pathgraph.graph.network import Network
-from pathgraph.path_sums import path_marginals
+from pathgraph.numbers import public
+from pathgraph.pruning.masses import Moduli
+from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 
 __all__ = ["Sensitivities", "sensitivities"]
@@ -45,7 +46,7 @@ class Sensitivities(NamedTuple):
         return (self.sizes * self.slopes).sum()
 
 
-def sensitivities(net: Network, inputs: Inputs | None = None) -> Sensitivities:
+def sensitivities(net: ReluNetwork, inputs: Inputs | None = None) -> Sensitivities:
     """Sizes and slopes of all parameters, by one forward and one backward sweep.
 
     Raises
@@ -53,8 +54,7 @@ def sensitivities(net: Network, inputs: Inputs | None = None) -> Sensitivities:
     RangeError
         If a slope leaves the range of floats.
     """
-    widths = half_widths(net, inputs)
-    masses = path_marginals(net.map_values(abs), inputs=widths.tolist())
+    masses = public(Moduli(net, inputs).summed(), "sensitivities")
     sizes = abs(net.theta)
     if not net.is_exact:
         sizes = sizes.astype(np.float64)
