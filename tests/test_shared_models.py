@@ -84,3 +84,29 @@ def test_local_response_normalisation_is_refused_by_name(name):
     with pytest.raises(pg.UnsupportedOperatorError, match="2 of its") as refusal:
         pg.from_onnx(models[name].locate())
     assert str(refusal.value).count("LRN node") == 2
+
+
+@pytest.mark.parametrize("name", ["ACASXU_1_1", "fc1", "cnn_max_mninst2", "resnet2b"])
+def test_bits_that_are_certified_and_a_rounded_copy_that_runs(name, tmp_path):
+    graph = pg.from_onnx(path_of(name))
+    (shape,) = graph.input_shapes.values()
+    random = np.random.default_rng(0)
+    x = random.uniform(-1, 1, (20, *shape)).astype(np.float32)
+    eps = float(abs(graph(x)).max()) / 8
+    before, after = (pg.bits_fixed(graph, eps, a_posteriori=known) for known in (False, True))
+    equalised = pg.equalize(graph)
+    assert after <= before
+    assert equalised.after <= equalised.before
+    assert pg.path_norm(equalised.net) == pytest.approx(pg.path_norm(graph), rel=1e-12)
+    assert pg.bits_fixed(equalised.net, eps) <= before
+    allocation = pg.allocate_bits(graph, eps)
+    by_layer = pg.quantize(graph, allocation.quantizers, by="layer")
+    assert pg.path_metric(graph, by_layer).upper <= allocation.bound * (1 + 1e-9) <= eps * (1 + 1e-9)
+
+    step = float(abs(graph.theta).max()) / (2 ** (after - 1) - 1)
+    rounded = pg.quantize(pg.quantize(graph, pg.Quantizer("nearest", step)), pg.Quantizer(format="fp32"), fixed=True)
+    bound = float(pg.certify(graph, rounded, execution="float32", r=np.inf))
+    rounded.to_onnx(tmp_path / "rounded.onnx")
+    (values,) = run_onnxruntime(tmp_path / "rounded.onnx", x)
+    seen = abs(values.astype(float) - graph(x.astype(float))).max()
+    assert 0 < seen <= bound
