@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Slabs", "Windows", "largest_products", "products", "slabs"]
 
-SLAB = 1 << 19
+SLAB = 1 << 17
 """Entries of the weights that are mapped at a time."""
 
 COLUMNS = 1 << 20
@@ -178,14 +178,13 @@ class Windows:
             return None
         columns = self._windows(x, maps, slice(None), slice(None))[0]
         y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
-        values, entries, parts = y.values.reshape(-1, size), out.reshape(self.target[0], -1), []
-        for channels in self._channels(size):
-            chosen = slice(channels.start * n_taps, channels.stop * n_taps)
-            slab = weights(EVERYTHING, channels).reshape(self.target[0], -1)
-            sent = (slab.T @ values).reshape(-1, *self.kernel, *y.values.shape[1:])
-            parts.append(_gone_back(sent, maps, axes[1:]))
-            np.multiply(values @ columns[chosen].T, slab, out=entries[:, chosen])
-        made = np.concatenate(parts) if len(parts) > 1 else parts[0]
+        values, entries = y.values.reshape(-1, size), out.reshape(self.target[0], -1)
+        sent = np.zeros((len(columns), size), dtype=values.dtype)
+        for rows, _ in self._slabs(len(columns)):
+            slab = weights(rows).reshape(-1, len(columns))
+            sent += slab.T @ values[rows]
+            np.multiply(values[rows] @ columns.T, slab, out=entries[rows])
+        made = _gone_back(sent.reshape(-1, *self.kernel, *y.values.shape[1:]), maps, axes[1:])
         return coarsened(Compressed(made, (singletons(self.source[0]), *axes[1:])), axes)
 
     def pushed_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
@@ -290,17 +289,28 @@ class Windows:
             yield slice(groups.start * per_group, groups.stop * per_group), groups
 
     def _channels(self, size: int) -> Iterator[slice]:
-        """Source channels, of each group, a few at a time, to go back from so many positions."""
+        """Source channels, of each group, a few at a time if there are many positions, to go back from them."""
         per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
-        step = min(COLUMNS // (n_taps * size), SLAB // (n_taps * self.target[0])) if self.groups == 1 else per_group
+        step = per_group
+        if self.groups == 1 and n_taps * size * per_group > COLUMNS:
+            step = min(COLUMNS // (n_taps * size), SLAB // (n_taps * self.target[0]))
         for start in range(0, per_group, max(1, step)):
             yield slice(start, min(per_group, start + max(1, step)))
 
     def _sent(self, values: Array, weights: Slabs, channels: slice, product: Product) -> Array:
         """What targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
         n = (channels.stop - channels.start) * math.prod(self.kernel)
-        if self.groups == 1:
+        if self.groups == 1 and channels.stop - channels.start < self.source[0]:
             return product(weights(EVERYTHING, channels).reshape(1, -1, n).swapaxes(1, 2), values)
+        if self.groups == 1:  # whole rows of weights, as they lie in memory
+            add = np.add if product is products else np.maximum
+            parts = (
+                product(weights(rows).reshape(1, -1, n).swapaxes(1, 2), values[:, rows]) for rows, _ in self._slabs(n)
+            )
+            total = next(parts)
+            for part in parts:
+                add(total, part, out=total)
+            return total
         sent = np.empty((self.groups, n, values.shape[2]), dtype=values.dtype)
         for chosen, groups in self._slabs(n):
             slab = weights(chosen).reshape(groups.stop - groups.start, -1, n)
