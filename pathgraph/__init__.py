@@ -249,7 +249,7 @@ __all__ = [
 
 __version__ = "0.1.0"
 
-_LAZY = {"gpu", "proofs_checks", "testing"}
+_LAZY = {"gpu", "plot", "proofs_checks", "testing"}
 _LAZY_NAMES = {
     "geometry.conservation": (
         "ConservationReport",

@@ -9,8 +9,9 @@ from itertools import pairwise
 import pytest
 
 import pathgraph as pg
+from pathgraph.plot.layout import COLUMN, RADIUS
 from pathgraph.proofs_checks import Profile, all_checks, examine, load, main, network_from_text
-from pathgraph_proofs_checks.drawing import COLUMN, RADIUS, draw_histogram, draw_network, number
+from pathgraph_proofs_checks.drawing import draw_histogram, draw_network, number
 from pathgraph_proofs_checks.page import page, save_page, to_mathml
 
 pytest.importorskip("math_core")

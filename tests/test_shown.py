@@ -60,7 +60,7 @@ def test_too_many_paths_to_list():
 
 
 def test_dir():
-    assert set(dir(pg)) == {*pg.__all__, "__version__", "gpu", "proofs_checks", "testing"}
+    assert set(dir(pg)) == {*pg.__all__, "__version__", "gpu", "plot", "proofs_checks", "testing"}
 
 
 TAKES_A_NETWORK = [

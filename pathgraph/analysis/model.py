@@ -222,6 +222,11 @@ class Model:
 # -- layer graphs ---------------------------------------------------------------------------------------------------
 
 
+def layer_rows(net: Network | LayerGraph) -> list[LayerRow]:
+    """One row for each layer of a layer graph, or each level of a network."""
+    return _level_rows(net) if isinstance(net, Network) else _layer_rows(net)
+
+
 def _layer_rows(graph: LayerGraph) -> list[LayerRow]:
     sizes = {name: tensor.size for name, tensor in graph.parameters.items()}
     names = graph.architecture.tensor_names

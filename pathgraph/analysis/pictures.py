@@ -12,8 +12,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pathgraph.analysis.document import shortened
-from pathgraph.analysis.results import Analysis, Certificate, LayerRow
+from pathgraph.analysis.results import Analysis, Certificate
 from pathgraph.errors import BackendError
+from pathgraph.plot.layers import BoxColours, boxes_of, draw_boxes
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -32,9 +33,6 @@ COLOURS = {
 """Markers that become var(--NAME); colours that nothing else has."""
 
 INK, SOFT, LINE, FIRST, SECOND, FILL = COLOURS.values()
-
-MAX_BOXES = 60
-"""Layers of a drawing; of more, chains become one box, and the middle is left out."""
 
 MAX_BARS = 50
 
@@ -225,88 +223,7 @@ def _bits(analysis: Analysis) -> Figure:
 
 
 def _graph(analysis: Analysis) -> Figure:
-    """The layers from top to bottom; what skips a layer is an arc on the right."""
-    boxes = _boxes(analysis.summary.layers)
-    height = len(boxes)
-    figure, panel = _figure(4.8, 0.3 + 0.36 * height)
-    panel.set_axis_off()
-    place = {name: k for k, (names, _, _) in enumerate(boxes) for name in names}
-    arcs = sorted(
-        {
-            (place[source], k)
-            for k, (_, sources, _) in enumerate(boxes)
-            for source in sources
-            if source in place and k - place[source] > 1
-        },
-        key=lambda arc: arc[1] - arc[0],
-    )
-    next_to = {(place[s], k) for k, (_, sources, _) in enumerate(boxes) for s in sources if s in place}
-    right = 6.0
-    lanes: list[list[tuple[int, int]]] = []
-    for start, stop in arcs:
-        lane = next((n for n, used in enumerate(lanes) if all(stop <= a or start >= b for a, b in used)), len(lanes))
-        if lane == len(lanes):
-            lanes.append([])
-        lanes[lane].append((start, stop))
-        x = right + 0.25 + 0.22 * lane
-        panel.plot(
-            [right, x, x, right], [start + 0.12, start + 0.12, stop - 0.12, stop - 0.12], color=SECOND, linewidth=1.2
-        )
-        panel.plot([right + 0.06], [stop - 0.12], marker="<", color=SECOND, markersize=4)
-    for k, (names, _, text) in enumerate(boxes):
-        panel.add_patch(_box(k, right))
-        panel.text(0.12, k, shortened(text[0], 40), va="center", color=INK, fontsize=8)
-        panel.text(right - 0.12, k, shortened(text[1], 18), va="center", ha="right", color=SOFT, fontsize=7.5)
-        if (k - 1, k) in next_to:
-            panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=INK, linewidth=1)
-        if not names:
-            panel.plot([0.4, 0.4], [k - 0.64, k - 0.36], color=LINE, linewidth=1, linestyle=":")
-    panel.set_xlim(-0.05, right + 0.5 + 0.22 * len(lanes))
-    panel.set_ylim(height - 0.4, -0.6)
+    boxes = boxes_of(analysis.summary.layers)
+    figure, panel = _figure(4.8, 0.3 + 0.36 * len(boxes))
+    draw_boxes(panel, boxes, BoxColours(INK, SOFT, LINE, SECOND, FILL))
     return figure
-
-
-def _box(k: int, right: float) -> Any:
-    from matplotlib.patches import Rectangle
-
-    return Rectangle((0, k - 0.36), right, 0.72, facecolor=FILL, edgecolor=LINE, linewidth=0.8)
-
-
-Box = tuple[tuple[str, ...], tuple[str, ...], tuple[str, str]]
-"""Names of the layers in it, what they read, and the texts on it."""
-
-
-def _boxes(layers: Sequence[LayerRow]) -> list[Box]:
-    """One box per layer; in large graphs one per chain, and a gap in the middle."""
-    boxes = [_one(row) for row in layers]
-    if len(boxes) <= MAX_BOXES:
-        return boxes
-    readers: dict[str, int] = {}
-    for row in layers:
-        for source in row.sources:
-            readers[source] = readers.get(source, 0) + 1
-    chains: list[list[LayerRow]] = []
-    for row in layers:
-        last = chains[-1][-1] if chains else None
-        if last is not None and row.sources == (last.name,) and readers.get(last.name) == 1 and last.sources:
-            chains[-1].append(row)
-        else:
-            chains.append([row])
-    boxes = [_one(chain[0]) if len(chain) == 1 else _chain(chain) for chain in chains]
-    if len(boxes) <= MAX_BOXES:
-        return boxes
-    head, tail = boxes[: MAX_BOXES // 2], boxes[-(MAX_BOXES // 2) :]
-    hidden = sum(len(names) for names, _, _ in boxes) - sum(len(names) for names, _, _ in head + tail)
-    return [*head, ((), (), (f"... {hidden} more layers ...", "")), *tail]
-
-
-def _one(row: LayerRow) -> Box:
-    named = "" if row.activation in ("identity", "input") or row.activation == row.kind else f", {row.activation}"
-    kind = "" if row.name == row.kind else f"  {row.kind}"
-    return (row.name,), row.sources, (f"{row.name}{kind}{named}", " x ".join(map(str, row.shape)) or "1")
-
-
-def _chain(chain: Sequence[LayerRow]) -> Box:
-    names = tuple(row.name for row in chain)
-    shape = " x ".join(map(str, chain[-1].shape)) or "1"
-    return names, chain[0].sources, (f"{names[0]} ... {names[-1]}  ({len(chain)} layers)", shape)

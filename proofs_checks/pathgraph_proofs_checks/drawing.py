@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Mapping
 from fractions import Fraction
 from html import escape
-from math import hypot, log10
-from statistics import fmean
-from typing import Any, NamedTuple
+from math import log10
+from typing import Any
 
 from pathgraph import Network
+from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places
 from pathgraph_proofs_checks.codec import word
 from pathgraph_proofs_checks.runner import BINS
 
 __all__ = ["STYLE", "draw_histogram", "draw_network", "number"]
 
-COLUMN, ROW, RADIUS, MARGIN = 104, 62, 19, 26
+MARGIN = 26
 LABELLED = 40
 """Networks with more edges are drawn without the numbers on them."""
-
-BENDS = (0, 34, -34, 62, -62, 96, -96, 130, -130)
-"""By how much an edge that skips levels is bent, until it passes no neuron."""
-
-PLACES = (0.36, 0.52, 0.27, 0.64, 0.44, 0.74)
-"""Where on an edge its number may stand."""
 
 STYLE = """
 svg text { font: 12px system-ui, sans-serif; fill: var(--ink); }
@@ -41,13 +35,6 @@ svg .value { font-size: 11px; font-weight: 600; fill: var(--value); }
 svg .bar { fill: var(--bar); } svg .bar.attained { fill: var(--value); } svg .axis { stroke: var(--line); }
 svg .tick { font-size: 11px; fill: var(--soft); text-anchor: middle; }
 """
-
-
-class Point(NamedTuple):
-    """A place in the drawing."""
-
-    x: float
-    y: float
 
 
 def number(value: Fraction | int) -> str:
@@ -77,81 +64,26 @@ def draw_network(net: Network, values: Mapping[Hashable, Any] | None = None) -> 
     str
         An ``<svg>`` element.
     """
-    places = _places(net)
+    places = node_places(net, margin=MARGIN)
     graph, outputs = net.graph, set(net.outputs)
     labelled = graph.number_of_edges() <= LABELLED
-    taken: list[tuple[float, float, float]] = [(p.x, p.y, RADIUS + 10) for p in places.values()]
+    spots = Labels(places)
     edges, labels, nodes = [], [], []
     for u, v, data in graph.edges(data=True):
-        curve = _curve(places, u, v)
+        curve = curve_between(places, u, v)
         edges.append(_edge(curve, data, labelled))
         if labelled:
-            labels.append(_label(curve, _marked(data["weight"], data, ""), taken))
+            labels.append(_label(curve, _marked(data["weight"], data, ""), spots))
     for v, data in graph.nodes(data=True):
         nodes.append(_node(v, data, places[v], v in outputs, None if values is None else values[v]))
     width = max(p.x for p in places.values()) + MARGIN
-    tops = [p.y for p in places.values()] + [y for _, y, _ in taken]
+    tops = [p.y for p in places.values()] + [y for _, y, _ in spots.taken]
     top, bottom = min(tops) - MARGIN - 8, max(tops) + MARGIN + 8
     said = f"network of {len(net.nodes)} neurons and {graph.number_of_edges()} edges"
     return (
         f'<svg role="img" aria-label="{said}" viewBox="0 {top:.0f} {width:.0f} {bottom - top:.0f}" width="{width:.0f}" '
         f'height="{bottom - top:.0f}" style="min-width:{0.72 * width:.0f}px">{"".join([*edges, *labels, *nodes])}</svg>'
     )
-
-
-def _places(net: Network) -> dict[Hashable, Point]:
-    structure, outputs = net.architecture, set(net.outputs)
-    column = dict(zip(net.nodes, structure.level.tolist(), strict=True))
-    last = max(1, *column.values())
-    after: dict[Hashable, list[Hashable]] = {v: [] for v in net.nodes}
-    for v in net.nodes:
-        for u in structure.antecedents(v):
-            after[u].append(v)
-    for v in reversed(net.nodes):
-        if v in outputs:
-            column[v] = last
-        elif column[v] == 0 and v not in net.inputs and after[v]:
-            column[v] = max(0, min(column[w] for w in after[v]) - 1)
-    columns: list[list[Hashable]] = [[] for _ in range(last + 1)]
-    for v in net.nodes:
-        columns[column[v]].append(v)
-    height: dict[Hashable, float] = {}
-    for group in columns:
-        _spread(group, height)
-    for group in [*columns[1:], *reversed(columns[:-1]), *columns[1:]]:  # towards the mean of the neighbours
-        wanted = {v: fmean([height[u] for u in [*structure.antecedents(v), *after[v]]] or [height[v]]) for v in group}
-        group.sort(key=wanted.__getitem__)
-        _spread(group, height)
-    return {v: Point(MARGIN + COLUMN * column[v], height[v]) for v in net.nodes}
-
-
-def _spread(group: Sequence[Hashable], height: dict[Hashable, float]) -> None:
-    for place, v in enumerate(group):
-        height[v] = ROW * (place - (len(group) - 1) / 2)
-
-
-Curve = tuple[Point, Point, Point]
-"""Start, control point and end of a quadratic curve."""
-
-
-def _curve(places: Mapping[Hashable, Point], u: Hashable, v: Hashable) -> Curve:
-    start, end = places[u], places[v]
-    others = [p for w, p in places.items() if w not in (u, v) and start.x < p.x < end.x]
-    if start.x == end.x:  # a constant that could not be moved, to an output in its column
-        return start, Point(start.x + 46, (start.y + end.y) / 2), end
-    curves = [(start, Point((start.x + end.x) / 2, (start.y + end.y) / 2 + 1.3 * bend), end) for bend in BENDS]
-    return max(curves, key=lambda curve: min([RADIUS + 7, *(_distance(curve, p) for p in others)]))
-
-
-def _distance(curve: Curve, point: Point) -> float:
-    steps = [_at(curve, k / 20) for k in range(1, 20)]
-    return min(hypot(p.x - point.x, p.y - point.y) for p in steps)
-
-
-def _at(curve: Curve, t: float) -> Point:
-    (ax, ay), (bx, by), (cx, cy) = curve
-    a, b, c = (1 - t) ** 2, 2 * t * (1 - t), t**2
-    return Point(a * ax + b * bx + c * cx, a * ay + b * by + c * cy)
 
 
 def _edge(curve: Curve, data: Mapping[str, Any], labelled: bool) -> str:
@@ -164,15 +96,8 @@ def _edge(curve: Curve, data: Mapping[str, Any], labelled: bool) -> str:
     return f'<path class="edge {kind} {role}" stroke-width="{width:.1f}" d="{path}"{pale}/>'
 
 
-def _label(curve: Curve, text: str, taken: list[tuple[float, float, float]]) -> str:
-    half = 4 + 3.3 * len(text)
-
-    def crowding(place: float) -> float:
-        x, y = _at(curve, place)
-        return sum(max(0.0, half + r - abs(x - ox)) * max(0.0, 9 + min(r, 12) - abs(y - oy)) for ox, oy, r in taken)
-
-    x, y = _at(curve, min(PLACES, key=crowding))
-    taken.append((x, y, half))
+def _label(curve: Curve, text: str, labels: Labels) -> str:
+    x, y = labels.place(curve, 4 + 3.3 * len(text))
     return f'<text class="weight" x="{x:.0f}" y="{y + 4:.0f}">{escape(text)}</text>'
 
 

@@ -1,0 +1,56 @@
+"""New axes without pyplot, and the colours that all pictures share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from pathgraph.errors import BackendError, ParameterError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["ACCENT", "FAINT", "INK", "MINUS", "PALE", "PLUS", "SERIES", "axes_or_new", "tidied"]
+
+INK, FAINT, PALE = "#23293a", "#a9b1bd", "#e9edf3"
+PLUS, MINUS, ACCENT = "#2c6fbb", "#d1701c", "#b3127e"
+"""Of positive and negative weights, and of what is picked out: they differ for all kinds of colour vision."""
+
+SERIES = ("#2c6fbb", "#d1701c", "#1b8a5a", "#b3127e", "#6b5bb5", "#7a7a7a", "#b59a00", "#00899b")
+MARKERS = "osD^vXPh"
+
+
+def axes_or_new(ax: Any, width: float, height: float) -> Axes:
+    """The axes given, or those of a new figure of this size in inches.
+
+    Raises
+    ------
+    BackendError
+        If matplotlib is not installed.
+    ParameterError
+        On what is no axes.
+    """
+    try:
+        from matplotlib.axes import Axes
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise BackendError(
+            "pictures need matplotlib, which is not installed; pip install 'pathgraph[plot]', or pip install '.[plot]' "
+            "in a checkout"
+        ) from error
+    if ax is None:
+        figure = Figure(figsize=(width, height), layout="constrained")
+        FigureCanvasAgg(figure)
+        return figure.subplots()
+    if not isinstance(ax, Axes):
+        raise ParameterError(f"ax: needed axes of matplotlib or None, got {type(ax).__name__}")
+    return ax
+
+
+def tidied(ax: Axes) -> Axes:
+    """Axes with a grid, and no frame above and on the right."""
+    for side in ("top", "right"):
+        ax.spines[side].set_visible(False)
+    ax.grid(alpha=0.3, linewidth=0.6)
+    ax.set_axisbelow(True)
+    return ax
