@@ -24,6 +24,7 @@ from pathgraph.analysis.formats import FixedPoint, Float
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.sections import document
 from pathgraph.analysis.terminal import plain_lines
+from pathgraph.plot import layers
 from pathgraph.quantization.quantizers import FORMATS
 from tests.layer_graphs import MAKERS, build
 from tests.networks import REGISTRY
@@ -426,12 +427,12 @@ def test_every_figure_has_a_picture():
 def test_large_graphs_are_drawn_in_a_page():
     pytest.importorskip("matplotlib")
     deep = pg.from_weights([[[1.0]]] * 200)
-    chain = pictures._boxes(Model(deep).layers)
+    chain = layers.boxes_of(Model(deep).layers)
     assert [len(names) for names, _, _ in chain] == [1, 200]  # nothing that is read twice
     skips = pg.to_networkx(deep)
     skips.add_edges_from(((k, 0), (k + 2, 0), {"weight": 1.0}) for k in range(0, 198, 2))
-    boxes = pictures._boxes(Model(pg.from_networkx(skips)).layers)
-    assert len(boxes) == pictures.MAX_BOXES + 1
+    boxes = layers.boxes_of(Model(pg.from_networkx(skips)).layers)
+    assert len(boxes) == layers.MAX_BOXES + 1
     assert sum("more layers" in text for _, _, (text, _) in boxes) == 1
     found = analyse(pg.from_networkx(skips), Settings(certificates=False, trials=1))
     assert "more layers" in pictures.pictures(found)["graph"]

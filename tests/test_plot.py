@@ -1,0 +1,162 @@
+"""Pictures hold what they should: artists are counted, and nothing global changes."""
+
+import warnings
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from tests.layer_graphs import MAKERS, build
+from tests.networks import on_networks
+
+matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+from matplotlib.figure import Figure  # noqa: E402
+
+NET = pg.from_weights([[[1, -2], [3, 0]], [[1, 1]]], [[0, 5], None])
+KS = pg.KSMatrix(np.arange(-8, 8).reshape(2, 2, 2, 2))
+CALLS = {
+    "draw": lambda ax: pg.plot.draw(NET, paths=2, widths="marginals", inputs=[1, 2], ax=ax),
+    "draw_layers": lambda ax: pg.plot.draw_layers(build("residual"), ax=ax),
+    "draw_orbit": lambda ax: pg.plot.draw_orbit(NET, ax=ax),
+    "compare_bounds": lambda ax: pg.plot.compare_bounds([0, 1, 2], {"bound": [1, 2, 2]}, ax=ax),
+    "plot_pruning": lambda ax: pg.plot.plot_pruning({"m": ([0, 1], [1, 0])}, baseline=1, ax=ax),
+    "plot_bits": lambda ax: pg.plot.plot_bits({"m": ([4, 5], [1, 0.5])}, ax=ax),
+    "plot_scores": lambda ax: pg.plot.plot_scores(NET, ax=ax),
+    "plot_path_weights": lambda ax: pg.plot.plot_path_weights(NET, ax=ax),
+    "draw_support": lambda ax: pg.plot.draw_support(KS, ax=ax),
+    "draw_chain": lambda ax: pg.plot.draw_chain(pg.KSChain([KS]), axes=[ax])[0],
+}
+
+
+def test_every_public_function_is_called_here():
+    assert set(CALLS) == set(pg.plot.__all__)
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_pictures_are_drawn_where_asked_and_change_nothing_else(name):
+    before = dict(matplotlib.rcParams)
+    ax = Figure().subplots()
+    assert CALLS[name](ax) is ax
+    ax.figure.canvas.draw()
+    assert dict(matplotlib.rcParams) == before
+    other = CALLS[name](None) if name != "draw_chain" else pg.plot.draw_chain(pg.KSChain([KS]))[0]
+    assert other.figure is not ax.figure
+
+
+def gids(ax):
+    return [patch.get_gid() for patch in ax.patches if patch.get_gid()]
+
+
+@on_networks(lambda case: len(case.net.nodes) <= 120)
+def test_networks_of_the_registry(case):
+    net = case.net
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        ax = pg.plot.draw(net, paths=1, widths="marginals", labels=True)
+        ax.figure.canvas.draw()
+    assert gids(ax).count("edge") == net.architecture.n_edges
+    assert len(ax.texts) >= 2 * len(net.nodes)
+    places = {tuple(patch.get_center()) for patch in ax.patches if hasattr(patch, "get_radius")}
+    assert len(places) == len(net.nodes) - len(net.inputs)
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+def test_layer_graphs_of_the_registry(name):
+    graph = build(name)
+    ax = pg.plot.draw(graph)
+    written = " ".join(text.get_text() for text in ax.texts)
+    assert all(layer.name[:8] in written for layer in graph.layers)
+
+
+def test_signs_are_colours_and_widths_are_shares():
+    ax = pg.plot.draw(NET, labels=False)
+    edges = [patch for patch in ax.patches if patch.get_gid() == "edge"]
+    colours = [matplotlib.colors.to_hex(edge.get_edgecolor()) for edge in edges]
+    signs = np.sign(NET.values[: len(edges)])
+    assert len({colour for colour, sign in zip(colours, signs, strict=True) if sign > 0}) == 1
+    assert len(set(colours)) == 3
+    widest = int(np.argmax([edge.get_linewidth() for edge in edges]))
+    assert widest == int(np.argmax(abs(NET.values[: len(edges)])))
+    marginal = pg.plot.draw(NET, widths="marginals", labels=False)
+    wide = [patch.get_linewidth() for patch in marginal.patches if patch.get_gid() == "edge"]
+    scores = dict(zip(NET.parameters, pg.path_magnitude(NET), strict=True))
+    names = [
+        (NET.nodes[u], NET.nodes[v])
+        for u, v in zip(NET.architecture.antecedent, NET.architecture.target[: len(wide)], strict=True)
+    ]
+    assert np.argsort(wide, kind="stable").tolist() == np.argsort([scores[n] for n in names], kind="stable").tolist()
+
+
+def test_chosen_paths():
+    ax = pg.plot.draw(NET, paths=[((0, 0), (1, 0), (2, 0)), ((1, 1), (2, 0))])
+    assert gids(ax).count("path") == 3
+    heaviest = pg.plot.draw(NET, paths=3)
+    assert gids(heaviest).count("path") >= 2
+
+
+def test_large_networks_become_layers():
+    net = pg.from_weights([np.ones((40, 30)), np.ones((40, 40)), np.ones((20, 40))])
+    written = [text.get_text() for text in pg.plot.draw(net).texts]
+    assert any(text.startswith("level 1") for text in written)
+    assert len(written) == 8
+    assert gids(pg.plot.draw(net, max_nodes=130, labels=False)).count("edge") == net.architecture.n_edges
+
+
+def test_balanced_and_normalised_points_of_an_orbit():
+    ax = pg.plot.draw_orbit(pg.from_weights([[[4, 1]], [[0.5]]]))
+    points = {line.get_label(): (line.get_xdata()[0], line.get_ydata()[0]) for line in ax.get_lines()}
+    assert points["as given"] == (4, 0.5)
+    assert points["normalised"] == pytest.approx((0.8, 2.5), rel=1e-15)
+    x, y = points["balanced"]
+    assert x * y == pytest.approx(2, rel=1e-15)
+    assert np.hypot(x, x / 4) == pytest.approx(y, rel=1e-15)
+
+
+def test_supports_hold_the_values():
+    ax = pg.plot.draw_support(KS)
+    shown = np.asarray(ax.images[0].get_array().filled(np.nan))
+    assert np.array_equal(np.nan_to_num(shown), KS.toarray())
+    assert np.isnan(shown).sum() == 64 - KS.nnz
+    panels = pg.plot.draw_chain(pg.dft(8), values=True)
+    assert len(panels) == len(pg.dft(8).factors)
+
+
+def test_a_bound_below_the_truth_is_seen_below_the_diagonal():
+    ax = pg.plot.compare_bounds([1, 2], {"wrong": [0.5, 3]})
+    x, y = ax.get_lines()[0].get_data()
+    assert (np.asarray(y) < np.asarray(x)).tolist() == [True, False]
+
+
+@pytest.mark.parametrize(
+    ("call", "match"),
+    [
+        (lambda: pg.plot.draw(NET, ax=3), "ax: needed axes"),
+        (lambda: pg.plot.draw(NET, widths="size"), "widths: needed"),
+        (lambda: pg.plot.draw(NET, paths=0), "paths: needed an integer"),
+        (lambda: pg.plot.draw(NET, paths=[("a",)]), "paths: needed tuples of neurons"),
+        (lambda: pg.plot.draw(NET, paths=[((0, 0), (2, 0))]), "paths: needed edges"),
+        (lambda: pg.plot.draw(NET, inputs=[1, 2, 3]), "net|x"),
+        (lambda: pg.plot.draw(build("linear"), paths=1), "paths: needed a network drawn neuron by neuron"),
+        (lambda: pg.plot.draw(NET, max_nodes=0), "max_nodes"),
+        (lambda: pg.plot.draw_orbit(NET, (2, 0)), "neuron: needed a hidden neuron"),
+        (lambda: pg.plot.draw_orbit(NET, (1, 1), weights=(((0, 1), (1, 1)), ((1, 1), (2, 0)))), "not zero"),
+        (lambda: pg.plot.draw_orbit(NET, weights=3), "weights: needed two edges"),
+        (lambda: pg.plot.draw_orbit(NET, span=1), "span"),
+        (lambda: pg.plot.draw_orbit(pg.from_weights([[[1.0]]])), "hidden neuron"),
+        (lambda: pg.plot.compare_bounds([-1], {"b": [1]}), "truth: needed numbers >= 0"),
+        (lambda: pg.plot.compare_bounds([1], {"b": [1, 2]}), r"bounds\['b'\]: needed shape"),
+        (lambda: pg.plot.compare_bounds([0], {"b": [1]}), "needed a positive number"),
+        (lambda: pg.plot.plot_pruning({"a": ([0, 2], [1, 1])}), "shares in"),
+        (lambda: pg.plot.plot_pruning([1]), "curves: needed a mapping"),
+        (lambda: pg.plot.plot_bits({"a": 3}), "needed a pair"),
+        (lambda: pg.plot.plot_bits({"a": ([1], [1, 2])}), "two arrays of one length"),
+        (lambda: pg.plot.draw_support(np.ones((2, 2))), "needed a KSPattern"),
+        (lambda: pg.plot.draw_support(pg.KSPattern(5000, 1, 1, 1)), "at most 4096"),
+        (lambda: pg.plot.draw_chain(KS), "needed a KSChain"),
+        (lambda: pg.plot.draw_chain(pg.hadamard(4), axes=[Figure().subplots()]), "axes: needed 2"),
+    ],
+)
+def test_refusals(call, match):
+    with pytest.raises(pg.PathgraphError, match=match):
+        call()
