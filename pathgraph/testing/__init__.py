@@ -6,6 +6,7 @@ network converted by ``to_float()`` has the same values. What tests usually miss
 every width, zeros, cancelling and repeated weights, dead and constant neurons, neurons that reach no output, frozen,
 structural and tied parameters.
 
+`check_invariance` looks for the smallest network, and the smallest rescaling, that changes a quantity.
 `ground_truth_networks` are networks whose worst case is known exactly, for those who test verifiers.
 """
 
@@ -19,14 +20,19 @@ except ImportError as error:
 
 from pathgraph.testing.ground_truth import GroundTruth, Query, ground_truth_networks
 from pathgraph.testing.ground_truth_files import export_ground_truth
+from pathgraph.testing.invariance import Counterexample, Invariance, check_invariance
 from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
+from pathgraph.testing.moves import permutations, prunings, quantizations, same_sign_pairs
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
+    "Counterexample",
     "GroundTruth",
+    "Invariance",
     "Query",
+    "check_invariance",
     "check_operator",
     "dyadics",
     "export_ground_truth",
@@ -37,6 +43,10 @@ __all__ = [
     "ks_patterns",
     "mlps",
     "parameters",
+    "permutations",
+    "prunings",
+    "quantizations",
     "relu_dags",
     "rescalings",
+    "same_sign_pairs",
 ]

@@ -1,0 +1,274 @@
+"""Is a quantity of a network invariant, under rescaling or anything else? A search for the smallest counterexample.
+
+A *move* turns a network into another one: a mapping of factors (`pathgraph.rescale`), a network, or a function. A
+strategy of moves for each network, such as `rescalings`, is what a quantity is held against. That nothing was found
+is no proof; what is found is a counterexample, as small as Hypothesis can make it.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, find, settings
+from hypothesis import strategies as st
+from hypothesis.errors import NoSuchExample
+from hypothesis.strategies import SearchStrategy
+
+from pathgraph.arguments import natural
+from pathgraph.errors import ParameterError
+from pathgraph.graph.network import Network
+from pathgraph.layers.layer_graph import LayerGraph
+from pathgraph.resolutions import ReluNetwork
+from pathgraph.symmetry import rescale
+from pathgraph.testing.networks import mlps
+from pathgraph.testing.values import rescalings
+
+__all__ = ["Counterexample", "Invariance", "check_invariance"]
+
+SLACK = 2.0**-30
+"""Far above the round-off of some thousand operations, far below what a factor of two changes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Counterexample:
+    """A network, a move, and the two values that differ.
+
+    Attributes
+    ----------
+    net : Network, LayerGraph or torch module
+    move : mapping, network or function
+        What was done to it.
+    moved : Network, LayerGraph or torch module
+    before, after : object
+        What the function gives.
+    """
+
+    net: Any
+    move: Any
+    moved: Any
+    before: Any
+    after: Any
+
+    def __str__(self) -> str:
+        told = [_told(self.net), _move(self.move), f"before: {_value(self.before)}", f"after:  {_value(self.after)}"]
+        return "\n".join(told)
+
+
+@dataclass(frozen=True, eq=False)
+class Invariance:
+    """What a search found.
+
+    Attributes
+    ----------
+    holds : bool
+        Whether no counterexample was found; it is also the truth value of the object.
+    examples : int
+        How many pairs of networks were compared.
+    counterexample : Counterexample or None
+    """
+
+    holds: bool
+    examples: int
+    counterexample: Counterexample | None
+
+    def __bool__(self) -> bool:
+        return self.holds
+
+    def __repr__(self) -> str:
+        if self.counterexample is None:
+            return f"Invariance(no counterexample in {self.examples} examples)"
+        return f"Invariance(refuted)\n{self.counterexample}"
+
+
+def check_invariance(
+    function: Callable[[Any], Any],
+    *,
+    under: Callable[[Any], SearchStrategy[Any]] = rescalings,
+    networks: SearchStrategy[Any] | ReluNetwork | None = None,
+    module: Any = None,
+    input_shape: Any = None,
+    exact: bool = False,
+    tolerance: float | None = None,
+    max_examples: int = 200,
+    raises: bool = True,
+) -> Invariance:
+    """Check that a function of a network does not change when the network is moved.
+
+    Parameters
+    ----------
+    function : callable
+        Takes a network; gives a number, an array, a mapping or sequence of such, or anything that has ``==``.
+    under : callable
+        Takes a network; gives a strategy of moves. A mapping is a rescaling, a network stands for itself, and a
+        function is called with the network. `rescalings` by default.
+    networks : SearchStrategy, Network or LayerGraph, optional
+        Networks to search among, or the one to look at; perceptrons with biases by default.
+    module : torch.nn.Module, optional
+        Check a function of this module instead: it is read by `from_torch`, moved, and the function gets a copy with
+        the new parameters. The module itself is not changed.
+    input_shape : sequence of int, optional
+        For `module`.
+    exact : bool
+        Hand networks over Fractions to the function, instead of floats. Sums and products are then exact, and the
+        function must do with them.
+    tolerance : number, optional
+        The largest difference that counts as none, relative to the larger absolute value in the array. By default 0 for
+        integers and Fractions, and ``2**-30`` for floats.
+    max_examples : int
+    raises : bool
+        Whether a counterexample is an error, or only in the result.
+
+    Returns
+    -------
+    Invariance
+
+    Raises
+    ------
+    AssertionError
+        On a counterexample: the smallest one found, with both values.
+    ParameterError
+
+    Notes
+    -----
+    The search is the same at every call. An error that the function raises is passed on, and refutes nothing.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> from pathgraph.testing import check_invariance
+    >>> check_invariance(pg.path_norm)
+    Invariance(no counterexample in 200 examples)
+    >>> found = check_invariance(lambda net: np.abs(net.theta).sum(), raises=False)
+    >>> bool(found), len(found.counterexample.net.hidden)
+    (False, 1)
+    """
+    natural(max_examples, "max_examples", least=1)
+    if not callable(function):
+        raise ParameterError(f"function: needed a function of a network, got {function!r}")
+    if tolerance is not None and not (isinstance(tolerance, (int, float, Fraction)) and tolerance >= 0):
+        raise ParameterError(f"tolerance: needed a number >= 0, got {tolerance!r}")
+    start = _starts(networks, module, input_shape, exact)
+    count = 0
+
+    def differs(pair: tuple[Any, Any]) -> bool:
+        nonlocal count
+        count += 1
+        net, move = pair
+        moved = _moved(net, move)
+        before, after = function(_given(net, module)), function(_given(moved, module))
+        return not _same(before, after, tolerance)
+
+    quiet = settings(
+        max_examples=max_examples, derandomize=True, database=None, deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )  # fmt: skip
+    try:
+        net, move = find(start.flatmap(lambda net: st.tuples(st.just(net), under(net))), differs, settings=quiet)
+    except NoSuchExample:
+        return Invariance(True, count, None)
+    moved = _moved(net, move)
+    ours, theirs = _given(net, module), _given(moved, module)
+    found = Counterexample(ours, move, theirs, function(ours), function(theirs))
+    if raises:
+        raise AssertionError(f"{getattr(function, '__name__', 'the function')} is not invariant:\n{found}")
+    return Invariance(False, count, found)
+
+
+def _given(net: Any, module: Any) -> Any:
+    """What the function gets: a network itself, or a copy of the module with its parameters."""
+    if module is None:
+        return net
+    other = copy.deepcopy(module)
+    net.apply_to(other)
+    return other
+
+
+def _starts(networks: Any, module: Any, input_shape: Any, exact: bool) -> SearchStrategy[Any]:
+    if module is not None:
+        if networks is not None:
+            raise ParameterError("networks: needed None beside module=, got both")
+        if input_shape is None:
+            raise ParameterError("input_shape: needed the shape of one input of the module, got None")
+        from pathgraph.io.torch import from_torch
+
+        return st.just(from_torch(module, input_shape))
+    if networks is None:
+        networks = mlps()
+    if isinstance(networks, (Network, LayerGraph)):
+        return st.just(networks.to_exact() if exact and not networks.is_exact else networks)
+    if not isinstance(networks, SearchStrategy):
+        raise ParameterError(f"networks: needed a strategy, a network or None, got {networks!r}")
+    return networks if exact else networks.map(lambda net: net.to_float() if net.is_exact else net)
+
+
+def _moved(net: Any, move: Any) -> Any:
+    if isinstance(move, (Network, LayerGraph)):
+        return move
+    if isinstance(move, Mapping):
+        return rescale(net, move)
+    if callable(move):
+        return move(net)
+    raise ParameterError(f"under: needed moves that are mappings, networks or functions, got {move!r}")
+
+
+def _same(a: Any, b: Any, tolerance: float | None) -> bool:
+    if isinstance(a, Mapping) and isinstance(b, Mapping):
+        return a.keys() == b.keys() and all(_same(a[key], b[key], tolerance) for key in a)
+    if isinstance(a, (str, bytes, Network, LayerGraph)):
+        return bool(a == b)
+    if isinstance(a, (list, tuple)) and isinstance(b, (list, tuple)):
+        return len(a) == len(b) and all(_same(x, y, tolerance) for x, y in zip(a, b, strict=True))
+    ours, theirs = np.asarray(a), np.asarray(b)
+    if ours.shape != theirs.shape:
+        return False
+    if ours.dtype.kind not in "fc" and theirs.dtype.kind not in "fc" and not tolerance:
+        return bool(np.all(ours == theirs))
+    try:
+        ours, theirs = ours.astype(complex), theirs.astype(complex)
+    except (TypeError, ValueError):
+        return bool(np.all(ours == theirs))
+    if not np.array_equal(np.isnan(ours), np.isnan(theirs)):
+        return False
+    known = np.isfinite(ours) & np.isfinite(theirs)
+    if not np.all((ours == theirs) | np.isnan(ours) | known):
+        return False
+    size = max(np.abs(ours[known]).max(initial=0.0), np.abs(theirs[known]).max(initial=0.0))
+    slack = SLACK if tolerance is None else float(tolerance)
+    return bool((np.abs(ours[known] - theirs[known]) <= slack * size).all())
+
+
+def _told(net: Any) -> str:
+    if not isinstance(net, Network):
+        return str(net)
+    lines = [f"inputs {', '.join(map(str, net.inputs))}"]
+    for v in net.nodes:
+        if v in net.inputs:
+            continue
+        terms = [f"{_value(net.weight(u, v))} * {u}" for u in net.architecture.antecedents(v)]
+        if net.architecture.bias_entry(v) is not None:
+            terms.append(_value(net.bias(v)))
+        kind = net.architecture.activations[net.architecture.index(v)]
+        said = " + ".join(terms) or "0"
+        lines.append(f"{v} = {said}" if kind == "identity" else f"{v} = {kind}({said})")
+    return "\n".join(lines)
+
+
+def _move(move: Any) -> str:
+    if isinstance(move, Mapping):
+        changed = {name: factor for name, factor in move.items() if factor != 1}
+        return "rescaled: " + (", ".join(f"{name} by {_value(f)}" for name, f in changed.items()) or "nothing")
+    return f"moved: {_told(move)}" if isinstance(move, Network) else f"moved by {move!r}"
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, (float, np.floating)) and math.isfinite(value):
+        return f"{value:.6g}"
+    if isinstance(value, np.ndarray):
+        return np.array2string(value, precision=6, threshold=20)
+    return str(value)
