@@ -25,12 +25,15 @@ from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
 from pathgraph.testing.moves import permutations, prunings, quantizations, same_sign_pairs
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
+from pathgraph.testing.quantities import QUANTITIES, Quantity
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
+    "QUANTITIES",
     "Counterexample",
     "GroundTruth",
     "Invariance",
+    "Quantity",
     "Query",
     "check_invariance",
     "check_operator",
