@@ -44,6 +44,10 @@ def test_pictures_are_drawn_where_asked_and_change_nothing_else(name):
     assert other.figure is not ax.figure
 
 
+def test_notebooks_show_a_new_figure():
+    assert pg.plot.draw(NET).figure._repr_png_().startswith(b"\x89PNG")
+
+
 def gids(ax):
     return [patch.get_gid() for patch in ax.patches if patch.get_gid()]
 

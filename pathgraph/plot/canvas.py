@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pathgraph.errors import BackendError, ParameterError
@@ -32,19 +34,32 @@ def axes_or_new(ax: Any, width: float, height: float) -> Axes:
     try:
         from matplotlib.axes import Axes
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
     except ImportError as error:
         raise BackendError(
             "pictures need matplotlib, which is not installed; pip install 'pathgraph[plot]', or pip install '.[plot]' "
             "in a checkout"
         ) from error
     if ax is None:
-        figure = Figure(figsize=(width, height), layout="constrained")
+        figure = _shown_figure()(figsize=(width, height), layout="constrained")
         FigureCanvasAgg(figure)
-        return figure.subplots()
+        return figure.subplots()  # type: ignore[no-any-return]
     if not isinstance(ax, Axes):
         raise ParameterError(f"ax: needed axes of matplotlib or None, got {type(ax).__name__}")
     return ax
+
+
+@cache
+def _shown_figure() -> Any:
+    """A figure that notebooks show, whether or not pyplot has told them how."""
+    from matplotlib.figure import Figure
+
+    class ShownFigure(Figure):
+        def _repr_png_(self) -> bytes:
+            buffer = io.BytesIO()
+            self.savefig(buffer, format="png", dpi=100)
+            return buffer.getvalue()
+
+    return ShownFigure
 
 
 def tidied(ax: Axes) -> Axes:
