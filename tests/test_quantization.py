@@ -440,3 +440,9 @@ def test_fixed_values_are_rounded_where_that_is_asked_for():
     assert np.abs(graph(rows) - rounded(rows)).max() <= certificate.upper
     with pytest.raises(ParameterError, match="fixed: rounding fixed values needs one quantizer"):
         pg.quantize(graph, {"w": quantizer}, by="layer", fixed=True)
+
+
+def test_no_numbers_keep_their_type():
+    for dtype in (object, np.float32, np.float64):
+        empty = np.empty(0, dtype=dtype)
+        assert pg.Quantizer(format="fp16")(empty).dtype == pg.Quantizer("nearest", 0.5)(empty).dtype == dtype

@@ -238,12 +238,20 @@ def _quotient(a: Array, b: Array) -> Array:
     return np.asarray(a / b)
 
 
+def _power(a: Array, b: Array) -> Array:
+    """Floats by float64, since NumPy's powers of float32 are off by units in the last place on some processors."""
+    if a.dtype.kind == "f" and a.dtype.itemsize < 8:
+        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
+            return np.asarray(np.power(a.astype(np.float64), b.astype(np.float64)).astype(a.dtype))
+    return np.asarray(np.power(a, b).astype(a.dtype))
+
+
 ARITHMETIC: dict[str, Callable[..., Any]] = {
     "Add": np.add,
     "Sub": np.subtract,
     "Mul": np.multiply,
     "Div": _quotient,
-    "Pow": lambda a, b: _power(a, b),
+    "Pow": _power,
     "Min": np.minimum,
     "Max": np.maximum,
     "Equal": np.equal,
@@ -264,14 +272,6 @@ ARITHMETIC: dict[str, Callable[..., Any]] = {
 
 
 @folder(*ARITHMETIC)
-def _power(a: Array, b: Array) -> Array:
-    """Floats by float64, since NumPy's powers of float32 are off by units in the last place on some processors."""
-    if a.dtype.kind == "f" and a.dtype.itemsize < 8:
-        with np.errstate(over="ignore", under="ignore", invalid="ignore", divide="ignore"):
-            return np.asarray(np.power(a.astype(np.float64), b.astype(np.float64)).astype(a.dtype))
-    return np.asarray(np.power(a, b).astype(a.dtype))
-
-
 def _arithmetic(ctx: Reading, node: Node, *values: Constant) -> Any:
     arrays = [_array(v) for v in values]
     function = ARITHMETIC[node.operator]

@@ -247,7 +247,9 @@ class Quantizer:
             If a value lies beyond the largest number of the format, or the result beyond the floats of the values.
         """
         given = np.asarray(values)
-        is_exact = given.dtype == object and any(isinstance(value, Fraction) for value in given.flat)
+        is_exact = given.dtype == object and (
+            not given.size or any(isinstance(value, Fraction) for value in given.flat)
+        )
         if not is_exact:
             if given.dtype.kind not in "fiuO":
                 raise ParameterError(f"values: needed real numbers, got {given.dtype}")
