@@ -106,6 +106,11 @@ __device__ __forceinline__ int ends_of_range(Number total)
     return total.m - total.m == 0 ? 0 : LOST;
 }
 
+__device__ __forceinline__ double narrow(Number a)
+{
+    return ldexp(a.m, int(a.e < -2000 ? -2000 : a.e > 2000 ? 2000 : a.e));
+}
+
 #else
 
 __device__ __forceinline__ Number zero()
@@ -167,6 +172,11 @@ __device__ __forceinline__ Number term(VALUE w, Number x, SUM q, int& found)
 __device__ __forceinline__ int ends_of_range(Number total)
 {
     return fabs(total) <= TOP ? 0 : LOST;
+}
+
+__device__ __forceinline__ double narrow(Number a)
+{
+    return a;
 }
 
 #endif

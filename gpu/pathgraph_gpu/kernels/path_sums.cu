@@ -205,22 +205,18 @@ extern "C" __global__ void path_gather(
     }
 }
 
-#if SCALED
-// Scaled numbers as floats, subnormal or zero below their range.
+// Numbers as floats: scaled ones are subnormal or zero below their range.
 extern "C" __global__ void path_narrow(
     long long n, const Number* __restrict__ numbers, double* __restrict__ out, int* __restrict__ status)
 {
     const long long step = (long long)gridDim.x * blockDim.x;
     int found = 0;
     for (long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x; i < n; i += step) {
-        const Number number = numbers[i];
-        const long long e = number.e < -2000 ? -2000 : number.e > 2000 ? 2000 : number.e;
-        const double narrow = ldexp(number.m, int(e));
-        if (!(narrow - narrow == 0))
+        const double number = narrow(numbers[i]);
+        if (!(number - number == 0))
             found |= TOO_LARGE;
-        out[i] = narrow;
+        out[i] = number;
     }
     if (found)
         atomicOr(status, found);
 }
-#endif
