@@ -9,6 +9,7 @@ access out of bounds may end the process; run check mode first.
 
 import ctypes
 import hashlib
+import mmap
 import os
 import re
 import shutil
@@ -66,17 +67,10 @@ XP = SimpleNamespace(
 
 @cache
 def folder():
-    """Where compiled kernels are kept: for the session, or in $CUDA_ON_CPU_CACHE."""
-    import atexit
-    import tempfile
-
-    kept = os.environ.get("CUDA_ON_CPU_CACHE")
-    if kept:
-        Path(kept).mkdir(parents=True, exist_ok=True)
-        return Path(kept)
-    made = tempfile.mkdtemp(prefix="cuda_on_cpu-")
-    atexit.register(shutil.rmtree, made, ignore_errors=True)
-    return Path(made)
+    """Where compiled kernels are kept: in pytest's folder of this run (see conftest.py), or in $CUDA_ON_CPU_CACHE."""
+    kept = Path(os.environ["CUDA_ON_CPU_CACHE"])
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
 
 
 def compiled(arguments, *texts, suffix):
@@ -170,8 +164,9 @@ class CpuKernel:
                 found = f"{given.dtype.kind}{given.dtype.itemsize}"
                 self._require(kind == found, f"argument {i}: a parameter {kind} got {found}")
                 places.append(ctypes.cast(ctypes.create_string_buffer(given.tobytes()), ctypes.c_void_p))
-        every = ((x, y, z) for z, y, x in product(*map(range, reversed(grid))))
-        chosen = np.array([(*b, 0, 0)[:3] for b in (every if blocks is None else blocks)], dtype=np.uint32)
+        if blocks is None:
+            blocks = ((x, y, z) for z, y, x in product(*map(range, reversed(grid))))
+        chosen = np.array([(*place, 0, 0)[:3] for place in blocks], dtype=np.uint32)
         turns = np.arange(n_threads, dtype=np.int32)
         if self.order != "forward":
             turns = turns[::-1] if self.order == "backward" else np.random.default_rng(n_threads).permutation(turns)
@@ -202,10 +197,9 @@ class CpuKernel:
 
 def sparse(n, dtype):
     """An array of n zeros that takes memory only where it is written."""
-    import mmap
-
-    size = n * np.dtype(dtype).itemsize
-    memory = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | mmap.MAP_NORESERVE)
+    no_reserve = getattr(mmap, "MAP_NORESERVE", 0x4000)  # known to Python from 3.13 on
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve
+    memory = mmap.mmap(-1, n * np.dtype(dtype).itemsize, flags=flags)
     return np.frombuffer(memory, dtype=dtype).view(CpuArray)
 
 
