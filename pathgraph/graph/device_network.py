@@ -89,12 +89,7 @@ class DeviceNetwork:
                 f"values: needed an array of a device, got {type(values).__name__}; Network(...).to_device() moves a "
                 "network there"
             )
-        if tuple(values.shape) != (architecture.n_entries,):
-            raise ParameterError(f"values: needed shape ({architecture.n_entries},), one per entry, got {values.shape}")
-        if np.dtype(values.dtype) not in FLOATS:
-            raise ParameterError(f"values: needed float32 or float64, got {values.dtype}")
-        device.networks.check(device, architecture, values, "values")
-        self._set(architecture, device.xp.array(values), device)
+        self._set(architecture, _checked(architecture, values, device), device)
 
     def _set(self, architecture: Architecture, values: Any, device: Device) -> None:
         self._architecture, self._values, self._device = architecture, values, device
@@ -192,7 +187,8 @@ class DeviceNetwork:
     def with_values(self, values: Any) -> DeviceNetwork:
         """The same architecture with other values, fixed ones included: see the class."""
         self._require_here(values=values)
-        return DeviceNetwork(self._architecture, values)
+        values = _checked(self._architecture, values, self._device)
+        return DeviceNetwork._of(self._architecture, values, self._device)
 
     def to_host(self) -> Network:
         """The same network on the CPU: one copy, which waits for the device."""
@@ -362,6 +358,19 @@ class DeviceNetwork:
     def __repr__(self) -> str:
         structure = repr(self._architecture)[:-1].replace("Architecture", "DeviceNetwork", 1)
         return f"{structure}; {self.dtype} on {self._device.name})"
+
+
+def _checked(architecture: Architecture, values: Any, device: Device) -> Any:
+    """A copy of values that a caller gave."""
+    if tuple(values.shape) != (architecture.n_entries,):
+        raise ParameterError(
+            f"values: needed shape ({architecture.n_entries},), one per entry, got {tuple(values.shape)}"
+        )
+    if np.dtype(values.dtype) not in FLOATS:
+        raise ParameterError(f"values: needed float32 or float64, got {values.dtype}")
+    copied = device.xp.array(values)
+    device.networks.check(device, architecture, copied, "values")
+    return copied
 
 
 def _floats(sums: Array, what: str) -> Array:

@@ -9,8 +9,10 @@ from hypothesis import given, settings
 import pathgraph as pg
 from pathgraph.pathsum.scaled import scaled_log
 from pathgraph.testing import relu_dags
-from pathgraph_gpu import graphs, networks
-from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, CpuKernel, cpu_device, needs_compiler, sparse
+from pathgraph_gpu import graphs, networks, sources
+from pathgraph_gpu.device import Device
+from tests.cuda_on_cpu.path_mutants import MUTANTS
+from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, CpuKernel, KernelError, cpu_device, needs_compiler, sparse
 from tests.networks import REGISTRY, on_networks
 from tests.test_engine import random_dag
 from tests.tolerances import exponential_roundings, gamma, power_roundings, roundings, unit
@@ -219,6 +221,8 @@ DEEP = {
     "subnormal weight": chain(2.0**-1070, 2.0**1000, 3),
     "one path lost beside a large one": pg.from_weights([[[2.0**-800], [2.0**800]], [[2.0**-800, 1]], [[1]]]),
     "one output lost": pg.from_weights([[[2.0**-600], [1.0]], [[2.0**-600, 0], [0, 1]]]),
+    "sums of two sizes": pg.from_weights([[[2.0**800, 2.0**780], [2.0**780, 2.0**800]], [[2.0**800, 2.0**770]]]),
+    "fractions of one exponent": pg.from_weights([[[2.0**800, 0], [0, 1.5 * 2.0**800]], [[2.0**800, 2.0**800]]]),
     "with biases": pg.from_weights([[[2.0**800]], [[2.0**800]]], [[2.0**-900], [2.0**900]]),
 }
 
@@ -385,17 +389,12 @@ def test_every_configuration_compiles_and_is_listed_once():
 
 
 # -- beyond 2**32 -------------------------------------------------------------------------------------------------
+#
+# `make(file, name, macros)` gives a kernel with floats and 64-bit indices.
 
 FAR = 2**32 + 8
-
-
-def kernel(file, name, mode, index="long long", value="float", more=()):
-    from pathgraph_gpu import sources
-
-    return CpuKernel(sources.text(file), name, (f"-DVALUE={value}", f"-DINDEX={index}", *more), mode=mode)
-
-
 SUMS = ("-DSUM=float", "-DPOWER=1", "-DSCALED=0")
+ONE = np.int64(1)
 
 
 def far_edges():
@@ -406,76 +405,241 @@ def far_edges():
     return start, ends, w
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("run", [-1, 0])
-def test_edges_beyond_32_bits(mode, run):
+def edges_beyond_32_bits(make, run):
     start, ends, w = far_edges()
     antecedent = sparse(FAR + 3, np.int64)
     antecedent[FAR : FAR + 3] = [0, 1, 2] if run < 0 else 7
     runs, bias = np.array([-1, -1, -1, run]), np.array([-1, -1, -1, FAR + 3])
     x, status = np.array([1, 3, 5, 7, 0], dtype=np.float32), np.zeros(1, dtype=np.int32)
     arrays = (ends, start, antecedent, runs, bias, w, x)
-    scalars = (np.int64(1), np.int32(1), np.int32(4), np.float32(1), status)
-    kernel("path_sums", "path_forward", mode, more=SUMS)((1,), (32,), (np.int64(1), np.int64(2), *arrays, *scalars))
+    scalars = (ONE, np.int32(1), np.int32(4), np.float32(1), status)
+    make("path_sums", "path_forward", SUMS)((1,), (32,), (ONE, 2 * ONE, *arrays, *scalars))
     assert x[4] == 3 + 10 + 28 + 16
     y, mass = np.array([0, 0, 0, 0, 2], dtype=np.float32), sparse(FAR + 4, np.float32)
     arrays = (start, antecedent, runs, bias, w, x, y, np.int32(0), bias, mass)
-    args = (np.int64(4), *arrays, np.int32(4), np.float32(1), status)
-    kernel("path_sums", "path_masses", mode, more=SUMS)((4,), (4,), args, blocks=[(3,)])
+    args = (4 * ONE, *arrays, np.int32(4), np.float32(1), status)
+    make("path_sums", "path_masses", SUMS)((4,), (4,), args, blocks=[(3,)])
     assert mass[FAR : FAR + 4].tolist() == [6, 20, 56, 32]
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("fan", [-1, 3])
-def test_backward_entries_beyond_32_bits(mode, fan):
+def backward_entries_beyond_32_bits(make, fan):
     start, ends, w = far_edges()
     out_start, target, entry = np.array([0, 1, 2, 3, 3]), np.array([3, 3, 3]), np.array([FAR, FAR + 1, FAR + 2])
     if fan >= 0:
         target[:], entry[:] = 99, 0
     y, status = np.array([0, 0, 0, 0, 5], dtype=np.float32), np.zeros(1, dtype=np.int32)
     arrays = (ends, out_start, target, entry, np.array([fan, fan, fan, -1]), start, np.array([-1, -1, -1, 0]), w, y)
-    args = (np.int64(0), np.int64(2), *arrays, np.int64(1), np.float32(1), status)
-    kernel("path_sums", "path_backward", mode, more=SUMS)((1,), (32, 8), args)
+    args = (0 * ONE, 2 * ONE, *arrays, ONE, np.float32(1), status)
+    make("path_sums", "path_backward", SUMS)((1,), (32, 8), args)
     assert y.tolist() == [0, 5, 10, 20, 5]
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_samples_beyond_32_bits(mode):
+def neurons_beyond_32_bits(make):
+    """Neuron FAR, alone on its level, reads neurons FAR - 2 and FAR - 1, by numbers or as a run."""
+    for consecutive in (-1, FAR - 2):
+        start, run, bias = sparse(FAR + 2, np.int64), sparse(FAR + 1, np.int64), sparse(FAR + 1, np.int64)
+        start[FAR + 1], run[FAR], bias[FAR] = 2, consecutive, -1
+        antecedent, w = np.array([FAR - 2, FAR - 1]), np.array([1, 10], dtype=np.float32)
+        x, status = sparse(FAR + 2, np.float32), np.zeros(1, dtype=np.int32)
+        x[FAR - 1 : FAR + 1] = [3, 4]
+        arrays = (np.array([0, FAR, FAR + 1]), start, antecedent, run, bias, w, x)
+        args = (ONE, 2 * ONE, *arrays, ONE, np.int32(1), np.int32(2), np.float32(1), status)
+        make("path_sums", "path_forward", SUMS)((1,), (32,), args)
+        assert x[FAR + 1] == 43
+
+
+def samples_beyond_32_bits(make):
     """Two inputs and a neuron on 2**31 + 40 samples, of which the last tile is computed."""
     batch = 2**31 + 40
     x = sparse(4 * batch, np.float32)
-    rows = sparse(2 * batch, np.float32).reshape(batch, 2)
-    out = sparse(batch, np.float32).reshape(batch, 1)
+    rows, out = sparse(2 * batch, np.float32).reshape(batch, 2), sparse(batch, np.float32).reshape(batch, 1)
     rows[-8:] = np.arange(16).reshape(8, 2)
     status, n = np.zeros(1, dtype=np.int32), np.int64(batch)
-    load = (n, np.int64(2), rows, np.array([1, 2]), x, status)
+    load = (n, 2 * ONE, rows, np.array([1, 2]), x, status)
     tiles = -(-batch // 32)
-    kernel("evaluate", "evaluate_load", mode)((tiles,), (32, 8), load, blocks=[(tiles - 1,)])
+    make("evaluate", "evaluate_load")((tiles,), (32, 8), load, blocks=[(tiles - 1,)])
     assert x[3 * batch - 8 : 3 * batch].tolist() == list(range(1, 16, 2))
     w = np.array([1, 10, 0.5], dtype=np.float32)
     structure = (np.array([0, 2, 3]), np.array([0, 1, 2, 3]), np.array([0, 0, 0, 2]), np.array([0, 1]))
     structure += (np.array([-1, -1, 0]), np.array([-1, -1, 2]), np.array([0, 0, 2], dtype=np.int8), np.array([1, 1, 1]))
-    args = (np.int64(1), np.int64(2), *structure, w, x, n, status)
+    args = (ONE, 2 * ONE, *structure, w, x, n, status)
     blocks = -(-batch // 128)
-    kernel("evaluate", "evaluate_levels", mode)((blocks,), (32, 8), args, blocks=[(blocks - 1,)])
-    store = (n, np.int64(1), x, np.array([3]), out)
-    kernel("evaluate", "evaluate_store", mode)((tiles,), (32, 8), store, blocks=[(tiles - 1,)])
+    make("evaluate", "evaluate_levels")((blocks,), (32, 8), args, blocks=[(blocks - 1,)])
+    store = (n, ONE, x, np.array([3]), out)
+    make("evaluate", "evaluate_store")((tiles,), (32, 8), store, blocks=[(tiles - 1,)])
     assert out[-8:, 0].tolist() == [i + 10 * (i + 1) + 0.5 for i in range(0, 16, 2)]
     assert status[0] == 0
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_parameters_beyond_32_bits(mode):
-    """Of 2**32 + 8 entries, the last ones: a grid of 2**16 blocks takes them in turns, of which one block is run."""
+def parameters_beyond_32_bits(make):
+    """Of FAR entries, the last ones: a grid of 2**16 blocks takes them in turns, of which one block is run."""
     out, numbers = sparse(FAR, np.float32), np.array([7, 9], dtype=np.float32)
     place = sparse(FAR, np.int64)
     place[-2:] = [1, -1]
-    n_blocks = 2**16
-    last = [((FAR - 2) // 256 % n_blocks,)]
-    kernel("path_values", "path_take", mode)((n_blocks,), (256,), (np.int64(FAR), place, numbers, out), blocks=last)
+    n_blocks, last = 2**16, [((FAR - 1) // 256 % 2**16,)]
+    make("path_values", "path_take")((n_blocks,), (256,), (np.int64(FAR), place, numbers, out), blocks=last)
     assert out[-2:].tolist() == [9, 0]
     values, status = sparse(FAR, np.float32), np.zeros(1, dtype=np.int32)
     values[-1] = np.inf
     args = (np.int64(FAR), values, np.int32(0), place, status)
-    kernel("path_values", "path_check", mode)((n_blocks,), (256,), args, blocks=[((FAR - 1) // 256 % n_blocks,)])
+    make("path_values", "path_check")((n_blocks,), (256,), args, blocks=last)
     assert status[0] == networks.INVALID
+
+
+FAR_CHECKS = {
+    "edges": lambda make: edges_beyond_32_bits(make, -1),
+    "edges of a run": lambda make: edges_beyond_32_bits(make, 0),
+    "entries": lambda make: backward_entries_beyond_32_bits(make, -1),
+    "entries of a fan": lambda make: backward_entries_beyond_32_bits(make, 3),
+    "neurons": neurons_beyond_32_bits,
+    "samples": samples_beyond_32_bits,
+    "parameters": parameters_beyond_32_bits,
+}
+
+
+def maker(mode, change=lambda text: text):
+    """Kernels of a text that is changed first."""
+
+    def make(file, name, macros=()):
+        return CpuKernel(change(sources.text(file)), name, ("-DVALUE=float", "-DINDEX=long long", *macros), mode=mode)
+
+    return make
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("what", FAR_CHECKS)
+def test_indices_beyond_32_bits(what, mode):
+    FAR_CHECKS[what](maker(mode))
+
+
+# -- wrong versions of the kernels --------------------------------------------------------------------------------
+
+
+def magnitudes_agree(there, net):
+    assert pg.path_norm(there) == pg.path_norm(net)
+    assert same(pg.path_norm(there, per_output=True), pg.path_norm(net, per_output=True))
+    assert same(pg.path_magnitude(there), pg.path_magnitude(net))
+
+
+def boxes_agree(there, net):
+    for n in (3, 33):
+        boxes = np.random.default_rng(n).integers(0, 5, size=(n, len(net.inputs))) / 2
+        expected = [pg.path_norm(net, per_output=True, inputs=box) for box in boxes]
+        assert same(there.power_sums(there.device.to_device(boxes)), np.array(expected))
+
+
+def logs_agree(there, net):
+    for q in (1, np.inf):
+        assert same(pg.log_path_norm(there, q, per_output=True), pg.log_path_norm(net, q, per_output=True))
+
+
+def limits_agree(there, net):
+    logs_agree(there, net)
+    outcomes = []
+    for one in (there, net):
+        try:
+            outcomes.append(np.asarray(pg.path_magnitude(one)).tolist())
+        except pg.RangeError:
+            outcomes.append("too large")
+    assert outcomes[0] == outcomes[1]
+
+
+def powers_agree(there, net):
+    for q in (4, 3):
+        assert pg.path_norm(there, q, root=False) == pg.path_norm(net, q, root=False)
+    tiny = net.map_values(lambda values: values * 2.0**-300).to_device(there.device)
+    assert pg.log_path_norm(tiny, 4) == pg.log_path_norm(net.map_values(lambda values: values * 2.0**-300), 4)
+
+
+def refused(there, net):
+    with pytest.raises(pg.ParameterError):
+        pg.path_norm(there, inputs=there.device.to_device(-np.ones(len(net.inputs))))
+
+
+def evaluations_agree(there, net):
+    values_agree(net, there, np.random.default_rng(1).integers(-6, 7, size=(37, len(net.inputs))) / 2)
+
+
+def ranges_of_values_agree(there, net):
+    with pytest.raises(pg.RangeError):
+        there(there.device.to_device(np.full(len(net.inputs), 1e308)))
+    with pytest.raises(pg.ParameterError):
+        there(there.device.to_device(np.full(len(net.inputs), np.nan)))
+
+
+def theta_agrees(there, net):
+    theta = np.arange(len(net.theta)) / 4
+    moved = there.device.to_device(theta)
+    assert there.with_theta(moved).to_host() == net.with_theta(theta)
+    assert there.with_values(there.values).to_host() == net
+    with pytest.raises(pg.ParameterError):
+        there.with_theta(there.device.to_device(np.full(len(net.theta), np.inf)))
+    if net.architecture.is_tied:
+        values = np.arange(float(net.architecture.n_entries))
+        with pytest.raises(pg.GraphError):
+            there.with_values(there.device.to_device(values))
+
+
+def registered(name):
+    return REGISTRY[name].float64
+
+
+MANY_INPUTS = pg.from_weights([np.ones((5, 300)), np.ones((1, 5))])
+PROBES = {
+    "path_sums": [
+        *((magnitudes_agree, registered(name)) for name in ("k_pool", "convolution", "fixed_bias", "only_constants")),
+        *((f, net) for net in (LARGE, WIDE, MANY_INPUTS) for f in (magnitudes_agree, boxes_agree)),
+        (refused, LARGE),
+        *((limits_agree, net) for net in DEEP.values()),
+        (powers_agree, LARGE),
+    ],
+    "evaluate": [
+        *((evaluations_agree, registered(name)) for name in ("k_pool", "pool_ties", "constants", "multi_output")),
+        *((evaluations_agree, net) for net in (LARGE, WIDE, MANY_INPUTS)),
+        (ranges_of_values_agree, LARGE),
+    ],
+    "path_values": [(theta_agrees, registered(name)) for name in ("k_pool", "fixed_bias", "convolution")],
+}
+FAR_PROBES = {
+    "path_sums": ["edges", "edges of a run", "entries", "entries of a fan", "neurons"],
+    "evaluate": ["samples"],
+    "path_values": ["parameters"],
+}
+
+
+def complaint(file, change, monkeypatch):
+    """What the checks of a translation unit find if its text is changed: None for the text as it is."""
+
+    def compiler(text, name, options):
+        return CpuKernel(change(text), name, options, mode="check", order="backward")
+
+    device = Device("the CPU, with a mutant", XP, compiler)
+    try:
+        for narrow in (networks.NARROW, 0):
+            with monkeypatch.context() as patched:
+                patched.setattr(networks, "NARROW", narrow)
+                patched.setattr(networks, "_turns", lambda columns: 1)
+                for agree, net in PROBES[file]:
+                    agree(net.to_device(device), net)
+        for what in FAR_PROBES[file]:
+            FAR_CHECKS[what](maker("check", change))
+    except (KernelError, AssertionError, pg.PathgraphError, pytest.fail.Exception) as error:
+        return f"{type(error).__name__}: {error}"
+    return None
+
+
+@pytest.mark.parametrize("file", PROBES)
+def test_the_kernels_as_they_are_shipped_are_never_blamed(file, monkeypatch):
+    assert complaint(file, lambda text: text, monkeypatch) is None
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.file}: {mutant.name}")
+def test_wrong_kernels_are_caught(mutant, monkeypatch):
+    text = sources.text(mutant.file)
+    assert text.count(mutant.old) == 1
+    assert complaint(mutant.file, lambda text: text.replace(mutant.old, mutant.new), monkeypatch) is not None
+
+
+def test_there_are_enough_mutants():
+    assert len(MUTANTS) >= 30
+    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
