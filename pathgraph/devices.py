@@ -14,16 +14,37 @@ from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
 
-from pathgraph.errors import ConversionError
+from pathgraph.errors import BackendError, ConversionError
 
-__all__ = ["Device", "device_of", "is_device_array", "register"]
+__all__ = ["Device", "device_named", "device_of", "is_device_array", "register"]
 
 
 class Device(Protocol):
-    """What owns a kind of arrays; `pathgraph_gpu.device.Device` is one."""
+    """What owns a kind of arrays; `pathgraph_gpu.device.Device` is one.
+
+    Attributes
+    ----------
+    name : str
+        In messages.
+    xp : module
+        The namespace of its arrays.
+    networks : module
+        Path sums and evaluation: the functions of `pathgraph_gpu.networks`.
+    """
 
     name: str
     xp: Any
+
+    @property
+    def networks(self) -> Any: ...  # noqa: D102
+
+    def to_host(self, array: Any) -> Any:
+        """An array of the device as one of NumPy: a copy, which waits for the device."""
+        ...
+
+    def to_device(self, array: Any) -> Any:
+        """An array of NumPy as one of the device: a copy."""
+        ...
 
 
 _OWNERS: dict[str, Callable[[], Device]] = {}
@@ -49,6 +70,23 @@ def _cuda() -> Device:
 
 
 register("cupy", _cuda)
+
+
+def device_named(package: str) -> Device:
+    """The device that owns the arrays of a package.
+
+    Raises
+    ------
+    BackendError
+        If there is none, or it cannot be used, with the reason.
+    """
+    if package not in _OWNERS:
+        raise BackendError(f"device: needed one of {', '.join(map(repr, sorted(_OWNERS)))} or a Device, got {package!r}")
+    if package == "cupy":
+        answer = import_module("pathgraph.gpu").is_available()
+        if not answer:
+            raise BackendError(f"device: the GPU cannot be used: {answer.reason}")
+    return _OWNERS[package]()
 
 
 def is_device_array(array: Any) -> bool:

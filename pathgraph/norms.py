@@ -23,6 +23,7 @@ from numpy.typing import DTypeLike
 
 from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import PathNormOverflowError, RangeError
+from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.layered import layer_norms
 from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum import engine
@@ -46,7 +47,7 @@ __all__ = ["log_path_norm", "operator_norm_product", "path_norm", "power_sums"]
 
 
 def path_norm(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     q: float = 1,
     r: float | None = None,
     *,
@@ -60,7 +61,8 @@ def path_norm(
 
     Parameters
     ----------
-    net : Network or LayerGraph
+    net : Network, LayerGraph or DeviceNetwork
+        For the last one the result per output is an array of its device.
     q : number in [0, inf]
         Norm over the paths to one output; 0 counts the paths with a non-zero product.
     r : number in (0, inf], optional
@@ -112,11 +114,13 @@ def path_norm(
     dtype = float_type(dtype)
     totals, degree = _totals(net, q, r, per_output, inputs=inputs, dtype=dtype, backend=backend)
     norms = _rooted(totals, degree if root else 1, dtype)
+    if per_output and isinstance(net, DeviceNetwork):
+        return net.device.to_device(norms)
     return norms if per_output else norms.tolist()[0] if norms.dtype != np.float32 else norms[0]
 
 
 def log_path_norm(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     q: float = 1,
     r: float | None = None,
     *,
@@ -142,11 +146,13 @@ def log_path_norm(
     q, r = _exponents(q, r)
     totals, degree = _totals(net, q, r, per_output, inputs=inputs, backend=backend)
     logs = scaled_log(scaled(totals)) / degree
+    if per_output and isinstance(net, DeviceNetwork):
+        return net.device.to_device(logs)
     return logs if per_output else float(logs[0])
 
 
 def power_sums(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     q: float,
     *,
     inputs: Inputs | None = None,
@@ -162,6 +168,8 @@ def power_sums(
         Floats, or scaled numbers where floats would leave their range; Fractions for exact networks and integer or
         infinite q; Python integers for q = 0.
     """
+    if isinstance(net, DeviceNetwork):
+        return net.sums_at_outputs(q, inputs, biases=biases, dtype=dtype, backend=backend)
     require_network_of_numbers(net, "path-norm")
     chosen = choose_backend(backend, net)
     widths = half_widths(net, inputs)
@@ -186,7 +194,7 @@ def power_sums(
 
 
 def _totals(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     q: Any,
     r: Any,
     per_output: bool,
@@ -197,7 +205,7 @@ def _totals(
 ) -> tuple[Array, Any]:
     """The sums of powers of which a root is the norm, one per output or shape (1,), and the degree of the root."""
     is_sum = not per_output and q != 0 and r == (_base(q) if q < math.inf else math.inf)
-    if is_sum and backend is None and np.dtype(dtype) == np.float64:
+    if is_sum and backend is None and np.dtype(dtype) == np.float64 and not isinstance(net, DeviceNetwork):
         require_network_of_numbers(net, "path-norm")
         if net.streams is not None:
             return net.streams.power_total(net, q, half_widths(net, inputs))[0], _base(q)

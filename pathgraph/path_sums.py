@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
-from pathgraph.errors import ParameterError, RangeError
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
@@ -53,7 +54,7 @@ __all__ = [
 
 
 def path_sum(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     semiring: Semiring = REAL,
     *,
     inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
@@ -108,10 +109,15 @@ def path_sum(
     >>> pg.path_sum(net, source=(0, 0), target=(1, 1))
     3.0
     """
-    _check(net, semiring)
-    chosen = choose_backend(backend, net)
     if per_output and target is not None:
         raise ParameterError("per_output: with target= there is one sum, so per_output= must be left out")
+    if source is not None and inputs is not None:
+        raise ParameterError("inputs: with source= the paths start at that neuron, so inputs= must be left out")
+    if isinstance(net, DeviceNetwork):
+        _check_device(net, semiring, backend)
+        return net.path_sum(inputs, biases=biases, per_output=per_output, source=source, target=target)
+    _check(net, semiring)
+    chosen = choose_backend(backend, net)
     start = _start(net, semiring, inputs, biases, source, chosen)
     x, ring = swept(net, _values(net, semiring, chosen), start, semiring, chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
@@ -125,7 +131,7 @@ def path_sum(
 
 
 def path_marginals(
-    net: ReluNetwork,
+    net: ReluNetwork | DeviceNetwork,
     semiring: Semiring = REAL,
     *,
     inputs: Sequence[Any] | Mapping[Hashable, Any] | Number | None = None,
@@ -150,6 +156,9 @@ def path_marginals(
     >>> pg.path_marginals(net, pg.semirings.COUNT).tolist()
     [1, 1, 1, 1, 1, 1, 3, 3]
     """
+    if isinstance(net, DeviceNetwork):
+        _check_device(net, semiring, backend)
+        return net.masses(None, inputs, biases=biases, what="path_marginals")
     _check(net, semiring)
     chosen = choose_backend(backend, net)
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
@@ -318,6 +327,16 @@ def _check(net: ReluNetwork, ring: Semiring) -> None:
         raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
 
 
+def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> None:
+    if not isinstance(ring, Semiring):
+        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
+    if ring is not REAL:
+        raise UnsupportedOperatorError(
+            f"semiring: on {net.device.name} paths are summed in REAL only, got {ring!r}; use net.to_host()"
+        )
+    net.refuse_backend(backend)
+
+
 def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Array]:
     """The entries as elements; labelled semirings are told which edge they are on."""
     if ring.needs_numbers:
@@ -358,8 +377,6 @@ def _start(
 ) -> Array:
     x = buffer(net, ring, backend=backend)
     if source is not None:
-        if inputs is not None:
-            raise ParameterError("inputs: with source= the paths start at that neuron, so inputs= must be left out")
         x[0, net.architecture.index(source) + 1] = ring.one
         return x
     if biases:

@@ -22,7 +22,14 @@ if TYPE_CHECKING:
     from pathgraph.pathsum.blocks import BlockDag
     from pathgraph.scalars import Array, ScalarKind
 
-__all__ = ["ReluNetwork", "Streams", "Structure", "require_network_of_numbers", "require_relu_network"]
+__all__ = [
+    "ReluNetwork",
+    "Streams",
+    "Structure",
+    "refuse_device_network",
+    "require_network_of_numbers",
+    "require_relu_network",
+]
 
 
 class Structure(ABC):
@@ -263,9 +270,35 @@ class ReluNetwork(ABC):
     def to_float(self) -> Self:
         """The same network in float64."""
 
+    def to_device(self, device: Any = "cupy") -> Any:
+        """The same network on a device, if its nodes are neurons.
+
+        Raises
+        ------
+        UnsupportedOperatorError
+            At another resolution.
+        """
+        raise UnsupportedOperatorError(
+            f"to_device: needed a pathgraph.Network, whose nodes are neurons, got a {type(self).__name__}; its expansion "
+            f"of {self.architecture.n_edges:,} edges can go there: net.expand().to_device()"
+        )
+
     @abstractmethod
     def rows(self, x: Array) -> Array:
         """Evaluate flat inputs, (n, n_inputs) -> (n, n_outputs)."""
+
+
+def refuse_device_network(net: Any, name: str = "net") -> None:
+    """Refuse a network whose values are on a device, for functions that run on the CPU only.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+    """
+    if getattr(net, "is_on_device", False):
+        raise UnsupportedOperatorError(
+            f"{name}: its values are on {net.device.name}, where this function does not run; use {name}.to_host()"
+        )
 
 
 def require_relu_network(net: Any, name: str = "net") -> None:
@@ -275,6 +308,7 @@ def require_relu_network(net: Any, name: str = "net") -> None:
     ------
     ParameterError
     """
+    refuse_device_network(net, name)
     if not isinstance(net, ReluNetwork):
         raise ParameterError(f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}")
 

@@ -7,5 +7,16 @@ need none of them: functions of pathgraph that are given arrays of CuPy find the
 
 from pathgraph_gpu._availability import Availability, is_available
 from pathgraph_gpu.device import Device, cuda
+from pathgraph_gpu.interchange import from_dlpack
+from pathgraph_gpu.loopback import LoopbackArray, LoopbackDevice, loopback
 
-__all__ = ["Availability", "Device", "cuda", "is_available"]
+__all__ = [
+    "Availability",
+    "Device",
+    "LoopbackArray",
+    "LoopbackDevice",
+    "cuda",
+    "from_dlpack",
+    "is_available",
+    "loopback",
+]

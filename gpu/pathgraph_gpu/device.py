@@ -12,6 +12,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, Protocol
 
+import numpy as np
+
 from pathgraph_gpu import sources
 
 __all__ = ["Compiler", "Device", "Kernel", "cuda"]
@@ -58,6 +60,20 @@ class Device:
         if key not in self._kernels:
             self._kernels[key] = self._compiler(sources.text(file), name, ("-std=c++17", *options))
         return self._kernels[key]
+
+    @property
+    def networks(self) -> Any:
+        """Path sums and evaluation on it: the module `pathgraph_gpu.networks`."""
+        return import_module("pathgraph_gpu.networks")
+
+    def to_host(self, array: Any) -> Any:
+        """An array of the device as one of NumPy: a copy, which waits for the device."""
+        asnumpy = getattr(self.xp, "asnumpy", np.array)
+        return asnumpy(array)
+
+    def to_device(self, array: Any) -> Any:
+        """An array of NumPy as one of the device: a copy."""
+        return self.xp.array(array)
 
     def __repr__(self) -> str:
         return f"<device {self.name}>"

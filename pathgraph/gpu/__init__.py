@@ -1,8 +1,27 @@
 """CUDA support, re-exported from the package ``pathgraph_gpu``.
 
-It tells whether a GPU can be used (:func:`is_available`), and gives the device of CuPy's arrays (:func:`cuda`).
+It tells whether a GPU can be used (:func:`is_available`), and gives the device of CuPy's arrays (:func:`cuda`), arrays
+of other libraries on the GPU (:func:`from_dlpack`), and a device for tests where there is no GPU (:func:`loopback`).
 """
 
-from pathgraph_gpu import Availability, Device, cuda, is_available
+from pathgraph_gpu import (
+    Availability,
+    Device,
+    LoopbackArray,
+    LoopbackDevice,
+    cuda,
+    from_dlpack,
+    is_available,
+    loopback,
+)
 
-__all__ = ["Availability", "Device", "cuda", "is_available"]
+__all__ = [
+    "Availability",
+    "Device",
+    "LoopbackArray",
+    "LoopbackDevice",
+    "cuda",
+    "from_dlpack",
+    "is_available",
+    "loopback",
+]

@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pathgraph.errors import GraphError, ParameterError, RangeError
+from pathgraph.devices import Device, device_named, device_of, is_device_array
+from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
+from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.sweep import choose_backend, sweep
-from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
+from pathgraph.resolutions import ReluNetwork, refuse_device_network, require_network_of_numbers
 from pathgraph.scalars import (
     ScalarKind,
     as_values,
@@ -224,6 +226,41 @@ class Network(ReluNetwork):
         values = as_values(self._values, lambda i: self._architecture.describe(i), float_type(dtype))
         return Network(self._architecture, values)
 
+    def to_device(self, device: Device | str = "cupy") -> DeviceNetwork:
+        """The same network with its values on a device: one copy of them, and of the architecture at its first time.
+
+        Parameters
+        ----------
+        device : Device or str
+            The package of its arrays, or the device itself; the GPU, through CuPy, by default.
+
+        Returns
+        -------
+        DeviceNetwork
+            It says what runs there; its method ``to_host`` is the way back.
+
+        Raises
+        ------
+        BackendError
+            If the device cannot be used, with the reason.
+        UnsupportedOperatorError
+            If the values are no floats.
+
+        Examples
+        --------
+        >>> import pathgraph as pg
+        >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]])
+        >>> device = pg.gpu.loopback()
+        >>> net.to_device(device)(device.to_device(np.array([1.0, 1.0])))
+        LoopbackArray([4.])
+        """
+        if self.scalars != "float":
+            raise UnsupportedOperatorError(
+                f"to_device: needed floats, the values are {self.scalars}; use net.to_float().to_device()"
+            )
+        chosen = device_named(device) if isinstance(device, str) else device
+        return DeviceNetwork._of(self._architecture, chosen.to_device(self._values), chosen)
+
     # -- evaluation -----------------------------------------------------------------------------------------------
 
     def __call__(self, x: ArrayLike | Sequence[Any]) -> Array:
@@ -269,6 +306,8 @@ class Network(ReluNetwork):
 
     def _as_inputs(self, x: ArrayLike | Sequence[Any]) -> Array:
         size = len(self._architecture.input)
+        if is_device_array(x):
+            device_of(**{"the network": self._values, "x": x})
         if isinstance(x, np.ma.MaskedArray):
             raise ParameterError("x: needed an array without a mask, got a masked one; fill its gaps")
         try:
@@ -346,6 +385,7 @@ def require_network(net: Any, name: str = "net") -> None:
     ParameterError
         For a network at another resolution it says how many neurons and edges its expansion has.
     """
+    refuse_device_network(net, name)
     if isinstance(net, ReluNetwork) and not isinstance(net, Network):
         raise ParameterError(
             f"{name}: needed a pathgraph.Network, whose nodes are neurons, got a {type(net).__name__}; {name}.expand() "

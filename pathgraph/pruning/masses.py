@@ -23,6 +23,7 @@ import numpy as np
 
 from pathgraph.arguments import Inputs, half_widths
 from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.numbers import public
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
@@ -41,7 +42,7 @@ HIT = np.array([[False, True], [False, True]])
 """From either state to "hit"."""
 
 
-def path_magnitude(net: ReluNetwork, *, inputs: Inputs | None = None) -> Any:
+def path_magnitude(net: ReluNetwork | DeviceNetwork, *, inputs: Inputs | None = None) -> Any:
     r"""The path-magnitude of every parameter: how much of the path-norm is lost when it is set to zero.
 
     Parameters
@@ -91,6 +92,8 @@ def path_magnitude(net: ReluNetwork, *, inputs: Inputs | None = None) -> Any:
     >>> pg.path_magnitude(pg.rescale(net, {(1, 0): 0.25, (1, 1): 16}))
     array([1., 2., 0., 3., 1., 5., 3., 9.])
     """
+    if isinstance(net, DeviceNetwork):
+        return net.magnitudes(inputs)
     require_network_of_numbers(net, "path_magnitude")
     return net.architecture.arranged(public(Moduli(net, inputs).costs(), "path_magnitude"))
 

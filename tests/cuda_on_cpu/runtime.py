@@ -1,0 +1,214 @@
+"""Kernels of CUDA, run on the CPU from the text that is shipped: what `cupy.RawKernel` is, for tests.
+
+`CpuKernel` compiles a translation unit with g++ and runs its blocks one after the other, the threads of a block as
+fibers, in any order. In *check mode* every access is watched: see ``runtime.cpp``. In *fast mode* nothing is, and an
+access out of bounds may end the process; run check mode first.
+
+`cpu_device` is a device for launch code. Its arrays are NumPy's, of a type of their own, so that dispatch by type works.
+"""
+
+import ctypes
+import hashlib
+import mmap
+import os
+import re
+import shutil
+import subprocess
+from functools import cache
+from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from pathgraph.devices import register
+from pathgraph_gpu.device import Device
+
+HERE = Path(__file__).parent
+GXX = shutil.which("g++")
+MODES = ("fast", "check")
+ORDERS = ("forward", "backward", "shuffled")
+
+needs_compiler = pytest.mark.skipif(GXX is None, reason="g++ is not installed, so kernels cannot be run on the CPU")
+
+
+class KernelError(Exception):
+    """What a kernel must not do."""
+
+
+class CpuArray(np.ndarray):
+    """An array of the device that runs kernels on the CPU."""
+
+
+def here(array, dtype=None):
+    return np.array(array, dtype=dtype).view(CpuArray)
+
+
+def empty(shape, dtype=float):
+    """An array of junk: bytes 0x7F, which are large as integers and no ordinary floats."""
+    array = np.empty(shape, dtype=dtype)
+    array.view(np.uint8).reshape(-1)[...] = 0xFF if array.dtype.kind == "f" else 0x7F
+    return array.view(CpuArray)
+
+
+XP = SimpleNamespace(
+    array=here,
+    asarray=here,
+    ascontiguousarray=here,
+    empty=empty,
+    zeros=lambda shape, dtype=float: np.zeros(shape, dtype=dtype).view(CpuArray),
+    asnumpy=np.array,
+)
+
+
+# -- compilation --------------------------------------------------------------------------------------------------
+
+
+@cache
+def folder():
+    """Where compiled kernels are kept: in pytest's folder of this run (see conftest.py), or in $CUDA_ON_CPU_CACHE."""
+    kept = Path(os.environ["CUDA_ON_CPU_CACHE"])
+    kept.mkdir(parents=True, exist_ok=True)
+    return kept
+
+
+def compiled(arguments, *texts, suffix):
+    """The file that g++ makes of some texts with some arguments; made once."""
+    digest = hashlib.sha256("\0".join([*arguments, *texts]).encode()).hexdigest()[:24]
+    target = folder() / f"{digest}{suffix}"
+    if not target.exists():
+        source = folder() / f"{digest}-{os.getpid()}.cpp"
+        source.write_text(texts[-1], encoding="utf-8")
+        unfinished = f"{target}-{os.getpid()}"
+        done = subprocess.run(
+            [GXX, "-std=c++17", "-fPIC", "-U_FORTIFY_SOURCE", "-w", f"-I{HERE}", *arguments, str(source), "-o", unfinished],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        source.unlink()
+        if done.returncode:
+            raise KernelError(f"g++ says\n{done.stderr[:4000]}")
+        os.replace(unfinished, target)
+    return target
+
+
+@cache
+def runtime():
+    return compiled(["-c", "-O2"], (HERE / "runtime.cpp").read_text(encoding="utf-8"), suffix=".o")
+
+
+INSTRUMENTED = ("-fsanitize=thread", "-fsanitize=signed-integer-overflow", "--param=tsan-distinguish-volatile=0")
+
+
+@cache
+def library(text, options, mode):
+    """The loaded library of a translation unit, with a function for each kernel that takes the addresses of arguments."""
+    entry = "\n".join(
+        f'extern "C" CUDA_UNWATCHED void run_{name}(void** args) {{ cuda_call(&{name}, args); }}\n'
+        f'extern "C" CUDA_UNWATCHED void types_of_{name}(char* out) {{ cuda_write_types(&{name}, out); }}'
+        for name in re.findall(r'extern "C" __global__ void (\w+)\(', text)
+    )
+    flags = ["-c", "-O1", *(option for option in options if option.startswith("-D"))]
+    flags += INSTRUMENTED if mode == "check" else ()
+    header = (HERE / "cuda.h").read_text(encoding="utf-8")
+    unit = compiled(flags, header, f'#include "cuda.h"\n{text}\n{entry}', suffix=".o")
+    shared = compiled(["-shared", str(unit), str(runtime())], "", suffix=".so")
+    loaded = ctypes.CDLL(str(shared))
+    loaded.cuda_launch.restype = ctypes.c_char_p
+    loaded.cuda_shared_bytes.restype = ctypes.c_longlong
+    return loaded
+
+
+class CpuKernel:
+    """A kernel that runs on the CPU.
+
+    Parameters
+    ----------
+    text, name : str
+    options : sequence of str
+        Of NVRTC; macros count here.
+    mode : {"fast", "check"}
+    order : {"forward", "backward", "shuffled"}
+        In which the threads of a block take their turns.
+    """
+
+    def __init__(self, text, name, options=(), *, mode="check", order="forward"):
+        self.name, self.mode, self.order = name, mode, order
+        self.library = library(text, tuple(options), mode)
+        buffer = ctypes.create_string_buffer(1024)
+        getattr(self.library, f"types_of_{name}")(buffer)
+        self.types = buffer.value.decode().split()
+
+    def __call__(self, grid, block, args, *, shared_mem=0, blocks=None):
+        """Launch it; `blocks` chooses some blocks by their coordinates."""
+        grid, block = ((*sizes, 1, 1)[:3] for sizes in (grid, block))
+        n_threads = int(np.prod(block))
+        self._require(1 <= n_threads <= 1024, f"a block of {n_threads} threads")
+        self._require(all(1 <= n <= m for n, m in zip(grid, (2**31 - 1, 65535, 65535), strict=True)), f"a grid of {grid}")
+        self._require(self.library.cuda_shared_bytes() + shared_mem <= 48 * 1024, "more than 48 KiB of shared memory")
+        self._require(len(args) == len(self.types), f"{len(args)} arguments for {len(self.types)} parameters")
+        places, arrays, writable = [], [], []
+        for i, (given, kind) in enumerate(zip(args, self.types, strict=True)):
+            if kind[0] in "rw":
+                self._require(isinstance(given, np.ndarray), f"argument {i}: needed an array, got {type(given).__name__}")
+                self._require(given.flags.c_contiguous, f"argument {i}: an array that is not contiguous")
+                found = f"{given.dtype.kind}{given.dtype.itemsize}"
+                self._require(kind[1] == "S" or kind[1:] == found, f"argument {i}: a pointer to {kind[1:]} got {found}")
+                arrays.append(given)
+                writable.append(kind[0] == "w")
+                places.append(ctypes.pointer(ctypes.c_void_p(given.ctypes.data)))
+            else:
+                self._require(isinstance(given, np.generic), f"argument {i}: needed a NumPy scalar, got {given!r}")
+                found = f"{given.dtype.kind}{given.dtype.itemsize}"
+                self._require(kind == found, f"argument {i}: a parameter {kind} got {found}")
+                places.append(ctypes.cast(ctypes.create_string_buffer(given.tobytes()), ctypes.c_void_p))
+        if blocks is None:
+            blocks = ((x, y, z) for z, y, x in product(*map(range, reversed(grid))))
+        chosen = np.array([(*place, 0, 0)[:3] for place in blocks], dtype=np.uint32)
+        turns = np.arange(n_threads, dtype=np.int32)
+        if self.order != "forward":
+            turns = turns[::-1] if self.order == "backward" else np.random.default_rng(n_threads).permutation(turns)
+        turns = np.ascontiguousarray(turns, dtype=np.int32)
+        begins = np.array([array.ctypes.data for array in arrays], dtype=np.uint64)
+        sizes = np.array([array.nbytes for array in arrays], dtype=np.int64)
+        flags = np.array(writable, dtype=np.int32)
+        pointers = (ctypes.c_void_p * len(places))(*(ctypes.cast(place, ctypes.c_void_p) for place in places))
+        addresses = [np.array(a, dtype=np.uint32) for a in (grid, block)]
+        message = self.library.cuda_launch(
+            getattr(self.library, f"run_{self.name}"),
+            *(ctypes.c_void_p(a.ctypes.data) for a in addresses),
+            pointers,
+            *(ctypes.c_void_p(a.ctypes.data) for a in (begins, sizes, flags)),
+            ctypes.c_int(len(arrays)),
+            ctypes.c_void_p(chosen.ctypes.data),
+            ctypes.c_longlong(len(chosen)),
+            ctypes.c_void_p(turns.ctypes.data),
+            ctypes.c_int(self.mode == "check"),
+        )
+        if message is not None:
+            raise KernelError(f"{self.name}: {message.decode()}")
+
+    def _require(self, condition, what):
+        if not condition:
+            raise KernelError(f"{self.name}: {what}")
+
+
+def sparse(n, dtype):
+    """An array of n zeros that takes memory only where it is written."""
+    no_reserve = getattr(mmap, "MAP_NORESERVE", 0x4000)  # known to Python from 3.13 on
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | no_reserve
+    memory = mmap.mmap(-1, n * np.dtype(dtype).itemsize, flags=flags)
+    return np.frombuffer(memory, dtype=dtype).view(CpuArray)
+
+
+@cache
+def cpu_device(mode="check", order="forward"):
+    """A device that runs kernels on the CPU."""
+    return Device(
+        "the CPU", XP, lambda text, name, options: CpuKernel(text, name, options, mode=mode, order=order)
+    )
+
+
+register("tests", cpu_device)
