@@ -37,6 +37,7 @@ from pathgraph.errors import (
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.arrays import from_arrays, to_arrays
 from pathgraph.graph.conversion import from_networkx, to_networkx
+from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.graph.network import Network
 from pathgraph.graph.storage import load, save
 from pathgraph.graph.subnetwork import subnetwork
@@ -125,6 +126,7 @@ __all__ = [
     "ConservationReport",
     "ConservedQuantities",
     "ConversionError",
+    "DeviceNetwork",
     "EarlierBound",
     "Equalization",
     "Equivalence",

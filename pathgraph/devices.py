@@ -81,7 +81,9 @@ def device_named(package: str) -> Device:
         If there is none, or it cannot be used, with the reason.
     """
     if package not in _OWNERS:
-        raise BackendError(f"device: needed one of {', '.join(map(repr, sorted(_OWNERS)))} or a Device, got {package!r}")
+        raise BackendError(
+            f"device: needed one of {', '.join(map(repr, sorted(_OWNERS)))} or a Device, got {package!r}"
+        )
     if package == "cupy":
         answer = import_module("pathgraph.gpu").is_available()
         if not answer:

@@ -279,8 +279,8 @@ class ReluNetwork(ABC):
             At another resolution.
         """
         raise UnsupportedOperatorError(
-            f"to_device: needed a pathgraph.Network, whose nodes are neurons, got a {type(self).__name__}; its expansion "
-            f"of {self.architecture.n_edges:,} edges can go there: net.expand().to_device()"
+            f"to_device: needed a pathgraph.Network, whose nodes are neurons, got a {type(self).__name__}; its "
+            f"expansion, of {self.architecture.n_edges:,} edges, can go there: net.expand().to_device()"
         )
 
     @abstractmethod

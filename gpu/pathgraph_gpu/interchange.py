@@ -1,4 +1,4 @@
-"""Arrays of other libraries on the GPU, through DLPack: PyTorch, JAX and others lend their memory, nothing is copied."""
+"""Arrays of other libraries on the GPU, through DLPack: they lend their memory, and nothing is copied."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """A device that is none: arrays of their own type, which NumPy computes, to test code for devices without a GPU.
 
-`LoopbackArray` behaves as CuPy's arrays do where it matters: NumPy cannot take one silently, one cannot meet an array of
-NumPy, and only an explicit copy leads from one side to the other. What pathgraph does with them is done by its own code
-for the CPU, so that results are those of the CPU, and only the way there is tested. Kernels do not run here.
+`LoopbackArray` behaves as CuPy's arrays do where it matters: NumPy cannot take one silently, one cannot meet an array
+of NumPy, and only an explicit copy leads from one side to the other. What pathgraph does with them is done by its own
+code for the CPU, so that results are those of the CPU, and only the way there is tested. Kernels do not run here.
 """
 
 from __future__ import annotations
@@ -226,9 +226,7 @@ class Networks:
         moduli = Moduli(host, weights)
         return LoopbackArray(public(moduli.per_parameter(moduli.masses()), what))
 
-    def evaluate(
-        self, device: Any, net: DeviceNetwork, rows: LoopbackArray, *, neurons: bool = False
-    ) -> LoopbackArray:
+    def evaluate(self, device: Any, net: DeviceNetwork, rows: LoopbackArray, *, neurons: bool = False) -> LoopbackArray:
         """The outputs, or all neurons, on some rows of inputs."""
         host = net.to_host()
         return LoopbackArray((host.neuron_values if neurons else host)(rows.get()))

@@ -1,8 +1,8 @@
 r"""Path sums and evaluation of networks whose values are on a device: how the kernels are launched.
 
 Each function takes the device and a `pathgraph.DeviceNetwork`; `pathgraph` calls them for such networks, with arguments
-that it has checked. The kernels (``kernels/path_*.cu``, ``kernels/evaluate.cu``) run level by level; levels with little
-work are run together by one block, so that a thousand narrow levels take one launch.
+that it has checked. The kernels are ``kernels/path_*.cu`` and ``kernels/evaluate.cu``; `pathgraph_gpu.plans` says how
+the levels of a graph are cut into launches.
 
 **Range.** Sums are made in floats first. The kernels look at every product: if one of non-zero factors is below the
 normal numbers, or a sum above a quarter of the largest, they set a bit of a status word, and the sweep is made again
@@ -11,15 +11,14 @@ with a power of two beside every sum. So the sums are right at any depth.
 **What waits.** Launches do not. Every function ends by copying the status to the host, with the sums at the outputs if
 these are what it returns: one copy, which waits for the device. All errors come from there.
 
-**Order.** Every sum is made in one order, whatever the device does beside it, so that two runs give the same bits. There
-are no float atomics.
+**Order.** Every sum is made in one order, whatever the device does beside it, so that two runs give the same bits.
+There are no float atomics.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -27,6 +26,16 @@ from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph_gpu.configurations import Configuration
 from pathgraph_gpu.graphs import DeviceGraph, graph_of
+from pathgraph_gpu.plans import (
+    BLOCKS,
+    THREADS,
+    TILE,
+    backward_steps,
+    evaluation_steps,
+    forward_steps,
+    lanes_of,
+    width_of,
+)
 
 if TYPE_CHECKING:
     from pathgraph.graph.architecture import Architecture
@@ -39,84 +48,8 @@ __all__ = ["check", "configurations", "evaluate", "masses", "positions", "power_
 LOST, INVALID, TOO_LARGE, UNEQUAL = 1, 2, 4, 8
 """Bits of the status, as in the kernels."""
 
-THREADS = 256
-"""Of a block."""
-NARROW = 1 << 13
-"""Products of a level up to which one block makes them: about 32 for each of its threads, in the time of a launch. From
-a model of the device, not from measurements."""
-NARROW_GROUPS = 64
-"""The same for evaluation: groups of neurons of a level."""
-MANY_TILES = 256
-"""Tiles of samples that fill a device, so that each block can run all levels of its own."""
-BLOCKS = 1 << 16
-"""At most; larger problems are taken in turns."""
-TILE = 128
-"""Samples of a block in evaluation: 32 threads with four each."""
 CHUNK_BYTES = 1 << 28
 """What the values of all neurons on the samples that are evaluated at once may take."""
-
-
-class Step(NamedTuple):
-    """Levels that one launch runs: several only in one block."""
-
-    first: int
-    last: int
-    blocks: int
-    lanes: int
-
-
-def _steps(levels: Array, work: Array, sides: int, blocks_of: Any) -> Iterator[tuple[int, int, int]]:
-    """Ranges of levels, and how many blocks: narrow levels together, in one block, wide ones alone."""
-    first = 0
-    for level in range(len(work) + 1):
-        is_wide = level < len(work) and work[level] > NARROW
-        if (is_wide or level == len(work)) and first < level:
-            yield first, level, 1
-        if is_wide:
-            yield level, level + 1, min(BLOCKS, blocks_of(level))
-            first = level + 1
-
-
-def _lanes(edges: int, nodes: int, width: int) -> int:
-    """Threads of a warp that share a neuron: each takes about two edges of the mean neuron, or more."""
-    parts = 1 << max(0, math.ceil(math.log2(max(1.0, edges / max(1, nodes) / 2))))
-    return min(32, width * parts)
-
-
-def _width(sides: int) -> int:
-    return min(32, 1 << (sides - 1).bit_length())
-
-
-def forward_steps(graph: DeviceGraph, sides: int) -> list[Step]:
-    """The launches of a forward sweep."""
-    nodes, width = np.diff(graph.levels), _width(sides)
-
-    def lanes(first: int, last: int) -> int:
-        return _lanes(int(graph.edges_in[first:last].sum()), int(nodes[first:last].sum()), width)
-
-    def blocks(level: int) -> int:
-        return -(-int(nodes[level]) * lanes(level, level + 1) // THREADS)
-
-    work = (graph.edges_in + nodes) * sides
-    return [Step(*step, lanes(*step[:2])) for step in _steps(graph.levels, work, sides, blocks)]
-
-
-def backward_steps(graph: DeviceGraph, sides: int) -> list[Step]:
-    """The launches of a backward sweep."""
-    nodes = np.diff(graph.levels)
-    work = (graph.edges_out + nodes) * sides
-    steps = _steps(graph.levels, work, sides, lambda level: -(-int(nodes[level]) * sides // 32))
-    return [Step(*step, 32) for step in steps][::-1]
-
-
-def evaluation_steps(graph: DeviceGraph, tiles: int) -> list[Step]:
-    """The launches of an evaluation of some tiles of samples; blocks are counted along the groups."""
-    groups = graph.groups_per_level
-    if tiles >= MANY_TILES:
-        return [Step(0, len(groups), 1, 32)]
-    work = groups * (NARROW // NARROW_GROUPS)
-    steps = _steps(graph.levels, work, 1, lambda level: min(65535, -(-int(groups[level]) // 8)))
-    return [Step(*step, 32) for step in steps]
 
 
 # -- kernels and buffers ------------------------------------------------------------------------------------------
@@ -186,7 +119,7 @@ class _Sweep:
 
     def forward(self, x: Any) -> None:
         """The forward sweep, in place."""
-        graph, sides, width = self.graph, np.int64(self.sides), np.int32(_width(self.sides))
+        graph, sides, width = self.graph, np.int64(self.sides), np.int32(width_of(self.sides))
         arrays = (graph.ends, graph.start, graph.antecedent, graph.run, graph.bias, self.values, x)
         for first, last, blocks, lanes in forward_steps(graph, self.sides):
             args = (np.int64(first), np.int64(last), *arrays, sides, width, np.int32(lanes), self.q, self.status)
@@ -209,7 +142,7 @@ class _Sweep:
         has_places = not graph.is_tied
         mass = self.numbers(graph.n_parameters if has_places else graph.n_entries)
         place = graph.parameter if has_places else graph.bias
-        lanes = _lanes(graph.n_edges, graph.n_nodes, 1)
+        lanes = lanes_of(graph.n_edges, graph.n_nodes, 1)
         arrays = (graph.start, graph.antecedent, graph.run, graph.bias, self.values, x, y, np.int32(has_places), place)
         args = (np.int64(graph.n_nodes), *arrays, mass, np.int32(lanes), self.q, self.status)
         self.launch("path_masses", _grid(graph.n_nodes * lanes), (THREADS,), *args)
@@ -419,20 +352,22 @@ def check(device: Device, architecture: Architecture, values: Any, name: str) ->
 
 def configurations() -> list[Configuration]:
     """Every configuration of these kernels that can be chosen, with 32-bit neurons and entries."""
-    found = []
+    found: list[Configuration] = []
+
+    def add(file: str, kernels: list[str], options: tuple[str, ...], value: Any) -> None:
+        for kernel in kernels:
+            block = (32, 8) if file == "evaluate" or kernel == "path_backward" else (THREADS,)
+            found.append(Configuration(file, kernel, options, block, 0, False, np.dtype(value)))
+
     for value in (np.float32, np.float64):
         plain = _options(value, np.int32)
-        for kernel in ("evaluate_levels", "evaluate_load", "evaluate_store"):
-            found.append(Configuration("evaluate", kernel, plain, (32, 8), 0, False, np.dtype(value)))
-        for kernel in ("path_take", "path_check"):
-            found.append(Configuration("path_values", kernel, plain, (THREADS,), 0, False, np.dtype(value)))
+        add("evaluate", ["evaluate_levels", "evaluate_load", "evaluate_store"], plain, value)
+        add("path_values", ["path_take", "path_check"], plain, value)
         for total, scaled in ((np.float32, False), (np.float64, False), (np.float64, True)):
             for power in range(6):
-                options = _options(value, np.int32, total, power, scaled)
                 names = ["path_start", "path_forward", "path_gather"]
-                names += ["path_backward", "path_masses", "path_group"] if power in (0, 1) and total != np.float32 else []
-                names += ["path_narrow"] if scaled and power in (0, 1) else []
-                for kernel in names:
-                    block = (32, 8) if kernel == "path_backward" else (THREADS,)
-                    found.append(Configuration("path_sums", kernel, options, block, 0, False, np.dtype(value)))
+                if power in (0, 1) and total is np.float64:
+                    names += ["path_backward", "path_masses", "path_group", *(["path_narrow"] if scaled else [])]
+                if power != 0 or total is np.float64:
+                    add("path_sums", names, _options(value, np.int32, total, power, scaled), value)
     return found

@@ -34,7 +34,7 @@ from pathgraph.generalization.gaussians import Gaussian, check_law, gaussian_kl
 from pathgraph.geometry.closest_gaussian import ClosestGaussian, closest_gaussian
 from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
-from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
+from pathgraph.resolutions import ReluNetwork, Structure, refuse_device_network, require_network_of_numbers
 from pathgraph.scalars import UNIT, Array
 
 __all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
@@ -252,6 +252,7 @@ def pac_bayes_bound(
     0.120765778 instead of 0.121
     0.120765778 instead of 0.352
     """
+    refuse_device_network(net)
     if not isinstance(net, (ReluNetwork, Structure)):
         raise ParameterError(f"net: needed a Network, a LayerGraph or an Architecture, got {type(net).__name__}")
     size = net.n_parameters if isinstance(net, Structure) else net.architecture.n_parameters

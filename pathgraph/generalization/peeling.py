@@ -35,7 +35,7 @@ from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.pathsum.blocks import POOL, RELU, Block, Node
 from pathgraph.pathsum.reach import longest, reached, reaching
-from pathgraph.resolutions import ReluNetwork, Structure
+from pathgraph.resolutions import ReluNetwork, Structure, refuse_device_network
 from pathgraph.scalars import Array
 
 __all__ = ["ConstantName", "PeelingConstants", "peeling_constants"]
@@ -204,6 +204,7 @@ def peeling_constants(net: ReluNetwork | Structure, *, depth: int | None = None)
     >>> found.depth, found.stages, found.moments("staged"), found.moments("theorem")
     (3, (2, 2), Fraction(16, 1), Fraction(162, 1))
     """
+    refuse_device_network(net)
     if not isinstance(net, (ReluNetwork, Structure)):
         raise ParameterError(f"net: needed a Network, a LayerGraph or an Architecture, got {type(net).__name__}")
     structure = _Structure(net.architecture if isinstance(net, ReluNetwork) else net)

@@ -2,11 +2,11 @@
 
 It has the architecture of the network it came from, and one array of the device for the values. `path_norm`,
 `log_path_norm`, `path_sum` in REAL, `path_marginals` in REAL, `path_magnitude` and calling it run on the device; every
-other function refuses it and says so. What is an array for a network of the CPU is an array of the device here, and what
-is a float is a float: then the sums at the outputs, a few numbers, have been copied to the host.
+other function refuses it and says so. What is an array for a network of the CPU is an array of the device here, and
+what is a float is a float: then the sums at the outputs, a few numbers, have been copied to the host.
 
-Nothing is moved silently: arrays of the CPU beside it are a `ConversionError`. Numbers, sequences and mappings of numbers
-are welcome where functions take them, as ``inputs=``.
+Nothing is moved silently: arrays of the CPU beside it are a `ConversionError`. Numbers, sequences and mappings of
+numbers are welcome where functions take them, as ``inputs=``.
 """
 
 from __future__ import annotations
@@ -151,7 +151,8 @@ class DeviceNetwork:
     @property
     def dtype(self) -> np.dtype[Any]:
         """float32 or float64."""
-        return np.dtype(self._values.dtype)
+        dtype: np.dtype[Any] = np.dtype(self._values.dtype)
+        return dtype
 
     @property
     def scalars(self) -> ScalarKind:
@@ -334,8 +335,7 @@ class DeviceNetwork:
     def _require_here(self, **operands: Any) -> None:
         """Refuse operands that are not on the device of the network."""
         for name, operand in operands.items():
-            if device_of(**{"the network": self._values, name: operand}) is None:
-                raise AssertionError("a network of the CPU is no DeviceNetwork")
+            device_of(**{"the network": self._values, name: operand})
 
     def refuse_backend(self, backend: str | None) -> None:
         """Refuse the choice of a back end of the CPU.

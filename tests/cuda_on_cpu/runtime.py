@@ -4,7 +4,7 @@
 fibers, in any order. In *check mode* every access is watched: see ``runtime.cpp``. In *fast mode* nothing is, and an
 access out of bounds may end the process; run check mode first.
 
-`cpu_device` is a device for launch code. Its arrays are NumPy's, of a type of their own, so that dispatch by type works.
+`cpu_device` is a device for launch code. Its arrays are NumPy's, of a type of their own, for dispatch by type.
 """
 
 import ctypes
@@ -82,7 +82,18 @@ def compiled(arguments, *texts, suffix):
         source.write_text(texts[-1], encoding="utf-8")
         unfinished = f"{target}-{os.getpid()}"
         done = subprocess.run(
-            [GXX, "-std=c++17", "-fPIC", "-U_FORTIFY_SOURCE", "-w", f"-I{HERE}", *arguments, str(source), "-o", unfinished],
+            [
+                GXX,
+                "-std=c++17",
+                "-fPIC",
+                "-U_FORTIFY_SOURCE",
+                "-w",
+                f"-I{HERE}",
+                *arguments,
+                str(source),
+                "-o",
+                unfinished,
+            ],
             capture_output=True,
             text=True,
             check=False,
@@ -104,7 +115,7 @@ INSTRUMENTED = ("-fsanitize=thread", "-fsanitize=signed-integer-overflow", "--pa
 
 @cache
 def library(text, options, mode):
-    """The loaded library of a translation unit, with a function for each kernel that takes the addresses of arguments."""
+    """The library of a translation unit; it has a function for each kernel, which takes addresses of arguments."""
     entry = "\n".join(
         f'extern "C" CUDA_UNWATCHED void run_{name}(void** args) {{ cuda_call(&{name}, args); }}\n'
         f'extern "C" CUDA_UNWATCHED void types_of_{name}(char* out) {{ cuda_write_types(&{name}, out); }}'
@@ -146,13 +157,17 @@ class CpuKernel:
         grid, block = ((*sizes, 1, 1)[:3] for sizes in (grid, block))
         n_threads = int(np.prod(block))
         self._require(1 <= n_threads <= 1024, f"a block of {n_threads} threads")
-        self._require(all(1 <= n <= m for n, m in zip(grid, (2**31 - 1, 65535, 65535), strict=True)), f"a grid of {grid}")
+        self._require(
+            all(1 <= n <= m for n, m in zip(grid, (2**31 - 1, 65535, 65535), strict=True)), f"a grid of {grid}"
+        )
         self._require(self.library.cuda_shared_bytes() + shared_mem <= 48 * 1024, "more than 48 KiB of shared memory")
         self._require(len(args) == len(self.types), f"{len(args)} arguments for {len(self.types)} parameters")
         places, arrays, writable = [], [], []
         for i, (given, kind) in enumerate(zip(args, self.types, strict=True)):
             if kind[0] in "rw":
-                self._require(isinstance(given, np.ndarray), f"argument {i}: needed an array, got {type(given).__name__}")
+                self._require(
+                    isinstance(given, np.ndarray), f"argument {i}: needed an array, got {type(given).__name__}"
+                )
                 self._require(given.flags.c_contiguous, f"argument {i}: an array that is not contiguous")
                 found = f"{given.dtype.kind}{given.dtype.itemsize}"
                 self._require(kind[1] == "S" or kind[1:] == found, f"argument {i}: a pointer to {kind[1:]} got {found}")
@@ -206,9 +221,7 @@ def sparse(n, dtype):
 @cache
 def cpu_device(mode="check", order="forward"):
     """A device that runs kernels on the CPU."""
-    return Device(
-        "the CPU", XP, lambda text, name, options: CpuKernel(text, name, options, mode=mode, order=order)
-    )
+    return Device("the CPU", XP, lambda text, name, options: CpuKernel(text, name, options, mode=mode, order=order))
 
 
 register("tests", cpu_device)

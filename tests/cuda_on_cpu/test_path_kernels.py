@@ -7,19 +7,16 @@ import pytest
 from hypothesis import given, settings
 
 import pathgraph as pg
-from pathgraph.pathsum.scaled import scaled_log
 from pathgraph.testing import relu_dags
-from pathgraph_gpu import graphs, networks, sources
-from pathgraph_gpu.device import Device
-from tests.cuda_on_cpu.path_mutants import MUTANTS
-from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, CpuKernel, KernelError, cpu_device, needs_compiler, sparse
+from pathgraph_gpu import graphs, networks, plans
+from tests.cuda_on_cpu.path_checks import DEEP, FAR_CHECKS, LARGE, WIDE, chain, maker, same, sums_agree, values_agree
+from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, cpu_device, needs_compiler
 from tests.networks import REGISTRY, on_networks
 from tests.test_engine import random_dag
 from tests.tolerances import exponential_roundings, gamma, power_roundings, roundings, unit
 
 pytestmark = needs_compiler
 
-QS = (1, 2, 4, 3, np.inf)
 CHECKED = cpu_device("check", "forward")
 
 
@@ -32,55 +29,7 @@ def device(request):
 def _launches(request, monkeypatch):
     """As the launch code chooses, and one launch for each level, with as many blocks as there can be."""
     if request.param == "level by level":
-        monkeypatch.setattr(networks, "NARROW", 0)
-
-
-def dyadic(net):
-    """The same network with multiples of 1/4, so that sums are exact in floats."""
-    return net.map_values(lambda values: np.round(4 * values) / 4)
-
-
-LARGE = dyadic(random_dag(1))
-WIDE = dyadic(pg.from_weights([np.random.default_rng(0).normal(size=s) for s in ((70, 9), (5, 70))], [None, np.ones(5)]))
-
-
-def same(found, expected):
-    """Whether an array of the device, or a number, is that of the CPU to the last bit."""
-    return np.array_equal(np.asarray(found), np.asarray(expected), equal_nan=False)
-
-
-def widths_of(net):
-    return np.random.default_rng(len(net.nodes)).integers(0, 5, size=len(net.inputs)) / 2
-
-
-def sums_agree(net, there):
-    """Path sums of all kinds on the device are those of the CPU; the sums must be exact in floats."""
-    widths = widths_of(net)
-    here = there.device.to_device(widths)
-    for q in QS:
-        assert pg.path_norm(there, q, root=False) == pg.path_norm(net, q, root=False)
-        found = pg.path_norm(there, q, root=False, per_output=True, inputs=here)
-        assert same(found, pg.path_norm(net, q, root=False, per_output=True, inputs=widths))
-    assert pg.path_norm(there, 2, r=3) == pg.path_norm(net, 2, r=3)
-    assert pg.log_path_norm(there) == pg.log_path_norm(net)
-    for options in ({}, {"biases": False}, {"inputs": -widths}):
-        moved = options | ({"inputs": there.device.to_device(-widths)} if "inputs" in options else {})
-        assert pg.path_sum(there, **moved) == pg.path_sum(net, **options)
-        assert same(pg.path_sum(there, per_output=True, **moved), pg.path_sum(net, per_output=True, **options))
-        assert same(pg.path_marginals(there, **moved), pg.path_marginals(net, **options))
-    source, target = net.nodes[0], net.nodes[len(net.nodes) // 2]
-    assert pg.path_sum(there, source=source) == pg.path_sum(net, source=source)
-    assert pg.path_sum(there, target=target) == pg.path_sum(net, target=target)
-    if not len(net.architecture.scattered):
-        assert same(pg.path_magnitude(there, inputs=here), pg.path_magnitude(net, inputs=widths))
-
-
-def values_agree(net, there, x):
-    """Evaluation on the device is that of the CPU; the values must be exact in floats."""
-    rows = there.device.to_device(np.array(x, dtype=net.dtype))
-    assert same(there(rows), net(x))
-    assert same(there.neuron_values(rows), net.neuron_values(x))
-    assert same(there(rows[0]), net(x)[0])
+        monkeypatch.setattr(plans, "NARROW", 0)
 
 
 # -- against the CPU ----------------------------------------------------------------------------------------------
@@ -192,7 +141,7 @@ def test_the_size_of_a_batch_changes_no_bit(n, monkeypatch):
     assert there.neuron_values(x[:n]).tobytes() == whole[:n].tobytes()
     monkeypatch.setattr(networks, "CHUNK_BYTES", 0)  # one tile of samples at a time
     assert there.neuron_values(x[:n]).tobytes() == whole[:n].tobytes()
-    monkeypatch.setattr(networks, "MANY_TILES", 0)
+    monkeypatch.setattr(plans, "MANY_TILES", 0)
     assert there.neuron_values(x[:n]).tobytes() == whole[:n].tobytes()
 
 
@@ -207,24 +156,6 @@ def test_shapes_and_types_of_inputs():
 
 
 # -- the ends of the range of floats ------------------------------------------------------------------------------
-
-
-def chain(*weights):
-    return pg.from_weights([[[float(w)]] for w in weights])
-
-
-DEEP = {
-    "large": chain(*[2.0**500] * 60),
-    "small": chain(*[2.0**-500] * 60),
-    "up and down": chain(*[2.0**900, 2.0**900, 2.0**-900, 2.0**-900] * 5),
-    "down and up": chain(*[2.0**-900, 2.0**-900, 2.0**900, 2.0**900] * 5),
-    "subnormal weight": chain(2.0**-1070, 2.0**1000, 3),
-    "one path lost beside a large one": pg.from_weights([[[2.0**-800], [2.0**800]], [[2.0**-800, 1]], [[1]]]),
-    "one output lost": pg.from_weights([[[2.0**-600], [1.0]], [[2.0**-600, 0], [0, 1]]]),
-    "sums of two sizes": pg.from_weights([[[2.0**800, 2.0**780], [2.0**780, 2.0**800]], [[2.0**800, 2.0**770]]]),
-    "fractions of one exponent": pg.from_weights([[[2.0**800, 0], [0, 1.5 * 2.0**800]], [[2.0**800, 2.0**800]]]),
-    "with biases": pg.from_weights([[[2.0**800]], [[2.0**800]]], [[2.0**-900], [2.0**900]]),
-}
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -364,19 +295,21 @@ def test_a_graph_is_copied_once_for_an_architecture():
 
 def test_launches_of_narrow_levels_are_joined(monkeypatch):
     deep = graphs.graph_of(CHECKED, pg.from_weights([np.ones((3, 3))] * 200).architecture)
-    assert len(networks.forward_steps(deep, 1)) == len(networks.backward_steps(deep, 1)) == 1
-    assert len(networks.evaluation_steps(deep, 1)) == 1
-    mixed = graphs.graph_of(CHECKED, pg.from_weights([np.ones(s) for s in ((2, 3), (200, 2), (200, 200), (1, 200))]).architecture)
-    steps = networks.forward_steps(mixed, 1)
+    assert len(plans.forward_steps(deep, 1)) == len(plans.backward_steps(deep, 1)) == 1
+    assert len(plans.evaluation_steps(deep, 1)) == 1
+    mixed = graphs.graph_of(
+        CHECKED, pg.from_weights([np.ones(s) for s in ((2, 3), (200, 2), (200, 200), (1, 200))]).architecture
+    )
+    steps = plans.forward_steps(mixed, 1)
     assert [(s.first, s.last) for s in steps] == [(0, 3), (3, 4), (4, 5)]
     assert steps[1].blocks > 1
-    assert [(s.first, s.last) for s in networks.backward_steps(mixed, 1)] == [(3, 5), (2, 3), (0, 2)]
+    assert [(s.first, s.last) for s in plans.backward_steps(mixed, 1)] == [(3, 5), (2, 3), (0, 2)]
     for sides in (1, 7, 40):
-        covered = [level for s in networks.forward_steps(mixed, sides) for level in range(s.first, s.last)]
+        covered = [level for s in plans.forward_steps(mixed, sides) for level in range(s.first, s.last)]
         assert covered == list(range(5))
-    assert len(networks.evaluation_steps(mixed, networks.MANY_TILES)) == 1
-    monkeypatch.setattr(networks, "NARROW_GROUPS", 1)
-    assert [s.blocks for s in networks.evaluation_steps(mixed, 1)][-1] == 1
+    assert len(plans.evaluation_steps(mixed, plans.MANY_TILES)) == 1
+    monkeypatch.setattr(plans, "NARROW_GROUPS", 1)
+    assert [s.blocks for s in plans.evaluation_steps(mixed, 1)][-1] == 1
 
 
 def test_every_configuration_compiles_and_is_listed_once():
@@ -389,257 +322,9 @@ def test_every_configuration_compiles_and_is_listed_once():
 
 
 # -- beyond 2**32 -------------------------------------------------------------------------------------------------
-#
-# `make(file, name, macros)` gives a kernel with floats and 64-bit indices.
-
-FAR = 2**32 + 8
-SUMS = ("-DSUM=float", "-DPOWER=1", "-DSCALED=0")
-ONE = np.int64(1)
-
-
-def far_edges():
-    """Neurons 0, 1 and 2, of which the first has FAR edges, and neuron 3 on the next level with three behind them."""
-    start, ends = np.array([0, FAR, FAR, FAR, FAR + 3]), np.array([0, 3, 4])
-    w = sparse(FAR + 4, np.float32)
-    w[FAR : FAR + 4] = [1, -2, 4, 16]
-    return start, ends, w
-
-
-def edges_beyond_32_bits(make, run):
-    start, ends, w = far_edges()
-    antecedent = sparse(FAR + 3, np.int64)
-    antecedent[FAR : FAR + 3] = [0, 1, 2] if run < 0 else 7
-    runs, bias = np.array([-1, -1, -1, run]), np.array([-1, -1, -1, FAR + 3])
-    x, status = np.array([1, 3, 5, 7, 0], dtype=np.float32), np.zeros(1, dtype=np.int32)
-    arrays = (ends, start, antecedent, runs, bias, w, x)
-    scalars = (ONE, np.int32(1), np.int32(4), np.float32(1), status)
-    make("path_sums", "path_forward", SUMS)((1,), (32,), (ONE, 2 * ONE, *arrays, *scalars))
-    assert x[4] == 3 + 10 + 28 + 16
-    y, mass = np.array([0, 0, 0, 0, 2], dtype=np.float32), sparse(FAR + 4, np.float32)
-    arrays = (start, antecedent, runs, bias, w, x, y, np.int32(0), bias, mass)
-    args = (4 * ONE, *arrays, np.int32(4), np.float32(1), status)
-    make("path_sums", "path_masses", SUMS)((4,), (4,), args, blocks=[(3,)])
-    assert mass[FAR : FAR + 4].tolist() == [6, 20, 56, 32]
-
-
-def backward_entries_beyond_32_bits(make, fan):
-    start, ends, w = far_edges()
-    out_start, target, entry = np.array([0, 1, 2, 3, 3]), np.array([3, 3, 3]), np.array([FAR, FAR + 1, FAR + 2])
-    if fan >= 0:
-        target[:], entry[:] = 99, 0
-    y, status = np.array([0, 0, 0, 0, 5], dtype=np.float32), np.zeros(1, dtype=np.int32)
-    arrays = (ends, out_start, target, entry, np.array([fan, fan, fan, -1]), start, np.array([-1, -1, -1, 0]), w, y)
-    args = (0 * ONE, 2 * ONE, *arrays, ONE, np.float32(1), status)
-    make("path_sums", "path_backward", SUMS)((1,), (32, 8), args)
-    assert y.tolist() == [0, 5, 10, 20, 5]
-
-
-def neurons_beyond_32_bits(make):
-    """Neuron FAR, alone on its level, reads neurons FAR - 2 and FAR - 1, by numbers or as a run."""
-    for consecutive in (-1, FAR - 2):
-        start, run, bias = sparse(FAR + 2, np.int64), sparse(FAR + 1, np.int64), sparse(FAR + 1, np.int64)
-        start[FAR + 1], run[FAR], bias[FAR] = 2, consecutive, -1
-        antecedent, w = np.array([FAR - 2, FAR - 1]), np.array([1, 10], dtype=np.float32)
-        x, status = sparse(FAR + 2, np.float32), np.zeros(1, dtype=np.int32)
-        x[FAR - 1 : FAR + 1] = [3, 4]
-        arrays = (np.array([0, FAR, FAR + 1]), start, antecedent, run, bias, w, x)
-        args = (ONE, 2 * ONE, *arrays, ONE, np.int32(1), np.int32(2), np.float32(1), status)
-        make("path_sums", "path_forward", SUMS)((1,), (32,), args)
-        assert x[FAR + 1] == 43
-
-
-def samples_beyond_32_bits(make):
-    """Two inputs and a neuron on 2**31 + 40 samples, of which the last tile is computed."""
-    batch = 2**31 + 40
-    x = sparse(4 * batch, np.float32)
-    rows, out = sparse(2 * batch, np.float32).reshape(batch, 2), sparse(batch, np.float32).reshape(batch, 1)
-    rows[-8:] = np.arange(16).reshape(8, 2)
-    status, n = np.zeros(1, dtype=np.int32), np.int64(batch)
-    load = (n, 2 * ONE, rows, np.array([1, 2]), x, status)
-    tiles = -(-batch // 32)
-    make("evaluate", "evaluate_load")((tiles,), (32, 8), load, blocks=[(tiles - 1,)])
-    assert x[3 * batch - 8 : 3 * batch].tolist() == list(range(1, 16, 2))
-    w = np.array([1, 10, 0.5], dtype=np.float32)
-    structure = (np.array([0, 2, 3]), np.array([0, 1, 2, 3]), np.array([0, 0, 0, 2]), np.array([0, 1]))
-    structure += (np.array([-1, -1, 0]), np.array([-1, -1, 2]), np.array([0, 0, 2], dtype=np.int8), np.array([1, 1, 1]))
-    args = (ONE, 2 * ONE, *structure, w, x, n, status)
-    blocks = -(-batch // 128)
-    make("evaluate", "evaluate_levels")((blocks,), (32, 8), args, blocks=[(blocks - 1,)])
-    store = (n, ONE, x, np.array([3]), out)
-    make("evaluate", "evaluate_store")((tiles,), (32, 8), store, blocks=[(tiles - 1,)])
-    assert out[-8:, 0].tolist() == [i + 10 * (i + 1) + 0.5 for i in range(0, 16, 2)]
-    assert status[0] == 0
-
-
-def parameters_beyond_32_bits(make):
-    """Of FAR entries, the last ones: a grid of 2**16 blocks takes them in turns, of which one block is run."""
-    out, numbers = sparse(FAR, np.float32), np.array([7, 9], dtype=np.float32)
-    place = sparse(FAR, np.int64)
-    place[-2:] = [1, -1]
-    n_blocks, last = 2**16, [((FAR - 1) // 256 % 2**16,)]
-    make("path_values", "path_take")((n_blocks,), (256,), (np.int64(FAR), place, numbers, out), blocks=last)
-    assert out[-2:].tolist() == [9, 0]
-    values, status = sparse(FAR, np.float32), np.zeros(1, dtype=np.int32)
-    values[-1] = np.inf
-    args = (np.int64(FAR), values, np.int32(0), place, status)
-    make("path_values", "path_check")((n_blocks,), (256,), args, blocks=last)
-    assert status[0] == networks.INVALID
-
-
-FAR_CHECKS = {
-    "edges": lambda make: edges_beyond_32_bits(make, -1),
-    "edges of a run": lambda make: edges_beyond_32_bits(make, 0),
-    "entries": lambda make: backward_entries_beyond_32_bits(make, -1),
-    "entries of a fan": lambda make: backward_entries_beyond_32_bits(make, 3),
-    "neurons": neurons_beyond_32_bits,
-    "samples": samples_beyond_32_bits,
-    "parameters": parameters_beyond_32_bits,
-}
-
-
-def maker(mode, change=lambda text: text):
-    """Kernels of a text that is changed first."""
-
-    def make(file, name, macros=()):
-        return CpuKernel(change(sources.text(file)), name, ("-DVALUE=float", "-DINDEX=long long", *macros), mode=mode)
-
-    return make
 
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("what", FAR_CHECKS)
 def test_indices_beyond_32_bits(what, mode):
     FAR_CHECKS[what](maker(mode))
-
-
-# -- wrong versions of the kernels --------------------------------------------------------------------------------
-
-
-def magnitudes_agree(there, net):
-    assert pg.path_norm(there) == pg.path_norm(net)
-    assert same(pg.path_norm(there, per_output=True), pg.path_norm(net, per_output=True))
-    assert same(pg.path_magnitude(there), pg.path_magnitude(net))
-
-
-def boxes_agree(there, net):
-    for n in (3, 33):
-        boxes = np.random.default_rng(n).integers(0, 5, size=(n, len(net.inputs))) / 2
-        expected = [pg.path_norm(net, per_output=True, inputs=box) for box in boxes]
-        assert same(there.power_sums(there.device.to_device(boxes)), np.array(expected))
-
-
-def logs_agree(there, net):
-    for q in (1, np.inf):
-        assert same(pg.log_path_norm(there, q, per_output=True), pg.log_path_norm(net, q, per_output=True))
-
-
-def limits_agree(there, net):
-    logs_agree(there, net)
-    outcomes = []
-    for one in (there, net):
-        try:
-            outcomes.append(np.asarray(pg.path_magnitude(one)).tolist())
-        except pg.RangeError:
-            outcomes.append("too large")
-    assert outcomes[0] == outcomes[1]
-
-
-def powers_agree(there, net):
-    for q in (4, 3):
-        assert pg.path_norm(there, q, root=False) == pg.path_norm(net, q, root=False)
-    tiny = net.map_values(lambda values: values * 2.0**-300).to_device(there.device)
-    assert pg.log_path_norm(tiny, 4) == pg.log_path_norm(net.map_values(lambda values: values * 2.0**-300), 4)
-
-
-def refused(there, net):
-    with pytest.raises(pg.ParameterError):
-        pg.path_norm(there, inputs=there.device.to_device(-np.ones(len(net.inputs))))
-
-
-def evaluations_agree(there, net):
-    values_agree(net, there, np.random.default_rng(1).integers(-6, 7, size=(37, len(net.inputs))) / 2)
-
-
-def ranges_of_values_agree(there, net):
-    with pytest.raises(pg.RangeError):
-        there(there.device.to_device(np.full(len(net.inputs), 1e308)))
-    with pytest.raises(pg.ParameterError):
-        there(there.device.to_device(np.full(len(net.inputs), np.nan)))
-
-
-def theta_agrees(there, net):
-    theta = np.arange(len(net.theta)) / 4
-    moved = there.device.to_device(theta)
-    assert there.with_theta(moved).to_host() == net.with_theta(theta)
-    assert there.with_values(there.values).to_host() == net
-    with pytest.raises(pg.ParameterError):
-        there.with_theta(there.device.to_device(np.full(len(net.theta), np.inf)))
-    if net.architecture.is_tied:
-        values = np.arange(float(net.architecture.n_entries))
-        with pytest.raises(pg.GraphError):
-            there.with_values(there.device.to_device(values))
-
-
-def registered(name):
-    return REGISTRY[name].float64
-
-
-MANY_INPUTS = pg.from_weights([np.ones((5, 300)), np.ones((1, 5))])
-PROBES = {
-    "path_sums": [
-        *((magnitudes_agree, registered(name)) for name in ("k_pool", "convolution", "fixed_bias", "only_constants")),
-        *((f, net) for net in (LARGE, WIDE, MANY_INPUTS) for f in (magnitudes_agree, boxes_agree)),
-        (refused, LARGE),
-        *((limits_agree, net) for net in DEEP.values()),
-        (powers_agree, LARGE),
-    ],
-    "evaluate": [
-        *((evaluations_agree, registered(name)) for name in ("k_pool", "pool_ties", "constants", "multi_output")),
-        *((evaluations_agree, net) for net in (LARGE, WIDE, MANY_INPUTS)),
-        (ranges_of_values_agree, LARGE),
-    ],
-    "path_values": [(theta_agrees, registered(name)) for name in ("k_pool", "fixed_bias", "convolution")],
-}
-FAR_PROBES = {
-    "path_sums": ["edges", "edges of a run", "entries", "entries of a fan", "neurons"],
-    "evaluate": ["samples"],
-    "path_values": ["parameters"],
-}
-
-
-def complaint(file, change, monkeypatch):
-    """What the checks of a translation unit find if its text is changed: None for the text as it is."""
-
-    def compiler(text, name, options):
-        return CpuKernel(change(text), name, options, mode="check", order="backward")
-
-    device = Device("the CPU, with a mutant", XP, compiler)
-    try:
-        for narrow in (networks.NARROW, 0):
-            with monkeypatch.context() as patched:
-                patched.setattr(networks, "NARROW", narrow)
-                patched.setattr(networks, "_turns", lambda columns: 1)
-                for agree, net in PROBES[file]:
-                    agree(net.to_device(device), net)
-        for what in FAR_PROBES[file]:
-            FAR_CHECKS[what](maker("check", change))
-    except (KernelError, AssertionError, pg.PathgraphError, pytest.fail.Exception) as error:
-        return f"{type(error).__name__}: {error}"
-    return None
-
-
-@pytest.mark.parametrize("file", PROBES)
-def test_the_kernels_as_they_are_shipped_are_never_blamed(file, monkeypatch):
-    assert complaint(file, lambda text: text, monkeypatch) is None
-
-
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: f"{mutant.file}: {mutant.name}")
-def test_wrong_kernels_are_caught(mutant, monkeypatch):
-    text = sources.text(mutant.file)
-    assert text.count(mutant.old) == 1
-    assert complaint(mutant.file, lambda text: text.replace(mutant.old, mutant.new), monkeypatch) is not None
-
-
-def test_there_are_enough_mutants():
-    assert len(MUTANTS) >= 30
-    assert len({(mutant.file, mutant.old, mutant.new) for mutant in MUTANTS}) == len(MUTANTS)
