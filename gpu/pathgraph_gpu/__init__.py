@@ -1,4 +1,4 @@
-"""CUDA support of pathgraph: kernels for Kronecker-sparse products and path sums, and the code that launches them.
+"""CUDA support of pathgraph: kernels for path sums and evaluation, and the code that launches them.
 
 The kernels are CUDA text (`kernels/`), compiled at their first use by CuPy. Launch code takes a `device.Device`, never
 imports CuPy, and runs unchanged on the CPU in the tests. Users import these names from ``pathgraph.gpu``, and mostly

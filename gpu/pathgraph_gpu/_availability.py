@@ -51,8 +51,8 @@ def is_available() -> Availability:
 
     Notes
     -----
-    A positive answer says that CuPy works, not that pathgraph uses it: the package has no GPU kernels, and
-    all of its computations run on the CPU.
+    A positive answer says that CuPy works, not that pathgraph uses it: networks run on the GPU once they are moved
+    there, by `Network.to_device`.
 
     Examples
     --------
