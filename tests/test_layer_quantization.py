@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.layers.channels import channel_classes
+from pathgraph.layers.channels import channel_classes, channels_of
 from pathgraph.quantization.sensitivities import sensitivities
 from tests.layer_graphs import MAKERS, build
 
@@ -103,3 +103,32 @@ def test_equalisation_of_a_convolution_asks_for_fewer_bits():
     assert pg.bits_fixed(found.net, 0.5) <= pg.bits_fixed(graph, 0.5) + 1 < pg.bits_fixed(spoilt, 0.5)
     inputs = random.normal(size=(5, 1, 6, 6))
     assert found.net(inputs).tobytes() == spoilt(inputs).tobytes()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_channels_are_groups_of_neurons(name):
+    graph, whole = build(name), build(name).expand()
+    groups = pg.parameter_groups(graph, "channel")
+    by_name = dict(zip(graph.architecture.parameters, groups.group.tolist(), strict=True))
+    targets = whole.architecture.target[whole.architecture.first_entry]
+    channel, names = channels_of(graph.architecture)
+    for parameter, target in zip(whole.parameters, targets.tolist(), strict=True):
+        label = groups.labels[by_name[parameter]]
+        layer, *index = whole.nodes[target]
+        place = graph.architecture.positions(layer)[tuple(index)]
+        assert label == names[channel[place]]
+    if not len(graph.theta):
+        return
+    quantizers = {label: pg.Quantizer("nearest", Fraction(1, 2 + k % 3)) for k, label in enumerate(groups.labels)}
+    rounded = pg.quantize(graph, quantizers, by="channel")
+    expected = [quantizers[groups.labels[g]]([w])[0] for g, w in zip(groups.group, graph.theta, strict=True)]
+    assert rounded.theta.tolist() == expected
+    allocation = pg.allocate_bits(graph, 1, groups="channel")
+    assert allocation.bound <= 1
+    other = pg.quantize(graph, allocation.quantizers, by="channel")
+    assert pg.path_metric(graph, other).upper <= allocation.bound
+
+
+def test_a_neuron_is_a_channel_of_its_own():
+    net = build("linear").expand()
+    assert pg.parameter_groups(net, "channel").labels == pg.parameter_groups(net, "neuron").labels

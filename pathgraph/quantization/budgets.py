@@ -44,7 +44,7 @@ class BitAllocation:
 
     Attributes
     ----------
-    by : {"network", "layer", "neuron"}
+    by : {"network", "layer", "channel", "neuron"}
         What the groups are.
     bits, sizes : mapping from labels to int
         Bits per weight and number of weights of each group.
@@ -96,7 +96,7 @@ def allocate_bits(net: ReluNetwork, eps: Any, *, inputs: Inputs | None = None, g
         The accuracy: a bound of the sum over the outputs of the absolute errors, at all inputs in the box.
     inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
         Half-widths of the box; ones by default.
-    groups : {"network", "layer", "neuron"}
+    groups : {"network", "layer", "channel", "neuron"}
         Which parameters share a number of bits and a step: see `parameter_groups`. The layers of a layer graph are its
         own.
 

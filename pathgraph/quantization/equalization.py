@@ -106,7 +106,7 @@ def equalize(
         Half-widths of the box of inputs; ones by default.
     objective : {"uniform", "mixed"}
         One step for all parameters, or one for each group.
-    groups : {"network", "layer", "neuron"}
+    groups : {"network", "layer", "channel", "neuron"}
         The groups of the mixed objective.
     powers_of_two : bool
         Round the factors to powers of two, which keeps the function to the last bit and costs at most two bits. Where

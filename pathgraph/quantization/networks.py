@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping
+from itertools import pairwise
 from typing import Any, Literal, NamedTuple, TypeVar, get_args
 
 import numpy as np
@@ -10,13 +11,14 @@ import numpy as np
 from pathgraph.arguments import generator
 from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network, require_network
+from pathgraph.layers.channels import channel_uses, channels_of
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 
 __all__ = ["Groups", "parameter_groups", "quantize"]
 
-By = Literal["network", "layer", "neuron"]
+By = Literal["network", "layer", "channel", "neuron"]
 AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
 
 
@@ -26,7 +28,7 @@ class Groups(NamedTuple):
     Attributes
     ----------
     labels : tuple
-        Of the groups: 0; the levels; or the neurons.
+        Of the groups: 0; the levels; the channels; or the neurons.
     group : ndarray of int, shape (n_parameters,)
         The place of each parameter's group among the labels.
     """
@@ -38,17 +40,18 @@ class Groups(NamedTuple):
 def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
     """Each parameter's group: all in one, by the level of the neuron it leads to, or by that neuron.
 
-    A tied parameter belongs to the group of its first place. Of a layer graph the groups are all, or the layers.
+    A tied parameter belongs to the group of its first place. Of a layer graph the groups are all, the layers, or the
+    channels that parameters lead to, which takes a pass over its edges; a neuron of a network is a channel of its own.
 
     Parameters
     ----------
     net : Network or LayerGraph
-    by : {"network", "layer", "neuron"}
+    by : {"network", "layer", "channel", "neuron"}
 
     Returns
     -------
     Groups
-        Labels: 0, the levels or names of layers, or the neurons.
+        Labels: 0, the levels or names of layers, the channels (layer, channel), or the neurons.
 
     Raises
     ------
@@ -73,6 +76,8 @@ def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
             return Groups((0,), np.zeros(structure.n_parameters, dtype=np.int64))
         if by == "neuron":
             require_network(net)  # which says how to get a graph of neurons
+        if by == "channel":
+            return _by_channel(structure)
         order, group = np.unique(structure.first_layer, return_inverse=True)
         return Groups(tuple(structure.layer_names[i] for i in order.tolist()), group)
     architecture = net.architecture
@@ -99,7 +104,7 @@ def quantize(
     net : Network or LayerGraph
     quantizer : Quantizer, or mapping from the labels of the groups to quantizers
         Groups without one are not rounded.
-    by : {"network", "layer", "neuron"}
+    by : {"network", "layer", "channel", "neuron"}
         What the labels are; see `parameter_groups`.
     fixed : bool
         Round the frozen and structural values, too (scales of batch-norms and of inputs, shares of averages), by the
@@ -145,8 +150,21 @@ def quantize(
         if label not in groups.labels:
             raise ParameterError(f"quantizer: no group has the label {label!r}; see parameter_groups(net, {by!r})")
     theta = net.theta.copy()
-    for place, label in enumerate(groups.labels):
+    order = np.argsort(groups.group, kind="stable")
+    ends = np.searchsorted(groups.group[order], np.arange(len(groups.labels) + 1))
+    for label, (first, stop) in zip(groups.labels, pairwise(ends.tolist()), strict=True):
         if label in quantizer:
-            members = np.flatnonzero(groups.group == place)
+            members = order[first:stop]
             theta[members] = quantizer[label](theta[members], random)
     return net.with_theta(theta)
+
+
+def _by_channel(structure: Any) -> Groups:
+    """By the first channel that each parameter of a layer graph leads to."""
+    channel, names = channels_of(structure)
+    uses = channel_uses(structure, channel, len(names))
+    entries, first = np.unique(uses.entry, return_index=True)
+    target = np.full(structure.n_entries, -1)
+    target[entries] = uses.target[first]
+    found, group = np.unique(target[structure.first_entry], return_inverse=True)
+    return Groups(tuple(names[k] if k >= 0 else None for k in found.tolist()), group)
