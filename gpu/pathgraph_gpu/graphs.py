@@ -150,6 +150,11 @@ class DeviceGraph:
         """The buffer positions of all neurons."""
         return self._narrow(np.arange(1, self.n_nodes + 1))
 
+    @cached_property
+    def ones(self) -> Any:
+        """What backward sweeps start with: a one for each output."""
+        return self._device.xp.asarray(np.ones(len(self.outputs)))
+
     # -- by source ------------------------------------------------------------------------------------------------
 
     @cached_property

@@ -128,8 +128,7 @@ class _Sweep:
     def backward(self) -> Any:
         """The sums from every neuron to the outputs, of one side."""
         graph, out = self.graph, self.graph.outgoing
-        ones = self.device.xp.asarray(np.ones(len(graph.outputs)))
-        y = self.start(graph.outputs, ones, constant=False)
+        y = self.start(graph.outputs, graph.ones, constant=False)
         arrays = (graph.ends, out.start, out.target, out.entry, out.fan, graph.start, graph.run, self.values, y)
         for first, last, blocks, _ in backward_steps(graph, self.sides):
             args = (np.int64(first), np.int64(last), *arrays, np.int64(self.sides), self.q, self.status)
