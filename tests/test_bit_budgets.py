@@ -147,7 +147,7 @@ def test_bad_accuracies_are_refused():
     for eps in (0, -1, math.nan):
         with pytest.raises(ParameterError, match="eps: needed"):
             pg.allocate_bits(perceptron(), eps)
-    with pytest.raises(ParameterError, match="by: needed one of"):
+    with pytest.raises(ParameterError, match="groups: needed one of"):
         pg.allocate_bits(perceptron(), 1, groups="weight")
     with pytest.raises(RangeError, match="256 bits are not enough"):
         pg.allocate_bits(perceptron().to_exact(), Fraction(1, 2**400))

@@ -128,6 +128,8 @@ def test_an_error_of_the_function_refutes_nothing():
         ({"module": object()}, "input_shape: needed"),
         ({"module": object(), "networks": mlps()}, "networks: needed None"),
         ({"under": lambda net: st.just(3)}, "under: needed moves"),
+        ({"under": lambda net: 3}, "under: needed a function that gives a strategy"),
+        ({"tolerance": True}, "tolerance: needed"),
     ],
 )
 def test_refusals(options, match):
@@ -167,6 +169,12 @@ def test_pairs_of_one_sign(relation):
     assert bool(seen["grows"]) == (relation != "shrunk")
     assert bool(seen["zero"]) == (relation != "grown")
     assert find(same_sign_pairs(NET, relation=relation), lambda pair: True)[1] == NET
+
+
+@pytest.mark.parametrize("strategy", [same_sign_pairs, prunings, permutations, rescalings])
+def test_strategies_refuse_what_is_no_network(strategy):
+    with pytest.raises(pg.PathgraphError, match=r"needed a pathgraph\\.Network"):
+        strategy(3)
 
 
 def test_prunings_are_sets_of_parameters():

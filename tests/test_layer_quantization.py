@@ -132,3 +132,12 @@ def test_channels_are_groups_of_neurons(name):
 def test_a_neuron_is_a_channel_of_its_own():
     net = build("linear").expand()
     assert pg.parameter_groups(net, "channel").labels == pg.parameter_groups(net, "neuron").labels
+
+
+def test_groups_are_named_in_refusals():
+    for call in (
+        lambda: pg.allocate_bits(build("linear"), 1, groups="row"),
+        lambda: pg.equalize(build("linear"), groups="row"),
+    ):
+        with pytest.raises(pg.ParameterError, match="groups: needed one of 'network'"):
+            call()

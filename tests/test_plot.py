@@ -1,6 +1,7 @@
 """Pictures hold what they should: artists are counted, and nothing global changes."""
 
 import warnings
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -126,6 +127,28 @@ def test_supports_hold_the_values():
     assert len(panels) == len(pg.dft(8).factors)
 
 
+@pytest.mark.parametrize(
+    "net",
+    [
+        pg.from_weights([[[Fraction(10**400)]], [[Fraction(1, 3)]]], dtype=object),
+        pg.from_weights([[[1e300]], [[1e-300]]]),
+        pg.from_weights([[[0.0]], [[0.0]]]),
+    ],
+    ids=["a large fraction", "large and small floats", "zeros"],
+)
+def test_extreme_values_are_drawn(net):
+    pg.plot.draw(net, inputs=[1], paths=1).figure.canvas.draw()
+    pg.plot.plot_path_weights(net.to_float() if not net.is_exact else pg.from_weights([[[0.0]]])).figure.canvas.draw()
+    if not net.is_exact and net.theta.all():
+        pg.plot.draw_orbit(net).figure.canvas.draw()
+
+
+def test_symbols_are_no_widths():
+    sympy = pytest.importorskip("sympy", reason="sympy is not installed")
+    with pytest.raises(pg.UnsupportedOperatorError, match="draw"):
+        pg.plot.draw(pg.from_weights([[[sympy.Symbol("a")]]]))
+
+
 def test_a_bound_below_the_truth_is_seen_below_the_diagonal():
     ax = pg.plot.compare_bounds([1, 2], {"wrong": [0.5, 3]})
     x, y = ax.get_lines()[0].get_data()
@@ -136,6 +159,7 @@ def test_a_bound_below_the_truth_is_seen_below_the_diagonal():
     ("call", "match"),
     [
         (lambda: pg.plot.draw(NET, ax=3), "ax: needed axes"),
+        (lambda: pg.plot.compare_bounds([1], [1]), "bounds: needed a mapping"),
         (lambda: pg.plot.draw(NET, widths="size"), "widths: needed"),
         (lambda: pg.plot.draw(NET, paths=0), "paths: needed an integer"),
         (lambda: pg.plot.draw(NET, paths=[("a",)]), "paths: needed tuples of neurons"),

@@ -258,7 +258,8 @@ class Network(ReluNetwork):
             raise UnsupportedOperatorError(
                 f"to_device: needed floats, the values are {self.scalars}; use net.to_float().to_device()"
             )
-        chosen = device_named(device) if isinstance(device, str) else device
+        is_named = isinstance(device, str) or not hasattr(device, "to_device")
+        chosen: Any = device_named(device) if is_named else device  # type: ignore[arg-type]
         return DeviceNetwork._of(self._architecture, chosen.to_device(self._values), chosen)
 
     # -- evaluation -----------------------------------------------------------------------------------------------

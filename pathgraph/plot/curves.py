@@ -59,6 +59,8 @@ def compare_bounds(truth: ArrayLike, bounds: Mapping[str, ArrayLike], *, ax: Axe
     ['U2: median ratio 1.5', 'U1: median ratio 3']
     """
     exact = _numbers(truth, "truth")
+    if not isinstance(bounds, Mapping):
+        raise ParameterError(f"bounds: needed a mapping from names to arrays, got {type(bounds).__name__}")
     found = {name: _numbers(values, f"bounds[{name!r}]", len(exact)) for name, values in bounds.items()}
     shown = exact > 0
     if not shown.any() or not found:
@@ -246,9 +248,9 @@ def plot_path_weights(net: Network, *, n_samples: int = 5000, rng: Any = 0, ax: 
         if number <= LISTED:
             shares = 100 * positive / positive.sum()
             panel.hist(logs, bins=60, weights=shares, histtype="step", color=ACCENT, lw=1.6, label="of the path-norm")
+        panel.legend(frameon=False, fontsize="small")
     panel.set_xlabel(r"$\log_{10}|\Phi_p|$")
     panel.set_ylabel("%")
-    panel.legend(frameon=False, fontsize="small")
     return panel
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Hashable, Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -12,7 +13,7 @@ import numpy as np
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import FROZEN, PARAMETER, STRUCTURAL
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_numbers
 from pathgraph.lifting import path_lifting
 from pathgraph.numbers import public
 from pathgraph.path_sums import count_paths
@@ -96,6 +97,7 @@ def draw(
                 f"max_nodes={max_nodes} neurons; expand() a small layer graph, or give a larger max_nodes"
             )
         return draw_layers(net, ax=ax)
+    require_numbers(net, "draw")
     chosen = _chosen(net, paths)
     values = None if inputs is None else net.neuron_values(inputs)
     places = node_places(net)
@@ -143,7 +145,7 @@ def _draw_edges(
     from matplotlib.path import Path
 
     architecture = net.architecture
-    values = np.array([float(w) for w in net.values[: architecture.n_edges].tolist()])
+    values = np.array([_float(w) for w in net.values[: architecture.n_edges].tolist()])
     sizes = np.abs(values)
     if widths == "marginals":
         sizes = np.asarray(public(Moduli(net).masses(), "draw")[: architecture.n_edges], dtype=float)
@@ -180,12 +182,12 @@ def _draw_nodes(panel: Axes, net: Network, places: dict[Hashable, Point], values
     from matplotlib.patches import Circle, FancyBboxPatch
 
     architecture, outputs = net.architecture, set(net.outputs)
-    top = 1.0 if values is None else max([abs(float(value)) for value in values.tolist()], default=0.0) or 1.0
+    top = 1.0 if values is None else max([abs(_float(value)) for value in values.tolist()], default=0.0) or 1.0
     for place, node in enumerate(architecture.nodes):
         x, y = places[node]
         kind = architecture.activations[place]
         value = None if values is None else values[place]
-        fill = "white" if value is None else _shade(abs(float(value)) / top, float(value) < 0)
+        fill = "white" if value is None else _shade(abs(_float(value)) / top, value < 0)
         line: dict[str, Any] = {"facecolor": fill, "edgecolor": ACCENT if node in marked else INK, "zorder": 2.5}
         line["linewidth"] = 2.4 if node in outputs or node in marked else 1.2
         if kind == "input":
@@ -227,10 +229,18 @@ def _name(node: Hashable) -> str:
     return text if len(text) <= 6 else text[:5] + "…"
 
 
+def _float(value: Any) -> float:
+    """The nearest float, at most the largest one: it decides widths and shades alone."""
+    try:
+        return float(value)
+    except OverflowError:
+        return -sys.float_info.max if value < 0 else sys.float_info.max
+
+
 def _number(value: Any) -> str:
     if isinstance(value, (Fraction, int)):
         exact = str(value)
-        text = exact if len(exact) <= 7 else f"{float(value):.3g}"
+        text = exact if len(exact) <= 7 else f"{_float(value):.3g}"
     else:
         text = f"{float(value):.3g}"
     return text.replace("-", "\N{MINUS SIGN}")

@@ -79,7 +79,7 @@ def draw_orbit(
         raise GraphError(f"weights: needed edges of weights that are not zero, got {a:g} and {b:g}")
     floats = net.to_float() if net.is_exact else net
     incoming, outgoing = _weights(floats, node)
-    middle = math.sqrt(math.hypot(*outgoing) / math.hypot(*incoming))
+    middle = math.sqrt(math.hypot(*outgoing)) / math.sqrt(math.hypot(*incoming))
     factors = np.geomspace(middle / span, middle * span, n_points)
     panel = tidied(axes_or_new(ax, 5, 4.4))
     panel.plot(a * factors, b / factors, color=PLUS, linewidth=2, label=f"orbit: path-norm {float(path_norm(net)):.4g}")

@@ -27,7 +27,7 @@ import numpy as np
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.metrics.parameter_boxes import perturbation_bound
-from pathgraph.quantization.networks import By, parameter_groups
+from pathgraph.quantization.networks import By, parameter_groups, require_grouping
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
@@ -133,6 +133,7 @@ def allocate_bits(net: ReluNetwork, eps: Any, *, inputs: Inputs | None = None, g
     True
     """
     require_network_of_numbers(net, "allocate_bits")
+    require_grouping(groups, "groups")
     accuracy = to_fraction(eps, "eps")
     if not accuracy > 0:
         raise ParameterError(f"eps: needed a number > 0, got {eps!r}")

@@ -30,7 +30,7 @@ from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.network import Network
 from pathgraph.layers.channels import channel_classes
-from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups
+from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, require_grouping
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
@@ -139,6 +139,7 @@ def equalize(
     array([8., 4., 4.])
     """
     require_network_of_numbers(net, "equalize")
+    require_grouping(groups, "groups")
     if objective not in get_args(Objective):
         raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {objective!r}")
     problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)

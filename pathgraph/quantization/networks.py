@@ -16,7 +16,7 @@ from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 
-__all__ = ["Groups", "parameter_groups", "quantize"]
+__all__ = ["Groups", "parameter_groups", "quantize", "require_grouping"]
 
 By = Literal["network", "layer", "channel", "neuron"]
 AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
@@ -35,6 +35,17 @@ class Groups(NamedTuple):
 
     labels: tuple[Hashable, ...]
     group: Array
+
+
+def require_grouping(by: Any, name: str) -> None:
+    """Refuse what is no way to group parameters.
+
+    Raises
+    ------
+    ParameterError
+    """
+    if by not in get_args(By):
+        raise ParameterError(f"{name}: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
 
 
 def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
@@ -68,8 +79,7 @@ def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
     Groups(labels=(1, 2), group=array([0, 0, 0, 0, 0, 0, 1, 1]))
     """
     require_network_of_numbers(net, "parameter_groups")
-    if by not in get_args(By):
-        raise ParameterError(f"by: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
+    require_grouping(by, "by")
     if not isinstance(net, Network):
         structure: Any = net.architecture
         if by == "network":

@@ -151,7 +151,8 @@ def check_invariance(
     natural(max_examples, "max_examples", least=1)
     if not callable(function):
         raise ParameterError(f"function: needed a function of a network, got {function!r}")
-    if tolerance is not None and not (isinstance(tolerance, (int, float, Fraction)) and tolerance >= 0):
+    is_number = isinstance(tolerance, (int, float, Fraction)) and not isinstance(tolerance, bool)
+    if tolerance is not None and not (is_number and tolerance >= 0):
         raise ParameterError(f"tolerance: needed a number >= 0, got {tolerance!r}")
     start = _starts(networks, module, input_shape, exact)
     count = 0
@@ -169,7 +170,9 @@ def check_invariance(
         suppress_health_check=list(HealthCheck),
     )  # fmt: skip
     try:
-        net, move = find(start.flatmap(lambda net: st.tuples(st.just(net), under(net))), differs, settings=quiet)
+        net, move = find(
+            start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net))), differs, settings=quiet
+        )
     except NoSuchExample:
         return Invariance(True, count, None)
     moved = _moved(net, move)
@@ -205,6 +208,13 @@ def _starts(networks: Any, module: Any, input_shape: Any, exact: bool) -> Search
     if not isinstance(networks, SearchStrategy):
         raise ParameterError(f"networks: needed a strategy, a network or None, got {networks!r}")
     return networks if exact else networks.map(lambda net: net.to_float() if net.is_exact else net)
+
+
+def _moves(under: Callable[[Any], Any], net: Any) -> SearchStrategy[Any]:
+    moves = under(net)
+    if not isinstance(moves, SearchStrategy):
+        raise ParameterError(f"under: needed a function that gives a strategy of moves, got one that gives {moves!r}")
+    return moves
 
 
 def _moved(net: Any, move: Any) -> Any:

@@ -14,7 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pathgraph.errors import ParameterError
 from pathgraph.graph.conversion import from_networkx, to_networkx
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.testing.values import MAX_DISTINCT, at_least, subset
 
@@ -61,6 +61,7 @@ def same_sign_pairs(net: Network, *, relation: str = "any") -> SearchStrategy[tu
     """
     if relation not in RELATIONS:
         raise ParameterError(f"relation: needed one of {', '.join(map(repr, RELATIONS))}, got {relation!r}")
+    require_network(net)
     size = len(net.theta)
     drawn = min(size, MAX_DISTINCT)
 
@@ -101,6 +102,7 @@ def prunings(net: Network, *, min_size: int = 0) -> SearchStrategy[np.ndarray[An
     [False, False, False, True, False, False]
     """
     at_least(0, min_size=min_size)
+    require_network(net)
     size = len(net.theta)
     if min_size > size:
         raise ParameterError(f"min_size: needed at most {size}, the number of parameters, got {min_size}")

@@ -19,7 +19,7 @@ from hypothesis.strategies import SearchStrategy
 from pathgraph.errors import ParameterError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import Architecture
-from pathgraph.graph.network import Network
+from pathgraph.graph.network import Network, require_network
 from pathgraph.layers.channels import channel_classes
 from pathgraph.layers.layer_graph import LayerGraph
 
@@ -194,6 +194,7 @@ def rescalings(
         if negative:
             raise ParameterError(f"negative: needed () for a layer graph, got {negative!r}")
         return _channel_rescalings(net, max_exponent)
+    require_network(net)
     generators = rescaling_directions(net)
     shared = Counter(v for generator in generators for v in generator)
     alone = {v for generator in generators if len(generator) == 1 for v in generator if shared[v] == 1}
