@@ -173,7 +173,7 @@ def test_pairs_of_one_sign(relation):
 
 @pytest.mark.parametrize("strategy", [same_sign_pairs, prunings, permutations, rescalings])
 def test_strategies_refuse_what_is_no_network(strategy):
-    with pytest.raises(pg.PathgraphError, match=r"needed a pathgraph\\.Network"):
+    with pytest.raises(pg.PathgraphError, match=r"needed a pathgraph\.Network"):
         strategy(3)
 
 
