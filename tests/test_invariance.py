@@ -5,6 +5,7 @@ import sys
 from collections import Counter
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
@@ -110,6 +111,38 @@ def test_tolerances():
     assert not check_invariance(lambda net: {"a": [net.theta[0]]}, raises=False)
 
 
+ONE = pg.from_weights([[[1.0]], [[1.0]]])
+
+
+def is_invariant(function, **options):
+    return bool(check_invariance(function, networks=ONE, raises=False, **options))
+
+
+def test_rationals_of_any_size_are_compared_exactly():
+    for factor in (Fraction(1, 10**400), Fraction(10**400)):
+        assert not is_invariant(lambda net, factor=factor: factor * net.theta[0], exact=True, tolerance=1e-9)
+        assert not is_invariant(lambda net, factor=factor: factor * net.theta[0], exact=True)
+        assert is_invariant(lambda net, factor=factor: factor * net.theta[0] * net.theta[1], exact=True)
+    assert is_invariant(lambda net: net.theta[0], exact=True, tolerance=10**400)
+    assert is_invariant(lambda net: float(net.theta[0]), tolerance=10**400)
+
+
+def test_floats_in_arrays_of_objects_are_floats():
+    def last_bit(net):
+        return np.array([0.1 if net.theta[0] <= 1 else np.nextafter(0.1, 1)], dtype=object)
+
+    assert is_invariant(last_bit)
+    assert not is_invariant(last_bit, tolerance=0)
+    assert is_invariant(lambda net: np.array([np.nan, 1], dtype=object))
+    assert not is_invariant(lambda net: np.array([1e308 * min(1, net.theta[0]), -1e308]))
+
+
+def test_exact_is_exact_for_strategies_too():
+    seen = set()
+    check_invariance(lambda net: seen.add(net.is_exact), networks=st.just(ONE), exact=True, max_examples=3)
+    assert seen == {True}
+
+
 def test_an_error_of_the_function_refutes_nothing():
     def broken(net):
         raise ZeroDivisionError("mine")
@@ -130,6 +163,10 @@ def test_an_error_of_the_function_refutes_nothing():
         ({"under": lambda net: st.just(3)}, "under: needed moves"),
         ({"under": lambda net: 3}, "under: needed a function that gives a strategy"),
         ({"tolerance": True}, "tolerance: needed"),
+        ({"under": None}, "under: needed a function"),
+        ({"networks": st.integers()}, "networks: needed a strategy of networks"),
+        ({"networks": st.nothing()}, "networks: needed a strategy that draws"),
+        ({"input_shape": (3,)}, "input_shape: needed None without module"),
     ],
 )
 def test_refusals(options, match):
@@ -175,6 +212,16 @@ def test_pairs_of_one_sign(relation):
 def test_strategies_refuse_what_is_no_network(strategy):
     with pytest.raises(pg.PathgraphError, match=r"needed a pathgraph\.Network"):
         strategy(3)
+
+
+def test_pairs_keep_the_type_and_the_range_of_floats():
+    net = pg.from_weights([[[1, 2]]], dtype=np.float32)
+    ours, theirs = find(same_sign_pairs(net), lambda pair: True)
+    assert ours == theirs
+    assert theirs.dtype == np.float32
+    large = pg.from_weights([[[1e308, 1.0]]])
+    for _, other in drawn(same_sign_pairs(large, relation="grown")):
+        assert (abs(other.theta) >= abs(large.theta)).all()
 
 
 def test_prunings_are_sets_of_parameters():

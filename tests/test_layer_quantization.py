@@ -141,3 +141,19 @@ def test_groups_are_named_in_refusals():
     ):
         with pytest.raises(pg.ParameterError, match="groups: needed one of 'network'"):
             call()
+
+
+def test_budgets_at_the_ends_of_the_range():
+    b = pg.LayerGraphBuilder()
+    hidden = b.relu(b.linear(b.input((2,)), b.tensor("w", np.full((2, 2), 1e300))))
+    graph = b.build(b.linear(hidden, b.tensor("v", np.full((1, 2), 1e-300))))
+    assert pg.allocate_bits(graph, 0.5).bound <= 0.5
+    for eps, groups in ((0.5, "network"), (5e-324, "layer")):
+        with pytest.raises(pg.RangeError, match="256 bits are not enough"):
+            pg.allocate_bits(graph, eps, groups=groups)
+    one, large = pg.from_weights([[[Fraction(1)]]]), pg.from_weights([[[Fraction(10**400)]]])
+    with pytest.raises(pg.RangeError, match="256 bits are not enough"):
+        pg.allocate_bits(one, Fraction(1, 10**330))
+    assert pg.allocate_bits(one, 10**400).total == 0
+    assert pg.allocate_bits(large, 10**399).bound <= 10**399
+    assert repr(pg.neuron_ranges(large)) == "NeuronRanges(2 neurons; largest bound 1e400)"

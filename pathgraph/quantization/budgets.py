@@ -16,7 +16,8 @@ Source: derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable, Mapping
+import sys
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from types import MappingProxyType
@@ -150,16 +151,16 @@ def allocate_bits(net: ReluNetwork, eps: Any, *, inputs: Inputs | None = None, g
     )
 
 
-def relaxed_bits(costs: list[float], counts: list[int], eps: float) -> list[float]:
+def relaxed_bits(costs: Sequence[float | Fraction], counts: Sequence[int], eps: float | Fraction) -> list[float]:
     r"""The numbers :math:`b_g \ge 0` of least :math:`\sum n_g b_g` with :math:`\sum a_g 2^{-b_g} \le \varepsilon`.
 
     Parameters
     ----------
-    costs : list of float
+    costs : sequence of float or Fraction
         The errors :math:`a_g \ge 0` without bits.
-    counts : list of int
+    counts : sequence of int
         Weights of the groups.
-    eps : float
+    eps : float or Fraction
 
     Examples
     --------
@@ -175,7 +176,7 @@ def relaxed_bits(costs: list[float], counts: list[int], eps: float) -> list[floa
         return bits
     while free:
         total = sum(counts[g] for g in free)
-        found = {g: math.log2(costs[g] * total / (counts[g] * left)) for g in free}
+        found = {g: _log2(costs[g] * total / (counts[g] * left)) for g in free}
         clipped = [g for g in free if found[g] < 0]
         if not clipped:
             for g in free:
@@ -201,8 +202,8 @@ class _Problem:
         self.slopes = [sum(map(to_fraction, slopes[self.group == g].tolist()), Fraction(0)) for g in range(n)]
 
     def relaxed(self) -> list[float]:
-        costs = [float(r * s) for r, s in zip(self.largest, self.slopes, strict=True)]
-        return relaxed_bits(costs, self.counts, float(self.eps))
+        shares = [r * s / self.eps for r, s in zip(self.largest, self.slopes, strict=True)]
+        return relaxed_bits(shares, self.counts, Fraction(1))
 
     def quantizer(self, g: int, bits: int) -> Quantizer:
         """What rounds a group to so many bits."""
@@ -231,6 +232,8 @@ class _Problem:
     def dealt(self) -> list[int]:
         """From the relaxed numbers, rounded down, upwards: each bit where the error per weight is largest."""
         bits = [_allowed(math.floor(b)) for b in self.relaxed()]
+        if max(bits, default=0) > MOST:
+            raise RangeError(f"eps: {MOST} bits are not enough; give a larger one")
         while not self.fits(bits):
             errors = [
                 self.move(g, b) * self.slopes[g] / n for g, (b, n) in enumerate(zip(bits, self.counts, strict=True))
@@ -250,6 +253,17 @@ class _Problem:
                     break
                 bits = fewer
         return bits
+
+
+def _log2(number: float | Fraction) -> float:
+    """The binary logarithm of a positive number of any size."""
+    try:
+        if float(number) >= sys.float_info.min:
+            return math.log2(number)
+    except OverflowError:
+        pass
+    exact = Fraction(number)
+    return math.log2(exact.numerator) - math.log2(exact.denominator)
 
 
 def _allowed(bits: int) -> int:

@@ -20,6 +20,7 @@ from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, frozen, object_array, to_fraction
+from pathgraph.shown import decimal_text
 
 __all__ = ["NeuronRanges", "neuron_ranges"]
 
@@ -73,7 +74,8 @@ class NeuronRanges:
 
     def __repr__(self) -> str:
         flat = self.flat
-        return f"NeuronRanges({len(flat)} neurons; largest bound {max(map(float, flat), default=0.0):.6g})"
+        largest = decimal_text(max(map(to_fraction, flat.tolist()), default=Fraction(0)), 6)
+        return f"NeuronRanges({len(flat)} neurons; largest bound {largest})"
 
 
 def neuron_ranges(net: ReluNetwork, *, inputs: Inputs | None = None) -> NeuronRanges:

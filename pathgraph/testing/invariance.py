@@ -25,6 +25,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.resolutions import ReluNetwork
+from pathgraph.scalars import Array
 from pathgraph.symmetry import rescale
 from pathgraph.testing.networks import mlps
 from pathgraph.testing.values import rescalings
@@ -94,7 +95,7 @@ def check_invariance(
     module: Any = None,
     input_shape: Any = None,
     exact: bool = False,
-    tolerance: float | None = None,
+    tolerance: float | Fraction | None = None,
     max_examples: int = 200,
     raises: bool = True,
 ) -> Invariance:
@@ -154,6 +155,10 @@ def check_invariance(
     is_number = isinstance(tolerance, (int, float, Fraction)) and not isinstance(tolerance, bool)
     if tolerance is not None and not (is_number and tolerance >= 0):
         raise ParameterError(f"tolerance: needed a number >= 0, got {tolerance!r}")
+    if not callable(under):
+        raise ParameterError(f"under: needed a function from a network to a strategy of moves, got {under!r}")
+    if module is None and input_shape is not None:
+        raise ParameterError(f"input_shape: needed None without module=, got {input_shape!r}")
     start = _starts(networks, module, input_shape, exact)
     count = 0
 
@@ -205,9 +210,19 @@ def _starts(networks: Any, module: Any, input_shape: Any, exact: bool) -> Search
         networks = mlps()
     if isinstance(networks, (Network, LayerGraph)):
         return st.just(networks.to_exact() if exact and not networks.is_exact else networks)
+    if isinstance(networks, SearchStrategy) and networks.is_empty:
+        raise ParameterError("networks: needed a strategy that draws something, got an empty one")
     if not isinstance(networks, SearchStrategy):
         raise ParameterError(f"networks: needed a strategy, a network or None, got {networks!r}")
-    return networks if exact else networks.map(lambda net: net.to_float() if net.is_exact else net)
+    return networks.map(lambda net: _converted(net, exact))
+
+
+def _converted(net: Any, exact: bool) -> Any:
+    if not isinstance(net, (Network, LayerGraph)):
+        raise ParameterError(f"networks: needed a strategy of networks, got one that draws {net!r}")
+    if exact == net.is_exact:
+        return net
+    return net.to_exact() if exact else net.to_float()
 
 
 def _moves(under: Callable[[Any], Any], net: Any) -> SearchStrategy[Any]:
@@ -227,7 +242,7 @@ def _moved(net: Any, move: Any) -> Any:
     raise ParameterError(f"under: needed moves that are mappings, networks or functions, got {move!r}")
 
 
-def _same(a: Any, b: Any, tolerance: float | None) -> bool:
+def _same(a: Any, b: Any, tolerance: float | Fraction | None) -> bool:
     if isinstance(a, Mapping) and isinstance(b, Mapping):
         return a.keys() == b.keys() and all(_same(a[key], b[key], tolerance) for key in a)
     if isinstance(a, (str, bytes, Network, LayerGraph)):
@@ -237,20 +252,29 @@ def _same(a: Any, b: Any, tolerance: float | None) -> bool:
     ours, theirs = np.asarray(a), np.asarray(b)
     if ours.shape != theirs.shape:
         return False
-    if ours.dtype.kind not in "fc" and theirs.dtype.kind not in "fc" and not tolerance:
+    numbers = [*ours.ravel().tolist(), *theirs.ravel().tolist()]
+    if all(isinstance(x, (int, Fraction)) for x in numbers):
+        slack = Fraction(tolerance or 0)
+        size = max(map(abs, numbers), default=0)
+        return all(abs(x - y) <= slack * size for x, y in zip(numbers[: ours.size], numbers[ours.size :], strict=True))
+    if not all(isinstance(x, (int, Fraction, float, complex)) for x in numbers):
         return bool(np.all(ours == theirs))
     try:
-        ours, theirs = ours.astype(complex), theirs.astype(complex)
-    except (TypeError, ValueError):
+        return _close(ours.astype(complex), theirs.astype(complex), tolerance)
+    except OverflowError:  # floats beside rationals that no float holds
         return bool(np.all(ours == theirs))
+
+
+def _close(ours: Array, theirs: Array, tolerance: float | Fraction | None) -> bool:
     if not np.array_equal(np.isnan(ours), np.isnan(theirs)):
         return False
     known = np.isfinite(ours) & np.isfinite(theirs)
     if not np.all((ours == theirs) | np.isnan(ours) | known):
         return False
     size = max(np.abs(ours[known]).max(initial=0.0), np.abs(theirs[known]).max(initial=0.0))
-    slack = SLACK if tolerance is None else float(tolerance)
-    return bool((np.abs(ours[known] - theirs[known]) <= slack * size).all())
+    slack = SLACK if tolerance is None else float(min(tolerance, 2))  # no two numbers are farther apart
+    with np.errstate(over="ignore"):
+        return bool((np.abs(ours[known] / 2 - theirs[known] / 2) <= slack * (size / 2)).all())
 
 
 def _told(net: Any) -> str:

@@ -67,8 +67,11 @@ def same_sign_pairs(net: Network, *, relation: str = "any") -> SearchStrategy[tu
 
     def pair(few: list[Fraction]) -> tuple[Network, Network]:
         factors = list(islice(cycle(few), size))
-        theta = net.theta * (np.array(factors, dtype=object) if net.is_exact else np.array(factors, dtype=float))
-        return net, net.with_theta(theta)
+        if net.is_exact:
+            return net, net.with_theta(net.theta * np.array(factors, dtype=object))
+        with np.errstate(over="ignore"):
+            theta = net.theta * np.array(factors, dtype=net.dtype)
+        return net, net.with_theta(np.where(np.isfinite(theta), theta, net.theta))
 
     return st.lists(st.sampled_from(FACTORS[relation]), min_size=drawn, max_size=drawn).map(pair)
 
