@@ -80,7 +80,7 @@ def device_named(package: str) -> Device:
     BackendError
         If there is none, or it cannot be used, with the reason.
     """
-    if package not in _OWNERS:
+    if not isinstance(package, str) or package not in _OWNERS:
         raise BackendError(
             f"device: needed one of {', '.join(map(repr, sorted(_OWNERS)))} or a Device, got {package!r}"
         )

@@ -138,9 +138,26 @@ def test_supports_hold_the_values():
 )
 def test_extreme_values_are_drawn(net):
     pg.plot.draw(net, inputs=[1], paths=1).figure.canvas.draw()
-    pg.plot.plot_path_weights(net.to_float() if not net.is_exact else pg.from_weights([[[0.0]]])).figure.canvas.draw()
-    if not net.is_exact and net.theta.all():
-        pg.plot.draw_orbit(net).figure.canvas.draw()
+    pg.plot.draw(net, widths="marginals").figure.canvas.draw()
+    pg.plot.plot_scores(net).figure.canvas.draw()
+    pg.plot.plot_path_weights(net).figure.canvas.draw()
+
+
+def test_tiny_is_not_zero():
+    tiny = Fraction(1, 10**400)
+    net = pg.from_weights([[[tiny]], [[-tiny]]])
+    edges = [patch for patch in pg.plot.draw(net).patches if patch.get_gid() == "edge"]
+    assert len({patch.get_edgecolor() for patch in edges}) == 2
+    assert matplotlib.colors.to_hex(edges[0].get_edgecolor()) == "#2c6fbb"
+    assert pg.plot.plot_path_weights(net).get_title() == "1 paths"
+
+
+@pytest.mark.parametrize("size", [1e-150, 1e150])
+def test_products_beyond_floats_are_spread_on_their_logarithms(size):
+    net = pg.from_weights([np.full((60, 60), size)] * 3)
+    ax = pg.plot.plot_path_weights(net)
+    ax.figure.canvas.draw()
+    assert ax.get_xlim()[0] < 3 * np.log10(size) < ax.get_xlim()[1]
 
 
 def test_symbols_are_no_widths():
@@ -171,6 +188,18 @@ def test_a_bound_below_the_truth_is_seen_below_the_diagonal():
         (lambda: pg.plot.draw_orbit(NET, (1, 1), weights=(((0, 1), (1, 1)), ((1, 1), (2, 0)))), "not zero"),
         (lambda: pg.plot.draw_orbit(NET, weights=3), "weights: needed two edges"),
         (lambda: pg.plot.draw_orbit(NET, span=1), "span"),
+        (lambda: pg.plot.draw_orbit(NET, span=10**400), "span"),
+        (lambda: pg.plot.draw_orbit(pg.from_weights([[[5e-324]], [[5e-324]]])), "too large or too small"),
+        (lambda: pg.plot.draw(NET, paths=True), "paths: needed"),
+        (lambda: pg.plot.draw(NET, paths=1.5), "paths: needed"),
+        (lambda: pg.plot.draw(NET, inputs=[[1, 2]]), "inputs: needed one input"),
+        (lambda: pg.plot.draw(build("linear"), widths="marginals"), "widths: needed a network"),
+        (lambda: pg.plot.compare_bounds([1], {"b": [0]}), "bounds nothing"),
+        (lambda: pg.plot.compare_bounds("ab", {"b": [1]}), "truth: needed an array"),
+        (lambda: pg.plot.plot_bits({}), "needed some curve"),
+        (lambda: pg.plot.plot_bits({"a": ([1], [-1])}), "errors >= 0"),
+        (lambda: pg.plot.plot_pruning({"a": ([np.nan], [1])}), "got NaN"),
+        (lambda: pg.plot.plot_scores(NET.to_device(pg.gpu.loopback())), "to_host"),
         (lambda: pg.plot.draw_orbit(pg.from_weights([[[1.0]]])), "hidden neuron"),
         (lambda: pg.plot.compare_bounds([-1], {"b": [1]}), "truth: needed numbers >= 0"),
         (lambda: pg.plot.compare_bounds([1], {"b": [1, 2]}), r"bounds\['b'\]: needed shape"),

@@ -227,6 +227,8 @@ class DeviceNetwork:
     def _evaluate(self, x: Any, *, neurons: bool) -> Any:
         self._require_here(x=x)
         size = len(self._architecture.input)
+        if not is_device_array(x):
+            raise ParameterError(f"x: needed an array of the device, got {type(x).__name__}")
         if x.ndim == 0 or x.shape[-1] != size:
             raise ParameterError(f"x: needed shape (..., {size}), one value per input, got {tuple(x.shape)}")
         if np.dtype(x.dtype).kind not in "fiu":

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import io
+import math
+import sys
+from fractions import Fraction
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +14,20 @@ from pathgraph.errors import BackendError, ParameterError
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["ACCENT", "FAINT", "INK", "MINUS", "PALE", "PLUS", "SERIES", "axes_or_new", "tidied"]
+__all__ = [
+    "ACCENT",
+    "FAINT",
+    "INK",
+    "MARKERS",
+    "MINUS",
+    "PALE",
+    "PLUS",
+    "SERIES",
+    "as_float",
+    "axes_or_new",
+    "log10_size",
+    "tidied",
+]
 
 INK, FAINT, PALE = "#23293a", "#a9b1bd", "#e9edf3"
 PLUS, MINUS, ACCENT = "#2c6fbb", "#d1701c", "#b3127e"
@@ -19,6 +35,23 @@ PLUS, MINUS, ACCENT = "#2c6fbb", "#d1701c", "#b3127e"
 
 SERIES = ("#2c6fbb", "#d1701c", "#1b8a5a", "#b3127e", "#6b5bb5", "#7a7a7a", "#b59a00", "#00899b")
 MARKERS = "osD^vXPh"
+
+
+def as_float(number: Any) -> float:
+    """The nearest float that has the sign of a number: neither infinite, nor zero unless the number is."""
+    try:
+        found = float(number)
+    except OverflowError:
+        return -sys.float_info.max if number < 0 else sys.float_info.max
+    return found if found != 0 or number == 0 else math.copysign(5e-324, -1 if number < 0 else 1)
+
+
+def log10_size(number: Any) -> float:
+    """The decimal logarithm of the absolute value of a number that is not zero, of any size."""
+    if isinstance(number, (int, Fraction)):
+        exact = abs(Fraction(number))
+        return math.log10(exact.numerator) - math.log10(exact.denominator)
+    return math.log10(abs(number))
 
 
 def axes_or_new(ax: Any, width: float, height: float) -> Axes:

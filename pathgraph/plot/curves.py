@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import generator, natural
+from pathgraph.arguments import generator, natural, number
 from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network, require_network
 from pathgraph.lifting import path_lifting
 from pathgraph.path_sums import count_paths
 from pathgraph.paths import sample_paths
-from pathgraph.plot.canvas import ACCENT, INK, MARKERS, PLUS, SERIES, axes_or_new, tidied
+from pathgraph.plot.canvas import ACCENT, INK, MARKERS, PLUS, SERIES, as_float, axes_or_new, log10_size, tidied
 from pathgraph.pruning.masses import path_magnitude
-from pathgraph.resolutions import ReluNetwork
+from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -65,6 +65,11 @@ def compare_bounds(truth: ArrayLike, bounds: Mapping[str, ArrayLike], *, ax: Axe
     shown = exact > 0
     if not shown.any() or not found:
         raise ParameterError("truth: needed a positive number and a bound of it, got none")
+    for name, values in found.items():
+        if (values[shown] == 0).any():
+            raise ParameterError(
+                f"bounds[{name!r}]: needed positive bounds of what is positive, got 0, which bounds nothing"
+            )
     panel = tidied(axes_or_new(ax, 5, 4.4))
     for k, (name, values) in enumerate(found.items()):
         ratio = float(np.median(values[shown] / exact[shown]))
@@ -112,7 +117,7 @@ def plot_pruning(curves: Curves, *, baseline: float | None = None, ax: Axes | No
             raise ParameterError(f"curves[{name!r}]: needed shares in [0, 1], got {x.min():g} to {x.max():g}")
         panel.plot(100 * x, y, f"{MARKERS[k % len(MARKERS)]}-", color=SERIES[k % len(SERIES)], ms=4, label=name)
     if baseline is not None:
-        panel.axhline(float(baseline), color=INK, linestyle=":", linewidth=1)
+        panel.axhline(number(baseline, "baseline", "[-inf, inf]"), color=INK, linestyle=":", linewidth=1)
     panel.set_xlabel("% of the weights removed")
     panel.legend(frameon=False, fontsize="small")
     return panel
@@ -144,8 +149,10 @@ def plot_bits(curves: Curves, *, seen: Curves | None = None, ax: Axes | None = N
     ('log', 2)
     """
     panel = tidied(axes_or_new(ax, 5.6, 3.8))
-    for group, style in ((curves, "-"), (seen or {}, ":")):
-        for name, (x, y) in _curves(group).items():
+    for group, style in ((_curves(curves), "-"), (_curves(seen) if seen else {}, ":")):
+        for name, (x, y) in group.items():
+            if (y < 0).any():
+                raise ParameterError(f"curves[{name!r}]: needed errors >= 0, got {y.min():g}")
             k = len(panel.get_lines())
             some = y > 0
             panel.plot(
@@ -171,7 +178,7 @@ def plot_scores(net: ReluNetwork, *, inputs: Any = None, ax: Axes | None = None)
     Returns
     -------
     Axes
-        Zero scores are left out, and counted in the legend.
+        Zero scores are left out, and counted in the legend; scores beyond 1e290 or 1e-290 are drawn there.
 
     Examples
     --------
@@ -180,6 +187,7 @@ def plot_scores(net: ReluNetwork, *, inputs: Any = None, ax: Axes | None = None)
     >>> [text.get_text() for text in ax.get_legend().get_texts()]
     ['level 1 (4, 1 of them zero)', 'level 2 (2)']
     """
+    require_network_of_numbers(net, "plot_scores")
     scores = path_magnitude(net, inputs=inputs)
     groups: dict[str, Any]
     if isinstance(net, Network):
@@ -190,8 +198,8 @@ def plot_scores(net: ReluNetwork, *, inputs: Any = None, ax: Axes | None = None)
         groups = dict(scores)
     panel = tidied(axes_or_new(ax, 5.6, 3.8))
     for k, (name, values) in enumerate(groups.items()):
-        sizes = np.sort(np.asarray(values, dtype=float).ravel())[::-1]
-        positive = sizes[sizes > 0]
+        sizes = np.sort([as_float(value) for value in np.asarray(values).ravel().tolist()])[::-1]
+        positive = np.clip(sizes[sizes > 0], 1e-290, 1e290)
         zeros = len(sizes) - len(positive)
         label = f"{name} ({len(sizes)}{f', {zeros} of them zero' if zeros else ''})"
         rank = (np.arange(len(positive)) + 0.5) / max(1, len(sizes))
@@ -228,25 +236,25 @@ def plot_path_weights(net: Network, *, n_samples: int = 5000, rng: Any = 0, ax: 
     """
     require_network(net)
     natural(n_samples, "n_samples", least=1)
-    number = count_paths(net)
+    n_paths = count_paths(net)
     panel = tidied(axes_or_new(ax, 5.6, 3.8))
-    if number <= LISTED:
-        sizes = np.array([abs(float(value)) for value in path_lifting(net).values.tolist()])
-        positive = sizes[sizes > 0]
-        zeros = number - len(positive)
-        panel.set_title(f"{number:,} paths" + (f", {zeros:,} of them zero" if zeros else ""), fontsize="medium")
+    if n_paths <= LISTED:
+        products = [value for value in path_lifting(net).values.tolist() if value != 0]
+        logs = np.array([log10_size(value) for value in products])
+        zeros = n_paths - len(products)
+        panel.set_title(f"{n_paths:,} paths" + (f", {zeros:,} of them zero" if zeros else ""), fontsize="medium")
         label = "of the paths"
     else:
         drawn = sample_paths(net, n_samples, generator(rng))
-        positive = np.array([_size(net, path) for path in drawn])
-        panel.set_title(f"{n_samples:,} of {_short(number)} paths, drawn by their mass", fontsize="medium")
+        logs = np.array([_log_size(net, path) for path in drawn])
+        panel.set_title(f"{n_samples:,} of {_short(n_paths)} paths, drawn by their mass", fontsize="medium")
         label = "of the path-norm"
-    if len(positive):
-        logs = np.log10(positive)
+    if len(logs):
         weights = np.full(len(logs), 100 / len(logs))
         panel.hist(logs, bins=60, weights=weights, color=PLUS, alpha=0.75, label=label)
-        if number <= LISTED:
-            shares = 100 * positive / positive.sum()
+        if n_paths <= LISTED:
+            masses = 10.0 ** np.maximum(logs - logs.max(), -300)
+            shares = 100 * masses / masses.sum()
             panel.hist(logs, bins=60, weights=shares, histtype="step", color=ACCENT, lw=1.6, label="of the path-norm")
         panel.legend(frameon=False, fontsize="small")
     panel.set_xlabel(r"$\log_{10}|\Phi_p|$")
@@ -254,10 +262,9 @@ def plot_path_weights(net: Network, *, n_samples: int = 5000, rng: Any = 0, ax: 
     return panel
 
 
-def _size(net: Network, path: Sequence[Any]) -> float:
-    bias = 1.0 if path[0] in net.inputs else float(net.bias(path[0]))
-    steps = [float(net.weight(u, v)) for u, v in pairwise(path)]
-    return abs(float(np.prod([bias, *steps])))
+def _log_size(net: Network, path: Sequence[Any]) -> float:
+    start = [] if path[0] in net.inputs else [net.bias(path[0])]
+    return sum(log10_size(factor) for factor in [*start, *(net.weight(u, v) for u, v in pairwise(path))])
 
 
 def _short(number: int) -> str:
@@ -265,7 +272,10 @@ def _short(number: int) -> str:
 
 
 def _numbers(values: ArrayLike, name: str, size: int | None = None) -> Any:
-    found = np.asarray(values, dtype=float)
+    try:
+        found = np.asarray(values, dtype=float)
+    except (OverflowError, TypeError, ValueError):
+        raise ParameterError(f"{name}: needed an array of numbers that floats hold, got {values!r}") from None
     if found.ndim != 1 or (size is not None and len(found) != size):
         raise ParameterError(f"{name}: needed shape ({'n' if size is None else size},), got {found.shape}")
     if not (found >= 0).all():
@@ -276,12 +286,16 @@ def _numbers(values: ArrayLike, name: str, size: int | None = None) -> Any:
 def _curves(curves: Any) -> dict[str, tuple[Any, Any]]:
     if not isinstance(curves, Mapping):
         raise ParameterError(f"curves: needed a mapping from names to pairs of arrays, got {type(curves).__name__}")
+    if not curves:
+        raise ParameterError("curves: needed some curve, got none")
     out = {}
     for name, pair in curves.items():
         try:
             x, y = (np.asarray(part, dtype=float) for part in pair)
-        except (TypeError, ValueError):
+        except (OverflowError, TypeError, ValueError):
             raise ParameterError(f"curves[{name!r}]: needed a pair of arrays of numbers, got {pair!r}") from None
+        if not np.isfinite(x).all() or np.isnan(y).any():
+            raise ParameterError(f"curves[{name!r}]: needed numbers, got NaN, or an infinite abscissa")
         if x.ndim != 1 or x.shape != y.shape:
             raise ParameterError(f"curves[{name!r}]: needed two arrays of one length, got {x.shape} and {y.shape}")
         out[name] = x, y

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Hashable, Iterable, Sequence
 from fractions import Fraction
 from itertools import pairwise
@@ -15,14 +14,16 @@ from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import FROZEN, PARAMETER, STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.lifting import path_lifting
-from pathgraph.numbers import public
+from pathgraph.numbers import quotient
 from pathgraph.path_sums import count_paths
 from pathgraph.paths import heaviest_path
-from pathgraph.plot.canvas import ACCENT, FAINT, INK, MINUS, PALE, PLUS, axes_or_new
+from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_to_float
+from pathgraph.plot.canvas import ACCENT, FAINT, INK, MINUS, PALE, PLUS, as_float, axes_or_new
 from pathgraph.plot.layers import draw_layers
 from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places
 from pathgraph.pruning.masses import Moduli
 from pathgraph.resolutions import ReluNetwork
+from pathgraph.shown import decimal_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -87,19 +88,29 @@ def draw(
     >>> [patch.get_gid() for patch in ax.patches if patch.get_gid()].count("path"), ax.texts[-1].get_text()
     (1, '9')
     """
-    if widths is not None and widths not in get_args(Widths):
+    if widths is not None and not (isinstance(widths, str) and widths in get_args(Widths)):
         raise ParameterError(f"widths: needed 'weights', 'marginals' or None, got {widths!r}")
     natural(max_nodes, "max_nodes", least=1)
     if not isinstance(net, Network) or len(net.nodes) > max_nodes:
-        if paths is not None or inputs is not None:
+        given = {
+            "paths": paths is not None,
+            "inputs": inputs is not None,
+            "widths": widths == "marginals",
+            "labels": labels,
+        }
+        for name in [name for name, is_given in given.items() if is_given]:
             raise ParameterError(
-                f"{'paths' if paths is not None else 'inputs'}: needed a network drawn neuron by neuron, of at most "
+                f"{name}: needed a network drawn neuron by neuron, of at most "
                 f"max_nodes={max_nodes} neurons; expand() a small layer graph, or give a larger max_nodes"
             )
         return draw_layers(net, ax=ax)
     require_numbers(net, "draw")
     chosen = _chosen(net, paths)
     values = None if inputs is None else net.neuron_values(inputs)
+    if values is not None and values.ndim != 1:
+        raise ParameterError(
+            f"inputs: needed one input of {len(net.inputs)} numbers, got shape {values.shape[:-1]} of them"
+        )
     places = node_places(net)
     xs, ys = [p.x for p in places.values()], [p.y for p in places.values()]
     room = RADIUS + 22
@@ -128,7 +139,10 @@ def _chosen(net: Network, paths: Any) -> list[tuple[Hashable, ...]]:
         sizes = [abs(value) for value in lifting.values.tolist()]
         order = sorted(range(len(sizes)), key=lambda p: (-sizes[p], p))
         return [tuple(lifting.paths[p]) for p in order[:number]]
-    found = [tuple(path) for path in paths]
+    try:
+        found = [tuple(path) for path in paths]
+    except TypeError:
+        raise ParameterError(f"paths: needed a number, or tuples of neurons of the network, got {paths!r}") from None
     for path in found:
         if not path or any(v not in net.nodes for v in path):
             raise ParameterError(f"paths: needed tuples of neurons of the network, got {path!r}")
@@ -145,12 +159,11 @@ def _draw_edges(
     from matplotlib.path import Path
 
     architecture = net.architecture
-    values = np.array([_float(w) for w in net.values[: architecture.n_edges].tolist()])
-    sizes = np.abs(values)
-    if widths == "marginals":
-        sizes = np.asarray(public(Moduli(net).masses(), "draw")[: architecture.n_edges], dtype=float)
-    top = sizes.max(initial=0.0)
-    shares = np.full(len(sizes), 0.3) if widths is None or top == 0 else sizes / top
+    values = np.array([as_float(w) for w in net.values[: architecture.n_edges].tolist()])
+    shares = np.full(len(values), 0.3)
+    if widths is not None:
+        masses = Moduli(net).masses() if widths == "marginals" else abs(net.values)
+        shares = _shares(masses[: architecture.n_edges])
     marked = {edge for path in chosen for edge in pairwise(path)}
     spots = Labels(places)
     for entry in range(architecture.n_edges):
@@ -170,6 +183,18 @@ def _draw_edges(
             _write(panel, curve, _number(net.values[entry]), spots)
 
 
+def _shares(sizes: Any) -> Any:
+    """Non-negative numbers, of any kind and size, over the largest of them."""
+    if not len(sizes):
+        return np.empty(0)
+    if sizes.dtype == object:
+        top = max(sizes.tolist())
+        return np.array([as_float(size / top) if top else 0.3 for size in sizes.tolist()])
+    wide = scaled(sizes)
+    top = wide[[scaled_argmax(wide)]]
+    return scaled_to_float(quotient(wide, top)) if top["mantissa"][0] else np.full(len(sizes), 0.3)
+
+
 def _write(panel: Axes, curve: Curve, text: str, spots: Labels) -> None:
     from matplotlib.patheffects import withStroke
 
@@ -182,12 +207,12 @@ def _draw_nodes(panel: Axes, net: Network, places: dict[Hashable, Point], values
     from matplotlib.patches import Circle, FancyBboxPatch
 
     architecture, outputs = net.architecture, set(net.outputs)
-    top = 1.0 if values is None else max([abs(_float(value)) for value in values.tolist()], default=0.0) or 1.0
+    top = 1.0 if values is None else max([abs(as_float(value)) for value in values.tolist()], default=0.0) or 1.0
     for place, node in enumerate(architecture.nodes):
         x, y = places[node]
         kind = architecture.activations[place]
         value = None if values is None else values[place]
-        fill = "white" if value is None else _shade(abs(_float(value)) / top, value < 0)
+        fill = "white" if value is None else _shade(abs(as_float(value)) / top, value < 0)
         line: dict[str, Any] = {"facecolor": fill, "edgecolor": ACCENT if node in marked else INK, "zorder": 2.5}
         line["linewidth"] = 2.4 if node in outputs or node in marked else 1.2
         if kind == "input":
@@ -229,18 +254,10 @@ def _name(node: Hashable) -> str:
     return text if len(text) <= 6 else text[:5] + "…"
 
 
-def _float(value: Any) -> float:
-    """The nearest float, at most the largest one: it decides widths and shades alone."""
-    try:
-        return float(value)
-    except OverflowError:
-        return -sys.float_info.max if value < 0 else sys.float_info.max
-
-
 def _number(value: Any) -> str:
     if isinstance(value, (Fraction, int)):
         exact = str(value)
-        text = exact if len(exact) <= 7 else f"{_float(value):.3g}"
+        text = exact if len(exact) <= 7 else decimal_text(Fraction(value), 3)
     else:
         text = f"{float(value):.3g}"
     return text.replace("-", "\N{MINUS SIGN}")

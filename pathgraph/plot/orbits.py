@@ -9,15 +9,18 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.arguments import natural
-from pathgraph.errors import GraphError, ParameterError
+from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.graph.network import Network, require_network, require_numbers
 from pathgraph.norms import path_norm
-from pathgraph.plot.canvas import ACCENT, FAINT, INK, PLUS, SERIES, axes_or_new, tidied
+from pathgraph.plot.canvas import ACCENT, FAINT, INK, PLUS, SERIES, as_float, axes_or_new, tidied
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 __all__ = ["draw_orbit"]
+
+LEAST = 1e-290
+"""Matplotlib has to add margins to what is drawn."""
 
 
 def draw_orbit(
@@ -51,6 +54,8 @@ def draw_orbit(
     ------
     GraphError
         If the network has no such neuron or edges, or one of the weights is zero: its orbit is then a line.
+    RangeError
+        If the weights are too large or too small for a picture.
     ParameterError
 
     Notes
@@ -70,19 +75,33 @@ def draw_orbit(
     require_network(net)
     require_numbers(net, "draw_orbit")
     natural(n_points, "n_points", least=2)
-    if not isinstance(span, (int, float)) or isinstance(span, bool) or not 1 < span < math.inf:
-        raise ParameterError(f"span: needed a number > 1, got {span!r}")
+    if not isinstance(span, (int, float)) or isinstance(span, bool) or not 1 < span <= 2**100:
+        raise ParameterError(f"span: needed a number > 1, at most 2**100, got {span!r}")
     node = _neuron(net, neuron)
     into, out_of = _edges(net, node, weights)
-    a, b = float(net.weight(*into)), float(net.weight(*out_of))
-    if a == 0 or b == 0:
-        raise GraphError(f"weights: needed edges of weights that are not zero, got {a:g} and {b:g}")
-    floats = net.to_float() if net.is_exact else net
-    incoming, outgoing = _weights(floats, node)
+    if 0 in (net.weight(*into), net.weight(*out_of)):
+        raise GraphError(f"weights: needed edges of weights that are not zero, got {into!r} and {out_of!r}")
+    a, b = as_float(net.weight(*into)), as_float(net.weight(*out_of))
+    incoming, outgoing = _weights(net, node)
     middle = math.sqrt(math.hypot(*outgoing)) / math.sqrt(math.hypot(*incoming))
+    total = sum(map(abs, incoming))
+    extremes = [
+        middle / span,
+        middle * span,
+        a * middle / span,
+        a * middle * span,
+        b / middle / span,
+        b / middle * span,
+    ]
+    if not all(LEAST < abs(number) < 1 / LEAST for number in [*extremes, a, b, total, 1 / total, b * total]):
+        raise RangeError(
+            "net: the weights on the orbit are too large or too small to be drawn; rescale the network first"
+        )
     factors = np.geomspace(middle / span, middle * span, n_points)
     panel = tidied(axes_or_new(ax, 5, 4.4))
-    panel.plot(a * factors, b / factors, color=PLUS, linewidth=2, label=f"orbit: path-norm {float(path_norm(net)):.4g}")
+    panel.plot(
+        a * factors, b / factors, color=PLUS, linewidth=2, label=f"orbit: path-norm {as_float(path_norm(net)):.4g}"
+    )
     reach = max(abs(a), abs(b)) * 1.05
     for radius in np.hypot(a, b) * np.array([0.5, 0.75, 1.0, 1.5]):
         angles = np.linspace(0, 2 * math.pi, 181)
@@ -90,7 +109,7 @@ def draw_orbit(
     marks = [
         ("as given", 1.0, "o", INK),
         ("balanced", middle, "D", ACCENT),
-        ("normalised", 1 / sum(map(abs, incoming)), "s", SERIES[2]),
+        ("normalised", 1 / total, "s", SERIES[2]),
     ]
     for label, factor, marker, colour in marks:
         panel.plot([a * factor], [b / factor], marker, color=colour, markersize=8, label=label)
@@ -133,8 +152,8 @@ def _edges(net: Network, node: Hashable, weights: Any) -> tuple[tuple[Hashable, 
 def _weights(net: Network, node: Hashable) -> tuple[list[float], list[float]]:
     """What enters a neuron, its bias included, and what leaves it."""
     graph = net.architecture
-    incoming = [float(net.weight(u, node)) for u in graph.antecedents(node)]
+    incoming = [as_float(net.weight(u, node)) for u in graph.antecedents(node)]
     if graph.bias_entry(node) is not None:
-        incoming.append(float(net.bias(node)))
+        incoming.append(as_float(net.bias(node)))
     leaving = np.flatnonzero(graph.antecedent == graph.index(node))
-    return incoming, net.values[leaving].astype(float).tolist()
+    return incoming, [as_float(weight) for weight in net.values[leaving].tolist()]
