@@ -14,7 +14,6 @@ import pathgraph as pg
 from pathgraph.testing import (
     QUANTITIES,
     check_invariance,
-    dyadics,
     mlps,
     permutations,
     prunings,
@@ -266,7 +265,3 @@ print(seen)
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
     assert found.stdout.strip() == "{('Network', 'KSPattern', 'KSMatrix', 'KSChain', 'Quantizer')}", found.stderr
-
-
-def test_dyadics_stay_what_they_were():
-    assert find(dyadics(), lambda w: w > 1) == 2

@@ -149,7 +149,7 @@ def test_tiny_is_not_zero():
     edges = [patch for patch in pg.plot.draw(net).patches if patch.get_gid() == "edge"]
     assert len({patch.get_edgecolor() for patch in edges}) == 2
     assert matplotlib.colors.to_hex(edges[0].get_edgecolor()) == "#2c6fbb"
-    assert pg.plot.plot_path_weights(net).get_title() == "1 paths"
+    assert pg.plot.plot_path_weights(net).get_title() == "1 path"
 
 
 @pytest.mark.parametrize("size", [1e-150, 1e150])

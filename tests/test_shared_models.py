@@ -97,11 +97,11 @@ def test_bits_that_are_certified_and_a_rounded_copy_that_runs(name, tmp_path):
     equalised = pg.equalize(graph)
     assert after <= before
     assert equalised.after <= equalised.before
-    assert pg.path_norm(equalised.net) == pytest.approx(pg.path_norm(graph), rel=1e-12)
+    assert pg.path_norm(equalised.net) == pg.path_norm(graph)  # the factors are powers of two
     assert pg.bits_fixed(equalised.net, eps) <= before
     allocation = pg.allocate_bits(graph, eps)
     by_layer = pg.quantize(graph, allocation.quantizers, by="layer")
-    assert pg.path_metric(graph, by_layer).upper <= allocation.bound * (1 + 1e-9) <= eps * (1 + 1e-9)
+    assert pg.path_metric(graph, by_layer).upper <= allocation.bound <= eps
 
     step = float(abs(graph.theta).max()) / (2 ** (after - 1) - 1)
     rounded = pg.quantize(pg.quantize(graph, pg.Quantizer("nearest", step)), pg.Quantizer(format="fp32"), fixed=True)

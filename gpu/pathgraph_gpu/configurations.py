@@ -1,4 +1,4 @@
-"""The configurations of kernels that launch code can choose: what has to compile, and what a report is about."""
+"""A configuration of a kernel that launch code can choose: all of them have to compile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Configuration", "configurations"]
+__all__ = ["Configuration"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,10 +37,3 @@ class Configuration:
     shared_mem: int
     main_tile: bool
     dtype: np.dtype[Any]
-
-
-def configurations() -> list[Configuration]:
-    """Every configuration of every kernel."""
-    from pathgraph_gpu import networks
-
-    return networks.configurations()

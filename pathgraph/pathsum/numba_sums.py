@@ -181,7 +181,7 @@ def backward_rows(code: int, with_mass: bool) -> Any:
 def backward_pairs(code: int) -> Any:
     """What `backward_rows` does with masses, in a graph without runs, where neuron v has x and y side by side in `xy`.
 
-    Antecedents lie anywhere, so that one access for both takes half the time.
+    Antecedents lie anywhere, so that one access for both is worth a copy: it saves a third of the time.
     """
 
     @compiled

@@ -103,6 +103,7 @@ def plot_pruning(curves: Curves, *, baseline: float | None = None, ax: Axes | No
     Raises
     ------
     ParameterError
+        On shares outside [0, 1], arrays of different lengths, NaN, and no curve at all.
 
     Examples
     --------
@@ -129,6 +130,7 @@ def plot_bits(curves: Curves, *, seen: Curves | None = None, ax: Axes | None = N
     Parameters
     ----------
     curves : mapping from names to (bits, errors)
+        Errors that are zero have no place on the axis, and are left out.
     seen : mapping from names to (bits, errors), optional
         What is seen at samples, and proves nothing: dotted lines.
     ax : Axes, optional
@@ -140,6 +142,7 @@ def plot_bits(curves: Curves, *, seen: Curves | None = None, ax: Axes | None = N
     Raises
     ------
     ParameterError
+        On negative errors, arrays of different lengths, NaN, and no curve at all.
 
     Examples
     --------
@@ -242,7 +245,10 @@ def plot_path_weights(net: Network, *, n_samples: int = 5000, rng: Any = 0, ax: 
         products = [value for value in path_lifting(net).values.tolist() if value != 0]
         logs = np.array([log10_size(value) for value in products])
         zeros = n_paths - len(products)
-        panel.set_title(f"{n_paths:,} paths" + (f", {zeros:,} of them zero" if zeros else ""), fontsize="medium")
+        panel.set_title(
+            f"{n_paths:,} path{'s' if n_paths > 1 else ''}" + (f", {zeros:,} of them zero" if zeros else ""),
+            fontsize="medium",
+        )
         label = "of the paths"
     else:
         drawn = sample_paths(net, n_samples, generator(rng))

@@ -41,7 +41,7 @@ def draw_orbit(
         The first one with incoming and outgoing edges by default.
     weights : pair of edges, optional
         The edge into the neuron and the edge out of it whose weights are the coordinates; the first ones by default.
-    span : number > 1
+    span : number > 1, at most 2**100
         Factors go from 1 / span to span, in ratio to the balanced one.
     n_points : int
     ax : Axes, optional
@@ -57,6 +57,7 @@ def draw_orbit(
     RangeError
         If the weights are too large or too small for a picture.
     ParameterError
+        On what are no two edges, and a span or number of points out of range.
 
     Notes
     -----

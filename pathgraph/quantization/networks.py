@@ -62,7 +62,8 @@ def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
     Returns
     -------
     Groups
-        Labels: 0, the levels or names of layers, the channels (layer, channel), or the neurons.
+        Labels: 0, the levels or names of layers, the channels (layer, channel), or the neurons; None for parameters
+        that stand on no edge and so lead to no channel.
 
     Raises
     ------
