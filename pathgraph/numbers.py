@@ -13,6 +13,7 @@ from pathgraph.errors import RangeError
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.scaled import (
     scaled,
+    scaled_absolute,
     scaled_argmax,
     scaled_product,
     scaled_quotient,
@@ -41,13 +42,10 @@ def norm(numbers: Array, q: Any) -> Array:
         absolute = [abs(number) for number in numbers]
         return object_array([sum(absolute) if q == 1 else max(absolute)])
     if q == math.inf:
-        sizes = scaled(numbers, 1)
-        sizes["mantissa"] = np.abs(sizes["mantissa"])
+        sizes = scaled_absolute(scaled(numbers))
         largest = scaled_argmax(sizes)
         return sizes[largest : largest + 1]
-    powers = scaled(numbers, q)
-    powers["mantissa"] = np.abs(powers["mantissa"])
-    return scaled(scaled_total(powers), 1 / q)
+    return scaled(scaled_total(scaled_absolute(scaled(numbers, q))), 1 / q)
 
 
 def norm_roundings(numbers: Array, q: Any) -> int:

@@ -27,7 +27,7 @@ from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
-from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_sum
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_absolute, scaled_sum
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import Pools, Term, choose_backend, is_safe, sweep
 from pathgraph.scalars import Array, object_array, to_fraction
@@ -178,10 +178,7 @@ def distance(a: Array, b: Array) -> Array:
         apart = scaled_sum(a, minus_b)
     else:
         apart = total(a, -b)
-    if apart.dtype != SCALED_DTYPE:
-        return np.asarray(abs(apart))
-    apart["mantissa"] = np.abs(apart["mantissa"])
-    return apart
+    return scaled_absolute(apart) if apart.dtype == SCALED_DTYPE else np.asarray(abs(apart))
 
 
 def total(a: Array, b: Array) -> Array:

@@ -185,7 +185,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
     over, under = meet_sums(pair)
     upper, lower = total(over, under), _lower_sums(pair, over, under)
     if method in ("auto", "meet"):
-        lower = np.where(known, upper if lower.dtype == object else scaled(upper), lower)
+        lower = np.where(known, upper, lower)
         return Bound(lower, upper, bool(known.all()), pair.is_exact, "meet")
     if method != "telescope" and (changes.odd | changes.even).any():
         raise ParameterError(
@@ -209,14 +209,19 @@ def meet_sums(pair: Pair) -> tuple[Array, Array]:
 
 
 def _lower_sums(pair: Pair, over: Array, under: Array) -> Array:
-    """|P(theta) - P(theta')| per output, from `meet_sums`: rational, or scaled and less than that by the round-off."""
-    apart = distance(over, under) if over.dtype == object else distance(scaled(over), scaled(under))
-    if over.dtype == object:
-        return apart
-    slack = scaled(np.full(len(over), -2 * gamma(roundings(pair.net, 5))))
-    lower = scaled_sum(apart, scaled_product(slack, total(scaled(over), scaled(under))))
-    lower["mantissa"] = np.maximum(lower["mantissa"], 0)
-    return scaled(lower)
+    """|P(theta) - P(theta')| per output, from `meet_sums`: rational, or less than that by the round-off.
+
+    Floats are those of a sweep that stayed in range, so that the slack is no subnormal number.
+    """
+    both = total(over, under)
+    if both.dtype == object:
+        return distance(over, under)
+    factor = 2 * gamma(roundings(pair.net, 5))
+    if both.dtype == np.float64:
+        return np.asarray(np.maximum(distance(over, under) - factor * both, 0))
+    apart = distance(scaled(over), scaled(under))
+    lower = scaled_sum(apart, scaled_product(scaled(np.array([-factor])), both))
+    return np.where(lower["mantissa"] > 0, lower, scaled(np.zeros(1)))
 
 
 def telescoped(pair: Pair, *, pools: Pools = "sum") -> Array:

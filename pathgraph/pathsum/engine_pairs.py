@@ -78,7 +78,8 @@ def comparison(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array]) -> Com
     """What happens to the entries of a network of floats, from `a` to `b`."""
     from pathgraph.pathsum import numba_pairs
 
-    return Comparison(*map(bool, numba_pairs.comparison(*(flattened(net, values, np.float64) for values in (a, b)))))
+    bits = (flattened(net, values, np.float64).astype(np.float64, copy=False).view(np.int64) for values in (a, b))
+    return Comparison(*map(bool, numba_pairs.comparison(*bits)))
 
 
 def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array) -> None:

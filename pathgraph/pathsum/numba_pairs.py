@@ -153,27 +153,28 @@ def gap(start, antecedent, run, bias, activation, small, apart, large, s, e, lar
 
 ONLY_UNCHANGED = 1 << UNCHANGED
 WITHOUT_FLIPS = 1 << SHRINKS | 1 << GROWS | 1 << MIXED
+ABSOLUTE = np.int64(2**63 - 1)
 
 
 @compiled
 def comparison(a, b):
-    """Whether some of the entries shrink, grow, change sign, and come up from zero, from a to b.
+    """Whether some of the entries shrink, grow, change sign, and come up from zero, from a to b: those of int64 views.
 
+    The bits of a float without its sign are ordered as its absolute value; each answer is the sign of a disjunction.
     Once there are all of the first three, nobody asks for the fourth, and the rest is not read.
     """
-    shrinks, grows, flips, appears = 0, 0, 0, 0
+    shrinks, grows, flips, appears = np.int64(0), np.int64(0), np.int64(0), np.int64(0)
     for low in range(0, len(a), 4096):
         for k in range(U(low), U(min(low + 4096, len(a)))):
-            size, other = abs(a[k]), abs(b[k])
-            both = (size > 0) & (other > 0)
-            same = (a[k] > 0) == (b[k] > 0)
-            shrinks |= both & same & (other < size)
-            grows |= both & same & (other > size)
-            flips |= both & (not same)
-            appears |= (size == 0) & (other > 0)
-        if shrinks and grows and flips:
+            size, other, apart = a[k] & ABSOLUTE, b[k] & ABSOLUTE, a[k] ^ b[k]
+            both = -size & -other
+            shrinks |= both & ~apart & (other - size)
+            grows |= both & ~apart & (size - other)
+            flips |= both & apart
+            appears |= ~-size & -other
+        if shrinks < 0 and grows < 0 and flips < 0:
             break
-    return shrinks != 0, grows != 0, flips != 0, appears != 0
+    return shrinks < 0, grows < 0, flips < 0, appears < 0
 
 
 @inlined

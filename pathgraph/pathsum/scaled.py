@@ -17,6 +17,7 @@ __all__ = [
     "SCALED_DTYPE",
     "one_number",
     "scaled",
+    "scaled_absolute",
     "scaled_argmax",
     "scaled_log",
     "scaled_maxima",
@@ -49,6 +50,13 @@ def _shifted(a: Array, exponent: Any) -> Any:
 def _top(a: Array) -> Any:
     """The exponents, with zeros below everything."""
     return np.where(a["mantissa"] == 0, _NOTHING, a["exponent"])
+
+
+def scaled_absolute(a: Array) -> Array:
+    """The absolute values of some scaled numbers."""
+    out = a.copy()
+    np.abs(a["mantissa"], out=out["mantissa"])
+    return out
 
 
 def scaled_sum(a: Array, b: Array) -> Array:
@@ -101,9 +109,12 @@ def scaled_argmax(values: Array) -> int:
 def scaled(values: Array, power: float = 1.0) -> Array:
     """Scaled numbers: the values themselves, with sign, for power 1, and ``abs(values)**power`` else.
 
-    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. The relative error
+    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. Scaled numbers are given
+    back as they are, not copied, for power 1. The relative error
     is of the order of `power` units of round-off, which is the condition number of the power.
     """
+    if power == 1 and values.dtype == SCALED_DTYPE:
+        return values
     fraction, exponent = _frexp(values)
     if power == 1:
         return _normalized(fraction, exponent)
