@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.metrics.path_changes import path_changes
+from pathgraph.metrics.path_changes import cancelling_outputs, path_changes
 from pathgraph.pathsum import engine, engine_pairs
 from pathgraph.pathsum import sweep as sweeps
 from pathgraph.pathsum.blocks import CONSTANT
@@ -266,6 +266,28 @@ def test_kinds_of_changes(case):
             pair = net.tensors, net.with_theta(net.theta * factors).tensors
             found, expected = (path_changes(net, *pair, widths, backend=backend) for backend in ("numba", "numpy"))
             assert all(np.array_equal(*ends) for ends in zip(found, expected, strict=True))
+            assert np.array_equal(cancelling_outputs(net, *pair, widths), found.mixed | found.even)
+
+
+def test_first_antecedents_of_neurons_show_that_paths_cancel():
+    """And where they do not, all are looked at: here only the last weights of each neuron change."""
+    net = perceptron(30, 3)
+    widths, matrices = np.ones(30), net.values.reshape(3, 30, 30)
+    for columns in (slice(None), slice(20, 30)):
+        flipped = matrices.copy()
+        flipped[:, :, columns] *= np.random.default_rng(3).choice([-1.0, 1.0], flipped[:, :, columns].shape)
+        other = net.with_theta(flipped.ravel())
+        assert cancelling_outputs(net, net.tensors, other.tensors, widths).all()
+    assert not cancelling_outputs(net, net.tensors, net.tensors, widths).any()
+    flipped = matrices.copy()
+    flipped[:2, 0, 25] *= -1.0  # the first neuron of both hidden layers, but no path crosses both
+    other = net.with_theta(flipped.ravel())
+    assert not cancelling_outputs(net, net.tensors, other.tensors, widths).any()
+
+
+def perceptron(width, depth):
+    random = np.random.default_rng(2)
+    return pg.from_weights([random.normal(size=(width, width)) for _ in range(depth)])
 
 
 def started(net, states):

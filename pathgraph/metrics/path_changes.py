@@ -38,7 +38,10 @@ from pathgraph.pathsum.semirings import ArrayOperations, Semiring
 from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.scalars import Array
 
-__all__ = ["PathChanges", "path_changes"]
+__all__ = ["PathChanges", "cancelling_outputs", "path_changes"]
+
+_FEW = 4
+"""So many antecedents of each neuron are looked at before all of them."""
 
 _NEXT = {
     SAME: (UNCHANGED, SHRINKS, GROWS, MIXED, ODD, EVEN),
@@ -95,13 +98,38 @@ def path_changes(
     net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array, *, backend: str | None = None
 ) -> PathChanges:
     """The kinds of changes on the paths to each output, from the entries of two networks."""
-    x = np.zeros((1, net.dag.size), dtype=np.uint8)
-    x[0, CONSTANT] = _KINDS.one
-    x[0, net.dag.inputs] = np.where(widths != 0, _KINDS.one, 0)
+    x = _start(net, widths)
     if choose_backend(backend, net) == "numba":
         engine_pairs.kinds(net, ours, theirs, _TABLE, x[0])
     else:
         sweep(net, [(mapped(_edges, ours, theirs), None)], x, ring=_KINDS)
+    return _at_outputs(net, x)
+
+
+def cancelling_outputs(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Array) -> Array:
+    """Whether some path to each output is mixed or even: boolean array of shape (n_outputs,).
+
+    In large networks the first antecedents of each neuron often suffice to see that all outputs have such paths.
+    """
+    if choose_backend(None, net) == "numba":
+        x = _start(net, widths)
+        engine_pairs.kinds(net, ours, theirs, _TABLE, x[0], most=_FEW)
+        few = _at_outputs(net, x)
+        if (few.mixed | few.even).all():
+            return few.mixed | few.even
+    found = path_changes(net, ours, theirs, widths)
+    return found.mixed | found.even
+
+
+def _start(net: BlockNetwork, widths: Array) -> Array:
+    """The empty path to the constant and to the inputs of the box that move."""
+    x = np.zeros((1, net.dag.size), dtype=np.uint8)
+    x[0, CONSTANT] = _KINDS.one
+    x[0, net.dag.inputs] = np.where(widths != 0, _KINDS.one, 0)
+    return x
+
+
+def _at_outputs(net: BlockNetwork, x: Array) -> PathChanges:
     found = x[0, net.dag.outputs]
     return PathChanges(*((found >> kind & 1).astype(bool) for kind in (MIXED, ODD, EVEN)))
 

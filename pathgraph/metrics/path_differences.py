@@ -11,7 +11,7 @@ from pathgraph.errors import PathCountError
 from pathgraph.graph.network import Network
 from pathgraph.lifting import guarded_paths, lift, starts
 from pathgraph.metrics.gaps import Entries, to_rationals
-from pathgraph.metrics.path_changes import PathChanges, path_changes
+from pathgraph.metrics.path_changes import PathChanges, cancelling_outputs, path_changes
 from pathgraph.metrics.silence import without_silent
 from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
@@ -74,6 +74,10 @@ class Pair(NamedTuple):
     def changes(self) -> PathChanges:
         """What changes on the paths to each output."""
         return path_changes(self.net, self.ours, self.theirs, self.widths)
+
+    def cancelling_outputs(self) -> Array:
+        """The outputs to which some path shrinks and grows, or flips its sign an even number of times."""
+        return cancelling_outputs(self.net, self.ours, self.theirs, self.widths)
 
     def is_shrinking(self) -> bool:
         """Whether all entries keep their signs, or vanish, and none grows."""

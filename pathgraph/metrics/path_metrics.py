@@ -178,8 +178,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
             )
     if method == "enumeration":
         return _enumerated(pair, max_paths)
-    changes = pair.changes()
-    known = ~(changes.mixed | changes.even)
+    known = ~pair.cancelling_outputs()
     if method == "auto" and not known.all() and has_few_paths(pair.net, max_paths):
         return _enumerated(pair, max_paths)
     over, under = meet_sums(pair)
@@ -187,7 +186,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
     if method in ("auto", "meet"):
         lower = np.where(known, upper, lower)
         return Bound(lower, upper, bool(known.all()), pair.is_exact, "meet")
-    if method != "telescope" and (changes.odd | changes.even).any():
+    if method != "telescope" and any(part.any() for part in pair.changes()[1:]):
         raise ParameterError(
             f"method: {method!r} needs parameters whose signs agree on every path, got {_flipped(pair)}; use 'meet'"
         )

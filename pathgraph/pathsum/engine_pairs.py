@@ -82,11 +82,20 @@ def comparison(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array]) -> Com
     return Comparison(*map(bool, numba_pairs.comparison(*bits)))
 
 
-def kinds(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array) -> None:
-    """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`."""
+def kinds(
+    net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array, *, most: int | None = None
+) -> None:
+    """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`.
+
+    With `most`, only those on the paths that use no other antecedents than the first ones of each neuron, so many.
+    """
     from pathgraph.pathsum import numba_pairs
 
-    dag, found = flat_of(net), comparison(net, a, b)
-    possible = np.array([False, True, found.shrinks, found.grows, found.flips])
+    dag = flat_of(net)
+    possible = np.ones(5, dtype=bool)
+    if most is None:
+        found = comparison(net, a, b)
+        possible[2:] = found.shrinks, found.grows, found.flips
     entries = (flattened(net, values, np.float64) for values in (a, b))
-    numba_pairs.kinds(dag.ends, dag.start, dag.antecedent, dag.bias, *entries, table, possible, x)
+    limit = len(dag.antecedent) if most is None else most
+    numba_pairs.kinds(dag.ends, dag.start, dag.antecedent, dag.bias, *entries, table, possible, limit, x)

@@ -190,13 +190,13 @@ def change(a, b):
 
 
 @compiled
-def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
+def kinds(ends, start, antecedent, bias, a, b, table, possible, most, x):
     """The sets of kinds of changes on the paths to each neuron, as bits, in place of the start in `x`.
 
     ``table[change, set]`` is the image of a set under a change; `possible` says which changes occur. See
     `pathgraph.metrics.path_changes` for the kinds. A neuron is done as soon as its set is as large as those of the
     levels below allow. "Unchanged" may then be missing where another kind without flips is there, since what it leads
-    to later, mixed or flipped, these lead to as well.
+    to later, mixed or flipped, these lead to as well. Of each neuron at most `most` antecedents are read.
     """
     below = x[0]
     for v in range(len(start) - 1):
@@ -211,7 +211,7 @@ def kinds(ends, start, antecedent, bias, a, b, table, possible, x):
             i = bias[v]
             if i >= 0:
                 found |= table[change(a[i], b[i]), x[0]]
-            for k in range(U(start[v]), U(start[v + 1])):
+            for k in range(U(start[v]), U(min(start[v + 1], start[v] + most))):
                 missing = bound & ~found
                 if missing == 0 or (missing == ONLY_UNCHANGED and (found & WITHOUT_FLIPS) != 0):
                     break
