@@ -95,7 +95,9 @@ def path_magnitude(net: ReluNetwork | DeviceNetwork, *, inputs: Inputs | None = 
     if isinstance(net, DeviceNetwork):
         return net.magnitudes(inputs)
     require_network_of_numbers(net, "path_magnitude")
-    return net.architecture.arranged(public(Moduli(net, inputs).costs(), "path_magnitude"))
+    moduli = Moduli(net, inputs)
+    costs = moduli.compiled_costs()
+    return net.architecture.arranged(public(moduli.swept_costs(), "path_magnitude") if costs is None else costs)
 
 
 def set_magnitude(
@@ -274,9 +276,11 @@ class Moduli:
 
     def costs(self) -> Array:
         """The cost of each parameter, aligned with theta."""
-        costs = self._compiled_costs()
-        if costs is not None:
-            return costs
+        costs = self.compiled_costs()
+        return self.swept_costs() if costs is None else costs
+
+    def swept_costs(self) -> Array:
+        """The same by sums over the places of each parameter: floats, rationals, or scaled numbers."""
         costs = self.summed()
         for parameter in self.architecture.scattered.tolist():
             mask = np.zeros(len(costs), dtype=bool)
@@ -298,8 +302,8 @@ class Moduli:
             return self.per_parameter(self.masses())
         return self.net.streams.parameter_masses(self.net, 1, self.widths)[0]
 
-    def _compiled_costs(self) -> Array | None:
-        """The costs by the kernel that makes them in one pass each way, if it fits and floats stay in their range."""
+    def compiled_costs(self) -> Array | None:
+        """The same, all finite, by the kernel with one pass each way, if it fits and floats stay in range."""
         architecture = self.architecture
         if architecture.is_tied or choose_backend(None, self) != "numba":
             return None
