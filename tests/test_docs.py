@@ -10,6 +10,7 @@ import importlib
 import io
 import operator
 import re
+import sys
 import tomllib
 from numbers import Rational
 from pathlib import Path
@@ -25,6 +26,24 @@ PAGES = sorted(
     for page in (ROOT / "docs").rglob("*.md")
     if "_build" not in page.parts and "```pycon" in page.read_text(encoding="utf-8")
 )
+NOTEBOOKS = sorted((ROOT / "docs" / "notebooks").glob("[0-9][0-9]-*.md"))
+CODE_CELL = re.compile(
+    r"^```\{code-cell\} ipython3\n(---\n.*?^---\n|(?::[^\n]*\n)*)\n?(.*?)^```$", re.MULTILINE | re.DOTALL
+)
+NOTEBOOK_HEADER = """\
+---
+jupytext:
+  text_representation:
+    extension: .md
+    format_name: myst
+    format_version: 0.13
+    jupytext_version: 1.16.0
+kernelspec:
+  display_name: Python 3 (ipykernel)
+  language: python
+  name: python3
+---
+"""
 FENCE = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
@@ -57,6 +76,71 @@ def test_examples_of_a_page(page):
             namespace = test.globs
     assert runner.tries > 0
     assert runner.failures == 0, report.getvalue()
+
+
+def distribution(requirement):
+    return re.match(r"[\w-]+", requirement)[0]
+
+
+def imported(code):
+    """The distributions that the code of a notebook needs, those that pathgraph loads by itself included."""
+    modules = (
+        set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE)) - {"pathgraph"} - sys.stdlib_module_names
+    )
+    names = {"sklearn": "scikit-learn", "flint": "python-flint"}
+    needed = {names.get(module, module) for module in modules}
+    for used, name in {"pg.plot.": "matplotlib", "pathgraph.testing": "hypothesis", "INTERVAL": "python-flint"}.items():
+        if used in code:
+            needed.add(name)
+    return needed
+
+
+@pytest.mark.parametrize("page", NOTEBOOKS, ids=lambda page: page.stem)
+def test_notebook(page):
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith(NOTEBOOK_HEADER)
+    assert len(CODE_CELL.findall(text)) == text.count("```{code-cell}")
+    lesson, rule, exercises = text.partition("\n## Exercises\n")
+    assert rule
+    assert "\n## " not in exercises
+    (options, install), *cells = CODE_CELL.findall(lesson)
+    assert options == ":tags: [skip-execution]\n"
+    extras, others = re.fullmatch(r'%pip install -q "pathgraph\[([\w,]+)\]"((?: [\w-]+)*)\n', install).groups()
+    assert len(cells) >= 3
+
+    _, *parts = re.split(r"^\*\*Exercise (\d+)\.\*\* ", exercises, flags=re.MULTILINE)
+    numbers, bodies = parts[::2], parts[1::2]
+    assert 3 <= len(numbers) <= 5
+    assert numbers == [str(i + 1) for i in range(len(numbers))]
+    for body in bodies:
+        ((options, solution),) = CODE_CELL.findall(body)
+        assert "hide-cell" in options
+        assert len(body.partition("```")[0].split()) > 5, "an exercise asks something"
+        cells.append((options, solution))
+
+    assert not any("skip-execution" in options for options, _ in cells)
+    code = "".join(content for _, content in cells)
+    assert [line for line in code.splitlines() if len(line) > 84] == []
+    available = project()["optional-dependencies"]
+    installed = [*project()["dependencies"], *others.split()]
+    for extra in extras.split(","):
+        installed += available[extra]
+    assert imported(code) <= {distribution(requirement) for requirement in installed}
+
+
+def test_notebooks_are_listed_in_order():
+    assert len(NOTEBOOKS) >= 5
+    index = (ROOT / "docs" / "notebooks" / "index.md").read_text(encoding="utf-8")
+    linked = re.findall(r"\[(\d+)\. [^\]]*\]\(((\d\d)-[\w-]+\.md)\)", index)
+    assert (
+        [int(number) for number, _, _ in linked]
+        == [int(digits) for _, _, digits in linked]
+        == [*range(1, len(linked) + 1)]
+    )
+    assert {page.name for page in NOTEBOOKS} <= {name for _, name, _ in linked}
+    for page in NOTEBOOKS:
+        title = re.search(r"^# (.*)$", page.read_text(encoding="utf-8"), re.MULTILINE)[1]
+        assert f"[{title}]({page.name})" in index
 
 
 def test_readme_program_prints_what_the_readme_shows():
