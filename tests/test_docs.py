@@ -88,8 +88,15 @@ def imported(code):
         set(re.findall(r"^\s*(?:import|from) (\w+)", code, re.MULTILINE)) - {"pathgraph"} - sys.stdlib_module_names
     )
     names = {"sklearn": "scikit-learn", "flint": "python-flint"}
-    needed = {names.get(module, module) for module in modules}
-    for used, name in {"pg.plot.": "matplotlib", "pathgraph.testing": "hypothesis", "INTERVAL": "python-flint"}.items():
+    needed = {names.get(module, module) for module in modules if not module.startswith("pathgraph")}
+    loaded = {
+        "pg.plot.": "matplotlib",
+        "pathgraph.testing": "hypothesis",
+        "proofs_checks": "rich",
+        "from_onnx": "onnx",
+        "INTERVAL": "python-flint",
+    }
+    for used, name in loaded.items():
         if used in code:
             needed.add(name)
     return needed
