@@ -51,7 +51,7 @@ html_css_files = ["pathgraph.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "quickstart", "tutorials/*", "symbols", "changelog")}
+html_sidebars = {page: [] for page in ("index", "quickstart", "live", "tutorials/*", "symbols", "changelog")}
 html_theme_options = {
     "logo": {"text": "pathgraph"},
     "show_prev_next": True,
