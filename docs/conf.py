@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_nb",
+    "idea_picture",
     "mathml",
     "theorem_pages",
 ]
@@ -51,7 +52,7 @@ html_css_files = ["pathgraph.css"]
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "quickstart", "live", "tutorials/*", "symbols", "changelog")}
+html_sidebars = {page: [] for page in ("index", "quickstart", "install", "live", "faq", "compare", "tutorials/*", "symbols", "changelog")}
 html_theme_options = {
     "logo": {"text": "pathgraph"},
     "show_prev_next": True,

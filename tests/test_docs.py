@@ -89,8 +89,8 @@ def test_extras_are_those_of_pyproject():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.search(r"are extras \(([^)]*)\)", readme)[1]
     assert set(re.findall(r"`(\w+)`", listed)) == extras
-    quickstart = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", quickstart, re.MULTILINE)) == extras
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", install, re.MULTILINE)) == extras
 
 
 def test_versions_agree():

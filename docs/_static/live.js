@@ -175,7 +175,7 @@
       figure(plot, "Its output for x from \u22123 to 3. ", key("before", "as it was"), " ", key("now", "rescaled"))),
     make("div", { class: "live-tables" },
       table("The path-lifting \u03a6", ["path", "its parameters", "product"], rows.map(({ row }) => row)),
-      table("What stays, and what moves", ["", "as it was", "now"], figureRows)));
+      table("What stays, and what moves", ["figure", "as it was", "now"], figureRows)));
 
   function set(choose) {
     for (const name of HIDDEN) {
