@@ -118,7 +118,9 @@ def watch(page, address, found):
     page.on("pageerror", lambda error: found.append(f"script: {error}"))
     page.on("requestfailed", lambda request: found.append(f"not loaded: {request.url}"))
     page.on("response", lambda answer: answer.status >= 400 and found.append(f"{answer.status}: {answer.url}"))
-    page.on("request", lambda request: request.url.startswith((address, "data:")) or found.append(f"foreign: {request.url}"))
+    page.on(
+        "request", lambda request: request.url.startswith((address, "data:")) or found.append(f"foreign: {request.url}")
+    )
 
 
 def check_page(page, address, path, axe, found):
@@ -165,7 +167,10 @@ def shown(page):
             product *= fraction(factor.strip("()"))
         if product != fraction(value):
             raise SystemExit(f"live page: {factors} is not {value}")
-    figures = {cell.get_attribute("data-figure"): fraction(cell.text_content()) for cell in page.query_selector_all("[data-figure]")}
+    figures = {
+        cell.get_attribute("data-figure"): fraction(cell.text_content())
+        for cell in page.query_selector_all("[data-figure]")
+    }
     factors = {name: fraction(page.text_content(f"output[for~='live-{name}']")) for name in "abc"}
     return factors, parameters, paths, figures, page.text_content("#live-verdict")
 
@@ -200,7 +205,7 @@ def compare(page, net, what, found):
     said = re.search(r"differs at (\d+) of 61", verdict)
     if (int(said[1]) if said else 0) != differing or "Φ is the same." not in verdict:
         found.append(f"{what}: the page says {verdict!r}, and the outputs differ at {differing} inputs")
-    for (k, *numbers) in re.findall(r"at x = (\S+) it was (\S+) and is (\S+)\.", verdict):
+    for k, *numbers in re.findall(r"at x = (\S+) it was (\S+) and is (\S+)\.", verdict):
         x = [fraction(k), y]
         if [fraction(one) for one in numbers] != [net(x)[0], other(x)[0]]:
             found.append(f"{what}: the page says {verdict!r}")
@@ -262,7 +267,9 @@ def main():
     parser = argparse.ArgumentParser(description="Open a built site in headless Chromium.")
     parser.add_argument("site", type=Path, help="the folder of the built site")
     parser.add_argument("--pictures", type=Path, metavar="DIR", help="write a picture of every page there")
-    parser.add_argument("--pages", nargs="+", metavar="PATH", help="other pages than the usual choice; the live page is not tried")
+    parser.add_argument(
+        "--pages", nargs="+", metavar="PATH", help="other pages than the usual choice; the live page is not tried"
+    )
     options = parser.parse_args()
     missing = [path for path in options.pages or PAGES.values() if not (options.site / path).exists()]
     if missing:
@@ -294,7 +301,9 @@ def main():
                 with context.new_page() as page:
                     watch(page, address, found)
                     steps, broken = check_live(page, address, found)
-                print(f"live page, {width}: {steps} states compared with pathgraph, the function another one in {broken}")
+                print(
+                    f"live page, {width}: {steps} states compared with pathgraph, the function another one in {broken}"
+                )
                 context.close()
                 failed += bool(found)
                 for text in found:
