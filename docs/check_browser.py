@@ -6,11 +6,11 @@ On a choice of pages, at the widths of a desktop and of a phone, in light and in
 * the page is not wider than the window, and its formulas and pictures are there, of legible size, and not clipped;
 * axe-core finds no violation of its accessibility rules.
 
-On the live page the factors are moved by the keyboard, by a pointer and by its buttons, and the parameters, paths, norms and
-outputs that it shows are compared with those of pathgraph, as fractions.
+On the live page the factors are moved by the keyboard, by a pointer and by its buttons, and the parameters, paths, norms
+and outputs that it shows are compared with those of pathgraph, as fractions.
 
-It needs Chromium (the variable CHROMIUM, or a usual name on the path) and the packages of the dependency group ``browser``.
-Exit code 0, or 1 with everything that was found.
+It needs Chromium (the variable CHROMIUM, or a usual name on the path) and the packages of the dependency group
+``browser``. Exit code 0, or 1 with everything that was found.
 """
 
 import argparse
@@ -38,7 +38,7 @@ PAGES = {
     "quick start": "quickstart.html",
     "a guide page with formulas": "guide/generalization.html",
     "the tables of the command line": "guide/command-line.html",
-    "a theorem": "theorems/generated/generalization-lemmas.html",
+    "a theorem": "theorems/generated/meet-bound.html",
     "an API page": "api/generated/pathgraph.path_norm.html",
     "a notebook": "develop/benchmarks.html",
     "questions": "faq.html",
@@ -63,8 +63,9 @@ LAYOUT = """
   }
   for (const line of document.querySelectorAll("main .equation")) {
     const over = [line, line.querySelector("math")].find((node) => node.scrollWidth > node.clientWidth + 1);
-    if (over && desktop) found.push(`a formula is clipped, ${over.scrollWidth} px in ${over.clientWidth}: ${name(line)}`);
-    if (over && getComputedStyle(over).overflowX === "visible") found.push(`a formula cannot be scrolled: ${name(line)}`);
+    if (!over) continue;
+    if (desktop) found.push(`a formula is clipped, ${over.scrollWidth} px in ${over.clientWidth}: ${name(line)}`);
+    if (getComputedStyle(over).overflowX === "visible") found.push(`a formula cannot be scrolled: ${name(line)}`);
   }
   for (const picture of document.querySelectorAll("main img")) {
     if (!picture.complete || !picture.naturalWidth) found.push(`a picture is missing: ${picture.src}`);
@@ -76,7 +77,8 @@ LAYOUT = """
     const size = scale * parseFloat(getComputedStyle(text).fontSize);
     if (size < smallest) found.push(`text in a drawing has ${size.toFixed(1)} px: ${name(text)}`);
     const [inner, outer] = [text.getBoundingClientRect(), svg.getBoundingClientRect()];
-    if (inner.left < outer.left - 1 || inner.right > outer.right + 1) found.push(`text leaves its drawing: ${name(text)}`);
+    const leaves = inner.left < outer.left - 1 || inner.right > outer.right + 1;
+    if (leaves) found.push(`text leaves its drawing: ${name(text)}`);
   }
   return found;
 }
@@ -152,7 +154,7 @@ def fraction(text):
 
 
 def shown(page):
-    """What the live page shows: factors, parameters, path values, figures, whether the function is said to be the same."""
+    """What the live page shows: factors, parameters, path values, figures, what it says about the function."""
     parameters = {}
     for label in page.query_selector_all("[data-parameter]"):
         name = tuple(label.get_attribute("data-parameter").split())

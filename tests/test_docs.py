@@ -272,21 +272,3 @@ def test_names_of_the_symbols_exist(code, names_of_the_symbols):
     for argument in arguments:
         assert found
         assert all(argument in inspect.signature(function).parameters for function in found), argument
-
-
-def test_every_function_of_the_theory_has_a_symbol():
-    """What the page of symbols has to name: the public functions, but for what stands for no notation of a paper."""
-    no_symbol = {
-        # networks in and out, layers, plans, results of functions that are named
-        *"from_networkx from_weights from_arrays to_networkx to_arrays from_onnx from_torch from_sklearn".split(),
-        *"save load subnetwork layer_arrays parameter_groups minimize".split(),
-        # statements of the library itself
-        *"importance_scores quantize_with_data neuron_ranges fixed_step spline_network quantize_chain".split(),
-        *"check_conservation random_rescaling sample_paths pac_bayes_bound blast hadamard dft".split(),
-        *"path_marginals node_marginals".split(),
-    }
-    text = (ROOT / "docs" / "symbols.md").read_text(encoding="utf-8")
-    functions = {name for name in pg.__all__ if inspect.isfunction(getattr(pg, name))}
-    missing = {name for name in functions - no_symbol if not re.search(rf"pg\.{name}\b", text)}
-    assert not missing
-    assert no_symbol <= functions
