@@ -1,7 +1,7 @@
-"""The picture of the landing page, from pathgraph's own numbers: two networks of other weights, and the paths they share.
+"""The picture of the landing page, from pathgraph's own numbers: two networks, and the paths they share.
 
-The directive ``idea-picture`` writes it into the page as SVG, in the colours of the theme, so that it is legible in light
-and in dark. On a phone its three parts stand one below the other.
+The directive ``idea-picture`` writes it into the page as SVG, in the colours of the theme, so that it is legible in
+light and in dark. On a phone its three parts stand one below the other.
 """
 
 from fractions import Fraction
