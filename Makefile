@@ -8,6 +8,7 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
 BENCH_ARGS ?=
+BROWSER_ARGS ?=
 VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
 PY = $(VENV)/bin/python
@@ -19,7 +20,7 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test test-torch test-dask lint format types doctest docs bench wheel-check clean
+.PHONY: help verify test test-torch test-dask lint format types doctest docs browser-check bench wheel-check clean
 
 help:
 	@printf '%s\n' \
@@ -32,7 +33,8 @@ help:
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
 	  'make docs         build the documentation into docs/_build/html, warnings are errors' \
-	  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
+	  'make browser-check  open the built documentation in Chromium, look at it and use its live page' \
+  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
 	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
 	  'make clean        remove the environment and everything that was built'
 
@@ -68,6 +70,11 @@ $(VENV)/.stamp-torch: $(VENV)/.stamp-test
 $(VENV)/.stamp-dask: $(VENV)/.stamp-test
 	$(SAY) 'environment: installing Dask'
 	$(PY) -m pip install --editable '.[dask]'
+	@touch $@
+
+$(VENV)/.stamp-browser: $(VENV)/.stamp-dev
+	$(SAY) 'environment: installing what drives a browser'
+	$(PY) -m pip install --group browser
 	@touch $@
 
 # ---- the two commands for everybody -----------------------------------------------------------------------------------
@@ -117,6 +124,11 @@ docs: $(VENV)/.stamp-dev
 	@rm -rf docs/_build
 	$(PY) -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
 	$(PY) docs/check_build.py docs/_build/html
+
+browser-check: $(VENV)/.stamp-browser
+	$(SAY) 'browser-check: pages of docs/_build/html in Chromium, wide and narrow, light and dark'
+	@test -e docs/_build/html/index.html || { echo 'no docs/_build/html/index.html: run make docs first' >&2; exit 1; }
+	$(PY) docs/check_browser.py docs/_build/html $(BROWSER_ARGS)
 
 bench: $(VENV)/.stamp-test
 	$(SAY) 'bench: speed and memory, medians of variants that take turns'

@@ -19,6 +19,7 @@ extensions = [
     "sphinx.ext.autosummary",
     "numpydoc",
     "myst_nb",
+    "idea_picture",
     "mathml",
     "theorem_pages",
 ]
@@ -48,10 +49,15 @@ html_theme = "pydata_sphinx_theme"
 html_title = f"pathgraph {version}"
 html_static_path = ["_static"]
 html_css_files = ["pathgraph.css"]
+html_js_files = [("scrolling.js", {"defer": "defer"})]
+html_favicon = "_static/favicon.svg"
 html_math_renderer = "mathml"
 html_show_sourcelink = False
 html_copy_source = False
-html_sidebars = {page: [] for page in ("index", "quickstart", "notebooks/*", "symbols", "changelog")}
+html_sidebars = {
+    page: []
+    for page in ("index", "quickstart", "install", "live", "faq", "compare", "notebooks/*", "symbols", "changelog")
+}
 html_theme_options = {
     "logo": {"text": "pathgraph"},
     "show_prev_next": True,

@@ -1,6 +1,7 @@
 """``python -m pathgraph MODEL``: its figures against the library and brute force, its flags, its page, its refusals."""
 
 import html.parser
+import io
 import json
 import math
 import re
@@ -19,11 +20,11 @@ from pathgraph.analysis import pictures
 from pathgraph.analysis.analyse import TOP, analyse
 from pathgraph.analysis.certificates import Settings, Trials
 from pathgraph.analysis.command import main
-from pathgraph.analysis.document import Figure, count, number, percent, power
+from pathgraph.analysis.document import Figure, Table, count, number, percent, power
 from pathgraph.analysis.formats import FixedPoint, Float
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.sections import document
-from pathgraph.analysis.terminal import plain_lines
+from pathgraph.analysis.terminal import plain_lines, show
 from pathgraph.plot import layers
 from pathgraph.quantization.quantizers import FORMATS
 from tests.layer_graphs import MAKERS, build
@@ -148,6 +149,32 @@ def test_figures_are_those_of_the_paths(name):
     assert found.lipschitz.seen <= min(found.lipschitz.bounds.values()) * (1 + 1e-9) + 1e-9
     json.dumps(found.as_json(), allow_nan=False)
     assert plain_lines("title", document(found))
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+@pytest.mark.parametrize("rich", [True, False])
+def test_no_line_is_wider_than_the_terminal(width, rich, monkeypatch):
+    if rich:
+        pytest.importorskip("rich")
+    else:
+        monkeypatch.setitem(sys.modules, "rich", None)
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setenv("COLUMNS", str(width))
+    builder, rng = pg.LayerGraphBuilder(), np.random.default_rng(0)
+    x = builder.input((3,), name="an_input_with_quite_a_long_name")
+    for place in range(2):
+        weights = builder.tensor(f"encoder.blocks.{place}.projection.weight", rng.normal(size=(3, 3)))
+        x = builder.relu(builder.linear(x, weights, name=f"a_projection_with_a_long_name_{place}"))
+    graph = builder.build([builder.linear(x, builder.tensor("head", rng.normal(size=(2, 3))))])
+    stream = io.StringIO()
+    sections = document(analyse(graph, QUICK))
+    show("a model", sections, stream)
+    assert max(len(line.rstrip()) for line in stream.getvalue().splitlines()) <= width
+    tables = [item for part in sections for item in part.items if isinstance(item, Table)]
+    figures = {cell for table in tables for row in table.rows for cell in row}
+    numbers = [cell for cell in figures if re.fullmatch(r"[\d,.]+", cell)]
+    assert len(numbers) > 20
+    assert set(numbers) <= set(stream.getvalue().split())  # no column is lost, and no number is folded
 
 
 @pytest.mark.parametrize("name", MAKERS)

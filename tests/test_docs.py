@@ -7,6 +7,7 @@ what the README shows.
 import contextlib
 import doctest
 import importlib
+import inspect
 import io
 import operator
 import re
@@ -180,8 +181,8 @@ def test_extras_are_those_of_pyproject():
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     listed = re.search(r"are extras \(([^)]*)\)", readme)[1]
     assert set(re.findall(r"`(\w+)`", listed)) == extras
-    quickstart = (ROOT / "docs" / "quickstart.md").read_text(encoding="utf-8")
-    assert set(re.findall(r"^\| `(\w+)` \|", quickstart, re.MULTILINE)) == extras
+    install = (ROOT / "docs" / "install.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"^\| `(\w+)` \|", install, re.MULTILINE)) == extras
 
 
 def test_versions_agree():
@@ -287,3 +288,78 @@ def test_reference_has_no_stale_name():
                 assert operator.attrgetter(name)(module) is not None
                 found.add(f"{module.__name__}.{name}")
     assert len(found) > len(pg.__all__) / 2
+
+
+def symbols():
+    """The rows of the page of symbols: the code in their last column."""
+    text = (ROOT / "docs" / "symbols.md").read_text(encoding="utf-8")
+    for row in re.findall(r"^\| .* \|$", text, re.MULTILINE):
+        *_, code = re.split(r"(?<!\\) \| ", row.strip("| "))
+        if code != "in the code" and set(code) - {"-", " ", "|"}:
+            yield code
+
+
+@pytest.fixture(scope="module")
+def names_of_the_symbols():
+    net = pg.from_weights([[[2, -3], [1, 4]], [[0.5, 1]]], [[1, 0], None])
+    other = pg.rescale(net, {(1, 0): 2})
+    return {
+        "pg": pg,
+        "net": net,
+        "other": other,
+        "low": net,
+        "high": net.with_theta(2 * net.theta),
+        "u": (0, 0),
+        "v": (1, 1),
+        "e": ((0, 0), (1, 1)),
+        "x": [1, -1],
+        "xs": [[1, -1], [2, 3]],
+        "q": 2,
+        "r": 1,
+        "D": 1,
+        "n": 100,
+        "factors": {(1, 0): 2},
+        "rho": 0.1,
+        "mean": 0,
+        "std": [1] * 8,
+        "law": pg.Gaussian(1, [1] * 8),
+        "prior": pg.Gaussian(0, [1] * 8),
+        "widths": (2, 3, 1),
+        "eps": 0.1,
+        "eta": 0.25,
+        "delta": 0.125,
+        "p1": pg.KSPattern(1, 2, 2, 2),
+        "p2": pg.KSPattern(2, 2, 2, 1),
+        "w": np.arange(1.0, 9.0).reshape(1, 2, 2, 2),
+        "A": np.arange(16.0).reshape(4, 4),
+        "patterns": pg.square_dyadic(4),
+        "s": 1,
+    }
+
+
+@pytest.mark.parametrize("code", list(symbols()))
+def test_names_of_the_symbols_exist(code, names_of_the_symbols):
+    """Expressions are evaluated; `.name` is an attribute of the one before, `name=` an argument of those behind."""
+    spans = re.findall(r"`([^`]+)`", code)
+    assert spans
+    base, arguments, found = None, [], []
+    for span in spans:
+        if span.endswith("="):
+            arguments.append(span[:-1])
+        elif span.startswith("."):
+            assert operator.attrgetter(span[1:])(base) is not None, span
+        elif span.startswith('"'):
+            if "methods" in code:
+                eval(f"pg.path_metric(net, other, method={span})", names_of_the_symbols)
+            else:
+                assert span.strip('"') in pg.to_networkx.__doc__ + pg.from_networkx.__doc__
+        else:
+            found.append(eval(span, names_of_the_symbols))
+            attribute = re.fullmatch(r"(.*\))\.\w+(\.\w+)*", span)
+            base = found[-1]
+            if attribute:
+                whole = span.rsplit(".", 1)[0]
+                base = eval(whole, names_of_the_symbols)
+    for argument in arguments:
+        assert found
+        assert all(argument in inspect.signature(function).parameters for function in found), argument

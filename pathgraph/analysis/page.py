@@ -54,12 +54,22 @@ figure { margin: 1rem 0; max-width: 36rem; } figure svg { width: 100%; height: a
 figcaption { color: var(--soft); font-size: .88rem; }
 details summary { cursor: pointer; color: var(--first); padding: .3rem 0; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
-@media (max-width: 44rem) { .facts div { grid-template-columns: 1fr auto; } .facts .meaning { grid-column: 1 / -1; } }
+@media (max-width: 44rem) {
+  .facts div { grid-template-columns: 1fr auto; } .facts .meaning { grid-column: 1 / -1; }
+  .cards, .cards tbody, .cards tr, .cards caption { display: block; } .cards thead { display: none; }
+  .cards tr { padding: .4rem .7rem; } .cards tr + tr { border-top: 1px solid var(--line); }
+  .cards td, .cards tr + tr td { border: 0; display: flex; gap: 1rem; justify-content: space-between; padding: .1rem 0;
+    overflow-wrap: anywhere; text-align: right; white-space: normal; }
+  .cards td::before { content: attr(data-label); color: var(--soft); text-align: left; overflow-wrap: normal; }
+  .cards td:first-child { font-weight: 600; } }
 @media print { .scroll { max-height: none; overflow: visible; } nav { display: none; } }
 """
 
 FOLDED = 24
 """Longer tables are folded."""
+
+CARDS = 4
+"""Tables of so many columns are not tables on a phone."""
 
 
 def page(
@@ -130,18 +140,24 @@ def _item(item: Item, pictures: Mapping[str, str]) -> str:
 
 
 def _table(table: Table) -> str:
-    def cells(row: Sequence[str], tag: str) -> str:
-        return "".join(
-            f"<{tag}{' class=number' if place in table.numeric else ''}>{escape(cell)}</{tag}>"
-            for place, cell in enumerate(row)
-        )
+    """A table; one of many columns becomes a list of its rows where the page is narrow, with the roles of a table."""
+    as_cards = len(table.columns) >= CARDS
+
+    def cells(row: Sequence[str], tag: str, role: str) -> str:
+        parts = []
+        for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
+            kind = " class=number" if place in table.numeric else ""
+            label = f' data-label="{escape(column)}"' if as_cards and tag == "td" else ""
+            parts.append(f"<{tag} role={role}{kind}{label}>{escape(cell)}</{tag}>")
+        return "".join(parts)
 
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
-    opening = "<table class=numbers>" if table.numeric else "<table>"
-    body = "".join(f"<tr>{cells(row, 'td')}</tr>" for row in table.rows)
+    kinds = " ".join(["numbers"] * bool(table.numeric) + ["cards"] * as_cards)
+    body = "".join(f"<tr role=row>{cells(row, 'td', 'cell')}</tr>" for row in table.rows)
     text = (
-        f'<div class="scroll" tabindex="0">{opening}{caption}<thead><tr>{cells(table.columns, "th")}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div>"
+        f'<div class="scroll" tabindex="0"><table role=table class="{kinds}">{caption}<thead role=rowgroup>'
+        f"<tr role=row>{cells(table.columns, 'th', 'columnheader')}</tr></thead>"
+        f"<tbody role=rowgroup>{body}</tbody></table></div>"
     )
     if len(table.rows) <= FOLDED:
         return text

@@ -151,16 +151,17 @@ def _references(panel: Axes, analysis: Analysis) -> None:
     """Lines for the sizes of the outputs."""
     if analysis.outputs is None:
         return
-    lines = [(analysis.outputs.size, "size of the outputs")]
+    lines = [(analysis.outputs.size, "size of\nthe outputs")]
     if analysis.outputs.margin:
-        lines.append((analysis.outputs.margin, "keeps the decision"))
-    for value, text in lines:
-        if value > 0:
-            panel.axhline(value, color=LINE, linestyle="--", linewidth=1, zorder=0)
-            panel.annotate(
-                text, (0.995, value), xycoords=("axes fraction", "data"), xytext=(0, 3), textcoords="offset points",
-                ha="right", color=SOFT, fontsize=7.5,
-            )  # fmt: skip
+        lines.append((analysis.outputs.margin, "keeps\nthe decision"))
+    lines = sorted(line for line in lines if line[0] > 0)
+    for place, (value, text) in enumerate(lines):
+        panel.axhline(value, color=LINE, linestyle="--", linewidth=1, zorder=0)
+        side = "center" if len(lines) == 1 else ("top", "bottom")[place]  # away from each other
+        panel.annotate(
+            text, (1.015, value), xycoords=("axes fraction", "data"), va=side, color=SOFT, fontsize=7.5,
+            annotation_clip=False,
+        )  # fmt: skip
 
 
 def _floor(found: Sequence[Certificate], analysis: Analysis) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from itertools import zip_longest
 from textwrap import wrap
 from typing import Any, TextIO
 
@@ -18,8 +19,8 @@ WIDTH = 120
 MAX_ROWS = 40
 """Longer tables are cut in the middle; the page and the JSON file have all rows."""
 
-MEANING = 46
-"""Least width of the explanations."""
+MEANING = 24
+"""Least width of the explanations; where there is less room, they begin on a line of their own."""
 
 
 def show(title: str, sections: Sequence[Section], stream: TextIO | None = None) -> None:
@@ -54,6 +55,27 @@ def _rows(table: Table) -> list[Sequence[str]]:
     return [*rows[:head], gap, *rows[-head:]]
 
 
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths of columns that add up to at most `room`: heads are folded first, then the widest columns.
+
+    Examples
+    --------
+    >>> rows = [["a long name", "1 %"]]
+    >>> [_widths(["name", "share of it"], rows, room) for room in (30, 20, 10)]
+    [[11, 11], [11, 5], [5, 5]]
+    """
+    bodies = [max((len(row[place]) for row in rows), default=0) for place in range(len(columns))]
+    widths = [max(body, len(column)) for body, column in zip(bodies, columns, strict=True)]
+    if sum(widths) <= room:
+        return widths
+    words = [max(map(len, column.split()), default=0) for column in columns]
+    widths = [max(body, word, 1) for body, word in zip(bodies, words, strict=True)]
+    limit = max(widths)
+    while limit > 1 and sum(min(size, limit) for size in widths) > room:
+        limit -= 1
+    return [min(size, limit) for size in widths]
+
+
 # -- rich -----------------------------------------------------------------------------------------------------------
 
 
@@ -68,10 +90,10 @@ def _show_rich(console: Any, title: str, sections: Sequence[Section]) -> None:
         console.print(Text(section.lead, style="dim"))
         for item in section.items:
             if not isinstance(item, Figure):
-                console.print(_rich_item(item))
+                console.print(_rich_item(item, console.width))
 
 
-def _rich_item(item: Facts | Table | Note) -> Any:
+def _rich_item(item: Facts | Table | Note, width: int) -> Any:
     from rich.box import SIMPLE_HEAD
     from rich.table import Table as RichTable
     from rich.text import Text
@@ -87,9 +109,12 @@ def _rich_item(item: Facts | Table | Note) -> Any:
             table.add_row(Text(fact.name), Text(fact.value), Text(fact.meaning))
         return table
     table = RichTable(box=SIMPLE_HEAD, title=item.caption or None, title_justify="left", padding=(0, 1, 0, 0))
-    for place, column in enumerate(item.columns):
-        table.add_column(Text(column), justify="right" if place in item.numeric else "left", overflow="fold")
-    for row in _rows(item):
+    rows, n = _rows(item), len(item.columns)
+    widths = _widths(item.columns, rows, width - 2 * n - 1) if n > 2 else [None] * n
+    for place, (column, size) in enumerate(zip(item.columns, widths, strict=True)):
+        numeric = place in item.numeric
+        table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold", width=size)
+    for row in rows:
         table.add_row(*(Text(cell) for cell in row))
     return table
 
@@ -128,11 +153,20 @@ def plain_lines(title: str, sections: Sequence[Section], width: int = WIDTH) -> 
 def _facts(facts: Sequence[Fact], width: int) -> Iterator[str]:
     names = max(len(fact.name) for fact in facts)
     values = max(len(fact.value) for fact in facts)
-    indent = names + values + 6
     for fact in facts:
-        first, *rest = wrap(fact.meaning, max(MEANING, width - indent)) or [""]
-        yield f"  {fact.name:<{names}}  {fact.value:>{values}}  {first}".rstrip()
-        yield from (" " * indent + line for line in rest)
+        yield from _beside(f"{fact.name:<{names}}  {fact.value:>{values}}", fact.meaning, width)
+
+
+def _beside(name: str, text: str, width: int) -> Iterator[str]:
+    """A text right of a name, or below it."""
+    indent = len(name) + 4
+    if width - indent < MEANING:
+        yield from (f"  {line}" for line in wrap(name, max(width - 2, MEANING)))
+        yield from (" " * 6 + line for line in wrap(text, max(width - 6, MEANING)))
+        return
+    first, *rest = wrap(text, width - indent) or [""]
+    yield f"  {name}  {first}".rstrip()
+    yield from (" " * indent + line for line in rest)
 
 
 def _table(table: Table, width: int) -> Iterator[str]:
@@ -141,14 +175,17 @@ def _table(table: Table, width: int) -> Iterator[str]:
     if n <= 2:  # texts: the last column is folded
         first = max(len(row[0]) for row in rows) if n == 2 else 0
         for row in rows:
-            folded = wrap(row[-1], max(MEANING, width - first - 4)) or [""]
-            for place, line in enumerate(folded):
-                yield (f"  {row[0] if place == 0 else '':<{first}}  {line}" if n == 2 else f"  {line}").rstrip()
+            if n == 2:
+                yield from _beside(f"{row[0]:<{first}}", row[1], width)
+            else:
+                yield from (f"  {line}" for line in wrap(row[0], max(width - 2, MEANING)))
         return
-    widths = [max(len(row[place]) for row in rows) for place in range(n)]
+    widths = _widths(table.columns, rows[1:], width - 2 * n)
     for row in rows:
-        cells = (
-            f"{cell:>{size}}" if place in table.numeric else f"{cell:<{size}}"
-            for place, (cell, size) in enumerate(zip(row, widths, strict=True))
-        )
-        yield ("  " + "  ".join(cells)).rstrip()
+        folded = [wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
+        for parts in zip_longest(*folded, fillvalue=""):
+            cells = (
+                f"{part:>{size}}" if place in table.numeric else f"{part:<{size}}"
+                for place, (part, size) in enumerate(zip(parts, widths, strict=True))
+            )
+            yield ("  " + "  ".join(cells)).rstrip()
