@@ -22,6 +22,7 @@ from pathgraph.testing.ground_truth import GroundTruth, Query, ground_truth_netw
 from pathgraph.testing.ground_truth_files import export_ground_truth
 from pathgraph.testing.invariance import Counterexample, Invariance, check_invariance
 from pathgraph.testing.kronecker import ks_chains, ks_matrices, ks_patterns
+from pathgraph.testing.layer_drawing import layer_graphs
 from pathgraph.testing.moves import permutations, prunings, quantizations, same_sign_pairs
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
@@ -44,6 +45,7 @@ __all__ = [
     "ks_chains",
     "ks_matrices",
     "ks_patterns",
+    "layer_graphs",
     "mlps",
     "parameters",
     "permutations",

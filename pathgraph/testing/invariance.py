@@ -15,9 +15,7 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, find, settings
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph.arguments import natural
@@ -28,6 +26,7 @@ from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 from pathgraph.symmetry import rescale
 from pathgraph.testing.networks import mlps
+from pathgraph.testing.search import smallest
 from pathgraph.testing.values import rescalings
 
 __all__ = ["Counterexample", "Invariance", "check_invariance"]
@@ -170,16 +169,11 @@ def check_invariance(
         before, after = function(_given(net, module)), function(_given(moved, module))
         return not _same(before, after, tolerance)
 
-    quiet = settings(
-        max_examples=max_examples, derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    try:
-        net, move = find(
-            start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net))), differs, settings=quiet
-        )
-    except NoSuchExample:
+    pairs = start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net)))
+    refuted = smallest(pairs, differs, max_examples)
+    if not refuted:
         return Invariance(True, count, None)
+    [(net, move)] = refuted
     moved = _moved(net, move)
     ours, theirs = _given(net, module), _given(moved, module)
     found = Counterexample(ours, move, theirs, function(ours), function(theirs))
