@@ -26,18 +26,25 @@ from pathgraph.testing.layer_drawing import layer_graphs
 from pathgraph.testing.moves import permutations, prunings, quantizations, same_sign_pairs
 from pathgraph.testing.networks import mlps, relu_dags
 from pathgraph.testing.operators import check_operator
+from pathgraph.testing.outcome import Equality, Inequality
 from pathgraph.testing.quantities import QUANTITIES, Quantity
+from pathgraph.testing.theorems import Refutation, TheoremCheck, check_theorem
 from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
     "QUANTITIES",
     "Counterexample",
+    "Equality",
     "GroundTruth",
+    "Inequality",
     "Invariance",
     "Quantity",
     "Query",
+    "Refutation",
+    "TheoremCheck",
     "check_invariance",
     "check_operator",
+    "check_theorem",
     "dyadics",
     "export_ground_truth",
     "ground_truth_networks",

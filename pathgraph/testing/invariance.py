@@ -8,7 +8,6 @@ is no proof; what is found is a counterexample, as small as Hypothesis can make 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -27,6 +26,7 @@ from pathgraph.scalars import Array
 from pathgraph.symmetry import rescale
 from pathgraph.testing.networks import mlps
 from pathgraph.testing.search import smallest
+from pathgraph.testing.shown import told, value_text
 from pathgraph.testing.values import rescalings
 
 __all__ = ["Counterexample", "Invariance", "check_invariance"]
@@ -56,8 +56,13 @@ class Counterexample:
     after: Any
 
     def __str__(self) -> str:
-        told = [_told(self.net), _move(self.move), f"before: {_value(self.before)}", f"after:  {_value(self.after)}"]
-        return "\n".join(told)
+        lines = [
+            told(self.net),
+            _move(self.move),
+            f"before: {value_text(self.before)}",
+            f"after:  {value_text(self.after)}",
+        ]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,32 +276,8 @@ def _close(ours: Array, theirs: Array, tolerance: float | Fraction | None) -> bo
         return bool((np.abs(ours[known] / 2 - theirs[known] / 2) <= slack * (size / 2)).all())
 
 
-def _told(net: Any) -> str:
-    if not isinstance(net, Network):
-        return str(net)
-    lines = [f"inputs {', '.join(map(str, net.inputs))}"]
-    for v in net.nodes:
-        if v in net.inputs:
-            continue
-        terms = [f"{_value(net.weight(u, v))} * {u}" for u in net.architecture.antecedents(v)]
-        if net.architecture.bias_entry(v) is not None:
-            terms.append(_value(net.bias(v)))
-        kind = net.architecture.activations[net.architecture.index(v)]
-        said = " + ".join(terms) or "0"
-        lines.append(f"{v} = {said}" if kind == "identity" else f"{v} = {kind}({said})")
-    return "\n".join(lines)
-
-
 def _move(move: Any) -> str:
     if isinstance(move, Mapping):
         changed = {name: factor for name, factor in move.items() if factor != 1}
-        return "rescaled: " + (", ".join(f"{name} by {_value(f)}" for name, f in changed.items()) or "nothing")
-    return f"moved: {_told(move)}" if isinstance(move, Network) else f"moved by {move!r}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (float, np.floating)) and math.isfinite(value):
-        return f"{value:.6g}"
-    if isinstance(value, np.ndarray):
-        return np.array2string(value, precision=6, threshold=20)
-    return str(value)
+        return "rescaled: " + (", ".join(f"{name} by {value_text(f)}" for name, f in changed.items()) or "nothing")
+    return f"moved: {told(move)}" if isinstance(move, Network) else f"moved by {move!r}"
