@@ -232,7 +232,7 @@ class Network(ReluNetwork):
         Parameters
         ----------
         device : Device or str
-            The package of its arrays, or the device itself; the GPU, through CuPy, by default.
+            "cupy", which is the GPU, "loopback", a name that was registered, or the device itself.
 
         Returns
         -------

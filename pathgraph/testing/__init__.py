@@ -6,7 +6,9 @@ network converted by ``to_float()`` has the same values. What tests usually miss
 every width, zeros, cancelling and repeated weights, dead and constant neurons, neurons that reach no output, frozen,
 structural and tied parameters.
 
-`check_invariance` looks for the smallest network, and the smallest rescaling, that changes a quantity.
+`check_invariance` looks for the smallest network, and the smallest rescaling, that changes a quantity; `check_backend`
+for the smallest network on which a back end or a device is wrong; `check_theorem` for a counterexample of a statement,
+and of each wrong version of it.
 `ground_truth_networks` are networks whose worst case is known exactly, for those who test verifiers.
 """
 
@@ -18,6 +20,7 @@ except ImportError as error:
         "'.[testing]' in a checkout"
     ) from error
 
+from pathgraph.testing.backends import Agreement, Disagreement, check_backend
 from pathgraph.testing.ground_truth import GroundTruth, Query, ground_truth_networks
 from pathgraph.testing.ground_truth_files import export_ground_truth
 from pathgraph.testing.invariance import Counterexample, Invariance, check_invariance
@@ -33,7 +36,9 @@ from pathgraph.testing.values import dyadics, inputs, parameters, rescalings
 
 __all__ = [
     "QUANTITIES",
+    "Agreement",
     "Counterexample",
+    "Disagreement",
     "Equality",
     "GroundTruth",
     "Inequality",
@@ -42,6 +47,7 @@ __all__ = [
     "Query",
     "Refutation",
     "TheoremCheck",
+    "check_backend",
     "check_invariance",
     "check_operator",
     "check_theorem",
