@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.quantization.budgets import relaxed_bits
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.scalars import object_array
@@ -225,5 +225,28 @@ def test_every_kind_of_network_is_equalised_exactly(case):
 def test_bad_equalisations_are_refused():
     with pytest.raises(ParameterError, match="objective: needed"):
         pg.equalize(perceptron(), objective="best")
-    with pytest.raises(UnsupportedOperatorError, match="no parameter acts"):
-        pg.equalize(pg.from_weights([[[0.0]]]))
+    with pytest.raises(ParameterError, match="powers_of_two: needed a bool, got 1"):
+        pg.equalize(perceptron(), powers_of_two=1)
+
+
+def test_arrays_are_no_groupings():
+    net, groups = perceptron(), np.zeros(3)
+    for call, name in (
+        (lambda: pg.allocate_bits(net, 0.1, groups=groups), "groups"),
+        (lambda: pg.equalize(net, groups=groups), "groups"),
+        (lambda: pg.equalize(net, objective=groups), "objective"),
+        (lambda: pg.parameter_groups(net, groups), "by"),
+        (lambda: pg.quantize(net, pg.Quantizer(step=0.5), by=groups), "by"),
+    ):
+        with pytest.raises(ParameterError, match=f"^{name}: needed"):
+            call()
+
+
+def test_what_no_parameter_acts_on_comes_back_as_it_is():
+    for weights in ([[[0.0]]], [[[1.0]], [[0.0]]]):
+        net = pg.from_weights(weights)
+        found = pg.equalize(net)
+        assert found.net is net
+        assert not found.factors
+        assert found.before == found.after == found.optimum == found.floor == -math.inf
+        assert "-inf -> -inf bits" in repr(found)

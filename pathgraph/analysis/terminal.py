@@ -8,7 +8,8 @@ from collections.abc import Iterator, Sequence
 from textwrap import wrap
 from typing import Any, TextIO
 
-from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table, shortened
+from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table
+from pathgraph.shown import shortened
 
 __all__ = ["plain_lines", "show"]
 

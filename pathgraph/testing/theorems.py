@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import partial
 from types import MappingProxyType
 from typing import Any
@@ -45,10 +46,10 @@ class Refutation:
     outcome: Any
 
     def __str__(self) -> str:
-        lines = [told(part) if hasattr(part, "architecture") else value_text(part) for part in self.instance]
+        lines = [told(part) if hasattr(part, "architecture") else _side(part) for part in self.instance]
         if isinstance(self.outcome, Comparison):
             relation = "should be at most" if isinstance(self.outcome, Inequality) else "should equal"
-            lines += [f"left:  {_side(self.outcome.left)}", f"{relation}", f"right: {_side(self.outcome.right)}"]
+            lines += [f"left:  {_side(self.outcome.left)}", relation, f"right: {_side(self.outcome.right)}"]
         return "\n".join(lines)
 
 
@@ -250,9 +251,9 @@ def _truth(outcome: Any) -> bool:
 
 
 def _side(side: Any) -> str:
-    if isinstance(side, tuple):
+    if isinstance(side, (tuple, list)):
         return f"({', '.join(map(_side, side))})"
-    return str(side)
+    return str(side) if isinstance(side, Fraction) else value_text(side)
 
 
 def _name(statement: Any) -> str:
