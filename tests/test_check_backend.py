@@ -212,7 +212,7 @@ def test_what_refuses_everything_has_not_passed():
 def test_refusals(options, match):
     with pytest.raises(pg.ParameterError, match=match):
         check_backend(**{"backend": "numpy"} | options)
-    with pytest.raises(pg.BackendError, match="device: needed one of 'cupy', 'loopback'"):
+    with pytest.raises(pg.BackendError, match=r"device: needed one of 'cupy'.*'loopback'"):
         check_backend("abacus")
 
 

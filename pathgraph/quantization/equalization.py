@@ -7,7 +7,7 @@ affine with some slope :math:`a_i`, and :math:`\log S_i` affine with the slope :
 .. math:: f(z) = \max_i (\log |\theta_i| + a_i \cdot z) + \log \sum_i S_i e^{- a_i \cdot z}
 
 is convex (a geometric program), and so is the sum over groups of :math:`n_g` times the same for each group. It is
-minimised with a maximum smoothed by a temperature that goes down to where it costs less than a thousandth of a bit.
+minimised with a maximum smoothed by a temperature that goes down to where it costs some thousandths of a bit.
 Nothing is below :math:`\log \Lambda`, which no rescaling changes.
 
 Source: derived here.
