@@ -50,8 +50,11 @@ class Device(Protocol):
 _OWNERS: dict[str, Callable[[], Device]] = {}
 """By the first part of the name of the module that defines a type of arrays."""
 
+_NAMED: dict[str, Callable[[], Device]] = {}
+"""By the name by which a user asks for it."""
 
-def register(package: str, owner: Callable[[], Device]) -> None:
+
+def register(package: str, owner: Callable[[], Device], *, name: str | None = None) -> None:
     """Let arrays whose type is defined in a package belong to a device.
 
     Parameters
@@ -60,8 +63,11 @@ def register(package: str, owner: Callable[[], Device]) -> None:
         First part of the module name of the type of the arrays, such as ``"cupy"``.
     owner : callable
         Gives the device; called at every look-up, so it should keep it.
+    name : str, optional
+        By which ``net.to_device`` knows it; the package by default.
     """
     _OWNERS[package] = owner
+    _NAMED[package if name is None else name] = owner
 
 
 def _cuda() -> Device:
@@ -69,26 +75,30 @@ def _cuda() -> Device:
     return device
 
 
+def _loopback() -> Device:
+    device: Device = import_module("pathgraph.gpu").loopback()
+    return device
+
+
 register("cupy", _cuda)
+_NAMED["loopback"] = _loopback  # importing pathgraph.gpu registers its arrays
 
 
-def device_named(package: str) -> Device:
-    """The device that owns the arrays of a package.
+def device_named(name: str) -> Device:
+    """The device of a name: "cupy" or "loopback", or one that was registered.
 
     Raises
     ------
     BackendError
         If there is none, or it cannot be used, with the reason.
     """
-    if not isinstance(package, str) or package not in _OWNERS:
-        raise BackendError(
-            f"device: needed one of {', '.join(map(repr, sorted(_OWNERS)))} or a Device, got {package!r}"
-        )
-    if package == "cupy":
+    if not isinstance(name, str) or name not in _NAMED:
+        raise BackendError(f"device: needed one of {', '.join(map(repr, sorted(_NAMED)))} or a Device, got {name!r}")
+    if name == "cupy":
         answer = import_module("pathgraph.gpu").is_available()
         if not answer:
             raise BackendError(f"device: the GPU cannot be used: {answer.reason}")
-    return _OWNERS[package]()
+    return _NAMED[name]()
 
 
 def is_device_array(array: Any) -> bool:

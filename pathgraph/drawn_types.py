@@ -8,7 +8,7 @@ __all__ = ["register"]
 
 
 def register() -> None:
-    """Tell Hypothesis how to draw networks, quantizers, and Kronecker-sparse patterns, matrices and chains.
+    """Tell Hypothesis how to draw networks, layer graphs, quantizers, Kronecker-sparse patterns, matrices and chains.
 
     Hypothesis calls it when it is imported; the strategies themselves are made when they are first asked for.
     """
@@ -22,6 +22,7 @@ def register() -> None:
         return lambda _: getattr(import_module("pathgraph.testing"), name)()
 
     st.register_type_strategy(pg.Network, named("relu_dags"))
+    st.register_type_strategy(pg.LayerGraph, named("layer_graphs"))
     st.register_type_strategy(pg.KSPattern, named("ks_patterns"))
     st.register_type_strategy(pg.KSMatrix, named("ks_matrices"))
     st.register_type_strategy(pg.KSChain, named("ks_chains"))

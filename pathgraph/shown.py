@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["article", "decimal_text", "mapping_text", "number_text"]
+__all__ = ["article", "decimal_text", "mapping_text", "number_text", "shortened"]
 
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -71,3 +71,8 @@ def mapping_text(mapping: Mapping[Any, Any]) -> str:
 def article(word: str) -> str:
     """A word behind its indefinite article."""
     return f"{'an' if word[0] in 'aeiou' else 'a'} {word}"
+
+
+def shortened(text: str, size: int = 24) -> str:
+    """The text, with dots for its middle if it is longer than `size`."""
+    return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"

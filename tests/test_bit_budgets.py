@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.quantization.budgets import relaxed_bits
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.scalars import object_array
 from tests.networks import on_networks
+from tests.tolerances import unit
 
 
 def perceptron(seed=0, widths=(3, 4, 3, 2), bias=True):
@@ -71,14 +72,16 @@ def test_relaxed_bits_are_optimal(seed):
     if sum(costs) <= eps:
         assert bits == [0.0] * n
         return
-    assert sum(errors) == pytest.approx(eps, rel=1e-12)
+    # bits: a logarithm correct to 2 units, of a quotient of 4 roundings; 2**-b and the products: 3 units; sums: n units
+    slack = unit() * Fraction(2 * max(bits) + n + 16)
+    assert abs(sum(map(Fraction, errors)) - Fraction(eps)) <= slack * Fraction(eps)
     for g, h in itertools.permutations(range(n), 2):
         step = min(errors) * 1e-3
         if errors[g] + step > costs[g] or errors[h] <= step:
             continue
-        saved = counts[g] * math.log2((errors[g] + step) / errors[g])
-        spent = counts[h] * math.log2(errors[h] / (errors[h] - step))
-        assert spent >= saved * (1 - 1e-9)
+        saved = counts[g] * math.log1p(step / errors[g])
+        spent = -counts[h] * math.log1p(-step / errors[h])
+        assert spent >= saved * (1 - 3 * slack), "both errors are off by the slack, the logarithms by less"
 
 
 # -- whole bits ---------------------------------------------------------------------------------------------------
@@ -164,28 +167,46 @@ def test_equalisation_recovers_from_a_rescaling(seed, objective):
     spoilt = pg.rescale(net, {node: 2.0 ** int(random.integers(-4, 5)) for node in net.hidden})
     one, other = (pg.equalize(each, objective=objective) for each in (net, spoilt))
     assert other.before > one.before
-    assert abs(one.optimum - other.optimum) < 0.02, "the minimum of a convex function on the orbit"
     assert one.optimum <= one.before
     assert one.floor <= one.optimum or objective == "mixed"
     assert one.after <= one.optimum + 2
-    assert one.stationarity < 0.02
-    assert one.smoothing < 0.01
+    # the smoothed objective is convex: f(z) - f(z') <= |gradient at z|_max |z - z'|_1, and smoothing hides some of it
+    ends = [pg.equalize(each, objective=objective, powers_of_two=False).net for each in (net, spoilt)]
+    moved = pg.find_rescaling(*ends).factors
+    distance = sum(abs(math.log(factor)) for factor in moved.values())
+    slack = one.smoothing + max(one.stationarity, other.stationarity) * distance
+    assert abs(one.optimum - other.optimum) <= slack
+    assert slack < other.before - other.optimum, "so that it tells the optimum from what was given"
     x = random.normal(size=(5, 4))
     assert (other.net(x) == spoilt(x)).all(), "powers of two keep every bit"
     if objective == "uniform":
         assert pg.bits_fixed(other.net, 0.01) < pg.bits_fixed(spoilt, 0.01)
 
 
+def objective_slack(net, other):
+    """How far log2(r S) of a rescaled network can be off, by its weights or by logarithms of factors, in bits.
+
+    A rescaled weight is off by 6 units: two exponentials correct to 1 ulp, and 2 roundings; so are the D + 1 weights of
+    a path. Each sum of slopes is made by two sweeps, of N roundings each, and n additions. Logarithms are correct to
+    1 ulp; of sizes, slopes, their sum and the factors there are at most 8, each at most L in absolute value.
+    """
+    parts = [part for each in (net, other) for part in sensitivities(each)[:2]]
+    largest = max(abs(math.log(number)) for part in parts for number in part.tolist() if number > 0)
+    largest = Fraction(largest) + len(net.theta).bit_length()  # of a sum of slopes
+    fan_ins = sum(len(net.architecture.antecedents(v)) + 1 for v in net.nodes)
+    return unit() * 2 * (6 * (pg.depth(net) + 2) + 2 * fan_ins + len(net.theta) + 16 * largest)
+
+
 def test_the_optimum_is_below_its_neighbours():
     net = perceptron(1, (3, 5, 4, 2))
     found = pg.equalize(net, powers_of_two=False)
-    assert found.after == pytest.approx(found.optimum, abs=1e-9)
+    assert found.after == found.optimum
 
     def objective(other):
         sizes, slopes = sensitivities(other)
         return math.log2(sizes.max()) + math.log2(slopes.sum())
 
-    assert objective(found.net) == pytest.approx(found.optimum, abs=1e-9)
+    assert abs(objective(found.net) - found.optimum) <= objective_slack(net, found.net)
     random = np.random.default_rng(0)
     for scale in (0.001, 0.03, 0.5):
         for _ in range(20):
@@ -197,20 +218,24 @@ def test_the_objective_is_convex():
     net = perceptron(2)
     random = np.random.default_rng(1)
 
+    def rescaled(z):
+        return pg.rescale(net, dict(zip(net.hidden, np.exp(z).tolist(), strict=True)))
+
     def value(z):
-        sizes, slopes = sensitivities(pg.rescale(net, dict(zip(net.hidden, np.exp(z).tolist(), strict=True))))
+        sizes, slopes = sensitivities(rescaled(z))
         return math.log2(sizes.max()) + math.log2(slopes.sum())
 
     for _ in range(30):
         a, b = random.normal(size=(2, len(net.hidden)))
-        assert value((a + b) / 2) <= (value(a) + value(b)) / 2 + 1e-12
+        slack = max(objective_slack(net, rescaled(z)) for z in (a, b, (a + b) / 2))
+        assert value((a + b) / 2) <= (value(a) + value(b)) / 2 + 2 * slack
 
 
 def test_a_network_that_is_equalised_reaches_the_floor():
     net = pg.from_weights([[[3.0, -3.0]], [[12.0]]])
     found = pg.equalize(net)
     assert set(np.abs(found.net.theta)) == {6.0}
-    assert found.after == pytest.approx(found.floor, abs=1e-12)
+    assert abs(found.after - found.floor) <= objective_slack(net, found.net)
 
 
 @on_networks(lambda case: any(w != 0 for w in case.net.theta) and pg.path_norm(case.net) != 0)
@@ -219,11 +244,34 @@ def test_every_kind_of_network_is_equalised_exactly(case):
         return
     found = pg.equalize(case.net)
     assert pg.path_norm(found.net) == pg.path_norm(case.net)
-    assert found.optimum <= found.before + 1e-9
+    assert found.optimum <= found.before
 
 
 def test_bad_equalisations_are_refused():
     with pytest.raises(ParameterError, match="objective: needed"):
         pg.equalize(perceptron(), objective="best")
-    with pytest.raises(UnsupportedOperatorError, match="no parameter acts"):
-        pg.equalize(pg.from_weights([[[0.0]]]))
+    with pytest.raises(ParameterError, match="powers_of_two: needed a bool, got 1"):
+        pg.equalize(perceptron(), powers_of_two=1)
+
+
+def test_arrays_are_no_groupings():
+    net, groups = perceptron(), np.zeros(3)
+    for call, name in (
+        (lambda: pg.allocate_bits(net, 0.1, groups=groups), "groups"),
+        (lambda: pg.equalize(net, groups=groups), "groups"),
+        (lambda: pg.equalize(net, objective=groups), "objective"),
+        (lambda: pg.parameter_groups(net, groups), "by"),
+        (lambda: pg.quantize(net, pg.Quantizer(step=0.5), by=groups), "by"),
+    ):
+        with pytest.raises(ParameterError, match=f"^{name}: needed"):
+            call()
+
+
+def test_what_no_parameter_acts_on_comes_back_as_it_is():
+    for weights in ([[[0.0]]], [[[1.0]], [[0.0]]]):
+        net = pg.from_weights(weights)
+        found = pg.equalize(net)
+        assert found.net is net
+        assert not found.factors
+        assert found.before == found.after == found.optimum == found.floor == -math.inf
+        assert "-inf -> -inf bits" in repr(found)

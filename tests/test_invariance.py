@@ -258,10 +258,18 @@ assert "hypothesis" in sys.modules and "pathgraph.testing" not in sys.modules
 seen = set()
 @given(...)
 @settings(max_examples=20, database=None, deadline=None)
-def check(net: pg.Network, pattern: pg.KSPattern, matrix: pg.KSMatrix, chain: pg.KSChain, quantizer: pg.Quantizer):
-    seen.add(tuple(type(drawn).__name__ for drawn in (net, pattern, matrix, chain, quantizer)))
+def check(
+    net: pg.Network,
+    graph: pg.LayerGraph,
+    pattern: pg.KSPattern,
+    matrix: pg.KSMatrix,
+    chain: pg.KSChain,
+    quantizer: pg.Quantizer,
+):
+    seen.add(tuple(type(drawn).__name__ for drawn in (net, graph, pattern, matrix, chain, quantizer)))
 check()
 print(seen)
 """
     found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
-    assert found.stdout.strip() == "{('Network', 'KSPattern', 'KSMatrix', 'KSChain', 'Quantizer')}", found.stderr
+    names = ("Network", "LayerGraph", "KSPattern", "KSMatrix", "KSChain", "Quantizer")
+    assert found.stdout.strip() == f"{{{names}}}", found.stderr

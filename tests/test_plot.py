@@ -2,6 +2,7 @@
 
 import warnings
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -217,3 +218,10 @@ def test_a_bound_below_the_truth_is_seen_below_the_diagonal():
 def test_refusals(call, match):
     with pytest.raises(pg.PathgraphError, match=match):
         call()
+
+
+def test_pictures_do_not_need_analyses():
+    """Analyses are drawn; what draws them knows nothing of them."""
+    folder = Path(pg.__file__).parent / "plot"
+    for file in sorted(folder.glob("*.py")):
+        assert "pathgraph.analysis" not in file.read_text(encoding="utf-8"), file

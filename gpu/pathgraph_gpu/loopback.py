@@ -270,4 +270,4 @@ def loopback() -> LoopbackDevice:
     return LoopbackDevice()
 
 
-register("pathgraph_gpu", loopback)
+register("pathgraph_gpu", loopback, name="loopback")

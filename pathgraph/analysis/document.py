@@ -24,7 +24,6 @@ __all__ = [
     "number",
     "percent",
     "power",
-    "shortened",
 ]
 
 
@@ -137,8 +136,3 @@ def percent(share: float) -> str:
     if share == 0 or share >= 0.0005:
         return f"{100 * share:.1f} %"
     return f"{100 * share:.1g} %"
-
-
-def shortened(text: str, size: int = 24) -> str:
-    """The text, with dots for its middle if it is longer than `size`."""
-    return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"

@@ -16,9 +16,8 @@ from typing import Any
 import numpy as np
 
 import pathgraph as pg
-from pathgraph.analysis.results import LayerRow
-from pathgraph.graph.architecture import ACTIVATIONS
 from pathgraph.graph.network import Network, require_numbers
+from pathgraph.layer_rows import LayerRow, layer_rows
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.scalars import Array, object_array, to_fraction
 
@@ -153,7 +152,7 @@ class Model:
     @cached_property
     def layers(self) -> list[LayerRow]:
         """The layers, or levels, in topological order."""
-        return _layer_rows(self.net) if self.is_layered else _level_rows(self.net)
+        return layer_rows(self.net)
 
     # -- values ---------------------------------------------------------------------------------------------------
 
@@ -222,36 +221,6 @@ class Model:
 # -- layer graphs ---------------------------------------------------------------------------------------------------
 
 
-def layer_rows(net: Network | LayerGraph) -> list[LayerRow]:
-    """One row for each layer of a layer graph, or each level of a network."""
-    return _level_rows(net) if isinstance(net, Network) else _layer_rows(net)
-
-
-def _layer_rows(graph: LayerGraph) -> list[LayerRow]:
-    sizes = {name: tensor.size for name, tensor in graph.parameters.items()}
-    names = graph.architecture.tensor_names
-    seen: set[str] = set()
-    rows = []
-    for layer in graph.layers:
-        used = [names[i] for i in (*layer.tensors, *([] if layer.bias is None else [layer.bias[1]]))]
-        own = [name for name in dict.fromkeys(used) if name in sizes]
-        rows.append(
-            LayerRow(
-                name=layer.name,
-                kind=layer.kind,
-                activation=layer.activation,
-                shape=layer.shape,
-                sources=layer.sources,
-                neurons=0 if layer.is_view else layer.size,
-                edges=sum(operation.n_edges for operation in layer.operations),
-                parameters=sum(sizes[name] for name in own if name not in seen),
-                tied=tuple(name for name in own if name in seen),
-            )
-        )
-        seen.update(own)
-    return rows
-
-
 def _tensor_groups(graph: LayerGraph) -> tuple[Group, ...]:
     biases = {graph.architecture.tensor_names[layer.bias[1]] for layer in graph.layers if layer.bias is not None}
     groups, first = [], 0
@@ -262,41 +231,6 @@ def _tensor_groups(graph: LayerGraph) -> tuple[Group, ...]:
 
 
 # -- neurons --------------------------------------------------------------------------------------------------------
-
-
-def _level_rows(net: Network) -> list[LayerRow]:
-    architecture = net.architecture
-    level = architecture.level
-    n_levels = int(level.max()) + 1
-    neurons = np.bincount(level, minlength=n_levels)
-    target = level[architecture.target[: architecture.n_edges]]
-    edges = np.bincount(target, minlength=n_levels)
-    owner = level[architecture.target[architecture.first_entry]]
-    parameters = np.bincount(owner, minlength=n_levels)
-    sources: dict[int, list[str]] = {}
-    for code in np.unique(level[architecture.antecedent] + n_levels * target).tolist():
-        sources.setdefault(code // n_levels, []).append(f"level {code % n_levels}")
-    rows = []
-    for k in range(n_levels):
-        kinds, counts = np.unique(architecture.activation[level == k], return_counts=True)
-        named = [ACTIVATIONS[kind] for kind in kinds.tolist()]
-        activation = ", ".join(
-            name if len(named) == 1 else f"{name} x{n}" for name, n in zip(named, counts.tolist(), strict=True)
-        )
-        rows.append(
-            LayerRow(
-                name=f"level {k}",
-                kind="inputs" if named == ["input"] else "neurons",
-                activation=activation,
-                shape=(int(neurons[k]),),
-                sources=tuple(sources.get(k, ())),
-                neurons=int(neurons[k]),
-                edges=int(edges[k]),
-                parameters=int(parameters[k]),
-                tied=(),
-            )
-        )
-    return rows
 
 
 def _level_groups(net: Network) -> tuple[Group, ...]:

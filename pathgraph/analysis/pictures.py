@@ -11,10 +11,10 @@ import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from pathgraph.analysis.document import shortened
 from pathgraph.analysis.results import Analysis, Certificate
 from pathgraph.errors import BackendError
 from pathgraph.plot.layers import BoxColours, boxes_of, draw_boxes
+from pathgraph.shown import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,6 +6,8 @@ import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from pathgraph.layer_rows import LayerRow
+
 __all__ = [
     "Analysis",
     "Certificate",
@@ -22,32 +24,6 @@ __all__ = [
 
 PRINTABLE = 10**4000
 """Larger integers are given by their logarithm alone."""
-
-
-@dataclass(frozen=True)
-class LayerRow:
-    """One layer of a layer graph, or one level of a network.
-
-    Attributes
-    ----------
-    name, kind, activation : str
-    shape : tuple of int
-    sources : tuple of str
-    neurons, edges, parameters : int
-        Of the expansion; a view has no neurons; tensors that an earlier layer has, too, are not counted again.
-    tied : tuple of str
-        Those tensors.
-    """
-
-    name: str
-    kind: str
-    activation: str
-    shape: tuple[int, ...]
-    sources: tuple[str, ...]
-    neurons: int
-    edges: int
-    parameters: int
-    tied: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

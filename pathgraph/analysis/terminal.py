@@ -9,7 +9,8 @@ from itertools import zip_longest
 from textwrap import wrap
 from typing import Any, TextIO
 
-from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table, shortened
+from pathgraph.analysis.document import Fact, Facts, Figure, Note, Section, Table
+from pathgraph.shown import shortened
 
 __all__ = ["plain_lines", "show"]
 

@@ -232,7 +232,7 @@ class Network(ReluNetwork):
         Parameters
         ----------
         device : Device or str
-            The package of its arrays, or the device itself; the GPU, through CuPy, by default.
+            "cupy", which is the GPU, "loopback", a name that was registered, or the device itself.
 
         Returns
         -------
@@ -286,13 +286,13 @@ class Network(ReluNetwork):
         """The outputs for some rows of inputs: (n, n_inputs) -> (n, n_outputs), which is what calling it does."""
         return self(x)
 
-    def _evaluate(self, x: ArrayLike | Sequence[Any], wanted: Array) -> Array:
+    def _evaluate(self, x: ArrayLike | Sequence[Any], wanted: Array, backend: str | None = None) -> Array:
         """The values at some buffer positions: shape (..., len(wanted))."""
         require_numbers(self, "net(x)")
         rows = self._as_inputs(x)
         batch = rows.shape[:-1]
         rows = rows.reshape(-1, len(self.dag.inputs))
-        if choose_backend(None, self) == "numba":
+        if choose_backend(backend, self) == "numba":
             values, is_finite = engine.evaluate(self, rows, wanted)
         else:
             state = np.zeros((len(rows), self.dag.size), dtype=self.dtype)

@@ -262,7 +262,7 @@ class LayerGraph(ReluNetwork):
             start += size
         outputs = self(*parts)
         outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        return np.concatenate([output.reshape(len(x), -1) for output in outputs], axis=1)
+        return np.concatenate([output.reshape(len(x), math.prod(output.shape[1:])) for output in outputs], axis=1)
 
     def _rows(self, inputs: tuple[ArrayLike, ...]) -> Array:
         """The inputs of a batch, checked and flattened: shape (batch, n_inputs)."""

@@ -99,7 +99,7 @@ def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -
     if ring.arrays is not None and ring.bias_value is not None and backend != "reference":
         dtype = ring.arrays.dtype
         return tuple(
-            np.array([ring.bias_value(b) for b in tensor.tolist()], dtype=dtype)
+            np.array([ring.bias_value(b) for b in tensor.ravel().tolist()], dtype=dtype).reshape(tensor.shape)
             if index in biases
             else ring.arrays.value(tensor)
             for index, tensor in enumerate(net.tensors)

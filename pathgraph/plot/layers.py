@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pathgraph.analysis.document import shortened
-from pathgraph.analysis.model import layer_rows
-from pathgraph.analysis.results import LayerRow
+from pathgraph.layer_rows import LayerRow, layer_rows
 from pathgraph.plot.canvas import FAINT, INK, MINUS, PALE, axes_or_new
 from pathgraph.resolutions import ReluNetwork, require_relu_network
+from pathgraph.shown import shortened
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

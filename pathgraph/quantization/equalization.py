@@ -7,7 +7,7 @@ affine with some slope :math:`a_i`, and :math:`\log S_i` affine with the slope :
 .. math:: f(z) = \max_i (\log |\theta_i| + a_i \cdot z) + \log \sum_i S_i e^{- a_i \cdot z}
 
 is convex (a geometric program), and so is the sum over groups of :math:`n_g` times the same for each group. It is
-minimised with a maximum smoothed by a temperature that goes down to where it costs less than a thousandth of a bit.
+minimised with a maximum smoothed by a temperature that goes down to where it costs some thousandths of a bit.
 Nothing is below :math:`\log \Lambda`, which no rescaling changes.
 
 Source: derived here.
@@ -26,7 +26,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.arguments import Inputs
-from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.errors import ParameterError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.network import Network
 from pathgraph.layers.channels import channel_classes
@@ -119,10 +119,11 @@ def equalize(
     Raises
     ------
     ParameterError
-        On an unknown objective.
+        On an unknown objective or grouping, and options that are no bools.
 
     Notes
     -----
+    Where no parameter acts on an output, the network comes back as it is, and needs -inf bits.
     Only neurons that `rescale` may change take part: structural and tied parameters hold some of them together. Of a
     layer graph these are channels, and those that an entry meets at several places move together. The search runs in
     floats, on exact networks, too; the factors are then applied exactly.
@@ -140,9 +141,14 @@ def equalize(
     """
     require_network_of_numbers(net, "equalize")
     require_grouping(groups, "groups")
-    if objective not in get_args(Objective):
+    if not isinstance(objective, str) or objective not in get_args(Objective):
         raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {objective!r}")
+    if not isinstance(powers_of_two, bool):
+        raise ParameterError(f"powers_of_two: needed a bool, got {powers_of_two!r}")
     problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)
+    if not len(problem.log_sizes):  # no parameter needs a bit, however far it is scaled
+        least = -math.inf
+        return Equalization(net, MappingProxyType({}), least, least, least, least, 0.0, 0.0)
     z = problem.minimum()
     start, directions = np.zeros_like(z), problem.directions
     before = problem.value(start)
@@ -235,7 +241,7 @@ class _Problem:
             self.log_sizes = np.array([_log(w) for w in sizes[acts].tolist()])
             self.log_slopes = np.array([_log(s) for s in slopes[acts].tolist()])
         if not acts.any():
-            raise UnsupportedOperatorError("equalize: no parameter acts on an output, so there is nothing to equalise")
+            return
         found, self.group = np.unique(group[acts], return_inverse=True)
         self.counts = np.bincount(self.group, minlength=len(found)) / acts.sum()
         self.directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)

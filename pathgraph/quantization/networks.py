@@ -44,7 +44,7 @@ def require_grouping(by: Any, name: str) -> None:
     ------
     ParameterError
     """
-    if by not in get_args(By):
+    if not isinstance(by, str) or by not in get_args(By):
         raise ParameterError(f"{name}: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
 
 

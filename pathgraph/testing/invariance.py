@@ -8,16 +8,13 @@ is no proof; what is found is a counterexample, as small as Hypothesis can make 
 from __future__ import annotations
 
 import copy
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, find, settings
 from hypothesis import strategies as st
-from hypothesis.errors import NoSuchExample
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph.arguments import natural
@@ -28,6 +25,8 @@ from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 from pathgraph.symmetry import rescale
 from pathgraph.testing.networks import mlps
+from pathgraph.testing.search import smallest
+from pathgraph.testing.shown import told, value_text
 from pathgraph.testing.values import rescalings
 
 __all__ = ["Counterexample", "Invariance", "check_invariance"]
@@ -57,8 +56,13 @@ class Counterexample:
     after: Any
 
     def __str__(self) -> str:
-        told = [_told(self.net), _move(self.move), f"before: {_value(self.before)}", f"after:  {_value(self.after)}"]
-        return "\n".join(told)
+        lines = [
+            told(self.net),
+            _move(self.move),
+            f"before: {value_text(self.before)}",
+            f"after:  {value_text(self.after)}",
+        ]
+        return "\n".join(lines)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,16 +174,11 @@ def check_invariance(
         before, after = function(_given(net, module)), function(_given(moved, module))
         return not _same(before, after, tolerance)
 
-    quiet = settings(
-        max_examples=max_examples, derandomize=True, database=None, deadline=None,
-        suppress_health_check=list(HealthCheck),
-    )  # fmt: skip
-    try:
-        net, move = find(
-            start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net))), differs, settings=quiet
-        )
-    except NoSuchExample:
+    pairs = start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net)))
+    refuted = smallest(pairs, differs, max_examples)
+    if not refuted:
         return Invariance(True, count, None)
+    [(net, move)] = refuted
     moved = _moved(net, move)
     ours, theirs = _given(net, module), _given(moved, module)
     found = Counterexample(ours, move, theirs, function(ours), function(theirs))
@@ -277,32 +276,8 @@ def _close(ours: Array, theirs: Array, tolerance: float | Fraction | None) -> bo
         return bool((np.abs(ours[known] / 2 - theirs[known] / 2) <= slack * (size / 2)).all())
 
 
-def _told(net: Any) -> str:
-    if not isinstance(net, Network):
-        return str(net)
-    lines = [f"inputs {', '.join(map(str, net.inputs))}"]
-    for v in net.nodes:
-        if v in net.inputs:
-            continue
-        terms = [f"{_value(net.weight(u, v))} * {u}" for u in net.architecture.antecedents(v)]
-        if net.architecture.bias_entry(v) is not None:
-            terms.append(_value(net.bias(v)))
-        kind = net.architecture.activations[net.architecture.index(v)]
-        said = " + ".join(terms) or "0"
-        lines.append(f"{v} = {said}" if kind == "identity" else f"{v} = {kind}({said})")
-    return "\n".join(lines)
-
-
 def _move(move: Any) -> str:
     if isinstance(move, Mapping):
         changed = {name: factor for name, factor in move.items() if factor != 1}
-        return "rescaled: " + (", ".join(f"{name} by {_value(f)}" for name, f in changed.items()) or "nothing")
-    return f"moved: {_told(move)}" if isinstance(move, Network) else f"moved by {move!r}"
-
-
-def _value(value: Any) -> str:
-    if isinstance(value, (float, np.floating)) and math.isfinite(value):
-        return f"{value:.6g}"
-    if isinstance(value, np.ndarray):
-        return np.array2string(value, precision=6, threshold=20)
-    return str(value)
+        return "rescaled: " + (", ".join(f"{name} by {value_text(f)}" for name, f in changed.items()) or "nothing")
+    return f"moved: {told(move)}" if isinstance(move, Network) else f"moved by {move!r}"

@@ -9,10 +9,10 @@ except ImportError as error:
         "pip install '.[checks]' in a checkout"
     ) from error
 
+from pathgraph.testing.outcome import Equality, Inequality
 from pathgraph_proofs_checks.cli import main
 from pathgraph_proofs_checks.codec import decode, encode, network_from_text, network_to_text, summary
 from pathgraph_proofs_checks.conjectures import ConjectureError, load
-from pathgraph_proofs_checks.outcome import Equality, Inequality
 from pathgraph_proofs_checks.registry import Check, Mutant, all_checks, drawn, theorem
 from pathgraph_proofs_checks.runner import Profile, Report, examine, refute, replay
 

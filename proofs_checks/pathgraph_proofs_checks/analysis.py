@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 import pathgraph as pg
 from pathgraph import Network
+from pathgraph.testing.outcome import Comparison, Equality, Inequality
 from pathgraph_proofs_checks.digits import TrainedDigits
-from pathgraph_proofs_checks.outcome import Comparison, Equality, Inequality
 from pathgraph_proofs_checks.parts import MAX_PATHS, Input, relative, roundings
 
 __all__ = ["Analysis", "Fact", "Identity", "analyse"]

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from pathgraph import BackendError, Network
+from pathgraph.testing.outcome import Comparison, Equality
 from pathgraph_proofs_checks.codec import encode, network_to_text, shorten
 from pathgraph_proofs_checks.drawing import STYLE as DRAWING_STYLE
 from pathgraph_proofs_checks.drawing import draw_histogram, draw_network, number
-from pathgraph_proofs_checks.outcome import Comparison, Equality
 from pathgraph_proofs_checks.page_style import STYLE
 from pathgraph_proofs_checks.parts import values_at
 from pathgraph_proofs_checks.registry import Check

@@ -18,12 +18,12 @@ from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
-from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph import Network
+from pathgraph.testing.outcome import Comparison
+from pathgraph.testing.theorems import instances_of
 from pathgraph_proofs_checks.codec import decode
-from pathgraph_proofs_checks.outcome import Comparison
 from pathgraph_proofs_checks.sizes import relu_dags
 
 __all__ = [
@@ -303,12 +303,4 @@ def theorem(
 
 def drawn(*parts: SearchStrategy[Any] | Callable[[Network], SearchStrategy[Any]]) -> Instances:
     """Instances ``(net, ...)`` whose further parts come from strategies, or from functions of the network to them."""
-
-    def instances(networks: Networks) -> SearchStrategy[tuple[Any, ...]]:
-        return networks.flatmap(
-            lambda net: st.tuples(
-                st.just(net), *(part if isinstance(part, SearchStrategy) else part(net) for part in parts)
-            )
-        )
-
-    return instances
+    return lambda networks: instances_of((networks, *parts))

@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from pathgraph import Network
+from pathgraph.testing.outcome import Comparison, Inequality
 from pathgraph_proofs_checks.codec import summary
 from pathgraph_proofs_checks.models import Model
-from pathgraph_proofs_checks.outcome import Comparison, Inequality
 from pathgraph_proofs_checks.parts import parts_of
 from pathgraph_proofs_checks.registry import Check, Mutant
 from pathgraph_proofs_checks.sizes import larger

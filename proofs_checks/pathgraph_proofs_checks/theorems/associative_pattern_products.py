@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.kronecker import BUTTERFLY, Chain, Pattern, alone, chains
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import theorem
 
 Product = Callable[[Pattern, Pattern], Pattern]

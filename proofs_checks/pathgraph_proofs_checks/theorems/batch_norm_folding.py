@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import dyadics
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.parts import exponents
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mlps

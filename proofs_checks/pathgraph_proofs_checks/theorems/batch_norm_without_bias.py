@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.parts import Input, exponents
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mlps

@@ -8,7 +8,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.quantization.sensitivities import sensitivities
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pairs import untied
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import ButterflyFactorization
 from pathgraph.kronecker.cuts import span
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.kronecker import (
     BUTTERFLY,
     Chain,
@@ -21,7 +22,6 @@ from pathgraph_proofs_checks.kronecker import (
     slack,
     with_values,
 )
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import theorem
 
 Factorize = Callable[[Any, Chain], ButterflyFactorization]

@@ -7,8 +7,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.kronecker import Chain, Matrix, Pattern, chains, matrix, size, with_values
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, theorem
 
 Made = Callable[[Any, int], Any]

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.kronecker import (
     BUTTERFLY,
     Chain,
@@ -14,7 +15,6 @@ from pathgraph_proofs_checks.kronecker import (
     support,
     with_values,
 )
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import theorem
 
 Values = tuple[tuple[int, ...], ...]

@@ -7,8 +7,8 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import hidden_on_paths, output_jacobian, parameters_on_paths
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags

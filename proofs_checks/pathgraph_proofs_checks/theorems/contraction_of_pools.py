@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.rademacher import CONVEX, signed_mean
 from pathgraph_proofs_checks.registry import DERIVED, Networks, theorem
 from pathgraph_proofs_checks.variants import kth_largest

@@ -6,7 +6,7 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pruned import Places, chosen, names, places
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 

@@ -13,7 +13,7 @@ from hypothesis.strategies import SearchStrategy
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import dyadics
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.pruned import mass_by_place
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
 

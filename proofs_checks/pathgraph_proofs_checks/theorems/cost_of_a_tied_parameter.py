@@ -6,7 +6,7 @@ from typing import Any
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.pruned import mass_by_place
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 

@@ -6,8 +6,8 @@ from fractions import Fraction
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.logarithms import log_above, log_below
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, Networks, theorem
 
 Scores = Sequence[int]

@@ -6,8 +6,8 @@ from fractions import Fraction
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import rescalings
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import lifting_jacobian
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import rescaled

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import pathgraph as pg
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.pairs import diamonds
 from pathgraph_proofs_checks.registry import DERIVED, theorem
 

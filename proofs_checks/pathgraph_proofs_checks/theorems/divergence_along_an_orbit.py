@@ -9,8 +9,8 @@ from hypothesis.strategies import SearchStrategy
 
 import pathgraph as pg
 from pathgraph import Network
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.logarithms import log_above, log_below
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import rescaled

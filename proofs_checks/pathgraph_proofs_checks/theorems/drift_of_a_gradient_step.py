@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import dyadics, inputs
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import output_jacobian
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import filtered, relu_dags

@@ -6,7 +6,7 @@ from typing import Any
 
 from pathgraph import Network
 from pathgraph.testing import rescalings
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import rescaled

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import rescalings
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, Instances, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import rescaled

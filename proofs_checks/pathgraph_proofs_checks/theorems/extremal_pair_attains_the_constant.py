@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 import pathgraph as pg
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, theorem
 from pathgraph_proofs_checks.theorems.worst_case_constant import radii, widths
 

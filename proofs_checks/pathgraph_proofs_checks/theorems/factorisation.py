@@ -8,7 +8,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.parts import MAX_PATHS, Input, neurons, path_products, values_at
 from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.jacobians import output_jacobian, rank
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags

@@ -6,7 +6,7 @@ from math import prod
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pairs import (
     Bounds,
     Factors,

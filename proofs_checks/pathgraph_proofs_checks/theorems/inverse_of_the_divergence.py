@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.logarithms import log_above
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, Networks, theorem
 
 Inverse = Callable[[float, float], float]

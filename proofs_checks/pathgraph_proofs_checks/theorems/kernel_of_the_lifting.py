@@ -5,8 +5,8 @@ from fractions import Fraction
 
 import pathgraph as pg
 from pathgraph import Network
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import Matrix, lifting_jacobian, rank
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 

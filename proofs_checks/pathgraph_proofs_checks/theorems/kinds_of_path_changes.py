@@ -10,7 +10,7 @@ import numpy as np
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.metrics.path_changes import path_changes
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.pairs import Factors, any_signs, flips, moved, untied, valued
 from pathgraph_proofs_checks.parts import MAX_PATHS, entries_on
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import rescalings
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import parameters_on_paths, without_zeros
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import path_products
 from pathgraph_proofs_checks.registry import DERIVED, Instances, drawn, theorem
 from pathgraph_proofs_checks.sizes import mapped, relu_dags

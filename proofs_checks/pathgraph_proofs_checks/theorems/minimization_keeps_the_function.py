@@ -11,7 +11,7 @@ import networkx as nx
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.pruned import Places, chosen, places, without
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem

@@ -7,7 +7,7 @@ from math import comb
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.registry import Networks, theorem
 
 MAURER = "Maurer, A note on the PAC Bayesian theorem, arXiv:cs/0411099"

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.kronecker.rounding import round_significand
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.kronecker import alone
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, theorem
 
 Vector = tuple[int, ...]

@@ -8,7 +8,7 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph.metrics.path_metrics import Method
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pairs import (
     Factors,
     Term,

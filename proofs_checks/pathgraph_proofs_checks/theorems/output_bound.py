@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input, pooling_dags
 from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
 from pathgraph_proofs_checks.variants import at_outputs, kth_largest, power, without_biases

@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pairs import Factors, any_signs, metric, moved, same_signs, summed, untied
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem

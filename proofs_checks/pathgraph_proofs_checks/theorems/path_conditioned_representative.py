@@ -6,8 +6,8 @@ from fractions import Fraction
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import rescalings
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.jacobians import without_zeros
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mapped, relu_dags
 from pathgraph_proofs_checks.theorems.conditioning_along_an_orbit import diagonal, sides

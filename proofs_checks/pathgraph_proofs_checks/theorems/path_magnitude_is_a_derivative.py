@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags
 from pathgraph_proofs_checks.variants import sweep, without_biases

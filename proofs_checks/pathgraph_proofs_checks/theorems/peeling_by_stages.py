@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.rademacher import signed_mean
 from pathgraph_proofs_checks.registry import DERIVED, Networks, theorem

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.registry import TOOLKIT, Networks, theorem
 from pathgraph_proofs_checks.sizes import mlps
 from pathgraph_proofs_checks.variants import layers, without_biases

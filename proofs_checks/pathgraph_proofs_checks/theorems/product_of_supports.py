@@ -6,8 +6,8 @@ from itertools import product
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.kronecker import BUTTERFLY, Pattern, alone, blocks, chains, multiplied, support
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import theorem
 
 Pair = tuple[Pattern, Pattern]

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph import Network
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pruned import Places, chosen, mass, names, places, without
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 

@@ -9,8 +9,8 @@ from hypothesis.strategies import SearchStrategy
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.logarithms import log_below
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input, values_at
 from pathgraph_proofs_checks.rademacher import signed_mean
 from pathgraph_proofs_checks.registry import TOOLKIT, Networks, theorem

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pathgraph as pg
 from pathgraph import Network
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import (
     hidden_on_paths,
     lifting_jacobian,
@@ -11,7 +12,6 @@ from pathgraph_proofs_checks.jacobians import (
     rank,
     without_zeros,
 )
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mapped, relu_dags
 

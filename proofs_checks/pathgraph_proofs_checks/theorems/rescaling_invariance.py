@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs, rescalings
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.parts import MAX_PATHS, Input, neurons, path_products, values_at
 from pathgraph_proofs_checks.registry import TOOLKIT, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags

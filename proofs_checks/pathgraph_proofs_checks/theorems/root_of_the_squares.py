@@ -8,8 +8,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.kronecker import alone, difference, matrix, multiplied, slack
-from pathgraph_proofs_checks.outcome import Inequality
 from pathgraph_proofs_checks.registry import DERIVED, theorem
 
 PATTERNS = ((1, 2, 1, 3), (1, 3, 2, 1), (1, 2, 3, 1), (3, 1, 2, 1))

@@ -11,7 +11,7 @@ from pathgraph import Network
 from pathgraph.quantization.execution import Execution, execution_error
 from pathgraph.scalars import object_array
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.variants import kth_largest

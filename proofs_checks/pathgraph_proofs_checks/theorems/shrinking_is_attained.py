@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.pairs import Factors, moved, same_signs, shrinking
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem

@@ -10,7 +10,7 @@ from hypothesis.strategies import SearchStrategy
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import dyadics
-from pathgraph_proofs_checks.outcome import Equality
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.parts import MAX_PATHS, entries_on
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags

@@ -9,8 +9,8 @@ import numpy as np
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
+from pathgraph.testing.outcome import Equality
 from pathgraph_proofs_checks.jacobians import Matrix, lifting_jacobian, output_jacobian
-from pathgraph_proofs_checks.outcome import Equality
 from pathgraph_proofs_checks.parts import MAX_PATHS, Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import relu_dags

@@ -7,7 +7,7 @@ from typing import Any
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
-from pathgraph_proofs_checks.outcome import Inequality
+from pathgraph.testing.outcome import Inequality
 from pathgraph_proofs_checks.pairs import Bounds, Factors, any_signs, at_pools_max, masses, moved, valued
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem

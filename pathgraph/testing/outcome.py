@@ -1,4 +1,4 @@
-"""What a check returns: the two sides of an equality or of an inequality, as exact numbers.
+"""What a check of a statement returns: the two sides of an equality or of an inequality, as exact numbers.
 
 Sides may be numbers, or nested tuples, lists and arrays of numbers and node names. Floats are refused: a check that
 meets one would compare round-off, so float results must be converted to the Fractions that they are.
@@ -75,7 +75,7 @@ class Equality(Comparison):
 
     Examples
     --------
-    >>> from pathgraph.proofs_checks import Equality
+    >>> from pathgraph.testing import Equality
     >>> bool(Equality([1, 2], (1, 2)))
     True
     """
@@ -94,7 +94,7 @@ class Inequality(Comparison):
 
     Examples
     --------
-    >>> from pathgraph.proofs_checks import Inequality
+    >>> from pathgraph.testing import Inequality
     >>> claim = Inequality([1, 1], [2, 3])
     >>> bool(claim), claim.ratio
     (True, Fraction(1, 2))
