@@ -38,7 +38,7 @@ PAGES = {
     "quick start": "quickstart.html",
     "a guide page with formulas": "guide/generalization.html",
     "the tables of the command line": "guide/command-line.html",
-    "a theorem": "theorems/generated/meet-bound.html",
+    "a theorem, with a wide formula": "theorems/generated/associative-pattern-products.html",
     "an API page": "api/generated/pathgraph.path_norm.html",
     "a notebook": "develop/benchmarks.html",
     "questions": "faq.html",
