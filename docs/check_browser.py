@@ -40,7 +40,7 @@ PAGES = {
     "the tables of the command line": "guide/command-line.html",
     "a theorem, with a wide formula": "theorems/generated/associative-pattern-products.html",
     "an API page": "api/generated/pathgraph.path_norm.html",
-    "a notebook": "develop/benchmarks.html",
+    "a notebook": "notebooks/01-paths.html",
     "questions": "faq.html",
     "the live page": "live.html",
 }
