@@ -38,9 +38,9 @@ PAGES = {
     "quick start": "quickstart.html",
     "a guide page with formulas": "guide/generalization.html",
     "the tables of the command line": "guide/command-line.html",
-    "a theorem": "theorems/generated/meet-bound.html",
+    "a theorem, with a wide formula": "theorems/generated/associative-pattern-products.html",
     "an API page": "api/generated/pathgraph.path_norm.html",
-    "a notebook": "develop/benchmarks.html",
+    "a notebook": "notebooks/01-paths.html",
     "questions": "faq.html",
     "the live page": "live.html",
 }

@@ -3,19 +3,24 @@
 * every text notebook has code cells, and all of them were executed, but for cells that install: a MyST page with
   an incomplete header is read as a notebook without code, and builds without a warning;
 * the theorem index has one page for every registered check;
-* no page loads anything from another host.
+* no page loads anything from another host;
+* every link to a page, a file or a place of the site leads somewhere.
 """
 
+import html
 import json
 import re
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 from pathgraph_proofs_checks.registry import all_checks
 
 DOCS = Path(__file__).parent
 CELL = re.compile(r"^```\{code-cell\}", re.MULTILINE)
 INSTALL = re.compile(r"^```\{code-cell\} ipython3\n:tags: \[skip-execution\]\n\n%pip install .*\n```$", re.MULTILINE)
+LINK = re.compile(r"""<a\b[^>]*?\bhref=["']([^"']*)""")
+PLACE = re.compile(r"""<[^>]*?\bid=["']([^"']+)""")
 LOADED = re.compile(r"""<(?:script|link|img|iframe|source)\b[^>]*?\b(?:src|href)=["']((?:https?:)?//[^"']+)""")
 
 
@@ -65,11 +70,32 @@ def check_hosts(site):
     return len(pages)
 
 
+def check_links(site):
+    """Follow the links of all pages inside the site; return how many there are."""
+    pages = {page.resolve(): page.read_text(encoding="utf-8") for page in site.rglob("*.html")}
+    places = {page: set(PLACE.findall(text)) for page, text in pages.items()}
+    followed, broken = 0, set()
+    for page, text in pages.items():
+        for link in LINK.findall(text):
+            target, _, place = html.unescape(link).partition("#")
+            if re.match(r"[a-z]+:", target):
+                continue
+            followed += 1
+            found = (page.parent / unquote(target.partition("?")[0])).resolve() if target else page
+            missing_place = place and found in places and unquote(place) not in places[found]
+            if not found.exists() or missing_place:
+                broken.add(f"{page.relative_to(site.resolve())}: {link}")
+    if broken or not followed:
+        raise SystemExit("links that lead nowhere:\n" + "\n".join(sorted(broken)[:20]))
+    return followed
+
+
 def main():
     site = Path(sys.argv[1])
     print(f"{check_notebooks(site)} code cells executed")
     print(f"{check_theorems(site)} checks in the theorem index")
     print(f"{check_hosts(site)} pages, none loads anything from another host")
+    print(f"{check_links(site)} links inside the site lead somewhere")
 
 
 if __name__ == "__main__":

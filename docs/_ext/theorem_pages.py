@@ -14,6 +14,10 @@ from pathgraph_proofs_checks.registry import all_checks
 def check_page(check):
     """One check as a MyST page."""
     lines = [
+        "---",
+        "html_theme.sidebar_secondary.remove: true",  # the page is short, and its formula may be wide
+        "---",
+        "",
         f"# {title(check)}",
         "",
         plain(check.statement),
