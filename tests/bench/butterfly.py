@@ -69,12 +69,9 @@ def main() -> int:
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     last = ""
     for family, name, target in cases():
-        title = "" if family == last else f"{family}, {len(FAMILIES[family])} factors"
-        print(
-            f"| {title} | {name} | ".replace("|  |", "| |")
-            + " | ".join(f"{value:.4f}" for value in figures(family, target))
-            + " |"
-        )
+        title = "" if family == last else f" {family}, {len(FAMILIES[family])} factors"
+        row = " | ".join(f"{value:.4f}" for value in figures(family, target))
+        print(f"|{title} | {name} | {row} |")
         last = family
     return 0
 
