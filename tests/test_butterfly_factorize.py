@@ -3,7 +3,9 @@
 import itertools
 import math
 import pickle
+import re
 from fractions import Fraction
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from scipy.sparse.linalg import aslinearoperator
 import pathgraph as pg
 from pathgraph.kronecker.cuts import Cut, product_of, span
 from pathgraph.kronecker.sequences import chainable_sequence, cut_order, error_bound, lifted, reduced
+from tests.bench.butterfly import cases, figures
 
 UNIT = 2.0**-53
 
@@ -454,3 +457,17 @@ def test_the_lower_end_is_rounded_down(size):
     found = pg.butterfly_factorize(np.diag([size, 4.0]), [(1, 2, 1, 1), (1, 1, 2, 1)])
     assert found.lower <= size <= found.upper + found.roundoff
     assert size - found.lower <= 2 * found.roundoff + 2.0**-42 * size, "and by no more than the round-off it allows for"
+
+
+def test_the_table_of_the_guide_is_what_its_program_prints():
+    page = (Path(__file__).parents[1] / "docs" / "guide" / "butterfly.md").read_text(encoding="utf-8")
+    shown = re.findall(r"^\|[^|]*\| (\w[^|]*) \| ((?:\d\.\d{4} \| ?)+)$", page, re.MULTILINE)
+    assert [name for name, _ in shown] == [name for _, name, _ in cases()]
+    for (name, row), (family, _, target) in zip(shown, cases(), strict=True):
+        printed, found = [float(number) for number in re.findall(r"[\d.]+", row)], figures(family, target)
+        if name.startswith("cosine"):  # equal singular values: which of their vectors are kept is LAPACK's choice
+            printed, found = [printed[0], printed[-1]], [found[0], found[-1]]
+        # half a unit of the last digit, and round-off of 64 x 64 decompositions
+        assert np.allclose(printed, found, rtol=0, atol=0.5e-4 + 64**2 * UNIT)
+        if name.startswith("exact"):
+            assert found[1] <= 1.2 * found[0]  # the claim below the table

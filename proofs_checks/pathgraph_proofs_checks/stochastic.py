@@ -5,7 +5,7 @@ Gaussians has, on one sample, independent Gaussian pre-activations. So instead o
 drawn, anew for every sample, which has the same law for each sample and less noise.
 
 No theorem check uses it. It stands beside `pathgraph_proofs_checks.digits`, the other training program, because the
-tutorial on guarantees and the tests need a stochastic network whose bound is not vacuous, and pathgraph itself trains
+notebook on guarantees and the tests need a stochastic network whose bound is not vacuous, and pathgraph itself trains
 nothing: its bounds take errors from any such program.
 """
 
