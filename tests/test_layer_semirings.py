@@ -1,4 +1,4 @@
-"""Blocks of layers in semirings without matrix products: compiled loops and bands, against the edges one by one."""
+"""Blocks of layers without matrix products, or without some edges: loops and bands, against the edges one by one."""
 
 from fractions import Fraction
 from functools import cache
@@ -11,8 +11,10 @@ from pathgraph.layers import axes, bands, edge_loops
 from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.operations import Diagonal, KroneckerSparse
 from pathgraph.layers.rescaling import _LARGEST, _SMALLEST
-from pathgraph.pathsum.blocks import Block
+from pathgraph.metrics.path_changes import path_changes
+from pathgraph.pathsum.blocks import Block, BlockDag, Node
 from pathgraph.pathsum.scaled import scaled, scaled_log
+from pathgraph.pathsum.thinning import thinned
 from tests.layer_graphs import MAKERS, build, moved
 from tests.test_layer_kernels import OPERATIONS
 from tests.tolerances import gamma
@@ -248,3 +250,42 @@ def test_counts_at_each_output_are_those_of_the_sweep(name):
             for backend in (None, "numpy")
         ]
         assert sums[0].tolist() == sums[1].tolist()
+
+
+@pytest.mark.parametrize("how", ["shrunk", "moved", "flipped"])
+@pytest.mark.parametrize("name", MAKERS)
+def test_changes_on_paths_are_those_of_the_sweep_over_sets(name, how):
+    graph, other = build(name, np.float64), moved(build(name, np.float64), how)
+    widths = np.arange(len(graph.dag.inputs)) % 2
+    found = path_changes(graph, graph.tensors, other.tensors, widths)
+    expected = path_changes(graph, graph.tensors, other.tensors, widths, backend="numpy")
+    assert all((a == b).all() for a, b in zip(found, expected, strict=True))
+
+
+@pytest.mark.parametrize("dtype", [float, object])
+@pytest.mark.parametrize("name", ["linear", "convolution", "bias", "fixed"])
+def test_a_block_without_some_targets_has_the_edges_of_its_pattern(name, dtype):
+    operation = OPERATIONS[name]
+    block = block_of(operation)
+    dead = np.arange(operation.target_size) % 3 == 1
+    (node,) = thinned(
+        BlockDag(
+            operation.target_size,
+            np.zeros(0, dtype=int),
+            np.zeros(0, dtype=int),
+            (Node(slice(0, operation.target_size), dead * 0, dead * 0 + 1, (block,), ()),),
+        ),
+        dead,
+        [],
+    ).nodes
+    (part,) = node.blocks
+    target, source, entry = block.pattern()
+    kept = ~dead[target]
+    assert all((a == b[kept]).all() for a, b in zip(part.pattern(), (target, source, entry), strict=True))
+    some = np.arange(0, operation.target_size, 2)
+    assert set(part.pattern(some).target.tolist()) == set(target[kept & (target % 2 == 0)].tolist())
+    assert (part.degrees() == np.bincount(target[kept], minlength=operation.target_size)).all()
+    x, y, w = (np.abs(a).astype(dtype) for a in three(operation))
+    for ring in (pg.semirings.REAL, MAX_TIMES):
+        for method, given in (("apply", (x, w)), ("apply_transpose", (y, w)), ("entry_gradient", (x, y, w.shape))):
+            assert (getattr(part, method)(*given, ring) == getattr(Block, method)(part, *given, ring)).all(), method

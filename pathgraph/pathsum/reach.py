@@ -10,7 +10,7 @@ Source: derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,7 @@ ROOM = 1 << 23
 """Numbers in the buffer of some residues that are swept together."""
 
 
-def reached(block: Block, ones: Sequence[Array], flags: Array) -> Array:
+def reached(block: Block, ones: Sequence[Array] | Mapping[int, Array], flags: Array) -> Array:
     """Which targets have an edge from a flagged source: bool, (S, n_source) -> (S, n_target)."""
     return np.asarray(block.apply(flags.astype(np.float64), ones[block.tensor], REAL) > 0.5)
 
