@@ -11,6 +11,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
+from pathgraph.io import onnx_selection  # noqa: E402
 from tests import onnx_mutations  # noqa: E402
 from tests.onnx_models import FIXTURES, Model  # noqa: E402
 from tests.test_onnx_models import run_onnxruntime  # noqa: E402
@@ -576,14 +577,17 @@ def test_operator_sets_1_to_6():
 # -- what cannot be written ---------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_written(tmp_path):
+def test_what_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_selection, "LARGEST_TABLE", 35)
     build = pg.LayerGraphBuilder()
     x = build.input((1, 4, 4))
-    graph = build.build([build.max_pool(x, 2, rank=2, name="second"), build.adaptive_max_pool(x, 3, name="uneven")])
+    cut = build.convolution(x, build.tensor("w", np.ones((1, 1, 2, 2))), padding=[(-1, 0), (0, 0)], name="cut")
+    graph = build.build([build.max_pool(x, 2, stride=1, rank=2, name="second"), cut])
     with pytest.raises(pg.UnsupportedOperatorError, match="2 of its") as caught:
         graph.to_onnx(tmp_path / "net.onnx")
-    assert "'second': ONNX has no pool that selects the entry of rank 2" in str(caught.value)
-    assert "'uneven'" in str(caught.value)
+    assert "'second': it selects the entry of rank 2, for which ONNX has no pool, and a table of" in str(caught.value)
+    assert "9 x 4 entries, more than 35" in str(caught.value)
+    assert "'cut': its padding ((-1, 0), (0, 0)) cuts the input" in str(caught.value)
     with pytest.raises(pg.ParameterError, match="round them by"):
         graph.to_exact().to_onnx(tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()

@@ -26,6 +26,7 @@ from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.onnx_file import Node, OnnxFile, read_file
 from pathgraph.io.onnx_folding import SHAPE_OPERATORS, fold, is_foldable, shape_of
 from pathgraph.io.onnx_reading import OPERATORS, Options, Reading
+from pathgraph.io.onnx_selection import read_selection, selections
 from pathgraph.io.onnx_tensors import FLOAT_TYPES, tensor_array, type_name
 from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Value, shown
 from pathgraph.io.refusals import Refused
@@ -58,6 +59,7 @@ REASONS = (
     | dict.fromkeys(("If", "Loop", "Scan"), BRANCHES)
     | dict.fromkeys(("Softmax", "LogSoftmax"), "it is not the last operator, where it would be left out")
     | {"Einsum": "only Gemm, MatMul, Conv and ConvTranspose multiply by weights"}
+    | {"TopK": "it selects entries by their size at run time; only the pools that LayerGraph.to_onnx writes are read"}
 )
 KEEPS_SHAPE = (
     *("Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Tanh", "Elu", "Selu", "Celu", "Softplus", "Softsign"),
@@ -251,6 +253,9 @@ def _walk(ctx: Reading) -> list[str]:
     """Read every node; returns a line for each that cannot be imported."""
     refused: dict[int, str] = {}
     later: list[Node] = []
+    for selection in selections(ctx):
+        ctx.selections[id(selection.shaped)] = selection
+        ctx.within.update(id(node) for node in selection.inner)
     for node in ctx.file.nodes:  # constants first, so that a bias is known when its layer is read
         values = [ctx.values.get(name) for name in node.inputs if name]
         if is_foldable(node.operator) and all(isinstance(v, Constant) for v in values):
@@ -290,6 +295,11 @@ def _guarded(ctx: Reading, node: Node, refused: dict[int, str]) -> None:
 
 def _read(ctx: Reading, node: Node) -> None:
     """Read one node, or leave its outputs without a value if its inputs have none."""
+    if id(node) in ctx.within:
+        return
+    if id(node) in ctx.selections:
+        ctx.values[node.outputs[0]] = read_selection(ctx, ctx.selections[id(node)])
+        return
     source = ctx.fused.get(node.outputs[0]) if node.outputs else None
     if source is not None:
         ctx.values[node.outputs[0]] = ctx.values[source]
