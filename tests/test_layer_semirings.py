@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.layers import axes, bands, edge_loops
+from pathgraph.layers import axes, bands, channels, edge_loops
 from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.operations import Diagonal, KroneckerSparse
 from pathgraph.layers.rescaling import _LARGEST, _SMALLEST
@@ -289,3 +289,19 @@ def test_a_block_without_some_targets_has_the_edges_of_its_pattern(name, dtype):
     for ring in (pg.semirings.REAL, MAX_TIMES):
         for method, given in (("apply", (x, w)), ("apply_transpose", (y, w)), ("entry_gradient", (x, y, w.shape))):
             assert (getattr(part, method)(*given, ring) == getattr(Block, method)(part, *given, ring)).all(), method
+
+
+@pytest.mark.parametrize("run", [1 << 20, 5])
+@pytest.mark.parametrize("name", MAKERS)
+def test_uses_of_channels_are_those_of_all_edges(name, run, monkeypatch):
+    monkeypatch.setattr(channels, "RUN", run)
+    architecture = build(name).architecture
+    channel, names = channels.channels_of(architecture)
+    found = channels.channel_uses(architecture, channel, len(names))
+    expected, place = set(), np.arange(architecture.dag.size)
+    for block in architecture.dag.blocks():
+        target, source, entry = block.pattern()
+        ends = channel[place[block.target][target]], channel[place[block.source][source]]
+        first = architecture.tensor_slices[block.tensor].start
+        expected |= set(zip((entry + first).tolist(), *(end.tolist() for end in ends), strict=True))
+    assert list(zip(*(part.tolist() for part in found), strict=True)) == sorted(expected)
