@@ -600,3 +600,38 @@ def test_values_beyond_the_range_cannot_be_written(tmp_path):
         graph.to_onnx(tmp_path / "net.onnx")
     graph.to_onnx(tmp_path / "net.onnx", dtype=np.float64)
     assert pg.from_onnx(tmp_path / "net.onnx") == graph
+
+
+REASONS = {
+    "is recurrent": ("LSTM", ["x", "x", "x"], {"hidden_size": 3}),
+    "it is not continuous": ("ThresholdedRelu", ["x"], {}),
+    "abs(z) is relu(z) + relu(-z)": ("Abs", ["x"], {}),
+    "it compares activations": ("Max", ["x", "x"], {}),
+    "it chooses at run time": ("Where", ["c", "x", "x"], {}),
+    "of the reductions ReduceMean": ("ReduceSum", ["x"], {}),
+    "it is not piecewise linear": ("ReduceL2", ["x"], {}),
+    "it selects entries by their size": ("TopK", ["x", "k"], {}),
+    "it is random": ("RandomNormal", [], {"shape": [1, 3]}),
+    "it is not among the operators that are read": ("DepthToSpace", ["x"], {"blocksize": 1}),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_refusal_says_why(reason):
+    operator, inputs, attributes = REASONS[reason]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])]
+    nodes = [
+        helper.make_node(operator, inputs, ["z"], name="here", **attributes),
+        helper.make_node("Add", ["x", "z"], ["w"]),
+        helper.make_node("Sigmoid", ["x"], ["v"], name="there"),
+        helper.make_node("Add", ["v", "w"], ["y"]),
+    ]
+    tensors = [numpy_helper.from_array(np.array([2]), "k"), numpy_helper.from_array(np.array(True), "c")]
+    graph = helper.make_graph(nodes, "g", given, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], tensors)
+    with pytest.raises(pg.UnsupportedOperatorError) as caught:
+        pg.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+    message = str(caught.value)
+    assert "2 of its 4 nodes cannot be imported" in message
+    assert f"{operator} node 'here'" in message
+    assert reason in message
+    assert "Sigmoid node 'there'" in message
