@@ -79,10 +79,16 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
         for operation, tensor, source_place in maps:
             start = architecture.tensor_slices[tensor].start * width**2
             for entry, target, source in _uses(operation, target_channel, channel[place[source_place]]):
-                keys.append(np.unique((entry * width + target) * width + source + 1) + start)
-    pairs, source = np.divmod(np.unique(np.concatenate(keys)), width)
+                keys.append(_distinct((entry * width + target) * width + source + 1) + start)
+    pairs, source = np.divmod(_distinct(np.concatenate(keys)), width)
     entry, target = np.divmod(pairs, width)
     return ChannelUses(entry, target, source - 1)
+
+
+def _distinct(numbers: Array) -> Array:
+    """The different numbers, sorted; `numpy.unique` hashes them, which takes ten times as long if most differ."""
+    numbers = np.sort(numbers)
+    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 
 
 def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:
