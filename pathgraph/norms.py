@@ -30,6 +30,7 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.reach import count_by_residues
 from pathgraph.pathsum.scaled import (
     SCALED_DTYPE,
     scaled,
@@ -173,6 +174,9 @@ def power_sums(
     require_network_of_numbers(net, "path-norm")
     chosen = choose_backend(backend, net)
     widths = half_widths(net, inputs)
+    if q == 0 and backend is None and net.dag.flat is None:
+        is_there = mapped(lambda w: (w != 0).astype(np.float64), net.tensors)
+        return object_array(count_by_residues(net.dag, is_there, inputs=widths != 0, biases=biases))
     if q == 0:
         ones = mapped(lambda w: np.where(w != 0, 1, 0).astype(object), net.tensors)
         return _swept(net, ones, np.where(widths != 0, 1, 0).astype(object), COUNT, biases, chosen)[net.dag.outputs]

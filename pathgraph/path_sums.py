@@ -118,6 +118,9 @@ def path_sum(
         return net.path_sum(inputs, biases=biases, per_output=per_output, source=source, target=target)
     _check(net, semiring)
     chosen = choose_backend(backend, net)
+    if semiring is COUNT and backend is None and net.dag.flat is None and inputs is source is target is None:
+        counts = count_by_residues(net.dag, _ones(net), biases=biases)
+        return object_array(counts) if per_output else sum(counts)
     start = _start(net, semiring, inputs, biases, source, chosen)
     x, ring = swept(net, _values(net, semiring, chosen), start, semiring, chosen)
     ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
@@ -219,7 +222,7 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     """
     require_relu_network(net)
     if backend is None and net.dag.flat is None:
-        return count_by_residues(net.dag, _ones(net))
+        return sum(count_by_residues(net.dag, _ones(net)))
     return int(path_sum(net, COUNT, backend=backend))
 
 

@@ -93,6 +93,19 @@ EQUAL = {
     ),
     "one index": made((2, 3), lambda b, x: b.relu(b.take(x, (slice(None), 1)))),
     "input is output": made((2, 3), lambda b, x: x),
+    "second largest": made(IMAGE, lambda b, x: b.max_pool(x, (2, 3), stride=(1, 2), rank=2, name="second")),
+    "second, with padding": made(
+        IMAGE, lambda b, x: b.relu(b.max_pool(x, 3, stride=2, padding=((1, 0), (1, 1)), rank=2, ceil_mode=True))
+    ),
+    "second of a row": made((3, 9), lambda b, x: b.max_pool(x, 3, stride=2, dilation=2, rank=2)),
+    "second of a cube": made((1, 3, 4, 3), lambda b, x: b.max_pool(x, 2, stride=(1, 2, 1), rank=5)),
+    "uneven maxima": made(IMAGE, lambda b, x: b.adaptive_max_pool(x, (3, 4))),
+    "uneven third": made(IMAGE, lambda b, x: b.adaptive_max_pool(x, (2, 4), rank=3)),
+    "global second": made(IMAGE, lambda b, x: b.adaptive_max_pool(x, 1, rank=2)),
+    "wide padding of maxima": made(
+        IMAGE, lambda b, x: b.max_pool(x, 2, stride=3, padding=((2, 0), (0, 0)), dilation=3)
+    ),
+    "maxima without the border": made(IMAGE, lambda b, x: b.max_pool(x, 2, stride=1, padding=-1)),
 }
 SIMILAR = {
     "uneven averages": made(IMAGE, lambda b, x: b.adaptive_average_pool(x, (3, 4))),
@@ -222,3 +235,60 @@ def test_unusual_layers_run_and_come_back(tmp_path, make):
     (found,) = session.run(None, {session.get_inputs()[0].name: rows})
     assert (found == graph(rows)).all(), "quarters of small integers are exact in float32"
     assert (pg.from_onnx(path)(rows) == graph(rows)).all()
+
+
+def _array(model, name, change):
+    (tensor,) = [t for t in model.graph.initializer if t.name == name]
+    tensor.CopyFrom(onnx.numpy_helper.from_array(change(onnx.numpy_helper.to_array(tensor).copy()), name))
+
+
+def _node(model, name):
+    (node,) = [n for n in model.graph.node if n.name == name]
+    return node
+
+
+def _attribute(model, node, name, value):
+    (attribute,) = [a for a in _node(model, node).attribute if a.name == name]
+    attribute.i = value
+
+
+def _said(model, doc):
+    _node(model, "second").doc_string = doc
+
+
+def _moved(table):
+    table[1, 2] -= 1
+    return table
+
+
+OTHER_POOLS = {
+    "another entry": lambda m: _array(m, "second:table", _moved),
+    "another rank": lambda m: _array(m, "second:rank", lambda r: r + 1),
+    "another of the largest": lambda m: _array(m, "second:last", lambda r: r - 1),
+    "the smallest": lambda m: _attribute(m, "second", "largest", 0),
+    "in any order": lambda m: _attribute(m, "second", "sorted", 0),
+    "zeros in the padding": lambda m: _array(m, "second:nothing", lambda v: v * 0 if np.isfinite(v) else np.float32(0)),
+    "another axis": lambda m: _attribute(m, "second:windows", "axis", 1),
+    "another shape": lambda m: _array(m, "second:shape", lambda s: s[[0, 2, 1, 3]]),
+    "said otherwise": lambda m: _said(m, _node(m, "second").doc_string.replace("2]", "1]")),
+    "said badly": lambda m: _said(m, "pool: {"),
+    "not said": lambda m: _said(m, ""),
+    "said to be huge": lambda m: _said(
+        m,
+        'pool: {"kernel": [2000000000, 1], "stride": [1, 1], "padding": [[0, 0], [0, 2000000000]], "dilation": [1, 1], '
+        '"ceil_mode": false, "rank": 2}',
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("how", OTHER_POOLS)
+def test_nodes_that_are_no_pool_are_refused(how, tmp_path):
+    """What TopK says is believed only where it is so."""
+    path = tmp_path / "net.onnx"
+    made(IMAGE, lambda b, x: b.max_pool(x, (2, 3), stride=2, padding=1, rank=2, name="second")).to_onnx(path)
+    assert [layer.rank for layer in pg.from_onnx(path).layers if layer.activation == "pool"] == [2]
+    model = onnx.load(path)
+    OTHER_POOLS[how](model)
+    with pytest.raises((pg.UnsupportedOperatorError, pg.FileFormatError), match=r"(TopK|Reshape) node") as caught:
+        pg.from_onnx(model)
+    assert "second" in str(caught.value)

@@ -11,6 +11,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
+from pathgraph.io import onnx_selection  # noqa: E402
 from tests import onnx_mutations  # noqa: E402
 from tests.onnx_models import FIXTURES, Model  # noqa: E402
 from tests.test_onnx_models import run_onnxruntime  # noqa: E402
@@ -576,14 +577,17 @@ def test_operator_sets_1_to_6():
 # -- what cannot be written ---------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_written(tmp_path):
+def test_what_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(onnx_selection, "LARGEST_TABLE", 35)
     build = pg.LayerGraphBuilder()
     x = build.input((1, 4, 4))
-    graph = build.build([build.max_pool(x, 2, rank=2, name="second"), build.adaptive_max_pool(x, 3, name="uneven")])
+    cut = build.convolution(x, build.tensor("w", np.ones((1, 1, 2, 2))), padding=[(-1, 0), (0, 0)], name="cut")
+    graph = build.build([build.max_pool(x, 2, stride=1, rank=2, name="second"), cut])
     with pytest.raises(pg.UnsupportedOperatorError, match="2 of its") as caught:
         graph.to_onnx(tmp_path / "net.onnx")
-    assert "'second': ONNX has no pool that selects the entry of rank 2" in str(caught.value)
-    assert "'uneven'" in str(caught.value)
+    assert "'second': it selects the entry of rank 2, for which ONNX has no pool, and a table of" in str(caught.value)
+    assert "9 x 4 entries, more than 35" in str(caught.value)
+    assert "'cut': its padding ((-1, 0), (0, 0)) cuts the input" in str(caught.value)
     with pytest.raises(pg.ParameterError, match="round them by"):
         graph.to_exact().to_onnx(tmp_path / "net.onnx")
     assert not (tmp_path / "net.onnx").exists()
@@ -596,3 +600,38 @@ def test_values_beyond_the_range_cannot_be_written(tmp_path):
         graph.to_onnx(tmp_path / "net.onnx")
     graph.to_onnx(tmp_path / "net.onnx", dtype=np.float64)
     assert pg.from_onnx(tmp_path / "net.onnx") == graph
+
+
+REASONS = {
+    "is recurrent": ("LSTM", ["x", "x", "x"], {"hidden_size": 3}),
+    "it is not continuous": ("ThresholdedRelu", ["x"], {}),
+    "abs(z) is relu(z) + relu(-z)": ("Abs", ["x"], {}),
+    "it compares activations": ("Max", ["x", "x"], {}),
+    "it chooses at run time": ("Where", ["c", "x", "x"], {}),
+    "of the reductions ReduceMean": ("ReduceSum", ["x"], {}),
+    "it is not piecewise linear": ("ReduceL2", ["x"], {}),
+    "it selects entries by their size": ("TopK", ["x", "k"], {}),
+    "it is random": ("RandomNormal", [], {"shape": [1, 3]}),
+    "it is not among the operators that are read": ("DepthToSpace", ["x"], {"blocksize": 1}),
+}
+
+
+@pytest.mark.parametrize("reason", REASONS)
+def test_every_refusal_says_why(reason):
+    operator, inputs, attributes = REASONS[reason]
+    given = [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["N", 3])]
+    nodes = [
+        helper.make_node(operator, inputs, ["z"], name="here", **attributes),
+        helper.make_node("Add", ["x", "z"], ["w"]),
+        helper.make_node("Sigmoid", ["x"], ["v"], name="there"),
+        helper.make_node("Add", ["v", "w"], ["y"]),
+    ]
+    tensors = [numpy_helper.from_array(np.array([2]), "k"), numpy_helper.from_array(np.array(True), "c")]
+    graph = helper.make_graph(nodes, "g", given, [helper.make_tensor_value_info("y", TensorProto.FLOAT, None)], tensors)
+    with pytest.raises(pg.UnsupportedOperatorError) as caught:
+        pg.from_onnx(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=8))
+    message = str(caught.value)
+    assert "2 of its 4 nodes cannot be imported" in message
+    assert f"{operator} node 'here'" in message
+    assert reason in message
+    assert "Sigmoid node 'there'" in message

@@ -8,14 +8,15 @@ and cast to float32 by the file: the runtime computes with rounded values, `from
 types are identities, reads the exact ones.
 
 ONNX has no words for a few things: that Identity stands for identity neurons, that a tensor has another role than
-`from_onnx` would give it, that a batch-norm has no shift. They are in the documentation strings of nodes and tensors,
-which runtimes ignore.
+`from_onnx` would give it, that a batch-norm has no shift, that some nodes are one pool. They are in the documentation
+strings of nodes and tensors, which runtimes ignore.
 
 Source: the ONNX operator specifications, operator set 18.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -54,7 +55,7 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = 
     Raises
     ------
     UnsupportedOperatorError
-        If a layer has no ONNX operator, like a pool of rank 2; the message names them all.
+        If a layer has no ONNX operator, like a convolution whose padding cuts its input; the message names them all.
     ParameterError
         If the graph is exact: `LayerGraph.to_float` rounds it.
     RangeError
@@ -63,6 +64,7 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = 
     Notes
     -----
     The values are written without loss: a float64 graph as float64 tensors, which the file casts to `dtype`.
+    Pools of rank 2 and more, and max-pools that are none of ONNX's, are written as a table of their windows and TopK.
     `from_onnx` gives back the same neurons, edges and values; fixed matrices that are no pooling, padding or usual
     resizing come back as linear layers of the same function and path-norms.
 
@@ -139,9 +141,18 @@ class Writer:
         """The shape of a layer, without the batch axis."""
         return self.graph.architecture.layer(layer).shape
 
-    def node(self, operator: str, inputs: list[str], output: str, name: str, doc: str = "", **attributes: Any) -> str:
-        """Another node; returns its output."""
-        made = self.onnx.helper.make_node(operator, inputs, [output], name=name, **attributes)
+    def node(
+        self,
+        operator: str,
+        inputs: list[str],
+        output: str,
+        name: str,
+        doc: str = "",
+        more: Sequence[str] = (),
+        **attributes: Any,
+    ) -> str:
+        """Another node; returns its output. `more` are outputs that nothing reads."""
+        made = self.onnx.helper.make_node(operator, inputs, [output, *more], name=name, **attributes)
         if doc:
             made.doc_string = doc
         self._nodes.append(made)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathgraph.io.onnx_selection import write_selection
 from pathgraph.layers.operations import (
     Convolution,
     FixedLinear,
@@ -180,10 +181,36 @@ def _rounds_up(layer: Layer, space: Sequence[int]) -> int:
     return 1
 
 
+def _is_wide(layer: Layer) -> bool:
+    """Whether the padding is as wide as a window, which no pool of ONNX takes."""
+    pairs = zip(layer.options["padding"], layer.options["kernel"], strict=True)
+    return any(p >= k for pair, k in pairs for p in pair)
+
+
+def _is_max_pool(file: Writer, layer: Layer) -> bool:
+    """Whether MaxPool or GlobalMaxPool do what a pool layer does."""
+    space = file.shape(layer.sources[0])[1:]
+    if layer.rank > 1:
+        return False
+    if "size" in layer.options:
+        sizes = layer.options["size"]
+        return set(sizes) == {1} or not any(n % m for n, m in zip(space, sizes, strict=True))
+    if _is_wide(layer) or any(p < 0 for pair in layer.options["padding"] for p in pair):
+        return False
+    try:
+        _rounds_up(layer, space)
+    except Unwritable:
+        return False
+    return True
+
+
 @writes("max_pool", "adaptive_max_pool", "average_pool", "adaptive_average_pool")
 def _pool(file: Writer, layer: Layer, output: str) -> None:
-    if layer.rank > 1:
-        raise Unwritable(f"ONNX has no pool that selects the entry of rank {layer.rank}")
+    if layer.activation == "pool" and not _is_max_pool(file, layer):
+        reason = write_selection(file, layer, output)
+        if reason is not None:
+            raise Unwritable(reason)
+        return
     is_average = layer.kind.endswith("average_pool")
     name = "AveragePool" if is_average else "MaxPool"
     x, space = file.value(layer.sources[0]), file.shape(layer.sources[0])[1:]
@@ -203,9 +230,7 @@ def _pool(file: Writer, layer: Layer, output: str) -> None:
         _by_matrices(file, layer, output)
         return
     pads = options["padding"]
-    if any(p >= k for pair, k in zip(pads, options["kernel"], strict=True) for p in pair):
-        if not is_average:
-            raise Unwritable(f"its padding {pads} is as wide as the windows, which {name} does not take")
+    if is_average and _is_wide(layer):
         _by_matrices(file, layer, output)
         return
     attributes: dict[str, Any] = {
@@ -261,8 +286,6 @@ def _is_exact_scale(n: int, m: int) -> bool:
 @writes("resize")
 def _by_matrices(file: Writer, layer: Layer, output: str) -> None:
     """One product with a matrix per axis."""
-    if layer.activation == "pool":
-        raise Unwritable("ONNX has no pool with windows of different sizes")
     (operation,) = layer.operations
     assert isinstance(operation, Separable)
     x, first = file.value(layer.sources[0]), 1 + len(operation.lead)

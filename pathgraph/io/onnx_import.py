@@ -26,6 +26,8 @@ from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.onnx_file import Node, OnnxFile, read_file
 from pathgraph.io.onnx_folding import SHAPE_OPERATORS, fold, is_foldable, shape_of
 from pathgraph.io.onnx_reading import OPERATORS, Options, Reading
+from pathgraph.io.onnx_reasons import KEEPS_SHAPE, REASONS
+from pathgraph.io.onnx_selection import read_selection, selections
 from pathgraph.io.onnx_tensors import FLOAT_TYPES, tensor_array, type_name
 from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Value, shown
 from pathgraph.io.refusals import Refused
@@ -40,31 +42,6 @@ Shapes = Sequence[int] | Mapping[str, Sequence[int]]
 # Importing them registers their operators.
 _READERS = (onnx_arithmetic, onnx_linear, onnx_pools, onnx_views)
 
-NOT_PIECEWISE_LINEAR = "it is not piecewise linear and positively homogeneous, so its networks have no paths"
-NORMALISES = "it divides by statistics of the sample, which is not piecewise linear"
-BRANCHES = "it chooses at run time what is computed"
-REASONS = (
-    dict.fromkeys(
-        (
-            *("Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Tanh", "Elu", "Selu", "Celu", "Softplus"),
-            *("Softsign", "Mish", "Erf", "Exp", "Log", "Sin", "Cos", "Pow", "Sqrt", "Reciprocal", "LpPool"),
-        ),
-        NOT_PIECEWISE_LINEAR,
-    )
-    | dict.fromkeys(
-        ("LRN", "LayerNormalization", "InstanceNormalization", "GroupNormalization", "RMSNormalization"), NORMALISES
-    )
-    | dict.fromkeys(("LpNormalization", "MeanVarianceNormalization"), NORMALISES)
-    | dict.fromkeys(("If", "Loop", "Scan"), BRANCHES)
-    | dict.fromkeys(("Softmax", "LogSoftmax"), "it is not the last operator, where it would be left out")
-    | {"Einsum": "only Gemm, MatMul, Conv and ConvTranspose multiply by weights"}
-)
-KEEPS_SHAPE = (
-    *("Sigmoid", "HardSigmoid", "HardSwish", "Swish", "Gelu", "Tanh", "Elu", "Selu", "Celu", "Softplus", "Softsign"),
-    *("Mish", "Erf", "Exp", "Log", "Sin", "Cos", "Pow", "Sqrt", "Reciprocal", "LRN", "LayerNormalization", "Clip"),
-    *("InstanceNormalization", "GroupNormalization", "RMSNormalization", "Softmax", "LogSoftmax", "LeakyRelu", "PRelu"),
-    *("BatchNormalization", "Dropout", "LpNormalization", "MeanVarianceNormalization", "Mul", "Div"),
-)
 TRANSPARENT = ("Identity", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Cast", "Dropout", "Transpose")
 ANYWHERE = ("consumed_inputs",)
 
@@ -251,6 +228,9 @@ def _walk(ctx: Reading) -> list[str]:
     """Read every node; returns a line for each that cannot be imported."""
     refused: dict[int, str] = {}
     later: list[Node] = []
+    for selection in selections(ctx):
+        ctx.selections[id(selection.shaped)] = selection
+        ctx.within.update(id(node) for node in selection.inner)
     for node in ctx.file.nodes:  # constants first, so that a bias is known when its layer is read
         values = [ctx.values.get(name) for name in node.inputs if name]
         if is_foldable(node.operator) and all(isinstance(v, Constant) for v in values):
@@ -290,6 +270,11 @@ def _guarded(ctx: Reading, node: Node, refused: dict[int, str]) -> None:
 
 def _read(ctx: Reading, node: Node) -> None:
     """Read one node, or leave its outputs without a value if its inputs have none."""
+    if id(node) in ctx.within:
+        return
+    if id(node) in ctx.selections:
+        ctx.values[node.outputs[0]] = read_selection(ctx, ctx.selections[id(node)])
+        return
     source = ctx.fused.get(node.outputs[0]) if node.outputs else None
     if source is not None:
         ctx.values[node.outputs[0]] = ctx.values[source]

@@ -22,6 +22,7 @@ import numpy as np
 
 from pathgraph.errors import FileFormatError
 from pathgraph.io.onnx_file import Node, OnnxFile
+from pathgraph.io.onnx_selection import Selection
 from pathgraph.io.onnx_tensors import FLOAT_TYPES
 from pathgraph.io.onnx_values import Activation, Constant, Value, shown
 from pathgraph.io.refusals import Refused
@@ -66,6 +67,8 @@ class Reading:
         self.roles: dict[str, str] = {}
         self.fused: dict[str, str] = {}
         self.copies: set[str] = set()
+        self.selections: dict[int, Selection] = {}
+        self.within: set[int] = set()
         self.readers: dict[str, list[Node]] = {}
         for node in file.nodes:
             for name in node.inputs:

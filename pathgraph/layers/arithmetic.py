@@ -3,8 +3,7 @@
 An arithmetic applies kernels to tensors of its numbers. `Floats` watches the range: with non-negative entries nothing
 overflows or vanishes as long as no number comes near the largest float and, in every map, the smallest sum is far above
 what may be lost below the smallest float, or the smallest entry times the smallest number read is a normal float.
-`ScaledFloats` has no range: it splits numbers m 2**e into *bands* of exponents, between which products of floats are
-safe, and runs the kernels of floats on each pair of bands; nearly always there is one.
+`ScaledFloats` has no range: it runs the kernels of floats on each pair of bands (`pathgraph.layers.bands`).
 """
 
 from __future__ import annotations
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
+from pathgraph.layers.bands import BAND, bands, one_band, shifted
 from pathgraph.layers.compressed import Compressed, refined
 from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.kernels import Axes, Kernel
@@ -31,9 +31,6 @@ __all__ = ["Arrays", "Entries", "Floats", "Powers", "ScaledFloats"]
 TINY, HUGE = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).max) / 4
 NEGLIGIBLE = 2.0**-930
 """So much larger than 2**-1074 that sums of 2**40 rounding errors of that size do not matter."""
-
-BAND = 400
-"""Exponents of 2 in a band: products of two bands, and sums of them, are normal floats."""
 
 Shape: TypeAlias = "tuple[int, ...]"
 
@@ -105,14 +102,7 @@ class Powers:
             return
         edges = scaled(np.array([low, max(high, low)]), self.q)["exponent"]
         for top in range(int(edges[1]), int(edges[0]) - 1, -BAND):
-            yield top, lambda *chosen, top=top: _banded(scaled(np.abs(array[chosen]), self.q), top)
-
-
-def _banded(numbers: Array, top: int) -> Array:
-    """Scaled numbers with exponents in (top - BAND, top], divided by 2**top; zero for the others."""
-    shift = numbers["exponent"] - top
-    inside = (shift <= 0) & (shift > -BAND)
-    return np.ldexp(np.where(inside, numbers["mantissa"], 0.0), np.where(inside, shift, 0).astype(np.int32))
+            yield top, lambda *chosen, top=top: one_band(scaled(np.abs(array[chosen]), self.q), top)
 
 
 class Floats:
@@ -223,7 +213,7 @@ class ScaledFloats:
         bands = bands or [(0, sent_back(layer, y.map(np.zeros(y.values.shape)), axes))]
         out = []
         for place in range(len(axes)):
-            parts = [part[place].map(_shifted(scaled(part[place].values), e)) for e, part in bands]
+            parts = [part[place].map(shifted(scaled(part[place].values), e)) for e, part in bands]
             out.append(reduce(self.add, parts))
         return out
 
@@ -234,7 +224,7 @@ class ScaledFloats:
             for f, of_y in _bands(y):
                 gradient = run.gradient(of_x, of_y)
                 assert gradient is not None
-                part = _shifted(scaled(gradient), e + f)
+                part = shifted(scaled(gradient), e + f)
                 total = part if total is None else scaled_sum(total, part)
         if total is None:
             out[...] = np.zeros((), dtype=SCALED_DTYPE)
@@ -255,7 +245,7 @@ class ScaledFloats:
         for e, band in _bands(x):
             for f, of_entries in entries.bands(tensor, shape):
                 part = map_(band, of_entries, self.product)
-                part = part.map(_shifted(scaled(part.values), e + f))
+                part = part.map(shifted(scaled(part.values), e + f))
                 total = part if total is None else self.add(total, part)
         if total is None:
             zero = map_(x.map(np.zeros(x.values.shape)), entries.slabs(tensor, shape), self.product)
@@ -264,15 +254,6 @@ class ScaledFloats:
 
 
 def _bands(x: Compressed) -> Iterator[tuple[int, Compressed]]:
-    """Pairs of an exponent e and the numbers of one band, divided by 2**e; none for zeros."""
-    exponents = x.values["exponent"][x.values["mantissa"] != 0]
-    while len(exponents):
-        top = int(exponents.max())
-        yield top, x.map(_banded(x.values, top))
-        exponents = exponents[exponents <= top - BAND]
-
-
-def _shifted(numbers: Array, exponent: int) -> Array:
-    """Scaled numbers times a power of 2."""
-    numbers["exponent"] += np.where(numbers["mantissa"] == 0, 0, exponent)
-    return numbers
+    """Pairs of an exponent e and the numbers of one band, divided by 2**e."""
+    for top, numbers in bands(x.values):
+        yield top, x.map(numbers)

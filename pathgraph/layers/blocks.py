@@ -1,9 +1,11 @@
 """Operations between layers as blocks of the sweeps, edge by edge but many at a time.
 
-Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`). A
-`LayerBlock` runs every other semiring that has array operations as gather, multiply, segmented sum over the edges of
-its operation, in runs of targets so that memory stays bounded; so do float sums where there is no kernel, by
-`scipy.sparse`. The rest use the defaults of `pathgraph.pathsum.blocks.Block`.
+Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`).
+Scaled numbers are floats in bands of exponents (`pathgraph.layers.bands`), logarithms are scaled numbers, and large
+maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`). A `LayerBlock` runs every other semiring that
+has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of targets so that
+memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the defaults of
+`pathgraph.pathsum.blocks.Block`.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from scipy.sparse import csr_array
 
+from pathgraph.layers import edge_loops
+from pathgraph.layers.bands import banded, in_bands
 from pathgraph.layers.compressed import full
 from pathgraph.layers.operations import Operation
 from pathgraph.layers.partitions import singletons
@@ -85,6 +89,10 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().apply(x, w, ring)
+        if in_bands(ring):
+            return banded(self.apply, x, w, ring)
+        if edge_loops.runs(self.operation, ring, x, w) and w.size == math.prod(self.operation.tensor_shape):
+            return edge_loops.made(self.operation, "target", x, w.ravel(), ring)
         run = self._kernel(x, w, ring)
         if run is not None:
             made = run.kernel.forward(full(x, self.operation.source_shape), run.slabs, run.product)
@@ -108,6 +116,10 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().apply_transpose(y, w, ring)
+        if in_bands(ring):
+            return banded(self.apply_transpose, y, w, ring)
+        if edge_loops.runs(self.operation, ring, y, w) and w.size == math.prod(self.operation.tensor_shape):
+            return edge_loops.made(self.operation, "source", y, w.ravel(), ring)
         run = self._kernel(y, w, ring)
         if run is not None:
             axes = tuple(map(singletons, self.operation.source_shape or (1,)))
@@ -125,6 +137,10 @@ class LayerBlock(Block):
         """The base operation, by array operations where the semiring has them."""
         if ring.arrays is None:
             return super().entry_gradient(x, y, shape, ring)
+        if in_bands(ring):
+            return banded(lambda a, b, floats: self.entry_gradient(a, b, shape, floats), x, y, ring)
+        if edge_loops.runs(self.operation, ring, x, y) and math.prod(shape) == math.prod(self.operation.tensor_shape):
+            return edge_loops.made(self.operation, "entry", x, y, ring).reshape(shape)
         run = self._kernel(x, np.empty(shape, dtype=x.dtype), ring) if ring is REAL else None
         if run is not None:
             ends = full(x, self.operation.source_shape), full(y, self.operation.target_shape)

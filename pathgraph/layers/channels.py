@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,10 +13,14 @@ from pathgraph.layers.operations import Linear, TransposedLinear
 
 if TYPE_CHECKING:
     from pathgraph.layers.layer_graph import LayerGraph
+    from pathgraph.layers.operations import Operation
     from pathgraph.layers.structure import Layer, LayerArchitecture
     from pathgraph.scalars import Array
 
 __all__ = ["ChannelClasses", "ChannelUses", "channel_axis", "channel_classes", "channel_uses", "channels_of"]
+
+RUN = 1 << 20
+"""Edges that are looked at together."""
 
 
 def channel_axis(layer: Layer) -> int | None:
@@ -59,7 +65,7 @@ class ChannelUses(NamedTuple):
 
 
 def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: int) -> ChannelUses:
-    """The triples, found in runs of edges."""
+    """The triples."""
     width = n_channels + 1
     keys = [np.empty(0, dtype=np.int64)]
     place = np.arange(architecture.dag.size)
@@ -71,14 +77,43 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
             maps.append((layer.bias[0], layer.bias[1], slice(0, 1)))
         target_channel = channel[place[architecture.place(layer.name)]]
         for operation, tensor, source_place in maps:
-            source_channel = channel[place[source_place]]
-            for targets in operation.chunks(1 << 20):
-                target, source, entry = operation.pattern(targets)
-                key = (entry * width + target_channel[target]) * width + source_channel[source] + 1
-                keys.append(np.unique(key) + architecture.tensor_slices[tensor].start * width**2)
-    pairs, source = np.divmod(np.unique(np.concatenate(keys)), width)
+            start = architecture.tensor_slices[tensor].start * width**2
+            for entry, target, source in _uses(operation, target_channel, channel[place[source_place]]):
+                keys.append(_distinct((entry * width + target) * width + source + 1) + start)
+    pairs, source = np.divmod(_distinct(np.concatenate(keys)), width)
     entry, target = np.divmod(pairs, width)
     return ChannelUses(entry, target, source - 1)
+
+
+def _distinct(numbers: Array) -> Array:
+    """The different numbers, sorted; `numpy.unique` hashes them, which takes ten times as long if most differ."""
+    numbers = np.sort(numbers)
+    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
+
+
+def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:
+    """The triples of an operation, in runs, from the channels of its targets and of its sources.
+
+    The edges are a product of relations along axes. Along an axis on which no channel changes, one edge stands for all
+    with its tap: what is listed is about as long as the tensor of the entries.
+    """
+    axes = operation._axes
+    targets, sources = of_target.reshape([a.n_out for a in axes]), of_source.reshape([a.n_in for a in axes])
+    edges = []
+    for k, axis in enumerate(axes):
+        edge = np.stack([axis.tap, np.repeat(np.arange(axis.n_out), axis.degree), axis.index])
+        if all((array == array.take([0], axis=k)).all() for array in (targets, sources) if array.size):
+            edge = edge[:, np.unique(axis.tap, return_index=True)[1]]
+        strides = [math.prod(sizes[k + 1 :]) for sizes in ([a.n_taps for a in axes], targets.shape, sources.shape)]
+        edges.append(edge * np.array(strides)[:, None])
+    first, *others = edges or [np.zeros((3, 1), dtype=np.int64)]
+    rest = np.zeros((3, 1), dtype=np.int64)
+    for edge in others:
+        rest = (rest[:, :, None] + edge[:, None, :]).reshape(3, -1)
+    step = max(1, RUN // max(1, rest.shape[1]))
+    for low in range(0, first.shape[1], step):
+        entry, target, source = (first[:, low : low + step, None] + rest[:, None, :]).reshape(3, -1)
+        yield entry, of_target[target], of_source[source]
 
 
 class ChannelClasses(NamedTuple):

@@ -333,7 +333,8 @@ class LayerGraph(ReluNetwork):
         Raises
         ------
         UnsupportedOperatorError
-            If layers have no ONNX operator, such as pools of rank 2; the message names them all.
+            If layers have no ONNX operator, such as convolutions whose padding cuts their input; the message names
+            them all.
         ParameterError
             If the graph is exact: `to_float` rounds it.
         RangeError

@@ -182,7 +182,7 @@ def report(graph: LayerGraph) -> Report:
         n_neurons=structure.n_neurons,
         n_edges=structure.n_edges,
         n_biases=sum(layer.bias[0].n_edges for layer in structure.layers if layer.bias is not None),
-        n_paths=count_by_residues(graph.dag, structure.cut(np.ones(structure.n_entries))),
+        n_paths=sum(count_by_residues(graph.dag, structure.cut(np.ones(structure.n_entries)))),
         depth=constants.depth,
         collapsed_depth=constants.collapsed_depth,
         pool_size=constants.pool_size,

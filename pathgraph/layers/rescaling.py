@@ -101,11 +101,12 @@ def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
     if graph.is_exact:
         refuse_floats(factors.values(), lambda i: f"factors[{names[i]!r}]")
     architecture = graph.architecture
-    lam = object_array([Fraction(1)] * architecture.dag.size)
-    activation = np.zeros(architecture.dag.size, dtype=np.int8)
+    size = architecture.dag.size
+    lam = object_array([Fraction(1)] * size) if graph.is_exact else np.ones(size)
+    activation = np.zeros(size, dtype=np.int8)
     for node in architecture.dag.nodes:
         activation[node.target] = node.activation
-    outer = np.zeros(architecture.dag.size, dtype=bool)
+    outer = np.zeros(size, dtype=bool)
     outer[architecture.dag.inputs] = outer[architecture.dag.outputs] = True
     for key in sorted(factors, key=lambda key: len(key) if isinstance(key, tuple) else 1):
         places = _places(architecture, key)
@@ -117,13 +118,19 @@ def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
             raise RescalingError(
                 f"factors: {key!r} needed a {'positive' if curved else 'non-zero'} factor, got {factor}"
             )
-        lam[places] = factor
-    if graph.is_exact:
-        return lam
-    floats = np.array([float(factor) for factor in lam.tolist()])
-    for place in np.flatnonzero(~np.isfinite(floats) | (floats == 0))[:1].tolist():
-        raise ParameterError(f"factors: {architecture.nodes[place - 1]!r} leaves the range of floats, got {lam[place]}")
-    return floats
+        lam[places] = factor if graph.is_exact else _as_float(factor)
+        if not graph.is_exact and len(places) and not 0 < abs(lam[places[0]]) < math.inf:
+            raise ParameterError(
+                f"factors: {architecture.nodes[places[0] - 1]!r} leaves the range of floats, got {factor}"
+            )
+    return lam
+
+
+def _as_float(factor: Fraction) -> float:
+    try:
+        return float(factor)
+    except OverflowError:
+        return math.inf
 
 
 def _places(architecture: LayerArchitecture, key: Hashable) -> Array:

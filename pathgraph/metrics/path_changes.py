@@ -5,6 +5,8 @@ and some grow, *odd* or *even* if signs flip on it, an odd number of times or an
 which one of the two products is zero, and those from inputs of width zero, are left out. The elements of the semiring
 are sets of these kinds, as the bits of an integer: addition is union, and an edge maps each kind to another one. So
 one sweep finds, without any arithmetic on the parameters but comparisons, what happens on the paths to each output.
+Where nodes are layers, each kind is a state of zeros and ones instead, and each kind of edge an array of such entries:
+whether an edge of a kind comes from a path of a kind is a sum of floats, which layers add without their edges.
 
 Source: derived here; the sign hypothesis that it decides is the one of arXiv 2405.15006.
 """
@@ -34,6 +36,7 @@ from pathgraph.pathsum.changes import (
     ZERO,
 )
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.reach import reached
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
 from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.scalars import Array
@@ -101,6 +104,8 @@ def path_changes(
     x = _start(net, widths)
     if choose_backend(backend, net) == "numba":
         engine_pairs.kinds(net, ours, theirs, _TABLE, x[0])
+    elif net.dag.flat is None and backend is None:
+        _by_indicators(net, mapped(_edges, ours, theirs), x[0])
     else:
         sweep(net, [(mapped(_edges, ours, theirs), None)], x, ring=_KINDS)
     return _at_outputs(net, x)
@@ -132,6 +137,22 @@ def _start(net: BlockNetwork, widths: Array) -> Array:
 def _at_outputs(net: BlockNetwork, x: Array) -> PathChanges:
     found = x[0, net.dag.outputs]
     return PathChanges(*((found >> kind & 1).astype(bool) for kind in (MIXED, ODD, EVEN)))
+
+
+def _by_indicators(net: BlockNetwork, edges: Entries, x: Array) -> None:
+    """The sweep over sets of kinds, a kind of edges at a time: those that an edge comes from, then their images."""
+    for node in net.dag.nodes:
+        for block in (*node.blocks, *node.biases):
+            before, into = x[block.source], x[block.target]
+            kinds = np.flatnonzero([(before >> kind & 1).any() for kind in _NEXT[SAME]])
+            flags = (before >> kinds[:, None].astype(np.uint8) & 1).astype(bool)
+            for edge, images in _NEXT.items():
+                here = edges[block.tensor] == edge
+                if len(kinds) and here.any():
+                    ones = {block.tensor: here.astype(np.float64)}
+                    for kind, hits in zip(kinds.tolist(), reached(block, ones, flags), strict=True):
+                        into = into | hits.astype(np.uint8) << images[kind]
+            x[block.target] = into
 
 
 def _edges(a: Array, b: Array) -> Array:

@@ -10,7 +10,7 @@ Source: derived here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -27,7 +27,7 @@ ROOM = 1 << 23
 """Numbers in the buffer of some residues that are swept together."""
 
 
-def reached(block: Block, ones: Sequence[Array], flags: Array) -> Array:
+def reached(block: Block, ones: Sequence[Array] | Mapping[int, Array], flags: Array) -> Array:
     """Which targets have an edge from a flagged source: bool, (S, n_source) -> (S, n_target)."""
     return np.asarray(block.apply(flags.astype(np.float64), ones[block.tensor], REAL) > 0.5)
 
@@ -67,29 +67,45 @@ def longest(dag: BlockDag, ones: Sequence[Array], length: Array) -> Array:
     return found
 
 
-def count_by_residues(dag: BlockDag, ones: Sequence[Array]) -> int:
-    """The number of paths, exactly.
+def count_by_residues(
+    dag: BlockDag, ones: Sequence[Array], *, inputs: Array | None = None, biases: bool = True
+) -> list[int]:
+    """The number of paths up to each output, exactly.
 
     Each neuron has at most as many paths as the sum, over its blocks, of the in-degree times the most paths of what is
     read; with primes whose product exceeds the bound for the outputs the residues determine the number.
+
+    Parameters
+    ----------
+    dag : BlockDag
+    ones : sequence of ndarray
+        Ones, in the shapes of the tensors, and zeros where there shall be no edge.
+    inputs : ndarray of bool, shape (n_inputs,), optional
+        Where paths may start; by default at all inputs.
+    biases : bool
+        Whether paths start at biases.
     """
+    start = np.zeros(dag.size)
+    start[CONSTANT] = biases
+    start[dag.inputs] = 1 if inputs is None else inputs
     bound, widest = _bounds(dag)
     primes = _primes(min(2**31, 2**53 // (widest + 1)), bound)
     rows = max(1, ROOM // dag.size)
     residues = [
         residue
         for low in range(0, len(primes), rows)
-        for residue in _residues(dag, ones, np.array(primes[low : low + rows], dtype=np.float64))
+        for residue in _residues(dag, ones, start, np.array(primes[low : low + rows], dtype=np.float64))
     ]
-    total, modulus = 0, 1
-    for prime, residue in zip(primes, residues, strict=True):
-        total += modulus * ((residue - total) * pow(modulus, -1, prime) % prime)
+    totals, modulus = [0] * len(dag.outputs), 1
+    for prime, row in zip(primes, residues, strict=True):
+        inverse = pow(modulus, -1, prime)
+        totals = [t + modulus * ((r - t) * inverse % prime) for t, r in zip(totals, row, strict=True)]
         modulus *= prime
-    return total
+    return totals
 
 
 def _bounds(dag: BlockDag) -> tuple[int, int]:
-    """A number larger than that of all paths, and one no smaller than any in-degree."""
+    """A number larger than that of the paths to any output, and one no smaller than any in-degree."""
     owner = np.full(dag.size, 0)
     most, widest = [1], 1
     for index, node in enumerate(dag.nodes, start=1):
@@ -102,21 +118,18 @@ def _bounds(dag: BlockDag) -> tuple[int, int]:
         most.append(bound)
         widest = max(widest, degree)
         owner[node.target] = index
-    return 1 + sum(most[i] for i in owner[dag.outputs].tolist()), widest
+    return 1 + max((most[i] for i in np.unique(owner[dag.outputs]).tolist()), default=0), widest
 
 
-def _residues(dag: BlockDag, ones: Sequence[Array], primes: Array) -> Iterator[int]:
-    """The number of paths modulo some primes, swept together."""
-    x = np.zeros((len(primes), dag.size))
-    x[:, CONSTANT] = 1
-    x[:, dag.inputs] = 1
+def _residues(dag: BlockDag, ones: Sequence[Array], start: Array, primes: Array) -> Iterator[list[int]]:
+    """The numbers of paths to the outputs modulo some primes, swept together."""
+    x = np.tile(start, (len(primes), 1))
     for node in dag.nodes:
         for block in (*node.blocks, *node.biases):
             part = block.apply(x[:, block.source], ones[block.tensor], REAL)
             x[:, block.target] += np.fmod(part, primes[:, None])
         x[:, node.target] = np.fmod(x[:, node.target], primes[:, None])
-    for row, prime in zip(x[:, dag.outputs].astype(np.int64).tolist(), primes.astype(np.int64).tolist(), strict=True):
-        yield sum(row) % prime
+    yield from x[:, dag.outputs].astype(np.int64).tolist()
 
 
 def _primes(below: int, bound: int) -> list[int]:

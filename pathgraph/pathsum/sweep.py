@@ -203,8 +203,9 @@ def back(
     for node in reversed(net.dag.nodes):
         for block in (*node.blocks, *node.biases):
             for values, transition in terms:
-                part = apply(block, y[:, block.target], values[block.tensor], ring)
-                routed = _route(part, transition, ring, to_source=True)
+                matrix, states = _reading(transition, len(y), axis=0)
+                part = apply(block, y[states][:, block.target], values[block.tensor], ring)
+                routed = _route(part, matrix, ring)
                 y[:, block.source] = add(y[:, block.source], routed)
     return y
 
@@ -219,7 +220,7 @@ def marginals(
     """
     values, transition = term
     backend = choose_backend(backend, net)
-    routed = _route(x, transition, ring, to_source=False)
+    routed = _route(x, None if transition is None else _matrix(transition, len(x)), ring)
     if backend == "numba" and ring is REAL:
         return engine.marginals(net, values, routed, y)
     gradient = _operation("entry_gradient", backend)
@@ -308,22 +309,40 @@ def _accumulate(
     add: Callable[[Array, Array], Array],
 ) -> None:
     for values, transition in terms:
-        part = apply(block, x[:, block.source], values[block.tensor], ring)
-        routed = _route(part, transition, ring, to_source=False)
+        matrix, states = _reading(transition, len(x), axis=1)
+        part = apply(block, x[states][:, block.source], values[block.tensor], ring)
+        routed = _route(part, matrix, ring)
         x[:, block.target] = add(x[:, block.target], routed)
 
 
-def _route(part: Array, transition: Array | None, ring: Semiring, *, to_source: bool) -> Array:
-    """T^t part (forward), or T part (backward: `to_source`)."""
-    if transition is None:
-        return part
+def _matrix(transition: Array, states: int) -> Array:
     matrix = np.asarray(transition, dtype=bool)
-    if matrix.shape != (len(part), len(part)):
-        raise ParameterError(f"terms: needed transitions of shape {(len(part),) * 2}, got {matrix.shape}")
+    if matrix.shape != (states, states):
+        raise ParameterError(f"terms: needed transitions of shape {(states, states)}, got {matrix.shape}")
+    return matrix
+
+
+def _reading(transition: Array | None, states: int, axis: int) -> tuple[Array | None, slice]:
+    """The run of the states that lead anywhere, and a transition with one row for each of them.
+
+    The axis is the one along which a state leads to others: 1 forward, 0 backward.
+    """
+    if transition is None:
+        return None, slice(None)
+    matrix = _matrix(transition, states)
+    read = np.flatnonzero(matrix.any(axis=axis))
+    run = slice(int(read[0]), int(read[-1]) + 1) if len(read) else slice(0, 1)
+    return (matrix if axis else matrix.T)[run], run
+
+
+def _route(part: Array, matrix: Array | None, ring: Semiring) -> Array:
+    """The transposed matrix, from the states read to all, times what came from the states read."""
+    if matrix is None:
+        return part
     add = _adder(part, ring)
-    out = np.empty_like(part)
-    for row in range(len(part)):
-        chosen = np.flatnonzero(matrix[row] if to_source else matrix[:, row])
+    out = np.empty((matrix.shape[1], *part.shape[1:]), dtype=part.dtype)
+    for row in range(len(out)):
+        chosen = np.flatnonzero(matrix[:, row])
         if len(chosen) == 0:
             out[row] = ring.zero if out.dtype != object else ring.full(out[row].shape)
             continue
@@ -336,10 +355,10 @@ def _route(part: Array, transition: Array | None, ring: Semiring, *, to_source: 
 
 def _pooled(x: Array, pool: Pool, terms: Sequence[Term], rank: int) -> Array:
     """The rank-th largest candidate of each pool neuron, without its bias."""
-    candidates = sum(
-        _route(_gather(values, pool) * x[:, pool.source], transition, REAL, to_source=False)
-        for values, transition in terms
-    )
+    candidates: Any = 0
+    for values, transition in terms:
+        matrix, states = _reading(transition, len(x), axis=1)
+        candidates = candidates + _route(_gather(values, pool) * x[states][:, pool.source], matrix, REAL)
     if rank == 1:
         return np.asarray(np.max(candidates, axis=-1))
     return np.asarray(np.sort(candidates, axis=-1)[..., -rank])

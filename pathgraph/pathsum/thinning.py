@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pathgraph.pathsum.blocks import Block, BlockDag, BlockNetwork, Node
+from pathgraph.pathsum.blocks import Block, BlockDag, BlockNetwork, Node, Pattern
 
 if TYPE_CHECKING:
+    from pathgraph.pathsum.semirings import Semiring
     from pathgraph.resolutions import Structure
     from pathgraph.scalars import Array, ScalarKind
 
@@ -75,16 +76,24 @@ def _pairs(node: Node, idle: Sequence[Array], size: int) -> Array:
 
 def _filtered(block: Block, dead: Array, gone: Array, size: int) -> Block | None:
     """A block without some edges; None if none remains."""
+    place = np.arange(size)
+    targets = place[block.target]
+    has_edges = block.degrees() > 0
+    silent, rest = dead[targets] & has_edges, ~dead[targets] & has_edges
+    live = block if not silent.any() else _Silenced(block, silent) if rest.any() else None
+    if live is None or block.is_bias or not len(gone) or not np.isin(gone // size, targets).any():
+        return live
+    return _without_pairs(live, gone, targets, place[block.source], size)
+
+
+def _without_pairs(block: Block, gone: Array, targets: Array, sources: Array, size: int) -> Block | None:
+    """A block without some edges ``target * size + source``, by the list of those that remain."""
     from pathgraph.layers.axes import AxisTaps
     from pathgraph.layers.blocks import LayerBlock
     from pathgraph.layers.operations import FixedLinear
 
-    place = np.arange(size)
-    targets, sources = place[block.target], place[block.source]
     target, source, entry = block.pattern()
-    keep = ~dead[targets[target]]
-    if len(gone) and not block.is_bias:
-        keep &= ~np.isin(targets[target] * size + sources[source], gone)
+    keep = ~np.isin(targets[target] * size + sources[source], gone)
     if keep.all():
         return block
     if not keep.any():
@@ -95,6 +104,46 @@ def _filtered(block: Block, dead: Array, gone: Array, size: int) -> Block | None
     relation = AxisTaps(len(sources), n_taps, start, source, entry)
     operation = FixedLinear((len(sources),), (len(targets),), relation)
     return LayerBlock(operation, block.source, block.target, block.tensor)
+
+
+class _Silenced(Block):
+    """A block without the edges into some of its targets: it runs as a whole, and these get nothing, or give nothing.
+
+    Parameters
+    ----------
+    block : Block
+    silent : ndarray of bool, shape (n_target,)
+    """
+
+    def __init__(self, block: Block, silent: Array) -> None:
+        self.block, self.silent = block, silent
+        self.source, self.target, self.tensor = block.source, block.target, block.tensor
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.block.shape
+
+    def degrees(self) -> Array:
+        return np.where(self.silent, 0, self.block.degrees())
+
+    def pattern(self, targets: Array | None = None) -> Pattern:
+        kept = np.flatnonzero(~self.silent) if targets is None else targets[~self.silent[targets]]
+        return self.block.pattern(kept)
+
+    def apply(self, x: Array, w: Array, ring: Semiring) -> Array:
+        return self._silenced(self.block.apply(x, w, ring), ring)
+
+    def apply_transpose(self, y: Array, w: Array, ring: Semiring) -> Array:
+        return self.block.apply_transpose(self._silenced(y, ring), w, ring)
+
+    def entry_gradient(self, x: Array, y: Array, shape: tuple[int, ...], ring: Semiring) -> Array:
+        return self.block.entry_gradient(x, self._silenced(y, ring), shape, ring)
+
+    def _silenced(self, y: Array, ring: Semiring) -> Array:
+        """A copy with zeros at the silent targets."""
+        out = y.copy()
+        out[:, self.silent] = ring.full((len(y), int(self.silent.sum()))) if y.dtype == object else ring.zero
+        return out
 
 
 def thinned_network(net: BlockNetwork, architecture: Structure, dead: Array, idle: Sequence[Array]) -> Thinned:
