@@ -11,6 +11,7 @@
 #define __device__
 #define __forceinline__ inline __attribute__((always_inline))
 #define __launch_bounds__(...)
+#define __align__(n) __attribute__((aligned(n)))
 #define CUDA_UNWATCHED __attribute__((no_sanitize("thread")))
 #define __shared__ static __attribute__((section("cuda_shared")))
 
@@ -73,7 +74,7 @@ inline void cuda_write_type(char*& out)
         *out++ = std::is_const_v<Target> ? 'r' : 'w';
         cuda_write_type<std::remove_const_t<Target>>(out);
     } else {
-        *out++ = std::is_floating_point_v<T> ? 'f' : std::is_integral_v<T> ? (std::is_signed_v<T> ? 'i' : 'u') : 'S';
+        *out++ = std::is_floating_point_v<T> || std::is_same_v<T, _Float16> ? 'f' : std::is_integral_v<T> ? (std::is_signed_v<T> ? 'i' : 'u') : 'S';
         if (sizeof(T) >= 10)
             *out++ = char('0' + sizeof(T) / 10);
         *out++ = char('0' + sizeof(T) % 10);

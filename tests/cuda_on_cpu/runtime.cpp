@@ -56,6 +56,7 @@ jmp_buf scheduler;
 void (*kernel)(void**);
 void** arguments;
 int current, n_threads;
+int grain;  // bytes of a place in memory: 4, or less if an array that is written has smaller elements
 bool is_checked;
 char message[512];
 bool has_failed;
@@ -240,12 +241,12 @@ void access(void* pointer, int size, bool is_write, bool is_atomic = false)
             return;
     }
     const auto address = reinterpret_cast<std::uintptr_t>(p);
-    const int width = size < 4 ? size : 4;
+    const int width = size < grain ? size : grain;
     if (p >= __start_cuda_shared && p + size <= __stop_cuda_shared) {
         for (int k = 0; k < size; k += width) {
-            if (!is_write && !shared_shadow[(address + k) / 4].is_set)
+            if (!is_write && !shared_shadow[(address + k) / grain].is_set)
                 fail("read of shared memory that was not set");
-            touch(shared_shadow, (address + k) / 4, false, is_write, is_atomic);
+            touch(shared_shadow, (address + k) / grain, false, is_write, is_atomic);
         }
     } else {
         const Range* found = nullptr;
@@ -260,7 +261,7 @@ void access(void* pointer, int size, bool is_write, bool is_atomic = false)
             fail("%s of %d bytes that is not aligned", is_write ? "write" : "read", size);
         else if (found->is_writable)
             for (int k = 0; k < size; k += width)
-                touch(global_shadow, (address + k) / 4, true, is_write, is_atomic);
+                touch(global_shadow, (address + k) / grain, true, is_write, is_atomic);
     }
     if (has_failed)
         leave();
@@ -310,7 +311,7 @@ void cuda_atomic(void* address, int size)
 // Runs some blocks, given by three numbers each; returns a message, or null.
 const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsigned* block, void** args, void** begins, const long long* sizes,
                         const int* writable, int n_ranges, const unsigned* blocks, long long n_blocks, const int* order,
-                        int check)
+                        int smallest, int check)
 {
     cuda_grid_size = {grid[0], grid[1], grid[2]};
     cuda_block_size = {block[0], block[1], block[2]};
@@ -318,6 +319,7 @@ const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsi
     kernel = called;
     arguments = args;
     is_checked = check;
+    grain = smallest;
     has_failed = false;
     ranges.clear();
     global_shadow.clear();

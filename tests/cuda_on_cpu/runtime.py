@@ -116,10 +116,11 @@ INSTRUMENTED = ("-fsanitize=thread", "-fsanitize=signed-integer-overflow", "--pa
 @cache
 def library(text, options, mode):
     """The library of a translation unit; it has a function for each kernel, which takes addresses of arguments."""
+    found = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(', text)
     entry = "\n".join(
         f'extern "C" CUDA_UNWATCHED void run_{name}(void** args) {{ cuda_call(&{name}, args); }}\n'
         f'extern "C" CUDA_UNWATCHED void types_of_{name}(char* out) {{ cuda_write_types(&{name}, out); }}'
-        for name in re.findall(r'extern "C" __global__ void (\w+)\(', text)
+        for name in found
     )
     flags = ["-c", "-O1", *(option for option in options if option.startswith("-D"))]
     flags += INSTRUMENTED if mode == "check" else ()
@@ -200,6 +201,9 @@ class CpuKernel:
             ctypes.c_void_p(chosen.ctypes.data),
             ctypes.c_longlong(len(chosen)),
             ctypes.c_void_p(turns.ctypes.data),
+            ctypes.c_int(
+                min([4, *(array.itemsize for array, is_written in zip(arrays, writable, strict=True) if is_written)])
+            ),
             ctypes.c_int(self.mode == "check"),
         )
         if message is not None:
