@@ -80,6 +80,7 @@ if TYPE_CHECKING:
     from pathgraph.io.sklearn import from_sklearn
     from pathgraph.io.torch import from_torch
     from pathgraph.kronecker.chain import KSChain
+    from pathgraph.kronecker.device_operators import DeviceKSChain, DeviceKSMatrix
     from pathgraph.kronecker.factorize import ButterflyFactorization, butterfly_factorize
     from pathgraph.kronecker.families import bit_reversal, blast, dft, hadamard, monarch, square_dyadic
     from pathgraph.kronecker.low_rank import ButterflyCheck, is_factorizable, optimal_split_error
@@ -126,6 +127,8 @@ __all__ = [
     "ConservationReport",
     "ConservedQuantities",
     "ConversionError",
+    "DeviceKSChain",
+    "DeviceKSMatrix",
     "DeviceNetwork",
     "EarlierBound",
     "Equalization",
@@ -286,6 +289,7 @@ _LAZY_NAMES = {
     "generalization.results": ("EarlierBound", "GeneralizationBound", "MarginBound", "Stratum"),
     "geometry.closest_gaussian": ("ClosestGaussian", "closest_gaussian"),
     "kronecker.chain": ("KSChain",),
+    "kronecker.device_operators": ("DeviceKSChain", "DeviceKSMatrix"),
     "kronecker.factorize": ("ButterflyFactorization", "butterfly_factorize"),
     "kronecker.families": ("bit_reversal", "blast", "dft", "hadamard", "monarch", "square_dyadic"),
     "kronecker.low_rank": ("ButterflyCheck", "is_factorizable", "optimal_split_error"),

@@ -30,6 +30,8 @@ class Device(Protocol):
         The namespace of its arrays.
     networks : module
         Path sums and evaluation: the functions of `pathgraph_gpu.networks`.
+    products : module
+        Products of Kronecker-sparse matrices: the functions of `pathgraph_gpu.products`.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Device(Protocol):
 
     @property
     def networks(self) -> Any: ...  # noqa: D102
+
+    @property
+    def products(self) -> Any: ...  # noqa: D102
 
     def to_host(self, array: Any) -> Any:
         """An array of the device as one of NumPy: a copy, which waits for the device."""

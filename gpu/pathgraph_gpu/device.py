@@ -66,6 +66,11 @@ class Device:
         """Path sums and evaluation on it: the module `pathgraph_gpu.networks`."""
         return import_module("pathgraph_gpu.networks")
 
+    @property
+    def products(self) -> Any:
+        """Kronecker-sparse products on it: the module `pathgraph_gpu.products`."""
+        return import_module("pathgraph_gpu.products")
+
     def to_host(self, array: Any) -> Any:
         """An array of the device as one of NumPy: a copy, which waits for the device."""
         asnumpy = getattr(self.xp, "asnumpy", np.array)

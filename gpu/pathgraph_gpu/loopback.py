@@ -18,6 +18,8 @@ from numpy.lib.mixins import NDArrayOperatorsMixin
 from pathgraph.devices import register
 from pathgraph.errors import ConversionError
 from pathgraph.graph.network import Network
+from pathgraph.kronecker.chain import KSChain
+from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.norms import power_sums
 from pathgraph.numbers import public
 from pathgraph.path_sums import path_marginals
@@ -31,6 +33,7 @@ from pathgraph.pruning.masses import Moduli
 if TYPE_CHECKING:
     from pathgraph.graph.architecture import Architecture
     from pathgraph.graph.device_network import DeviceNetwork, Start
+    from pathgraph.kronecker.patterns import KSPattern
     from pathgraph.scalars import Array
 
 __all__ = ["LoopbackArray", "LoopbackDevice", "loopback"]
@@ -94,6 +97,10 @@ class LoopbackArray(NDArrayOperatorsMixin):
     def astype(self, dtype: Any) -> LoopbackArray:
         """A copy in another type."""
         return LoopbackArray(self._data.astype(dtype))
+
+    def transpose(self, *axes: Any) -> LoopbackArray:
+        """With its axes in another order, a view."""
+        return LoopbackArray(self._data.transpose(*axes))
 
     def reshape(self, *shape: Any) -> LoopbackArray:
         """In another shape; a view if it can be."""
@@ -162,6 +169,7 @@ class LoopbackDevice:
         ``array``, ``asarray``, ``ascontiguousarray``, ``empty``, ``zeros``, ``ones`` and ``asnumpy``. As with CuPy,
         making an array from one of NumPy is an explicit copy.
     networks : Networks
+    products : Products
     """
 
     name = "loopback"
@@ -183,6 +191,7 @@ class LoopbackDevice:
             asnumpy=_host,
         )
         self.networks = Networks()
+        self.products = Products()
 
     def to_host(self, array: LoopbackArray) -> Array:
         """An array of the device as one of NumPy: a copy."""
@@ -249,6 +258,33 @@ class Networks:
     def positions(self, device: Any, net: DeviceNetwork, wanted: Array) -> LoopbackArray:
         """Some buffer positions."""
         return LoopbackArray(wanted)
+
+
+class Products:
+    """The functions of `pathgraph_gpu.products`, by pathgraph's code for the CPU."""
+
+    def multiply(
+        self, device: Any, pattern: KSPattern, values: LoopbackArray, x: LoopbackArray, *, transposed: bool = False
+    ) -> LoopbackArray:
+        """The products of a matrix, or of its transpose, with a batch of shape (outer, columns, inner)."""
+        matrix = KSMatrix(values.get())
+        return LoopbackArray((matrix.T if transposed else matrix).apply(x.get(), 1))
+
+    def multiply_chain(
+        self, device: Any, factors: list[tuple[KSPattern, LoopbackArray, bool]], x: LoopbackArray
+    ) -> LoopbackArray:
+        """The products of a chain with a batch."""
+        listed = [
+            KSMatrix(values.get()).T if is_transposed else KSMatrix(values.get())
+            for _, values, is_transposed in factors
+        ]
+        return LoopbackArray(KSChain(listed).apply(x.get(), 1))
+
+    def values_gradient(
+        self, device: Any, pattern: KSPattern, x: LoopbackArray, gradient: LoopbackArray
+    ) -> LoopbackArray:
+        """The gradient of the values."""
+        return LoopbackArray(KSMatrix(np.zeros(pattern.values_shape, x.dtype)).vjp(x.get(), gradient.get(), 1)[1])
 
 
 @cache

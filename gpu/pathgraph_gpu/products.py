@@ -15,6 +15,7 @@ Nothing here waits for the device, and the values are never looked at: NaN and i
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,7 +27,15 @@ if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
     from pathgraph_gpu.device import Device
 
-__all__ = ["configurations", "gradient_problem", "launch", "multiply", "product_problem", "values_gradient"]
+__all__ = [
+    "configurations",
+    "gradient_problem",
+    "launch",
+    "multiply",
+    "multiply_chain",
+    "product_problem",
+    "values_gradient",
+]
 
 THREADS = 256
 """Of a block that adds parts."""
@@ -67,7 +76,7 @@ def product_problem(pattern: KSPattern, outer: int, inner: int, *, transposed: b
 
 
 def gradient_problem(pattern: KSPattern, batch: int, *, batch_first: bool) -> Problem:
-    """The gradient of the values: for each (i, l) the product of the gradient, b x batch, and the vectors, batch x c."""
+    """The gradient of the values: products of that of the outputs, b x batch, and the vectors, batch x c."""
     a, b, c, d = pattern
     if batch_first:
         g, x = Operand(b * d, 1, d, a * b * d), Operand(c * d, 1, a * c * d, d)
@@ -75,7 +84,7 @@ def gradient_problem(pattern: KSPattern, batch: int, *, batch_first: bool) -> Pr
         g, x = Operand(b * d * batch, batch, d * batch, 1), Operand(c * d * batch, batch, 1, d * batch)
     blocks = -(-a * d // 8) * -(-b // 64) * -(-c // 32)
     parts = max(1, min(-(-FILLED // blocks), batch // LEAST_PART))
-    part = -(--(-batch // parts) // 32) * 32
+    part = -((-batch // parts) // 32) * 32  # a multiple of 32
     return Problem(a, a, d, b, c, batch, part, g, x, Operand(b * c * d, 1, c * d, d), is_batch_outer=False)
 
 
@@ -125,6 +134,24 @@ def multiply(device: Device, pattern: KSPattern, values: Any, x: Any, *, transpo
     return out
 
 
+def multiply_chain(device: Device, factors: Sequence[tuple[KSPattern, Any, bool]], x: Any) -> Any:
+    """The products of a chain with the vectors of a batch, from the right.
+
+    Parameters
+    ----------
+    factors : sequence of (KSPattern, array of the device, bool)
+        From left to right: patterns, values, and whether the factor is the transpose of that.
+    x : array of the device, shape (outer, columns, inner)
+
+    Returns
+    -------
+    array of the device, shape (outer, rows, inner)
+    """
+    for pattern, values, transposed in reversed(factors):
+        x = multiply(device, pattern, values, x, transposed=transposed)
+    return x
+
+
 def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -> Any:
     """The gradient of the values: over the batch, the sum of the products of the gradient and the vectors.
 
@@ -157,7 +184,10 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
 
 
 def configurations() -> list[Configuration]:
-    """Every configuration of these kernels that can be chosen; 64 sums of a thread, or 32 of float64, are a main tile."""
+    """Every configuration of these kernels that can be chosen.
+
+    A main tile has 64 sums in a thread, or 32 of float64.
+    """
     found = []
     for name, tiles in TILES.items():
         dtype = np.dtype(name)

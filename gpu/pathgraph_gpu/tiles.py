@@ -1,9 +1,9 @@
 """Tiles of the products of Kronecker-sparse matrices, and a model that chooses among them.
 
 `Problem` is what ``kernels/products.cu`` computes: many small matrix products at strides. `TILES` lists how a block may
-cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes the fastest. The model
-counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight; nothing was measured, which
-is what `pathgraph_gpu.tuning` is for.
+cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes the fastest. The
+model counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight. Nothing was measured:
+that is what `pathgraph_gpu.tuning` is for.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ TILES: dict[str, tuple[Tile, ...]] = {
         Tile(1, 128, 8, 8, 4, 4),
     ),
 }
-"""By dtype of the values. 64 sums of a thread are for large blocks, fewer rows or columns for small blocks and batches."""
+"""By dtype of the values. Threads with many sums are for large blocks, the others for small blocks and batches."""
 
 
 def _power_of_two(n: int) -> int:

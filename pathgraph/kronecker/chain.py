@@ -19,8 +19,10 @@ from numpy.typing import DTypeLike
 from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.arguments import number
+from pathgraph.devices import Device
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import cost, execution
+from pathgraph.kronecker.device_operators import DeviceKSChain, moved
 from pathgraph.kronecker.kernels import chains, launch
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
@@ -354,7 +356,12 @@ class KSChain(KSOperator):
         parts = [factor.slogdet() for factor in self.factors]
         return reduce(lambda sign, part: sign * part[0], parts, 1.0), sum(log for _, log in parts)
 
-    # -- as arrays and as a value ---------------------------------------------------------------------------------
+    # -- on a device, as arrays and as a value ---------------------------------------------------------------------------------
+
+    def to_device(self, device: Device | str = "cupy") -> DeviceKSChain:
+        """The chain with its values on a device; see `KSOperator.to_device`."""
+        kind = self.dtype
+        return DeviceKSChain([moved(factor.astype(kind).values, factor.pattern, device) for factor in self.factors])
 
     def toarray(self, *, max_bytes: int = MAX_BYTES) -> Array:
         """The dense matrix of the product.

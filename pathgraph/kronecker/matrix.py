@@ -17,8 +17,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pathgraph.devices import Device
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import algebra, conversion, cost, execution
+from pathgraph.kronecker.device_operators import DeviceKSMatrix, moved
 from pathgraph.kronecker.entrywise import Entrywise
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.operator import KSOperator
@@ -217,6 +219,10 @@ class KSMatrix(Entrywise):
         [0, 1]
         """
         return conversion.sparse(self.values, self.pattern, format, max_bytes)
+
+    def to_device(self, device: Device | str = "cupy") -> DeviceKSMatrix:
+        """The matrix with its values on a device; see `KSOperator.to_device`."""
+        return moved(self.values, self.pattern, device)
 
     def astype(self, dtype: DTypeLike) -> KSMatrix:
         """The matrix with its values in another type."""

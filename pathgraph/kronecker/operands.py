@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.devices import is_device_array
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.scalars import Array, is_symbol
 
@@ -35,9 +36,10 @@ def as_operand(array: Any, name: str) -> Array:
     ParameterError
         On masked arrays, and what is no array of numbers.
     """
-    if hasattr(array, "__cuda_array_interface__"):
+    if hasattr(array, "__cuda_array_interface__") or is_device_array(array):
         raise ConversionError(
-            f"{name}: needed a NumPy array, as the values are, got {type(array).__name__} on a GPU; move one of them"
+            f"{name}: needed a NumPy array, as the values are, got {type(array).__name__} on a GPU or another device; "
+            "move the array, or the operator with .to_device()"
         )
     if isinstance(array, np.ma.MaskedArray):
         raise ParameterError(f"{name}: needed an array without a mask, got a masked one; fill its gaps")

@@ -15,6 +15,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
+from pathgraph.devices import Device
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.kronecker.operands import (
     as_operand,
@@ -34,7 +35,8 @@ __all__ = ["KSOperator"]
 class KSOperator(LinearOperator):  # type: ignore[misc]
     """What `KSMatrix` and `KSChain` have in common; a `scipy.sparse.linalg.LinearOperator`.
 
-    Subclasses provide `_run`, `_arrays`, `_scaled`, `_times`, `_transpose`, `conj`, `toarray` and `tosparse`.
+    Subclasses provide `_run`, `_arrays`, `_scaled`, `_times`, `_transpose`, `conj`, `to_device`,
+    `toarray` and `tosparse`.
     """
 
     __array_ufunc__ = None  # so that ``array @ operator`` and ``array * operator`` ask the operator
@@ -174,7 +176,36 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         """The operator with conjugate values."""
         raise NotImplementedError
 
-    # -- as arrays ------------------------------------------------------------------------------------------------
+    # -- on a device, and as arrays -------------------------------------------------------------------------------
+
+    def to_device(self, device: Device | str = "cupy") -> Any:
+        """The same operator with a copy of its values on a device, which multiplies arrays of the device.
+
+        Parameters
+        ----------
+        device : Device or str
+            The package of its arrays, or the device itself; the GPU, through CuPy, by default.
+
+        Returns
+        -------
+        DeviceKSMatrix or DeviceKSChain
+            Its method ``to_host`` is the way back.
+
+        Raises
+        ------
+        BackendError
+            If the device cannot be used, with the reason.
+        UnsupportedOperatorError
+            If the values are not float16, float32 or float64.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> device = pg.gpu.loopback()
+        >>> pg.hadamard(2).to_device(device) @ device.to_device(np.array([3.0, 1.0]))
+        LoopbackArray([4., 2.])
+        """
+        raise NotImplementedError
 
     def toarray(self, *, max_bytes: int = MAX_BYTES) -> Array:
         """The dense matrix."""

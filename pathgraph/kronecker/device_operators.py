@@ -1,0 +1,435 @@
+"""Kronecker-sparse matrices and chains whose values are on a device: `KSMatrix.to_device` makes them.
+
+They multiply arrays of the device, which come and go there: nothing is moved silently, and arrays of the CPU beside
+them are a `ConversionError`. Values and arrays have one type, float16, float32 or float64. Nothing here looks at
+values, or waits for the device: NaN and infinities spread along the patterns.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from pathgraph.devices import Device, device_named, device_of
+from pathgraph.errors import BackendError, ConversionError, ParameterError, UnsupportedOperatorError
+from pathgraph.kronecker.operands import checked_axis, is_scalar, with_axis
+from pathgraph.kronecker.patterns import KSPattern
+
+if TYPE_CHECKING:
+    from pathgraph.kronecker.chain import KSChain
+    from pathgraph.kronecker.matrix import KSMatrix
+    from pathgraph.scalars import Array
+
+__all__ = ["DeviceKSChain", "DeviceKSMatrix", "moved"]
+
+FLOATS = ("float16", "float32", "float64")
+
+
+class _DeviceOperator:
+    """What matrices and chains on a device have in common."""
+
+    __array_ufunc__ = None  # so that ``array @ operator`` asks the operator
+    __array_priority__ = 100.0
+    __hash__ = None  # type: ignore[assignment]
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    device: Device
+
+    def apply(self, x: Any, axis: int = 0) -> Any:
+        """The product with every vector along an axis of an array of the device.
+
+        Parameters
+        ----------
+        x : array of the device, n_columns long along `axis`
+            Of the type of the values; any other axes, and it may be empty. It is copied unless it is contiguous.
+        axis : int
+            0 for vectors that are columns (batch last), -1 for vectors that are rows (batch first), or any other axis.
+
+        Returns
+        -------
+        array of the device
+            New and contiguous.
+
+        Raises
+        ------
+        ConversionError
+            If x lives elsewhere.
+        ParameterError
+            On a shape or a type that does not fit.
+
+        Notes
+        -----
+        Every entry is one sum in one order, so that its bits depend neither on the batch nor on the run. float16 is
+        accumulated in float32, then rounded.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> device = pg.gpu.loopback()
+        >>> K = pg.KSMatrix(np.array([[[[1.0, 2.0]], [[3.0, 4.0]]]])).to_device(device)
+        >>> K.apply(device.to_device(np.array([[10.0, 1.0], [1.0, 0.0]])), axis=-1)
+        LoopbackArray([[10.,  2., 30.,  4.],
+                       [ 1.,  0.,  3.,  0.]])
+        """
+        batch, shape, axis = self._batch(x, "x", axis, self.shape[1])
+        return self._product(batch).reshape(with_axis(shape, axis, self.shape[0]))
+
+    def _batch(self, array: Any, name: str, axis: Any, size: int) -> tuple[Any, tuple[int, ...], int]:
+        """An array as a batch of shape (outer, size, inner), its shape, and the axis, counted from the first one."""
+        self._require_here(array, name)
+        axis = checked_axis(array, axis, name, size, self.shape)
+        if array.dtype != self.dtype:
+            raise ParameterError(
+                f"{name}: needed {self.dtype}, the type of the values, got {array.dtype}; use astype of one of them"
+            )
+        shape = tuple(array.shape)
+        sides = math.prod(shape[:axis]), size, math.prod(shape[axis + 1 :])
+        return self.device.xp.ascontiguousarray(array).reshape(sides), shape, axis
+
+    def _require_here(self, array: Any, name: str) -> None:
+        """Refuse an operand that is not on the device of the values."""
+        if array is None:
+            raise ParameterError(f"{name}: needed an array of {self.device.name}, got None")
+        device_of(**{"the values": self._witness, name: array})
+
+    @property
+    def _witness(self) -> Any:
+        """An array of the device."""
+        raise NotImplementedError
+
+    def _product(self, batch: Any) -> Any:
+        """The products with a batch of shape (outer, n_columns, inner)."""
+        raise NotImplementedError
+
+    @property
+    def T(self) -> Any:
+        """The transpose, which shares the values."""
+        raise NotImplementedError
+
+    @property
+    def H(self) -> Any:
+        """The adjoint: values are real, so it is the transpose."""
+        return self.T
+
+    def __matmul__(self, other: Any) -> Any:
+        if isinstance(other, _DeviceOperator):
+            return DeviceKSChain([self, other])
+        if is_scalar(other):
+            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+        self._require_here(other, "x")
+        return self.apply(other, axis=0 if other.ndim == 1 else -2)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        if is_scalar(other):
+            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+        return self.T.apply(other, axis=-1)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ConversionError(
+            f"a {type(self).__name__} does not become an array of NumPy silently; use .to_host() and .toarray()"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise ConversionError(f"a {type(self).__name__} cannot be pickled or copied; use .to_host()")
+
+
+class DeviceKSMatrix(_DeviceOperator):
+    """A Kronecker-sparse matrix with its values on a device; immutable.
+
+    Parameters
+    ----------
+    values : array of a device, shape (a, b, c, d)
+        float16, float32 or float64. It is copied.
+
+    Attributes
+    ----------
+    pattern : KSPattern
+    values : array of the device, shape (a, b, c, d)
+        It must not be changed.
+    shape : (int, int)
+    dtype : dtype
+    device : Device
+
+    Raises
+    ------
+    ConversionError
+        If the values are on the CPU.
+    ParameterError
+        On another shape or type.
+
+    Notes
+    -----
+    ``K @ X`` and ``X @ K`` take arrays of the device with any number of axes; ``K @ L`` is a `DeviceKSChain`.
+
+    References
+    ----------
+    arXiv 2405.15013.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> device = pg.gpu.loopback()
+    >>> K = pg.KSMatrix(np.arange(1.0, 9.0).reshape(1, 2, 2, 2)).to_device(device)
+    >>> K
+    DeviceKSMatrix(4 x 4, pattern (1, 2, 2, 2), float64 on loopback)
+    >>> K @ device.to_device(np.array([1.0, 0.0, 0.0, 1.0]))
+    LoopbackArray([1., 4., 5., 8.])
+    """
+
+    def __init__(self, values: Any) -> None:
+        device = device_of(values=values)
+        if device is None:
+            raise ConversionError(
+                f"values: needed an array of a device, got {type(values).__name__}; KSMatrix(...).to_device() moves a "
+                "matrix there"
+            )
+        if len(values.shape) != 4 or min(values.shape) < 1:
+            raise ParameterError(f"values: needed shape (a, b, c, d), each at least 1, got {tuple(values.shape)}")
+        if values.dtype.name not in FLOATS:
+            raise ParameterError(f"values: needed one of {', '.join(FLOATS)}, got {values.dtype}")
+        self._set(KSPattern(*values.shape), device.xp.array(device.xp.ascontiguousarray(values)), device, False)
+
+    def _set(self, pattern: KSPattern, stored: Any, device: Device, is_transposed: bool) -> None:
+        self.pattern, self._stored, self.device, self._is_transposed = pattern, stored, device, is_transposed
+        self.shape, self.dtype = pattern.shape, np.dtype(stored.dtype)
+
+    @classmethod
+    def _of(cls, pattern: KSPattern, stored: Any, device: Device, is_transposed: bool = False) -> DeviceKSMatrix:
+        """A matrix of values that are taken as they are: of `pattern`, or of its transpose."""
+        matrix = cls.__new__(cls)
+        matrix._set(pattern, stored, device, is_transposed)
+        return matrix
+
+    @property
+    def values(self) -> Any:
+        """The values: of a transpose, a new array."""
+        if not self._is_transposed:
+            return self._stored
+        return self.device.xp.ascontiguousarray(self._stored.transpose(0, 2, 1, 3))
+
+    @property
+    def nnz(self) -> int:
+        """Number of values, zeros included."""
+        return self.pattern.nnz
+
+    @property
+    def _witness(self) -> Any:
+        return self._stored
+
+    @property
+    def factor(self) -> tuple[KSPattern, Any, bool]:
+        """The pattern of the values as they are kept, they, and whether the matrix is the transpose."""
+        return (self.pattern.T if self._is_transposed else self.pattern), self._stored, self._is_transposed
+
+    def _product(self, batch: Any) -> Any:
+        pattern, values, is_transposed = self.factor
+        return _products(self.device).multiply(self.device, pattern, values, batch, transposed=is_transposed)
+
+    @property
+    def T(self) -> DeviceKSMatrix:
+        """The transpose, of pattern (a, c, b, d), which shares the values."""
+        return self._of(self.pattern.T, self._stored, self.device, not self._is_transposed)
+
+    def astype(self, dtype: DTypeLike) -> DeviceKSMatrix:
+        """The matrix with its values in another type: float16, float32 or float64."""
+        return DeviceKSMatrix(self.values.astype(np.dtype(dtype)))
+
+    def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Any, Any]:
+        r"""Gradients with respect to x and the values of a loss whose gradient with respect to ``apply(x, axis)`` is G.
+
+        Parameters
+        ----------
+        x : array of the device
+            As in `apply`.
+        gradient : array of the device
+            G, of the shape of the product.
+        axis : int
+
+        Returns
+        -------
+        gradient_x : array of the device
+            :math:`K^T G`, of the shape of x.
+        gradient_values : array of the device, shape (a, b, c, d)
+            :math:`\sum_n G_{ijln} x_{ikln}` over the batch, in an order that depends on shapes only.
+
+        Raises
+        ------
+        ConversionError
+            If an operand lives elsewhere.
+        ParameterError
+            On a shape or a type that does not fit.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> device = pg.gpu.loopback()
+        >>> K = pg.KSMatrix(np.array([[[[2.0]], [[3.0]]]])).to_device(device)
+        >>> K.vjp(device.to_device(np.array([5.0])), device.to_device(np.array([1.0, 1.0])))[0]
+        LoopbackArray([5.])
+        """
+        batch, shape, at = self._batch(x, "x", axis, self.shape[1])
+        needed = with_axis(shape, at, self.shape[0])
+        self._require_here(gradient, "gradient")
+        if tuple(gradient.shape) != needed:
+            raise ParameterError(f"gradient: needed shape {needed}, that of the product, got {tuple(gradient.shape)}")
+        given = self._batch(gradient, "gradient", at, self.shape[0])[0]
+        of_values = _products(self.device).values_gradient(self.device, self.pattern, batch, given)
+        return self.T._product(given).reshape(shape), of_values
+
+    def to_host(self) -> KSMatrix:
+        """The matrix on the CPU: a copy, which waits for the device."""
+        from pathgraph.kronecker.matrix import KSMatrix
+
+        _, values, is_transposed = self.factor
+        matrix = KSMatrix(self.device.to_host(values))
+        return matrix.T if is_transposed else matrix
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        return f"DeviceKSMatrix({rows} x {columns}, pattern {tuple(self.pattern)}, {self.dtype} on {self.device.name})"
+
+
+class DeviceKSChain(_DeviceOperator):
+    """A product of Kronecker-sparse matrices on one device.
+
+    Parameters
+    ----------
+    factors : sequence of DeviceKSMatrix or DeviceKSChain
+        From left to right, of one type; the columns of each are as many as the rows of the next.
+
+    Attributes
+    ----------
+    factors : tuple of DeviceKSMatrix
+    patterns : tuple of KSPattern
+    shape : (int, int)
+    dtype : dtype
+    device : Device
+
+    Raises
+    ------
+    ConversionError
+        If the factors are on different devices.
+    ParameterError
+        On no factors, and on shapes or types that do not fit.
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> device = pg.gpu.loopback()
+    >>> chain = pg.hadamard(4).to_device(device)
+    >>> chain
+    DeviceKSChain(4 x 4, 2 factors, float64 on loopback)
+    >>> chain @ device.to_device(np.array([1.0, 2.0, 3.0, 4.0]))
+    LoopbackArray([10., -2., -4.,  0.])
+    """
+
+    def __init__(self, factors: Sequence[Any]) -> None:
+        listed: list[DeviceKSMatrix] = []
+        for i, factor in enumerate(factors):
+            if not isinstance(factor, _DeviceOperator):
+                raise ParameterError(f"factors[{i}]: needed a DeviceKSMatrix, got {type(factor).__name__}")
+            listed += factor.factors if isinstance(factor, DeviceKSChain) else [factor]  # type: ignore[list-item]
+        if not listed:
+            raise ParameterError("factors: needed at least one, got none")
+        device_of(**{f"factors[{i}]": factor._witness for i, factor in enumerate(listed)})
+        for i, (left, right) in enumerate(pairwise(listed)):
+            if left.shape[1] != right.shape[0]:
+                raise ParameterError(
+                    f"factors: the {left.shape[1]} columns of factor {i}, {left.pattern}, are not the {right.shape[0]} "
+                    f"rows of factor {i + 1}, {right.pattern}; factors are written left to right"
+                )
+            if left.dtype != right.dtype:
+                raise ParameterError(f"factors: needed one type, got {left.dtype} and {right.dtype}; use astype")
+        self.factors = tuple(listed)
+        self.shape = listed[0].shape[0], listed[-1].shape[1]
+        self.dtype, self.device = listed[0].dtype, listed[0].device
+
+    @property
+    def patterns(self) -> tuple[KSPattern, ...]:
+        """The patterns of the factors, left to right."""
+        return tuple(factor.pattern for factor in self.factors)
+
+    @property
+    def nnz(self) -> int:
+        """Number of values of all factors."""
+        return sum(factor.nnz for factor in self.factors)
+
+    @property
+    def _witness(self) -> Any:
+        return self.factors[0]._witness
+
+    def _product(self, batch: Any) -> Any:
+        return _products(self.device).multiply_chain(self.device, [factor.factor for factor in self.factors], batch)
+
+    @property
+    def T(self) -> DeviceKSChain:
+        """The transpose: the transposes of the factors, in the other order."""
+        return DeviceKSChain([factor.T for factor in reversed(self.factors)])
+
+    def astype(self, dtype: DTypeLike) -> DeviceKSChain:
+        """The chain with the values of all factors in another type."""
+        return DeviceKSChain([factor.astype(dtype) for factor in self.factors])
+
+    def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Any, list[Any]]:
+        """Gradients with respect to x and to the values of every factor; see `DeviceKSMatrix.vjp`.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> device = pg.gpu.loopback()
+        >>> chain = pg.KSChain([pg.KSMatrix(np.array([[[[v]]]])) for v in (2.0, 6.0)]).to_device(device)
+        >>> chain.vjp(device.to_device(np.array([5.0])), device.to_device(np.array([1.0])))[0]
+        LoopbackArray([12.])
+        """
+        inputs = [x]
+        for factor in self.factors[:0:-1]:
+            inputs.append(factor.apply(inputs[-1], axis))
+        found = []
+        for factor, given in zip(self.factors, reversed(inputs), strict=True):
+            gradient, of_values = factor.vjp(given, gradient, axis)
+            found.append(of_values)
+        return gradient, found
+
+    def to_host(self) -> KSChain:
+        """The chain on the CPU: a copy, which waits for the device."""
+        from pathgraph.kronecker.chain import KSChain
+
+        return KSChain([factor.to_host() for factor in self.factors])
+
+    def __repr__(self) -> str:
+        rows, columns = self.shape
+        count = f"{len(self.factors)} factor{'s' * (len(self.factors) > 1)}"
+        return f"DeviceKSChain({rows} x {columns}, {count}, {self.dtype} on {self.device.name})"
+
+
+def moved(values: Array, pattern: KSPattern, device: Device | str) -> DeviceKSMatrix:
+    """A matrix with a copy of these values on a device.
+
+    Raises
+    ------
+    BackendError
+        If the device cannot be used, with the reason.
+    UnsupportedOperatorError
+        If the values are no floats of at most 64 bits.
+    """
+    if values.dtype.name not in FLOATS:
+        raise UnsupportedOperatorError(
+            f"to_device: needed one of {', '.join(FLOATS)}, the values are {values.dtype}; use .astype(...).to_device()"
+        )
+    is_named = isinstance(device, str) or not hasattr(device, "to_device")
+    chosen: Any = device_named(device) if is_named else device  # type: ignore[arg-type]
+    _products(chosen)
+    return DeviceKSMatrix._of(pattern, chosen.to_device(np.ascontiguousarray(values)), chosen)
+
+
+def _products(device: Any) -> Any:
+    """What multiplies on a device."""
+    if not hasattr(device, "products"):
+        raise BackendError(f"device: {device.name} has no products of Kronecker-sparse matrices; use the CPU")
+    return device.products
