@@ -175,8 +175,9 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     m_tiles, n_tiles, parts = -(-m // tile.rows), -(-n // tile.columns), problem.parts
     tiles = m_tiles * n_tiles * parts * -(-d // run_l) * -(-groups // run_i)
     padded = tiles * tile.groups * tile.rows * tile.columns * (-(-part // tile.depth) * tile.depth)
-    sums = tile.row_sums * tile.column_sums
-    compute = padded / (FMAS[dtype.name] * sums / (sums + tile.row_sums + tile.column_sums))
+    sums, turns = tile.row_sums * tile.column_sums, tile.groups * (tile.rows + tile.columns) / tile.threads
+    slower = 1 + (2 * (tile.row_sums + tile.column_sums) + 4 * turns) / sums  # reads of shared memory, and of global
+    compute = padded * slower / FMAS[dtype.name]
 
     def sectors(operand: Operand, rows: tuple[int, int], columns: tuple[int, int], itemsize: int) -> float:
         """How many bytes are moved for each one that is needed."""

@@ -356,7 +356,7 @@ class KSChain(KSOperator):
         parts = [factor.slogdet() for factor in self.factors]
         return reduce(lambda sign, part: sign * part[0], parts, 1.0), sum(log for _, log in parts)
 
-    # -- on a device, as arrays and as a value ---------------------------------------------------------------------------------
+    # -- on a device, as arrays and as a value -----------------------------------------------------------------------
 
     def to_device(self, device: Device | str = "cupy") -> DeviceKSChain:
         """The chain with its values on a device; see `KSOperator.to_device`."""

@@ -4,7 +4,7 @@ import numpy as np
 
 import pathgraph as pg
 from pathgraph_gpu import products, sources
-from pathgraph_gpu.tiles import TILES, Operand, Problem
+from pathgraph_gpu.tiles import TILES
 from tests.cuda_on_cpu.runtime import CpuKernel, here, sparse
 
 

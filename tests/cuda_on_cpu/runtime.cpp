@@ -5,6 +5,9 @@
 // must lie in an array of the launch (to the byte, and read-only ones must not be written), in shared memory that was
 // set, or on the stack; two threads of which one writes must be separated by a barrier, two blocks must not meet at all,
 // unless both accesses are atomic.
+//
+// In count mode the same hooks count the traffic of every array: the sectors of 32 bytes that the accesses of a warp at
+// one place of the program touch, and those of them that a cache of a given size does not hold.
 
 #include <csetjmp>
 #include <cstdarg>
@@ -12,8 +15,11 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <list>
+#include <map>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -29,7 +35,7 @@ extern char __stop_cuda_shared[] __attribute__((weak));
 
 namespace {
 
-constexpr int STACK = 1 << 16, WARP = 32;
+constexpr int STACK = 1 << 16, WARP = 32, SECTOR = 32;
 
 enum State { READY, AT_BARRIER, AT_EXCHANGE, DONE };
 
@@ -57,7 +63,7 @@ void (*kernel)(void**);
 void** arguments;
 int current, n_threads;
 int grain;  // bytes of a place in memory: 4, or less if an array that is written has smaller elements
-bool is_checked;
+bool is_checked, is_counted;
 char message[512];
 bool has_failed;
 
@@ -193,6 +199,83 @@ void run_block(const int* order)
     }
 }
 
+// -- traffic -----------------------------------------------------------------------------------------------------------
+
+struct Traffic {
+    long long read = 0, written = 0, fetched = 0, stored = 0;  // bytes
+};
+
+struct Request {
+    int range;
+    bool is_write;
+    std::vector<std::uintptr_t> sectors;
+};
+
+struct Line {
+    std::list<std::uintptr_t>::iterator place;
+    int range;
+    bool is_dirty;
+};
+
+std::vector<Traffic> traffic;                                                // by array
+std::map<std::tuple<int, void*, int>, Request> requests;                     // by warp, place in the program and turn
+std::unordered_map<std::uintptr_t, std::unordered_map<int, int>> turns_of;  // by place and thread
+std::list<std::uintptr_t> by_age;                                            // the sectors in the cache, the last used first
+std::unordered_map<std::uintptr_t, Line> cache;
+std::size_t cache_sectors;
+
+void drop_oldest()
+{
+    const auto found = cache.find(by_age.back());
+    if (found->second.is_dirty)
+        traffic[found->second.range].stored += SECTOR;
+    cache.erase(found);
+    by_age.pop_back();
+}
+
+void count(char* p, int size, bool is_write, void* place)
+{
+    for (std::size_t i = 0; i < ranges.size(); ++i)
+        if (p >= ranges[i].begin && p + size <= ranges[i].end) {
+            const int turn = turns_of[reinterpret_cast<std::uintptr_t>(place)][current]++;
+            Request& request = requests[{current / WARP, place, turn}];
+            request.range = int(i);
+            request.is_write = is_write;
+            const auto address = reinterpret_cast<std::uintptr_t>(p);
+            for (std::uintptr_t sector = address / SECTOR; sector <= (address + size - 1) / SECTOR; ++sector) {
+                bool is_new = true;
+                for (std::uintptr_t known : request.sectors)
+                    is_new &= known != sector;
+                if (is_new)
+                    request.sectors.push_back(sector);
+            }
+        }
+}
+
+// The requests of a block go through the cache, which writes back what it drops.
+void count_block()
+{
+    for (const auto& [key, request] : requests) {
+        Traffic& mine = traffic[request.range];
+        (request.is_write ? mine.written : mine.read) += SECTOR * (long long)request.sectors.size();
+        for (std::uintptr_t sector : request.sectors) {
+            const auto found = cache.find(sector);
+            bool is_dirty = request.is_write;
+            if (found != cache.end()) {
+                is_dirty |= found->second.is_dirty;
+                by_age.erase(found->second.place);
+            } else if (!request.is_write)
+                mine.fetched += SECTOR;
+            by_age.push_front(sector);
+            cache[sector] = {by_age.begin(), request.range, is_dirty};
+            if (cache.size() > cache_sectors)
+                drop_oldest();
+        }
+    }
+    requests.clear();
+    turns_of.clear();
+}
+
 bool meets(const Access& other, int thread, bool is_global, bool is_atomic)
 {
     if (other.thread < 0 || (is_atomic && other.is_atomic))
@@ -226,8 +309,10 @@ void touch(std::unordered_map<std::uintptr_t, Shadow>& map, std::uintptr_t cell,
     }
 }
 
-void access(void* pointer, int size, bool is_write, bool is_atomic = false)
+void access(void* pointer, int size, bool is_write, bool is_atomic = false, void* place = nullptr)
 {
+    if (is_counted)
+        return count(static_cast<char*>(pointer), size, is_write, place);
     if (!is_checked || has_failed)
         return;
     char* p = static_cast<char*>(pointer);
@@ -311,14 +396,17 @@ void cuda_atomic(void* address, int size)
 // Runs some blocks, given by three numbers each; returns a message, or null.
 const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsigned* block, void** args, void** begins, const long long* sizes,
                         const int* writable, int n_ranges, const unsigned* blocks, long long n_blocks, const int* order,
-                        int smallest, int check)
+                        int smallest, int mode, long long cache_bytes)
 {
     cuda_grid_size = {grid[0], grid[1], grid[2]};
     cuda_block_size = {block[0], block[1], block[2]};
     n_threads = int(block[0] * block[1] * block[2]);
     kernel = called;
     arguments = args;
-    is_checked = check;
+    is_checked = mode == 1;
+    is_counted = mode == 2;
+    cache_sectors = std::size_t(cache_bytes / SECTOR);
+    traffic.assign(n_ranges, Traffic());
     grain = smallest;
     has_failed = false;
     ranges.clear();
@@ -337,9 +425,21 @@ const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsi
         cuda_block = {blocks[3 * i], blocks[3 * i + 1], blocks[3 * i + 2]};
         block_number = int(i);
         run_block(order);
+        if (is_counted)
+            count_block();
     }
-    is_checked = false;
+    while (!cache.empty())
+        drop_oldest();
+    is_checked = is_counted = false;
     return has_failed ? message : nullptr;
+}
+
+// Of every array of the last launch: bytes read and written by warps, fetched from memory and stored to it.
+void cuda_traffic(long long* out)
+{
+    for (const Traffic& each : traffic)
+        for (long long bytes : {each.read, each.written, each.fetched, each.stored})
+            *out++ = bytes;
 }
 
 long long cuda_shared_bytes()
@@ -349,18 +449,19 @@ long long cuda_shared_bytes()
 
 // -- the hooks of the instrumentation ----------------------------------------------------------------------------------
 
+#define PLACE __builtin_return_address(0)
 #define HOOKS(size)                                                                                                      \
-    void __tsan_read##size(void* p) { access(p, size, false); }                                                          \
-    void __tsan_write##size(void* p) { access(p, size, true); }                                                          \
-    void __tsan_unaligned_read##size(void* p) { access(p, size, false); }                                                \
-    void __tsan_unaligned_write##size(void* p) { access(p, size, true); }
+    void __tsan_read##size(void* p) { access(p, size, false, false, PLACE); }                                            \
+    void __tsan_write##size(void* p) { access(p, size, true, false, PLACE); }                                            \
+    void __tsan_unaligned_read##size(void* p) { access(p, size, false, false, PLACE); }                                  \
+    void __tsan_unaligned_write##size(void* p) { access(p, size, true, false, PLACE); }
 HOOKS(1)
 HOOKS(2)
 HOOKS(4)
 HOOKS(8)
 HOOKS(16)
-void __tsan_read_range(void* p, unsigned long n) { access(p, int(n), false); }
-void __tsan_write_range(void* p, unsigned long n) { access(p, int(n), true); }
+void __tsan_read_range(void* p, unsigned long n) { access(p, int(n), false, false, PLACE); }
+void __tsan_write_range(void* p, unsigned long n) { access(p, int(n), true, false, PLACE); }
 void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}

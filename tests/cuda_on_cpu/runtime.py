@@ -2,7 +2,7 @@
 
 `CpuKernel` compiles a translation unit with g++ and runs its blocks one after the other, the threads of a block as
 fibers, in any order. In *check mode* every access is watched: see ``runtime.cpp``. In *fast mode* nothing is, and an
-access out of bounds may end the process; run check mode first.
+access out of bounds may end the process; run check mode first. In *count mode* the traffic of each array is counted.
 
 `cpu_device` is a device for launch code. Its arrays are NumPy's, of a type of their own, for dispatch by type.
 """
@@ -18,6 +18,7 @@ from functools import cache
 from itertools import product
 from pathlib import Path
 from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -28,6 +29,8 @@ from pathgraph_gpu.device import Device
 HERE = Path(__file__).parent
 GXX = shutil.which("g++")
 MODES = ("fast", "check")
+MODE_NUMBERS = {"fast": 0, "check": 1, "count": 2}
+CACHE = 1 << 20
 ORDERS = ("forward", "backward", "shuffled")
 
 needs_compiler = pytest.mark.skipif(GXX is None, reason="g++ is not installed, so kernels cannot be run on the CPU")
@@ -55,7 +58,7 @@ def empty(shape, dtype=float):
 XP = SimpleNamespace(
     array=here,
     asarray=here,
-    ascontiguousarray=here,
+    ascontiguousarray=lambda array, dtype=None: np.ascontiguousarray(array, dtype=dtype).view(CpuArray),
     empty=empty,
     zeros=lambda shape, dtype=float: np.zeros(shape, dtype=dtype).view(CpuArray),
     asnumpy=np.array,
@@ -123,7 +126,7 @@ def library(text, options, mode):
         for name in found
     )
     flags = ["-c", "-O1", *(option for option in options if option.startswith("-D"))]
-    flags += INSTRUMENTED if mode == "check" else ()
+    flags += INSTRUMENTED if mode != "fast" else ()
     header = (HERE / "cuda.h").read_text(encoding="utf-8")
     unit = compiled(flags, header, f'#include "cuda.h"\n{text}\n{entry}', suffix=".o")
     shared = compiled(["-shared", str(unit), str(runtime())], "", suffix=".so")
@@ -131,6 +134,15 @@ def library(text, options, mode):
     loaded.cuda_launch.restype = ctypes.c_char_p
     loaded.cuda_shared_bytes.restype = ctypes.c_longlong
     return loaded
+
+
+class Traffic(NamedTuple):
+    """Bytes of an array: in the sectors that warps read and write, and those that memory gives and takes."""
+
+    read: int
+    written: int
+    fetched: int
+    stored: int
 
 
 class CpuKernel:
@@ -141,9 +153,14 @@ class CpuKernel:
     text, name : str
     options : sequence of str
         Of NVRTC; macros count here.
-    mode : {"fast", "check"}
+    mode : {"fast", "check", "count"}
     order : {"forward", "backward", "shuffled"}
         In which the threads of a block take their turns.
+
+    Attributes
+    ----------
+    traffic : list of Traffic
+        In count mode, of each array of the last launch.
     """
 
     def __init__(self, text, name, options=(), *, mode="check", order="forward"):
@@ -153,8 +170,8 @@ class CpuKernel:
         getattr(self.library, f"types_of_{name}")(buffer)
         self.types = buffer.value.decode().split()
 
-    def __call__(self, grid, block, args, *, shared_mem=0, blocks=None):
-        """Launch it; `blocks` chooses some blocks by their coordinates."""
+    def __call__(self, grid, block, args, *, shared_mem=0, blocks=None, cache=CACHE):
+        """Launch it; `blocks` chooses some blocks by their coordinates, `cache` is the size of that of count mode."""
         grid, block = ((*sizes, 1, 1)[:3] for sizes in (grid, block))
         n_threads = int(np.prod(block))
         self._require(1 <= n_threads <= 1024, f"a block of {n_threads} threads")
@@ -204,10 +221,15 @@ class CpuKernel:
             ctypes.c_int(
                 min([4, *(array.itemsize for array, is_written in zip(arrays, writable, strict=True) if is_written)])
             ),
-            ctypes.c_int(self.mode == "check"),
+            ctypes.c_int(MODE_NUMBERS[self.mode]),
+            ctypes.c_longlong(cache),
         )
         if message is not None:
             raise KernelError(f"{self.name}: {message.decode()}")
+        if self.mode == "count":
+            counted = np.zeros((len(arrays), 4), dtype=np.int64)
+            self.library.cuda_traffic(ctypes.c_void_p(counted.ctypes.data))
+            self.traffic = [Traffic(*row) for row in counted.tolist()]
 
     def _require(self, condition, what):
         if not condition:
