@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.tiles import TILES, Operand, Problem, Tile, choose, lanes, run_along_l
+from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, choose, lanes, run_along_l
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
@@ -95,14 +95,15 @@ def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile 
     a, groups, d, m, n, depth, part, *operands, is_batch_outer = problem
     run_l = run_along_l(used, problem)
     run_i = used.groups // run_l
-    slice_rows = used.rows // used.row_sums * (16 // total_of(dtype).itemsize)
+    slice_rows = used.slice_rows(total_of(dtype).itemsize)
     shapes = (
         ((used.rows, m), (used.depth, depth)),
         ((used.depth, depth), (used.columns, n)),
         ((slice_rows, m), (used.columns, n)),
     )
     args: list[Any] = [*map(np.int64, (a, groups, d, m, n, depth, part))]
-    args += [np.int32(run_l.bit_length() - 1), np.int32(is_batch_outer)]
+    is_whole = run_l * dtype.itemsize % SECTOR == d * dtype.itemsize % SECTOR == 0  # blocks share no sectors
+    args += [np.int32(run_l.bit_length() - 1), np.int32(is_batch_outer and not is_whole)]
     for array, operand, (rows, columns) in zip((A, B, C), operands, shapes, strict=True):
         packed = lanes(
             [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]

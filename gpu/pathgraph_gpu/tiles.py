@@ -13,13 +13,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["TILES", "Operand", "Problem", "Tile", "choose", "lanes", "predicted", "run_along_l"]
+__all__ = ["SECTOR", "TILES", "Operand", "Problem", "Tile", "choose", "lanes", "predicted", "run_along_l"]
 
 SECTOR = 32
 """Bytes that memory moves at once."""
 
 PROCESSORS, REGISTERS, SHARED = 108, 65536, 96 * 1024
 """Of the nominal device; registers and bytes of shared memory of one of its processors."""
+STAGE = 40 * 1024
+"""Bytes of shared memory through which a block writes its results, at most; as in the kernel."""
 FMAS = {"float16": 9.7e12, "float32": 9.7e12, "float64": 4.8e12}
 """Multiply-adds a second."""
 MEMORY, CACHE = 1.5e12, 4.0e12
@@ -47,7 +49,7 @@ class Problem(NamedTuple):
         The depth is cut into parts of this length, whose products are apart.
     A, B, C : Operand
     is_batch_outer : bool
-        Whether blocks take all products of some columns before other columns.
+        Whether blocks take all products of some columns before other columns, where they share sectors of memory.
     """
 
     a: int
@@ -91,12 +93,17 @@ class Tile(NamedTuple):
         """Of a block."""
         return self.groups * self.rows * self.columns // (self.row_sums * self.column_sums)
 
+    def slice_rows(self, itemsize: int) -> int:
+        """Rows of the result that a block writes together, for sums of this size: all, if they fit."""
+        line = 16 // itemsize
+        whole = self.groups * self.rows * (self.columns + line) * itemsize
+        return self.rows if whole <= STAGE else self.rows // self.row_sums * line
+
     def shared(self, itemsize: int) -> int:
         """Bytes of shared memory, for sums of this size."""
         line = 16 // itemsize
         chunk = self.depth * self.groups * (self.rows + self.columns + 2 * line)
-        stage = self.groups * (self.rows // self.row_sums * line) * (self.columns + line)
-        return max(2 * chunk, stage) * itemsize
+        return max(2 * chunk, self.groups * self.slice_rows(itemsize) * (self.columns + line)) * itemsize
 
     @property
     def macros(self) -> tuple[str, ...]:
@@ -111,6 +118,8 @@ _SINGLE = (
     Tile(2, 64, 128, 8, 8, 8),
     Tile(4, 64, 64, 8, 8, 8),
     Tile(8, 64, 32, 4, 8, 8),
+    Tile(4, 32, 128, 4, 8, 8),
+    Tile(8, 32, 64, 4, 8, 8),
     Tile(1, 16, 256, 8, 4, 8),
     Tile(4, 16, 64, 4, 4, 8),
     Tile(8, 16, 64, 4, 4, 8),
@@ -126,6 +135,7 @@ TILES: dict[str, tuple[Tile, ...]] = {
         Tile(1, 64, 32, 8, 8, 4),
         Tile(2, 64, 64, 8, 8, 4),
         Tile(4, 64, 32, 4, 8, 4),
+        Tile(4, 32, 64, 4, 8, 4),
         Tile(1, 16, 128, 8, 4, 4),
         Tile(4, 16, 64, 4, 4, 4),
         Tile(8, 4, 32, 4, 4, 4),
@@ -182,16 +192,20 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     def sectors(operand: Operand, rows: tuple[int, int], columns: tuple[int, int], itemsize: int) -> float:
         """How many bytes are moved for each one that is needed."""
         along = [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
-        run = 1
+        run, step = 1, 0
         for places, extent, stride in sorted(along, key=lambda one: (one[1] == 1, one[2])):
             if extent == 1:
                 continue
             if stride != run:
+                step = stride
                 break
             run *= min(places, extent)
             if places < extent:
+                step = run
                 break
-        return -(-run * itemsize // SECTOR) * SECTOR / (run * itemsize)
+        size = run * itemsize
+        is_aligned = step * itemsize % SECTOR == 0
+        return (-(-size // SECTOR) if is_aligned else (size - itemsize) / SECTOR + 1) * SECTOR / size
 
     products, size = groups * d, dtype.itemsize
     written = size if parts == 1 else total
@@ -203,8 +217,9 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     registers = sums * total // 4 + 80  # the sums, and about what else a thread keeps
     resident = min(2048 // tile.threads, SHARED // tile.shared(total), REGISTERS // (tile.threads * registers))
     places = PROCESSORS * max(1, resident)
-    filled = tiles / (-(-tiles // places) * places)
-    return max(compute, moved / CACHE, needed / MEMORY) / filled
+    times = compute, moved / CACHE, needed / MEMORY
+    idle = 1 + places / (2 * tiles)  # half of the places while the last blocks run
+    return (max(times) + sum(times) / 4) * idle  # they overlap, but not wholly
 
 
 def choose(problem: Problem, dtype: np.dtype[Any]) -> Tile:

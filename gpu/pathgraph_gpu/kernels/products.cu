@@ -54,7 +54,9 @@ __device__ __forceinline__ void put(TOTAL* at, TOTAL a)
 #define A_TURNS ((A_ALL + THREADS - 1) / THREADS)
 #define B_TURNS ((B_ALL + THREADS - 1) / THREADS)
 #define CHUNK (BK * (A_STEP + B_STEP))
-#define SLICE (ROWS * VEC)  // rows of C that are written together
+#define WHOLE (GROUPS * BM * B_LINE * (int)sizeof(TOTAL) <= 40 * 1024)
+#define TOGETHER (WHOLE ? TM / VEC : 1)
+#define SLICE (ROWS * VEC * TOGETHER)  // rows of C that are written together
 #define STAGE (GROUPS * SLICE * B_LINE)
 #define MEMORY (2 * CHUNK > STAGE ? 2 * CHUNK : STAGE)
 
@@ -179,19 +181,20 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
             }
         }
 
-        // C, some rows at a time
+        // C, all rows or some at a time
 #pragma unroll
-        for (int y = 0; y < TM / VEC; ++y) {
+        for (int y = 0; y < TM / VEC / TOGETHER; ++y) {
             __syncthreads();
 #pragma unroll
-            for (int v = 0; v < VEC; ++v)
+            for (int v = 0; v < VEC * TOGETHER; ++v)
 #pragma unroll
                 for (int x = 0; x < TN / VEC; ++x) {
+                    const int row = (v / VEC * ROWS + ty) * VEC + v % VEC;
                     Vector line;
 #pragma unroll
                     for (int u = 0; u < VEC; ++u)
-                        line.at[u] = sum[y * VEC + v][x * VEC + u];
-                    *(Vector*)(memory + (group * SLICE + ty * VEC + v) * B_LINE + (x * COLUMNS + tx) * VEC) = line;
+                        line.at[u] = sum[y * VEC * TOGETHER + v][x * VEC + u];
+                    *(Vector*)(memory + (group * SLICE + row) * B_LINE + (x * COLUMNS + tx) * VEC) = line;
                 }
             __syncthreads();
             for (int e = thread; e < GROUPS * SLICE * BN; e += THREADS) {
