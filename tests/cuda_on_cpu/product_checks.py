@@ -4,7 +4,7 @@ import numpy as np
 
 import pathgraph as pg
 from pathgraph_gpu import products, sources
-from pathgraph_gpu.tiles import TILES
+from pathgraph_gpu.tiles import Tile
 from tests.cuda_on_cpu.runtime import CpuKernel, here, sparse
 
 
@@ -43,6 +43,15 @@ def gradient_agrees(device, tile, dtype, pattern, batch, *, batch_first, part=No
     assert same(np.asarray(partial).sum(axis=0), wanted), (tile, dtype, pattern, batch, batch_first)
 
 
+def parts_agree(device):
+    """The sums of some parts are those of NumPy, in several turns of a block."""
+    for count, parts in ((1, 1), (255, 2), (600, 3)):
+        partial, out = small_integers((parts, count), np.float32), device.xp.empty((count,), dtype=np.float32)
+        kernel = device.kernel("products", "ks_add_parts", products.options(np.float32, np.float32, TILE))
+        kernel((2,), (256,), (np.int64(count), np.int64(parts), here(partial), out))
+        assert same(out, partial.sum(axis=0))
+
+
 def around(size):
     return [n for n in (size - 1, size, size + 1) if n > 0]
 
@@ -74,11 +83,11 @@ def ragged_batches(tile):
 # -- beyond 2**32 -------------------------------------------------------------------------------------------------
 
 FAR = 2**32 + 64
-TILE = TILES["float32"][-2]  # 8 groups of 16 x 8
+TILE = Tile(4, 8, 8, 2, 4, 4)  # small, so that few threads run
 
 
 def maker(mode, change=lambda text: text):
-    """Launch a problem of float32 by a text that is changed first, some blocks of it only."""
+    """Devices that run some blocks only, of a text that is changed first: those that have the tiles of some numbers."""
 
     class Chosen:
         def __init__(self, blocks):
@@ -125,12 +134,22 @@ def far_gradients(make, *, batch_first):
     assert out[-2:].tolist() == [21, 35]
 
 
+def far_tiles(make):
+    """More than 2**32 tiles, of which a block takes three in turns, the last one among them."""
+    groups = 4 * (2**32 + 8)
+    values, x, y = (sparse(groups, np.float32) for _ in range(3))
+    values[-1], x[-1] = 3, 5
+    problem = products.product_problem(pg.KSPattern(groups, 1, 1, 1), 1, 1)
+    products.launch(make([groups // 4 - 1]), problem, values, x, y, TILE)
+    assert y[-1] == 15
+
+
 def far_parts(make):
     """The sums of partial sums that lie beyond 2**32: a grid of 2**16 blocks takes them in turns."""
     count = FAR // 2
     partial, out = sparse(2 * count, np.float32), sparse(count, np.float32)
     partial[count - 1], partial[-1] = 2, 5
-    options = products.options(np.float32, np.float32)
+    options = products.options(np.float32, np.float32, TILE)
     block = (count - 1) // 256 % 2**16
     args = (np.int64(count), np.int64(2), partial, out)
     make([block]).kernel("products", "ks_add_parts", options)((2**16,), (256,), args)
@@ -147,5 +166,6 @@ FAR_CHECKS = {
     },
     "gradient, batch last": lambda make: far_gradients(make, batch_first=False),
     "gradient, batch first": lambda make: far_gradients(make, batch_first=True),
+    "tiles": far_tiles,
     "parts": far_parts,
 }

@@ -327,7 +327,9 @@ void access(void* pointer, int size, bool is_write, bool is_atomic = false, void
     }
     const auto address = reinterpret_cast<std::uintptr_t>(p);
     const int width = size < grain ? size : grain;
-    if (p >= __start_cuda_shared && p + size <= __stop_cuda_shared) {
+    if (address % size && size <= 16)
+        fail("%s of %d bytes that is not aligned", is_write ? "write" : "read", size);
+    else if (p >= __start_cuda_shared && p + size <= __stop_cuda_shared) {
         for (int k = 0; k < size; k += width) {
             if (!is_write && !shared_shadow[(address + k) / grain].is_set)
                 fail("read of shared memory that was not set");
@@ -342,8 +344,6 @@ void access(void* pointer, int size, bool is_write, bool is_atomic = false, void
             fail("%s of %d bytes out of bounds", is_write ? "write" : "read", size);
         else if (is_write && !found->is_writable)
             fail("write to a read-only array");
-        else if (address % size && size <= 16)
-            fail("%s of %d bytes that is not aligned", is_write ? "write" : "read", size);
         else if (found->is_writable)
             for (int k = 0; k < size; k += width)
                 touch(global_shadow, (address + k) / grain, true, is_write, is_atomic);

@@ -48,6 +48,15 @@ def here(array, dtype=None):
     return np.array(array, dtype=dtype).view(CpuArray)
 
 
+def aligned(array):
+    """A copy that begins where a device would put it: at a multiple of 256 bytes."""
+    memory = np.empty(array.nbytes + 256, dtype=np.uint8)
+    begin = -memory.ctypes.data % 256
+    found = memory[begin : begin + array.nbytes].view(array.dtype).reshape(array.shape).view(CpuArray)
+    found[...] = array
+    return found
+
+
 def empty(shape, dtype=float):
     """An array of junk: bytes 0x7F, which are large as integers and no ordinary floats."""
     array = np.empty(shape, dtype=dtype)

@@ -3,7 +3,16 @@
 import numpy as np
 import pytest
 
-from tests.cuda_on_cpu.runtime import MODES, ORDERS, CpuKernel, KernelError, needs_compiler, sparse
+from tests.cuda_on_cpu.runtime import (
+    MODES,
+    ORDERS,
+    CpuKernel,
+    KernelError,
+    Traffic,
+    aligned,
+    needs_compiler,
+    sparse,
+)
 
 pytestmark = needs_compiler
 
@@ -79,6 +88,9 @@ MISTAKES = {
     "signed overflow: add": "x[threadIdx.x] = n + 2147483647;",
     "signed overflow: mul": "x[threadIdx.x] = n * 2147483647;",
     "read of 8 bytes that is not aligned": "x[threadIdx.x] = *(const double*)(c + 1 + 0 * threadIdx.x);",
+    "write of 16 bytes that is not aligned": "struct __align__(16) V { float at[4]; }; __shared__ float s[80];"
+    " V v; for (int i = 0; i < 4; ++i) v.at[i] = c[i]; if (threadIdx.x < 16) *(V*)(s + 5 * threadIdx.x) = v;"
+    " __syncthreads(); x[threadIdx.x] = s[0];",
 }
 
 
@@ -122,3 +134,43 @@ def test_launches_are_checked():
         run(kernel(body), "k", good)
     with pytest.raises(KernelError, match=r"g\+\+ says"):
         run(kernel("this is no kernel;"), "k", good)
+
+
+def test_half_precision():
+    """Conversions round to nearest, and neighbouring halves of one word belong to two threads."""
+    text = """
+#include <cuda_fp16.h>
+extern "C" __global__ void __launch_bounds__(64) k(__half* x, const __half* __restrict__ c, float f)
+{
+    x[threadIdx.x] = __float2half_rn(f * __half2float(c[threadIdx.x]));
+}
+"""
+    for mode in MODES:
+        x, c = np.zeros(64, dtype=np.float16), np.linspace(0, 1000, 64).astype(np.float16)
+        run(text, "k", (x, c, np.float32(0.37)), mode=mode)
+        assert x.tobytes() == (np.float32(0.37) * c.astype(np.float32)).astype(np.float16).tobytes()
+    with pytest.raises(KernelError, match="race on global memory"):
+        run(text.replace("x[threadIdx.x]", "x[threadIdx.x / 2]"), "k", (x, c, np.float32(1)))
+    with pytest.raises(KernelError, match="a pointer to f2 got f4"):
+        run(text, "k", (x.astype(np.float32), c, np.float32(1)))
+
+
+def test_traffic_is_counted_in_sectors():
+    """By warps, and behind a cache: 32 bytes at a time, whether all of them are asked for or not."""
+    x, c = (aligned(np.zeros(1024, dtype=np.float32)) for _ in range(2))
+
+    def traffic(body, **options):
+        kernel_ = CpuKernel(kernel(body), "k", (), mode="count")
+        kernel_((2,), (64,), (x, c, np.int32(4)), **options)
+        return kernel_.traffic
+
+    at = "(blockIdx.x * 64 + threadIdx.x)"
+    assert traffic(f"x[{at}] = c[{at}];") == [Traffic(0, 512, 0, 512), Traffic(512, 0, 512, 0)]
+    assert traffic(f"x[{at}] = c[{at} * 2];")[1] == Traffic(1024, 0, 1024, 0)  # half of every sector
+    assert traffic(f"x[{at}] = c[{at} * 8];")[1] == Traffic(4096, 0, 4096, 0)
+    assert traffic(f"x[{at}] = c[{at} + 1];")[1].read == 640  # a warp that is not aligned
+    assert traffic(f"x[{at}] = c[threadIdx.x];")[1] == Traffic(512, 0, 256, 0)  # the second block finds them
+    assert traffic(f"x[{at}] = c[threadIdx.x];", cache=64)[1] == Traffic(512, 0, 512, 0)
+    loop = f"float t = 0; for (int i = 0; i < n; ++i) t += c[i * 64 + threadIdx.x]; x[{at}] = t;"
+    assert traffic(loop)[1] == Traffic(2048, 0, 1024, 0)
+    assert traffic(f"x[{at} % 8 * 8] = 1; x[{at}] += 1;")[0].read == 512

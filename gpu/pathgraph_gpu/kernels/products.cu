@@ -51,14 +51,16 @@ __device__ __forceinline__ void put(TOTAL* at, TOTAL a)
 #define B_STEP (GROUPS * B_LINE)
 #define A_ALL (GROUPS * BM * BK)
 #define B_ALL (GROUPS * BN * BK)
-#define A_TURNS ((A_ALL + THREADS - 1) / THREADS)
-#define B_TURNS ((B_ALL + THREADS - 1) / THREADS)
+#define A_TURNS (A_ALL / THREADS)
+#define B_TURNS (B_ALL / THREADS)
 #define CHUNK (BK * (A_STEP + B_STEP))
 #define WHOLE (GROUPS * BM * B_LINE * (int)sizeof(TOTAL) <= 40 * 1024)
 #define TOGETHER (WHOLE ? TM / VEC : 1)
 #define SLICE (ROWS * VEC * TOGETHER)  // rows of C that are written together
 #define STAGE (GROUPS * SLICE * B_LINE)
 #define MEMORY (2 * CHUNK > STAGE ? 2 * CHUNK : STAGE)
+
+static_assert(A_ALL % THREADS == 0 && B_ALL % THREADS == 0, "the threads of a block have to share a chunk evenly");
 
 struct __align__(16) Vector {
     TOTAL at[VEC];
@@ -109,7 +111,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
             const int l = e >> (a_lanes & 255) & (run_l - 1), i = e >> (a_lanes >> 8 & 255) & (run_i - 1);
             const int row = e >> (a_lanes >> 16 & 255) & (BM - 1), k = e >> (a_lanes >> 24 & 255) & (BK - 1);
             to_a[t] = k * A_STEP + (i * run_l + l) * A_LINE + row;
-            from_a[t] = (A_ALL % THREADS == 0 || e < A_ALL) && l0 + l < d && i0 + i < groups && m0 + row < m
+            from_a[t] = l0 + l < d && i0 + i < groups && m0 + row < m
                 ? (a_i0 + i) * a_i + (l0 + l) * a_l + (m0 + row) * a_row + k * a_col
                 : -1;
         }
@@ -119,7 +121,7 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
             const int l = e >> (b_lanes & 255) & (run_l - 1), i = e >> (b_lanes >> 8 & 255) & (run_i - 1);
             const int k = e >> (b_lanes >> 16 & 255) & (BK - 1), column = e >> (b_lanes >> 24 & 255) & (BN - 1);
             to_b[t] = k * B_STEP + (i * run_l + l) * B_LINE + column;
-            from_b[t] = (B_ALL % THREADS == 0 || e < B_ALL) && l0 + l < d && i0 + i < groups && n0 + column < n
+            from_b[t] = l0 + l < d && i0 + i < groups && n0 + column < n
                 ? (i0 + i) * b_i + (l0 + l) * b_l + (n0 + column) * b_col + k * b_row
                 : -1;
         }
@@ -171,12 +173,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
                 TOTAL* to = memory + current * CHUNK;
 #pragma unroll
                 for (int t = 0; t < A_TURNS; ++t)
-                    if (A_ALL % THREADS == 0 || thread + t * THREADS < A_ALL)
-                        to[to_a[t]] = held_a[t];
+                    to[to_a[t]] = held_a[t];
 #pragma unroll
                 for (int t = 0; t < B_TURNS; ++t)
-                    if (B_ALL % THREADS == 0 || thread + t * THREADS < B_ALL)
-                        to[BK * A_STEP + to_b[t]] = held_b[t];
+                    to[BK * A_STEP + to_b[t]] = held_b[t];
                 __syncthreads();
             }
         }
