@@ -33,6 +33,9 @@ class Kernel(Protocol):
         ...
 
 
+Clock = Callable[[Callable[[], None]], float]
+"""The seconds that the device takes for some work, which waits for the device."""
+
 Compiler = Callable[[str, str, tuple[str, ...]], Kernel]
 """From a text, the name of one of its kernels and the compiler's options to the kernel."""
 
@@ -47,10 +50,22 @@ class Device:
     xp : module
         The namespace of its arrays: cupy, or what offers the same functions.
     compiler : callable
+    clock : callable
+    identity : callable, optional
+        Which kind of device it is at the moment; the name by default.
+
+    Attributes
+    ----------
+    tiles : dict of str to dict
+        What `pathgraph_gpu.tuning` knows, by kind of device.
     """
 
-    def __init__(self, name: str, xp: Any, compiler: Compiler) -> None:
-        self.name, self.xp = name, xp
+    def __init__(
+        self, name: str, xp: Any, compiler: Compiler, clock: Clock, identity: Callable[[], str] | None = None
+    ) -> None:
+        self.name, self.xp, self.clock = name, xp, clock
+        self.identity = identity or (lambda: name)
+        self.tiles: dict[str, dict[str, Any]] = {}
         self._compiler = compiler
         self._kernels: dict[tuple[str, str, tuple[str, ...]], Kernel] = {}
 
@@ -98,4 +113,16 @@ def cuda() -> Device:
     def compiler(text: str, name: str, options: tuple[str, ...]) -> Kernel:
         return cupy.RawModule(code=text, options=options).get_function(name)  # type: ignore[no-any-return]
 
-    return Device("CUDA", cupy, compiler)
+    def clock(work: Callable[[], None]) -> float:
+        begin, end = cupy.cuda.Event(), cupy.cuda.Event()
+        begin.record()
+        work()
+        end.record()
+        end.synchronize()
+        return float(cupy.cuda.get_elapsed_time(begin, end)) / 1000
+
+    @cache
+    def name_of(number: int) -> str:
+        return bytes(cupy.cuda.runtime.getDeviceProperties(number)["name"]).decode()
+
+    return Device("CUDA", cupy, compiler, clock, lambda: name_of(cupy.cuda.runtime.getDevice()))

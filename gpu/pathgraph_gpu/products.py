@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, choose, lanes, run_along_l
+from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, lanes, run_along_l
+from pathgraph_gpu.tuning import chosen
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
@@ -91,7 +92,7 @@ def gradient_problem(pattern: KSPattern, batch: int, *, batch_first: bool) -> Pr
 def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile | None = None) -> None:
     """Write the products of A and B to C, with a tile, or with the one that was tuned or that the model chooses."""
     dtype = np.dtype(A.dtype)
-    used = tile or choose(problem, dtype)
+    used = tile or chosen(device, problem, dtype)
     a, groups, d, m, n, depth, part, *operands, is_batch_outer = problem
     run_l = run_along_l(used, problem)
     run_i = used.groups // run_l

@@ -2,6 +2,7 @@
 
 It tells whether a GPU can be used (:func:`is_available`), and gives the device of CuPy's arrays (:func:`cuda`), arrays
 of other libraries on the GPU (:func:`from_dlpack`), and a device for tests where there is no GPU (:func:`loopback`).
+:func:`tune` measures which tiles are fastest for Kronecker-sparse products.
 """
 
 from pathgraph_gpu import (
@@ -9,10 +10,12 @@ from pathgraph_gpu import (
     Device,
     LoopbackArray,
     LoopbackDevice,
+    Tuning,
     cuda,
     from_dlpack,
     is_available,
     loopback,
+    tune,
 )
 
 __all__ = [
@@ -20,8 +23,10 @@ __all__ = [
     "Device",
     "LoopbackArray",
     "LoopbackDevice",
+    "Tuning",
     "cuda",
     "from_dlpack",
     "is_available",
     "loopback",
+    "tune",
 ]

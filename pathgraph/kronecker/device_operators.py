@@ -191,8 +191,7 @@ class DeviceKSMatrix(_DeviceOperator):
             )
         if len(values.shape) != 4 or min(values.shape) < 1:
             raise ParameterError(f"values: needed shape (a, b, c, d), each at least 1, got {tuple(values.shape)}")
-        if values.dtype.name not in FLOATS:
-            raise ParameterError(f"values: needed one of {', '.join(FLOATS)}, got {values.dtype}")
+        _require_floats(values.dtype)
         self._set(KSPattern(*values.shape), device.xp.array(device.xp.ascontiguousarray(values)), device, False)
 
     def _set(self, pattern: KSPattern, stored: Any, device: Device, is_transposed: bool) -> None:
@@ -238,7 +237,9 @@ class DeviceKSMatrix(_DeviceOperator):
 
     def astype(self, dtype: DTypeLike) -> DeviceKSMatrix:
         """The matrix with its values in another type: float16, float32 or float64."""
-        return DeviceKSMatrix(self.values.astype(np.dtype(dtype)))
+        kind = np.dtype(dtype)
+        _require_floats(kind)
+        return self._of(self.pattern, self.values.astype(kind), self.device)
 
     def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Any, Any]:
         r"""Gradients with respect to x and the values of a loss whose gradient with respect to ``apply(x, axis)`` is G.
@@ -329,12 +330,14 @@ class DeviceKSChain(_DeviceOperator):
     LoopbackArray([10., -2., -4.,  0.])
     """
 
+    factors: tuple[DeviceKSMatrix, ...]
+
     def __init__(self, factors: Sequence[Any]) -> None:
         listed: list[DeviceKSMatrix] = []
         for i, factor in enumerate(factors):
-            if not isinstance(factor, _DeviceOperator):
+            if not isinstance(factor, (DeviceKSMatrix, DeviceKSChain)):
                 raise ParameterError(f"factors[{i}]: needed a DeviceKSMatrix, got {type(factor).__name__}")
-            listed += factor.factors if isinstance(factor, DeviceKSChain) else [factor]  # type: ignore[list-item]
+            listed += factor.factors if isinstance(factor, DeviceKSChain) else [factor]
         if not listed:
             raise ParameterError("factors: needed at least one, got none")
         device_of(**{f"factors[{i}]": factor._witness for i, factor in enumerate(listed)})
@@ -406,6 +409,11 @@ class DeviceKSChain(_DeviceOperator):
         rows, columns = self.shape
         count = f"{len(self.factors)} factor{'s' * (len(self.factors) > 1)}"
         return f"DeviceKSChain({rows} x {columns}, {count}, {self.dtype} on {self.device.name})"
+
+
+def _require_floats(dtype: np.dtype[Any]) -> None:
+    if dtype.name not in FLOATS:
+        raise ParameterError(f"values: needed one of {', '.join(FLOATS)}, got {dtype}")
 
 
 def moved(values: Array, pattern: KSPattern, device: Device | str) -> DeviceKSMatrix:

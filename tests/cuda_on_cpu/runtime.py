@@ -17,6 +17,7 @@ import subprocess
 from functools import cache
 from itertools import product
 from pathlib import Path
+from time import perf_counter
 from types import SimpleNamespace
 from typing import NamedTuple
 
@@ -253,10 +254,18 @@ def sparse(n, dtype):
     return np.frombuffer(memory, dtype=dtype).view(CpuArray)
 
 
+def clock(work):
+    begin = perf_counter()
+    work()
+    return perf_counter() - begin
+
+
 @cache
 def cpu_device(mode="check", order="forward"):
     """A device that runs kernels on the CPU."""
-    return Device("the CPU", XP, lambda text, name, options: CpuKernel(text, name, options, mode=mode, order=order))
+    return Device(
+        "the CPU", XP, lambda text, name, options: CpuKernel(text, name, options, mode=mode, order=order), clock
+    )
 
 
 register("tests", cpu_device)

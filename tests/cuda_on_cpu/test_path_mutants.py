@@ -8,7 +8,7 @@ from pathgraph_gpu import networks, plans, sources
 from pathgraph_gpu.device import Device
 from tests.cuda_on_cpu.path_checks import DEEP, FAR_CHECKS, LARGE, WIDE, maker, same, values_agree
 from tests.cuda_on_cpu.path_mutants import MUTANTS
-from tests.cuda_on_cpu.runtime import XP, CpuKernel, KernelError, needs_compiler
+from tests.cuda_on_cpu.runtime import XP, CpuKernel, KernelError, clock, needs_compiler
 from tests.networks import REGISTRY
 
 pytestmark = needs_compiler
@@ -112,7 +112,7 @@ def complaint(file, change, monkeypatch):
     def compiler(text, name, options):
         return CpuKernel(change(text), name, options, mode="check", order="backward")
 
-    device = Device("the CPU, with a mutant", XP, compiler)
+    device = Device("the CPU, with a mutant", XP, compiler, clock)
     try:
         for narrow in (plans.NARROW, 0):
             with monkeypatch.context() as patched:

@@ -16,7 +16,7 @@ from tests.cuda_on_cpu.product_checks import (
     ragged_batches,
 )
 from tests.cuda_on_cpu.product_mutants import MUTANTS
-from tests.cuda_on_cpu.runtime import XP, CpuKernel, KernelError, needs_compiler
+from tests.cuda_on_cpu.runtime import XP, CpuKernel, KernelError, clock, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -29,7 +29,7 @@ def complaint(change, monkeypatch):
     def compiler(text, name, options):
         return CpuKernel(change(text), name, options, mode="check", order="backward")
 
-    device = Device("the CPU, with a mutant", XP, compiler)
+    device = Device("the CPU, with a mutant", XP, compiler, clock)
     try:
         for what in FAR_CHECKS.values():
             what(maker("check", change))

@@ -1,0 +1,201 @@
+"""Tiles of Kronecker-sparse products, measured on the GPU at hand and kept on disk.
+
+Without measurements `pathgraph_gpu.tiles.choose` picks tiles by a model. `tune` times every tile for one matrix, batch
+and layout, and keeps the fastest ones: in this process, and in a file for each kind of GPU, which later processes read
+at their first product. Sizes that depend on the batch count up to the next power of two. A tile changes no bit of a
+result.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.arguments import natural
+from pathgraph.errors import BackendError, ParameterError
+from pathgraph_gpu.tiles import TILES, Problem, Tile, choose
+
+if TYPE_CHECKING:
+    from pathgraph.kronecker.device_operators import DeviceKSMatrix
+    from pathgraph_gpu.device import Device
+
+__all__ = ["Tuning", "chosen", "folder", "key", "tune"]
+
+FORMAT = 1
+"""Of the files."""
+
+
+@dataclass(frozen=True, repr=False)
+class Tuning:
+    """What `tune` measured.
+
+    Attributes
+    ----------
+    device : str
+        The kind of GPU.
+    seconds : dict of str to dict of Tile to float
+        For the product, that of the transpose and the gradient of the values, the median time of each tile.
+    """
+
+    device: str
+    seconds: dict[str, dict[Tile, float]]
+
+    def best(self, what: str) -> Tile:
+        """The fastest tile for one of them."""
+        return min(self.seconds[what], key=self.seconds[what].__getitem__)
+
+    def __repr__(self) -> str:
+        lines = [
+            f"{what}: {tuple(self.best(what))}, {min(times.values()):.3g} s; others up to {max(times.values()):.3g} s"
+            for what, times in self.seconds.items()
+        ]
+        return "\n".join([f"tiles on {self.device}", *lines])
+
+
+def key(problem: Problem, dtype: np.dtype[Any]) -> str:
+    """What problems with one tile have in common: type, sizes up to a power of two, and the order of the strides."""
+    sizes = [1 << (size - 1).bit_length() for size in problem[:6]]
+    orders = ["".join(map(str, np.argsort(operand, kind="stable"))) for operand in (problem.A, problem.B, problem.C)]
+    return " ".join(map(str, (dtype.name, *sizes, *orders)))
+
+
+def folder() -> Path:
+    """Where the files are: ``pathgraph`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathgraph"
+
+
+def _file(identity: str) -> Path:
+    return folder() / f"tiles-{''.join(c if c.isalnum() else '-' for c in identity)}.json"
+
+
+def _load(identity: str) -> dict[str, Tile]:
+    """The tiles of a kind of GPU that were kept; those that no longer exist are left out."""
+    try:
+        content = json.loads(_file(identity).read_text(encoding="utf-8"))
+        listed = content["tiles"].items() if content["format"] == FORMAT else ()
+        found = {name: Tile(*tile) for name, tile in listed}
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        warnings.warn(
+            f"{_file(identity)} is no file of tiles ({type(error).__name__}), so a model chooses them; delete it, or tune"
+            " again",
+            stacklevel=2,
+        )
+        return {}
+    return {name: tile for name, tile in found.items() if tile in TILES.get(name.partition(" ")[0], ())}
+
+
+def _keep(identity: str, tiles: dict[str, Tile]) -> None:
+    """Write the file of a kind of GPU anew, in one step."""
+    target = _file(identity)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = {"format": FORMAT, "device": identity, "tiles": {name: list(tile) for name, tile in tiles.items()}}
+    handle, unfinished = tempfile.mkstemp(dir=target.parent, suffix=".json")
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(content, out, indent=1)
+    os.replace(unfinished, target)
+
+
+def _tuned(device: Device) -> dict[str, Tile]:
+    identity = device.identity()
+    if identity not in device.tiles:
+        device.tiles[identity] = _load(identity)
+    return device.tiles[identity]
+
+
+def chosen(device: Device, problem: Problem, dtype: np.dtype[Any]) -> Tile:
+    """The tile that was measured to be fastest on a device, or that the model chooses."""
+    tiles = _tuned(device)
+    return (tiles.get(key(problem, dtype)) if tiles else None) or choose(problem, dtype)
+
+
+def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10, save: bool = True) -> Tuning:
+    """Time every tile for the products and gradients of a matrix on its device, and use the fastest from now on.
+
+    Parameters
+    ----------
+    matrix : DeviceKSMatrix
+        Its pattern and type count.
+    batch : int
+        Number of vectors, at least 1.
+    axis : {0, -1}
+        0 for batch last, -1 for batch first, as in `DeviceKSMatrix.apply`.
+    repeats : int
+        How often each is timed, after one run that is not.
+    save : bool
+        Whether later processes use them, too: they are written to a file for this kind of GPU, in the folder
+        ``pathgraph`` of ``$XDG_CACHE_HOME`` or ``~/.cache``.
+
+    Returns
+    -------
+    Tuning
+        Its representation is a report.
+
+    Raises
+    ------
+    BackendError
+        If the device has no kernels.
+    ParameterError
+        On another axis, and numbers below 1.
+
+    Notes
+    -----
+    A tile changes no bit of a result. This is the one function that waits for the device.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> pg.gpu.tune(pg.hadamard(2).factors[0].to_device(pg.gpu.loopback()), 100)
+    Traceback (most recent call last):
+    ...
+    pathgraph.errors.BackendError: matrix: its device, loopback, has no kernels to be timed
+    """
+    from pathgraph_gpu import products
+
+    device: Any = matrix.device
+    if not hasattr(device, "clock"):
+        raise BackendError(f"matrix: its device, {device.name}, has no kernels to be timed")
+    natural(batch, "batch", least=1)
+    natural(repeats, "repeats", least=1)
+    if axis not in (0, -1):
+        raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {axis!r}")
+    sides = (1, batch) if axis == 0 else (batch, 1)
+    xp, dtype, (rows, columns) = device.xp, matrix.dtype, matrix.shape
+    x, y = (xp.zeros((sides[0], size, sides[1]), dtype=dtype) for size in (columns, rows))
+    pattern, values, turned = matrix.factor
+    gradient = products.gradient_problem(matrix.pattern, batch, batch_first=axis == -1)
+    partial = xp.empty((gradient.parts, *matrix.pattern.values_shape), dtype=products.total_of(dtype))
+    problems = {
+        "product": (products.product_problem(pattern, *sides, transposed=turned), values, x, xp.empty(y.shape, dtype)),
+        "transpose": (
+            products.product_problem(pattern, *sides, transposed=not turned),
+            values,
+            y,
+            xp.empty(x.shape, dtype),
+        ),
+        "gradient": (gradient, y, x, partial),
+    }
+    seconds: dict[str, dict[Tile, float]] = {}
+    tiles = _tuned(device)
+    for what, (problem, *operands) in problems.items():
+        A, B, C = operands
+        seconds[what] = {}
+        for tile in TILES[dtype.name]:
+
+            def work(problem: Problem = problem, A: Any = A, B: Any = B, C: Any = C, tile: Tile = tile) -> None:
+                products.launch(device, problem, A, B, C, tile)
+
+            work()
+            seconds[what][tile] = float(np.median([device.clock(work) for _ in range(repeats)]))
+        tiles[key(problem, dtype)] = min(seconds[what], key=seconds[what].__getitem__)
+    if save:
+        _keep(device.identity(), _load(device.identity()) | tiles)
+    return Tuning(device.identity(), seconds)

@@ -1,0 +1,186 @@
+"""Traffic of the products, counted, and tiles that are measured and kept on disk."""
+
+import json
+
+import numpy as np
+import pytest
+
+import pathgraph as pg
+from pathgraph.gpu import tune
+from pathgraph_gpu import products, sources, tuning
+from pathgraph_gpu.device import Device
+from pathgraph_gpu.tiles import TILES, Tile, choose
+from tests.cuda_on_cpu.product_checks import small_integers
+from tests.cuda_on_cpu.runtime import XP, CpuKernel, aligned, cpu_device, needs_compiler
+
+# -- traffic ------------------------------------------------------------------------------------------------------
+
+LARGE = 25_088
+"""Vectors for which tiles are chosen; fewer are counted."""
+
+PATTERNS = {
+    (1, 2, 2, 1): 2048,
+    (8, 2, 2, 2): 512,
+    (4, 4, 4, 1): 512,
+    (1, 4, 4, 64): 256,
+    (2, 4, 8, 3): 512,
+    (1, 4, 4, 9): 512,
+    (2, 16, 16, 5): 256,
+    (1, 16, 16, 16): 256,
+    (16, 16, 16, 1): 256,
+    (1, 32, 32, 8): 256,
+    (1, 64, 64, 16): 128,
+    (1, 128, 128, 8): 128,
+}
+
+
+def counted(problem, large, dtype, sizes):
+    """Bytes that warps ask for, and that memory moves behind a cache of 1 MiB, by the tile for a large batch."""
+    kernels = []
+
+    class Counting:
+        def kernel(self, file, name, options):
+            kernels.append(CpuKernel(sources.text(file), name, options, mode="count"))
+            return kernels[-1]
+
+    arrays = [aligned(np.zeros(size, dtype=dtype)) for size in sizes]
+    products.launch(Counting(), problem, *arrays, choose(large, np.dtype(dtype)))
+    traffic = kernels[-1].traffic
+    return sum(t.read + t.written for t in traffic), sum(t.fetched + t.stored for t in traffic)
+
+
+@needs_compiler
+@pytest.mark.parametrize("first", [False, True], ids=["batch last", "batch first"])
+@pytest.mark.parametrize("dtype", TILES)
+def test_memory_moves_what_is_compulsory(dtype, first):
+    """Every number once: 1.1 times the bytes of both arrays and the values. So do warps, for blocks of few columns."""
+    for pattern, batch in PATTERNS.items():
+        pattern = pg.KSPattern(*pattern)
+        (rows, columns), nnz = pattern.shape, pattern.nnz
+        sides = (batch, 1) if first else (1, batch)
+        large = products.product_problem(pattern, *((LARGE, 1) if first else (1, LARGE)))
+        sizes = nnz, batch * columns, batch * rows
+        asked, moved = counted(products.product_problem(pattern, *sides), large, dtype, sizes)
+        compulsory = sum(sizes) * np.dtype(dtype).itemsize
+        assert moved <= 1.1 * compulsory, pattern
+        if pattern.b <= 4 and pattern.d & pattern.d - 1 == 0 and dtype != "float16":
+            assert asked <= 1.1 * compulsory, pattern
+        if pattern.b > 64:
+            continue
+        large = products.gradient_problem(pattern, LARGE, batch_first=first)
+        problem = products.gradient_problem(pattern, batch, batch_first=first)._replace(part=batch)
+        if dtype != "float16":  # its sums are wider
+            _, moved = counted(problem, large, dtype, (batch * rows, batch * columns, nnz))
+            assert moved <= 1.1 * compulsory, pattern
+
+
+# -- tuning -------------------------------------------------------------------------------------------------------
+
+
+class Pretended:
+    """A device whose kernels do nothing, and whose clock prefers one tile."""
+
+    def __init__(self, name, preferred):
+        self.last = None
+        self.preferred = preferred
+
+        def compiler(text, name, options):
+            def kernel(grid, block, args):
+                self.last = options
+
+            return kernel
+
+        self.device = Device("the CPU", XP, compiler, self.clock, lambda: name)
+
+    def clock(self, work):
+        work()
+        return 1.0 if set(self.preferred.macros) <= set(self.last) else 2.0
+
+
+@pytest.fixture(autouse=True)
+def _folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    return tmp_path
+
+
+def test_the_fastest_tile_is_used_and_kept(tmp_path):
+    preferred = TILES["float32"][-1]
+    pretended = Pretended("A GPU (1)", preferred)
+    K = pg.KSMatrix(np.ones((2, 16, 16, 3), dtype=np.float32)).to_device(pretended.device)
+    problem = products.product_problem(K.pattern, 1, 900)
+    dtype = np.dtype(np.float32)
+    assert tuning.chosen(pretended.device, problem, dtype) == choose(problem, dtype) != preferred
+    result = tune(K, 1000, repeats=1)
+    assert {result.best(what) for what in ("product", "transpose", "gradient")} == {preferred}
+    assert repr(result).startswith("tiles on A GPU (1)\nproduct: (1, 128, 8, 8, 4, 4), 1 s; others up to 2 s\n")
+    assert set(result.seconds["gradient"]) == set(TILES["float32"])
+    assert tuning.chosen(pretended.device, problem, dtype) == preferred  # 900 and 1000 share a power of two
+    K.apply(XP.zeros((K.shape[1], 1000), dtype=dtype))
+    assert set(preferred.macros) <= set(pretended.last)
+    later = Pretended("A GPU (1)", preferred)  # as another process has it
+    assert tuning.chosen(later.device, problem, dtype) == preferred
+    for other in (
+        products.product_problem(K.pattern, 1, 5000),
+        products.product_problem(K.pattern, 900, 1),
+        products.product_problem(pg.KSPattern(2, 16, 16, 5), 1, 900),
+    ):
+        assert tuning.chosen(later.device, other, dtype) == choose(other, dtype)
+    assert tuning.chosen(later.device, problem, np.dtype(np.float64)) == choose(problem, np.dtype(np.float64))
+    assert tuning.chosen(Pretended("another", preferred).device, problem, dtype) == choose(problem, dtype)
+    tune(K.astype(np.float64), 1000, axis=-1, repeats=1)
+    content = json.loads((tmp_path / "pathgraph" / "tiles-A-GPU--1-.json").read_text())
+    assert len(content["tiles"]) == 6  # those of before are kept
+    assert [file.name for file in (tmp_path / "pathgraph").iterdir()] == ["tiles-A-GPU--1-.json"]
+
+
+def test_nothing_is_written_without_being_wanted(tmp_path):
+    pretended = Pretended("a GPU", TILES["float32"][2])
+    K = pg.KSMatrix(np.ones((1, 2, 2, 1), dtype=np.float32)).to_device(pretended.device)
+    tune(K.T, 5, axis=-1, repeats=2, save=False)
+    assert not (tmp_path / "pathgraph").exists()
+
+
+@pytest.mark.parametrize(
+    "content", ["no JSON", "[1]", '{"format": 1, "tiles": {"float32 1": [1, 2]}}', '{"format": 1}']
+)
+def test_a_broken_file_is_named_and_ignored(tmp_path, content):
+    (tmp_path / "pathgraph").mkdir()
+    (tmp_path / "pathgraph" / "tiles-a-GPU.json").write_text(content)
+    device = Pretended("a GPU", TILES["float32"][0]).device
+    problem = products.product_problem(pg.KSPattern(1, 2, 2, 1), 1, 9)
+    with pytest.warns(UserWarning, match=r"tiles-a-GPU.json is no file of tiles .* delete it"):
+        assert tuning.chosen(device, problem, np.dtype(np.float32)) == choose(problem, np.dtype(np.float32))
+    assert tuning.chosen(device, problem, np.dtype(np.float32))  # read once
+
+
+def test_tiles_of_another_version_are_ignored(tmp_path):
+    (tmp_path / "pathgraph").mkdir()
+    problem, dtype = products.product_problem(pg.KSPattern(1, 2, 2, 1), 1, 9), np.dtype(np.float32)
+    name = tuning.key(problem, dtype)
+    for version, tile in ((1, Tile(1, 1, 1, 1, 1, 1)), (2, TILES["float32"][-1])):
+        content = {"format": version, "device": "a GPU", "tiles": {name: list(tile)}}
+        (tmp_path / "pathgraph" / "tiles-a-GPU.json").write_text(json.dumps(content))
+        assert tuning.chosen(Pretended("a GPU", tile).device, problem, dtype) == choose(problem, dtype)
+
+
+def test_wrong_arguments():
+    device = Pretended("a GPU", TILES["float32"][0]).device
+    K = pg.KSMatrix(np.ones((1, 2, 2, 1))).to_device(device)
+    for call, message in (
+        (lambda: tune(K, 0), "batch: needed"),
+        (lambda: tune(K, 1, axis=1), "axis: needed 0"),
+        (lambda: tune(K, 1, repeats=0), "repeats: needed"),
+    ):
+        with pytest.raises(pg.ParameterError, match=message):
+            call()
+
+
+@needs_compiler
+def test_products_are_the_same_after_tuning():
+    device = cpu_device("fast")
+    K = pg.KSMatrix(small_integers((1, 4, 4, 3), np.float64))
+    there = K.to_device(device)
+    result = tune(there, 9, repeats=1, save=False)
+    assert all(seconds > 0 for times in result.seconds.values() for seconds in times.values())
+    x = small_integers((12, 9), np.float64)
+    assert np.array_equal(there.apply(device.to_device(x)), K @ x)
