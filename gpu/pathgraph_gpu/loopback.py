@@ -271,14 +271,17 @@ class Products:
         return LoopbackArray((matrix.T if transposed else matrix).apply(x.get(), 1))
 
     def multiply_chain(
-        self, device: Any, factors: list[tuple[KSPattern, LoopbackArray, bool]], x: LoopbackArray
+        self,
+        device: Any,
+        factors: list[tuple[KSPattern, LoopbackArray, bool]],
+        x: LoopbackArray,
+        kept: dict[Any, Any],
     ) -> LoopbackArray:
         """The products of a chain with a batch."""
-        listed = [
-            KSMatrix(values.get()).T if is_transposed else KSMatrix(values.get())
-            for _, values, is_transposed in factors
-        ]
-        return LoopbackArray(KSChain(listed).apply(x.get(), 1))
+        if "chain" not in kept:
+            matrices = [(KSMatrix(values.get()), transposed) for _, values, transposed in factors]
+            kept["chain"] = KSChain([matrix.T if transposed else matrix for matrix, transposed in matrices])
+        return LoopbackArray(kept["chain"].apply(x.get(), 1))
 
     def values_gradient(
         self, device: Any, pattern: KSPattern, x: LoopbackArray, gradient: LoopbackArray

@@ -47,6 +47,9 @@ FILLED = 512
 LEAST_PART = 256
 """Vectors of a part, at least."""
 
+Factor = tuple["KSPattern", Any, bool]
+"""The pattern of some values, they, and whether the matrix is the transpose."""
+
 _C_NAMES = {"float16": "__half", "float32": "float", "float64": "double"}
 
 
@@ -136,22 +139,11 @@ def multiply(device: Device, pattern: KSPattern, values: Any, x: Any, *, transpo
     return out
 
 
-def multiply_chain(device: Device, factors: Sequence[tuple[KSPattern, Any, bool]], x: Any) -> Any:
-    """The products of a chain with the vectors of a batch, from the right.
+def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any]) -> Any:
+    """The products of a chain with the vectors of a batch; see `pathgraph_gpu.chains.multiply_chain`."""
+    from pathgraph_gpu import chains
 
-    Parameters
-    ----------
-    factors : sequence of (KSPattern, array of the device, bool)
-        From left to right: patterns, values, and whether the factor is the transpose of that.
-    x : array of the device, shape (outer, columns, inner)
-
-    Returns
-    -------
-    array of the device, shape (outer, rows, inner)
-    """
-    for pattern, values, transposed in reversed(factors):
-        x = multiply(device, pattern, values, x, transposed=transposed)
-    return x
+    return chains.multiply_chain(device, factors, x, kept)
 
 
 def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -> Any:
@@ -186,11 +178,13 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
 
 
 def configurations() -> list[Configuration]:
-    """Every configuration of these kernels that can be chosen.
+    """Every configuration of these kernels, and of those of chains, that can be chosen.
 
     A main tile has 64 sums in a thread, or 32 of float64.
     """
-    found = []
+    from pathgraph_gpu import chains
+
+    found = chains.configurations()
     for name, tiles in TILES.items():
         dtype = np.dtype(name)
         for tile in tiles:

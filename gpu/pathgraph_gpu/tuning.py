@@ -85,8 +85,8 @@ def _load(identity: str) -> dict[str, Tile]:
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         warnings.warn(
-            f"{_file(identity)} is no file of tiles ({type(error).__name__}), so a model chooses them; delete it, or tune"
-            " again",
+            f"{_file(identity)} is no file of tiles ({type(error).__name__}), so a model chooses them; delete it, or "
+            "tune again",
             stacklevel=2,
         )
         return {}

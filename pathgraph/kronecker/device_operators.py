@@ -352,6 +352,7 @@ class DeviceKSChain(_DeviceOperator):
         self.factors = tuple(listed)
         self.shape = listed[0].shape[0], listed[-1].shape[1]
         self.dtype, self.device = listed[0].dtype, listed[0].device
+        self._kept: dict[Any, Any] = {}  # what the device made of the values, which never change
 
     @property
     def patterns(self) -> tuple[KSPattern, ...]:
@@ -368,7 +369,8 @@ class DeviceKSChain(_DeviceOperator):
         return self.factors[0]._witness
 
     def _product(self, batch: Any) -> Any:
-        return _products(self.device).multiply_chain(self.device, [factor.factor for factor in self.factors], batch)
+        factors = [factor.factor for factor in self.factors]
+        return _products(self.device).multiply_chain(self.device, factors, batch, self._kept)
 
     @property
     def T(self) -> DeviceKSChain:
