@@ -1,17 +1,18 @@
 """Traffic of the products, counted, and tiles that are measured and kept on disk."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import pathgraph as pg
 from pathgraph.gpu import tune
-from pathgraph_gpu import products, sources, tuning
+from pathgraph_gpu import chains, products, sources, tuning
 from pathgraph_gpu.device import Device
 from pathgraph_gpu.tiles import TILES, Tile, choose
 from tests.cuda_on_cpu.product_checks import small_integers
-from tests.cuda_on_cpu.runtime import XP, CpuKernel, aligned, cpu_device, needs_compiler
+from tests.cuda_on_cpu.runtime import XP, CpuKernel, aligned, clock, cpu_device, needs_compiler
 
 # -- traffic ------------------------------------------------------------------------------------------------------
 
@@ -72,6 +73,35 @@ def test_memory_moves_what_is_compulsory(dtype, first):
         if dtype != "float16":  # its sums are wider
             _, moved = counted(problem, large, dtype, (batch * rows, batch * columns, nnz))
             assert moved <= 1.1 * compulsory, pattern
+
+
+@needs_compiler
+@pytest.mark.parametrize("first", [False, True], ids=["batch last", "batch first"])
+def test_fused_chains_read_and_write_once(first):
+    """Twelve factors of 4096 points in two launches: twice the vectors both ways, and the values."""
+    kernels = []
+
+    def compiler(text, name, options):
+        kernels.append(CpuKernel(text, name, options, mode="count"))
+        return kernels[-1]
+
+    device = Device("counting", XP, compiler, clock)
+    n, size = 64, 64
+    for patterns in ([(2**s, 2, 2, 2 ** (11 - s)) for s in range(6)], [(2**s, 2, 2, 2 ** (5 - s)) for s in range(6)]):
+        patterns = [pg.KSPattern(*p) for p in patterns]
+        (run,) = chains.runs_of(patterns, batch_first=first)
+        factors = [(p, aligned(np.ones(p.values_shape, np.float32)), False) for p in patterns]
+        table, values = chains._packed(device, factors, run)
+        length = patterns[0].shape[0]
+        shape = (n, length, 1) if first else (1, length, n)
+        device.xp = SimpleNamespace(empty=lambda shape, dtype: aligned(np.empty(shape, dtype)))
+        chains._multiply_run(device, patterns, run, table, aligned(values), aligned(np.ones(shape, np.float32)))
+        device.xp = XP
+        *_, x, y = kernels[-1].traffic
+        assert (run.width, run.a, run.d) == (size, 1, length // size)
+        assert x.read + y.written <= 1.1 * 2 * 4 * n * length
+        moved = sum(t.fetched + t.stored for t in kernels[-1].traffic)
+        assert moved <= 1.1 * 4 * (2 * n * length + sum(p.nnz for p in patterns))
 
 
 # -- tuning -------------------------------------------------------------------------------------------------------
