@@ -216,7 +216,7 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     needed = (a * d * m * depth + products * n * depth) * size + products * m * n * parts * written
     registers = sums * total // 4 + 80  # the sums, and about what else a thread keeps
     resident = min(2048 // tile.threads, SHARED // tile.shared(total), REGISTERS // (tile.threads * registers))
-    places = PROCESSORS * max(1, resident)
+    places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))
     times = compute, moved / CACHE, needed / MEMORY
     idle = 1 + places / (2 * tiles)  # half of the places while the last blocks run
     return (max(times) + sum(times) / 4) * idle  # they overlap, but not wholly

@@ -54,7 +54,7 @@ def counted(problem, large, dtype, sizes):
 @pytest.mark.parametrize("first", [False, True], ids=["batch last", "batch first"])
 @pytest.mark.parametrize("dtype", TILES)
 def test_memory_moves_what_is_compulsory(dtype, first):
-    """Every number once: 1.1 times the bytes of both arrays and the values. So do warps, for blocks of few columns."""
+    """Every number once: 1.1 times the bytes of both arrays and the values. So do warps, for blocks of few rows."""
     for pattern, batch in PATTERNS.items():
         pattern = pg.KSPattern(*pattern)
         (rows, columns), nnz = pattern.shape, pattern.nnz
@@ -64,7 +64,8 @@ def test_memory_moves_what_is_compulsory(dtype, first):
         asked, moved = counted(products.product_problem(pattern, *sides), large, dtype, sizes)
         compulsory = sum(sizes) * np.dtype(dtype).itemsize
         assert moved <= 1.1 * compulsory, pattern
-        if pattern.b <= 4 and pattern.d & pattern.d - 1 == 0 and dtype != "float16":
+        a, b, _, d = pattern
+        if b <= 4 <= a * d and d & d - 1 == 0 and dtype != "float16":
             assert asked <= 1.1 * compulsory, pattern
         if pattern.b > 64:
             continue
@@ -206,7 +207,8 @@ def test_wrong_arguments():
 
 
 @needs_compiler
-def test_products_are_the_same_after_tuning():
+def test_products_are_the_same_after_tuning(monkeypatch):
+    monkeypatch.setitem(TILES, "float64", TILES["float64"][-2:])
     device = cpu_device("fast")
     K = pg.KSMatrix(small_integers((1, 4, 4, 3), np.float64))
     there = K.to_device(device)

@@ -161,3 +161,30 @@ def test_without_cupy_the_reason_is_given(monkeypatch):
     for operator in (K, CHAIN):
         with pytest.raises(pg.BackendError, match="the GPU cannot be used: CuPy"):
             operator.to_device()
+
+
+def test_the_clock_and_the_kind_of_the_gpu(monkeypatch):
+    """By events of the current stream, and the name of the current GPU, with a module that stands for CuPy."""
+    log, current = [], [0]
+
+    class Event:
+        def record(self):
+            log.append("record")
+
+        def synchronize(self):
+            log.append("synchronize")
+
+    cupy = types.ModuleType("cupy")
+    runtime = types.SimpleNamespace(
+        getDevice=lambda: current[0], getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()}
+    )
+    cupy.cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda begin, end: 2500.0, runtime=runtime)
+    monkeypatch.setitem(sys.modules, "cupy", cupy)
+    pg.gpu.cuda.cache_clear()
+    device = pg.gpu.cuda()
+    pg.gpu.cuda.cache_clear()
+    assert device.clock(lambda: log.append("work")) == 2.5
+    assert log == ["record", "work", "record", "synchronize"]
+    assert device.identity() == "GPU 0"
+    current[0] = 3
+    assert device.identity() == "GPU 3"
