@@ -8,6 +8,8 @@ VENV ?= .venv
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
 BENCH_ARGS ?=
+REPORT_ARGS ?=
+GPU_REPORT = docs/benchmarks/gpu-compile.json
 BROWSER_ARGS ?=
 VERIFY_ARGS ?= --jobs 2 --picture build/digits.png
 
@@ -20,7 +22,8 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test test-torch test-dask lint format types doctest docs browser-check bench wheel-check clean
+.PHONY: help verify test test-torch test-dask test-gpu gpu-report lint format types doctest docs browser-check bench
+.PHONY: wheel-check clean
 
 help:
 	@printf '%s\n' \
@@ -28,6 +31,8 @@ help:
 	  'make test         run the tests' \
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
 	  'make test-dask    install Dask, and run theorem checks on a local cluster' \
+  'make test-gpu     compile the CUDA kernels with NVRTC, without a GPU: budgets, and whether the report is current' \
+  'make gpu-report   renew the report of what the compiler makes of the CUDA kernels; minutes' \
 	  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
@@ -72,6 +77,11 @@ $(VENV)/.stamp-dask: $(VENV)/.stamp-test
 	$(PY) -m pip install --editable '.[dask]'
 	@touch $@
 
+$(VENV)/.stamp-gpu: pyproject.toml $(VENV)/.stamp-pip
+	$(SAY) 'environment: installing pathgraph, and the CUDA compiler and disassembler'
+	$(PY) -m pip install --editable . --group gpu-report
+	@touch $@
+
 $(VENV)/.stamp-browser: $(VENV)/.stamp-dev
 	$(SAY) 'environment: installing what drives a browser'
 	$(PY) -m pip install --group browser
@@ -96,6 +106,16 @@ test-torch: $(VENV)/.stamp-torch
 test-dask: $(VENV)/.stamp-dask
 	$(SAY) 'test-dask: theorem checks on a local cluster of which a worker is killed'
 	$(PY) -m pytest tests/test_checks_at_scale.py -k dask $(PYTEST_ARGS)
+
+test-gpu: $(VENV)/.stamp-gpu
+	$(SAY) 'test-gpu: every translation unit of the CUDA kernels for one architecture, against the report'
+	$(PY) -m pathgraph_gpu.report --check $(GPU_REPORT)
+	$(SAY) 'test-gpu: the command that verifies kernels says that it did not'
+	@$(PY) -m pathgraph.gpu.verify --quick; code=$$?; test $$code -eq 0 -o $$code -eq 3
+
+gpu-report: $(VENV)/.stamp-gpu
+	$(SAY) 'gpu-report: what the compiler makes of every CUDA kernel, for all architectures'
+	$(PY) -m pathgraph_gpu.report $(GPU_REPORT) $(REPORT_ARGS)
 
 # ---- quality ----------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ PACKAGES = {
 }
 FACADES = {
     "pathgraph.gpu": ROOT / "pathgraph" / "gpu" / "__init__.py",
+    "pathgraph.gpu.verify": ROOT / "pathgraph" / "gpu" / "verify.py",
     "pathgraph.proofs_checks": ROOT / "pathgraph" / "proofs_checks.py",
 }
 OPTIONAL = ["numba", "cupy", "torch", "sympy", "matplotlib", "hypothesis", "onnx", "sklearn", "flint", "rich"]

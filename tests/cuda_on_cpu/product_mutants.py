@@ -13,7 +13,7 @@ MUTANTS = [
             "held_b[t];\n                __syncthreads();\n",
             "held_b[t];\n",
         ),
-        ("one buffer for two chunks", "                current ^= 1;\n", ""),
+        ("one buffer for two chunks", "                current = CHUNK - current;\n", ""),
         (
             "results are written over a chunk that is read",
             "TOGETHER; ++y) {\n            __syncthreads();\n",
@@ -60,7 +60,7 @@ MUTANTS = [
         ("l and i are exchanged", "(i * run_l + l) * A_LINE", "(l * run_i + i) * A_LINE"),
         ("the rows of the tile before", "split(rest, m_tiles) * BM", "split(rest, m_tiles) * (BM - 1)"),
         ("batch-first tiles in the other order", "        if (is_batch_outer)\n", "        if (!is_batch_outer)\n"),
-        ("a fragment of the next group", "group * B_LINE\n", "(group ^ 1) * B_LINE\n"),
+        ("a fragment of the next group", "BK * A_STEP + group * B_LINE", "BK * A_STEP + (group ^ 1) * B_LINE"),
         ("rows of a thread that lie apart", "(v / VEC * ROWS + ty) * VEC", "(v / VEC + ty) * VEC"),
         ("vectors that are not aligned", "#define A_LINE (BM + VEC)", "#define A_LINE (BM + 1)"),
         ("sums of the tile before", "sum[y][x] = 0;", "if (tile == blockIdx.x)\n                    sum[y][x] = 0;"),

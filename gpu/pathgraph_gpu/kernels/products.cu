@@ -84,6 +84,8 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
     __shared__ __align__(16) TOTAL memory[MEMORY];
     const int thread = threadIdx.x;
     const int tx = thread % COLUMNS, ty = thread / COLUMNS % ROWS, group = thread / (COLUMNS * ROWS);
+    int own_a = group * A_LINE + ty * VEC, own_b = BK * A_STEP + group * B_LINE + tx * VEC;
+    asm("" : "+r"(own_a), "+r"(own_b));  // kept in registers, not computed again for every chunk
     const int run_l = 1 << run_bits, run_i = GROUPS >> run_bits;
     const long long m_tiles = (m + BM - 1) / BM, n_tiles = (n + BN - 1) / BN, parts = (depth + part - 1) / part;
     const long long l_runs = (d + run_l - 1) >> run_bits, i_runs = (groups + run_i - 1) / run_i;
@@ -150,27 +152,26 @@ extern "C" __global__ void __launch_bounds__(THREADS) ks_product(
                 next_b += BK * b_row;
             }
             if (k0 >= 0) {
-                const TOTAL* from = memory + current * CHUNK;
+                const TOTAL *from_left = memory + (own_a + current), *from_right = memory + (own_b + current);
 #pragma unroll
                 for (int k = 0; k < BK; ++k) {
                     Vector left[TM / VEC], right[TN / VEC];
 #pragma unroll
                     for (int y = 0; y < TM / VEC; ++y)
-                        left[y] = *(const Vector*)(from + k * A_STEP + group * A_LINE + (y * ROWS + ty) * VEC);
+                        left[y] = *(const Vector*)(from_left + k * A_STEP + y * ROWS * VEC);
 #pragma unroll
                     for (int x = 0; x < TN / VEC; ++x)
-                        right[x] = *(const Vector*)(from + BK * A_STEP + k * B_STEP + group * B_LINE
-                                                    + (x * COLUMNS + tx) * VEC);
+                        right[x] = *(const Vector*)(from_right + k * B_STEP + x * COLUMNS * VEC);
 #pragma unroll
                     for (int y = 0; y < TM; ++y)
 #pragma unroll
                         for (int x = 0; x < TN; ++x)
                             sum[y][x] += left[y / VEC].at[y % VEC] * right[x / VEC].at[x % VEC];
                 }
-                current ^= 1;
+                current = CHUNK - current;
             }
             if (has_next) {
-                TOTAL* to = memory + current * CHUNK;
+                TOTAL* to = memory + current;
 #pragma unroll
                 for (int t = 0; t < A_TURNS; ++t)
                     to[to_a[t]] = held_a[t];

@@ -1,0 +1,179 @@
+r"""Kronecker-sparse products on a device against plain NumPy, on ragged patterns, with every tile.
+
+An entry of a product of depth c is off by at most :math:`\gamma_c` times the sum of the absolute terms, in the
+arithmetic of the sums and, for the reference, in float64. A result in float16 is rounded once more; its smallest step
+is 2**-24.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pathgraph.kronecker.patterns import KSPattern
+from pathgraph_gpu import chains, products
+from pathgraph_gpu.tiles import TILES, Tile
+from pathgraph_gpu.verification.outcomes import Outcome, Recorder, gamma, near, outcome
+
+if TYPE_CHECKING:
+    from pathgraph.scalars import Array
+    from pathgraph_gpu.device import Device
+
+__all__ = ["PATTERNS", "QUICK", "multiplied", "product_outcomes", "values_gradient"]
+
+PATTERNS = ((1, 1, 1, 1), (2, 3, 5, 7), (3, 17, 9, 1), (1, 65, 33, 4), (5, 4, 6, 33), (1, 130, 70, 3))
+QUICK = ((2, 3, 5, 7), (1, 65, 33, 2))
+CHAINS = (
+    ((1, 2, 3, 10), (3, 2, 2, 5)),
+    ((1, 8, 8, 40), (8, 8, 7, 5)),
+    ((1, 8, 8, 32), (8, 8, 8, 4), (64, 4, 3, 1)),
+)
+"""Whose parts have all the widths of the kernel of chains."""
+BATCHES = ((1, 1), (1, 37), (41, 1), (3, 5))
+"""(outer, inner): batch last is outer = 1, batch first is inner = 1."""
+
+
+def multiplied(values: Array, x: Array, *, transposed: bool = False) -> Array:
+    """The product with a batch of shape (outer, columns, inner), in the type of the values."""
+    a, b, c, d = values.shape
+    if transposed:
+        b, c, values = c, b, values.transpose(0, 2, 1, 3)
+    blocks = x.reshape(len(x), a, c, d, -1)
+    return np.asarray(np.einsum("ajkl,nakli->najli", values, blocks)).reshape(len(x), a * b * d, -1)
+
+
+def values_gradient(shape: tuple[int, ...], x: Array, gradient: Array) -> Array:
+    """The sum over the batch of the products of the gradient and the vectors."""
+    a, b, c, d = shape
+    left, right = gradient.reshape(len(x), a, b, d, -1), x.reshape(len(x), a, c, d, -1)
+    return np.asarray(np.einsum("najli,nakli->ajkl", left, right))
+
+
+def _numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+    return np.asarray(random.normal(size=shape).astype(dtype))
+
+
+def _compared(found: Array, expected: Array, mass: Array, depth: int, total: Any) -> float:
+    slack = (gamma(depth + 1, total) + gamma(depth + 1, np.float64)) * mass
+    if found.dtype == np.float16:
+        slack = slack + 2.0**-11 * (np.abs(expected) + slack) + 2.0**-25
+    return near(found, expected, slack)
+
+
+def _twice(device: Device, compute: Any) -> Array:
+    first, second = (device.to_host(compute()) for _ in range(2))
+    if first.tobytes() != second.tobytes():
+        raise ArithmeticError("two runs give different bits")
+    return np.asarray(first)
+
+
+def _product(
+    device: Device, pattern: KSPattern, dtype: Any, tile: Tile | None, out: Any, batch: Any, transposed: bool
+) -> float:
+    random = np.random.default_rng(pattern.nnz)
+    outer, inner = batch
+    rows, columns = pattern.shape[transposed], pattern.shape[not transposed]
+    values, x = _numbers(random, pattern.values_shape, dtype), _numbers(random, (outer, columns, inner), dtype)
+    moved = device.to_device(values), device.to_device(x)
+
+    def compute() -> Any:
+        if tile is None:
+            return products.multiply(device, pattern, *moved, transposed=transposed)
+        made = device.xp.empty((outer, rows, inner), dtype=out)
+        problem = products.product_problem(pattern, outer, inner, transposed=transposed)
+        products.launch(device, problem, *moved, made, tile)
+        return made
+
+    found = _twice(device, compute)
+    wide = values.astype(np.float64), x.astype(np.float64)
+    expected, mass = multiplied(*wide, transposed=transposed), multiplied(*map(np.abs, wide), transposed=transposed)
+    depth = pattern.b if transposed else pattern.c
+    return _compared(found, expected, mass, depth, products.total_of(dtype))
+
+
+def _gradient(device: Device, pattern: KSPattern, dtype: Any, batch: tuple[int, int]) -> float:
+    random = np.random.default_rng(pattern.nnz)
+    outer, inner = batch
+    x = _numbers(random, (outer, pattern.shape[1], inner), dtype)
+    gradient = _numbers(random, (outer, pattern.shape[0], inner), dtype)
+    moved = device.to_device(x), device.to_device(gradient)
+    found = _twice(device, lambda: products.values_gradient(device, pattern, *moved))
+    wide = x.astype(np.float64), gradient.astype(np.float64)
+    shape = pattern.values_shape
+    expected, mass = values_gradient(shape, *wide), values_gradient(shape, *map(np.abs, wide))
+    return _compared(found, expected, mass, outer * inner, products.total_of(dtype))
+
+
+def _chain(device: Device, patterns: Sequence[KSPattern], dtype: Any, batch: tuple[int, int]) -> float:
+    random = np.random.default_rng(len(patterns))
+    outer, inner = batch
+    values = [_numbers(random, pattern.values_shape, dtype) for pattern in patterns]
+    x = _numbers(random, (outer, patterns[-1].shape[1], inner), dtype)
+    factors = [(pattern, device.to_device(own), False) for pattern, own in zip(patterns, values, strict=True)]
+    moved = device.to_device(x)
+    found = _twice(device, lambda: chains.multiply_chain(device, factors, moved, {}))
+    expected, mass = x.astype(np.float64), np.abs(x.astype(np.float64))
+    for own in reversed(values):
+        wide = own.astype(np.float64)
+        expected, mass = multiplied(wide, expected), multiplied(np.abs(wide), mass)
+    depth = sum(pattern.c + 1 for pattern in patterns)
+    return _compared(found, expected, mass, depth, products.total_of(dtype))
+
+
+def product_outcomes(
+    device: Device, *, quick: bool = False, tiles: dict[str, Sequence[Tile]] | None = None
+) -> Iterator[Outcome]:
+    """Check the kernels of Kronecker-sparse products and chains.
+
+    Parameters
+    ----------
+    device : Device
+    quick : bool
+        Two small patterns only, as for a sanitizer.
+    tiles : dict of str to sequence of Tile, optional
+        By dtype; all by default. Then the last outcome says whether every configuration ran.
+
+    Yields
+    ------
+    Outcome
+    """
+    recorder = Recorder(device)
+    patterns = [KSPattern(*sizes) for sizes in (QUICK if quick else PATTERNS)]
+    for name, members in (TILES if tiles is None else tiles).items():
+        dtype = np.dtype(name)
+        for tile in members:
+            for out in dict.fromkeys((dtype, products.total_of(dtype))):
+                title = f"{name} to {out.name}, tile {tuple(tile)}"
+                yield outcome(title, partial(_tile, recorder, patterns, dtype, tile, out, quick))
+        for pattern in patterns:
+            for batch in ((1, 300), (300, 1), (7, 5)):
+                check = partial(_gradient, recorder, pattern, dtype, batch)
+                yield outcome(f"{name}, gradient of the values of {pattern}, batch {batch}", check)
+            check = partial(_product, recorder, pattern, dtype, None, None, (1, 37), False)
+            yield outcome(f"{name}, {pattern} with the tile that is chosen", check)
+        for sizes in CHAINS:
+            run = [KSPattern(*one) for one in sizes]
+            for batch in ((1, 37), (41, 1), (3, 5)):
+                check = partial(_chain, recorder, run, dtype, batch)
+                yield outcome(f"{name}, chain of {run}, batch {batch}", check)
+    if tiles is None:
+        yield outcome("every configuration ran", partial(_require_all, recorder))
+
+
+def _tile(device: Device, patterns: Sequence[KSPattern], dtype: Any, tile: Tile, out: Any, quick: bool) -> float:
+    """The largest error of all patterns, batches and directions, as a share of its bound."""
+    return max(
+        _product(device, pattern, dtype, tile, out, batch, transposed)
+        for pattern in patterns
+        for batch in (BATCHES[1:3] if quick else BATCHES)
+        for transposed in (False, True)
+    )
+
+
+def _require_all(recorder: Recorder) -> None:
+    missing = recorder.missing(products.configurations())
+    if missing:
+        raise ArithmeticError(f"{len(missing)} configurations were not launched: {'; '.join(missing)}")
