@@ -27,11 +27,11 @@ def _line(title: str, entries: list[Entry], mixed: str) -> str:
     registers = _range(one.registers for one in resources)
     spill = max(max(one.spill_stores, one.spill_loads) for one in resources)
     shared = max(entry.shared(MIXED) for entry in entries)
-    return f"{title:<34}{registers:>8}{spill:>6}{shared:>7}  {shares}  {mixed}"
+    return f"{title:<27}{registers:>8}{spill:>6}{shared:>7}  {shares}  {mixed}"
 
 
 def _head(what: str, mixed: str) -> str:
-    return f"{what:<34}{'regs':>8}{'spill':>6}{'shared':>7}  {' '.join(f'{k:>4}' for k in SHOWN)}  {mixed}"
+    return f"{what:<27}{'regs':>8}{'spill':>6}{'shared':>7}  {' '.join(f'{k:>4}' for k in SHOWN)}  {mixed}"
 
 
 def resources_table(report: Report) -> str:
