@@ -214,7 +214,7 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     moved += products * n * depth * m_tiles * size * sectors(B, in_depth, (tile.columns, n), size)
     moved += products * m * n * parts * written * sectors(C, (tile.rows, m), (tile.columns, n), written)
     needed = (a * d * m * depth + products * n * depth) * size + products * m * n * parts * written
-    registers = sums * total // 4 + 80  # the sums, and about what else a thread keeps
+    registers = 255 if total == 8 else 136 + sums  # about what compilers report
     resident = min(2048 // tile.threads, SHARED // tile.shared(total), REGISTERS // (tile.threads * registers))
     places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))
     times = compute, moved / CACHE, needed / MEMORY
