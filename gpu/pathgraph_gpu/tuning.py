@@ -13,6 +13,7 @@ import os
 import tempfile
 import warnings
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,7 +149,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
 
     Notes
     -----
-    A tile changes no bit of a result. This is the one function that waits for the device.
+    A tile changes no bit of a result. The function waits for the device.
 
     Examples
     --------
@@ -172,7 +173,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     x, y = (xp.zeros((sides[0], size, sides[1]), dtype=dtype) for size in (columns, rows))
     pattern, values, turned = matrix.factor
     gradient = products.gradient_problem(matrix.pattern, batch, batch_first=axis == -1)
-    partial = xp.empty((gradient.parts, *matrix.pattern.values_shape), dtype=products.total_of(dtype))
+    parts = xp.empty((gradient.parts, *matrix.pattern.values_shape), dtype=products.total_of(dtype))
     problems = {
         "product": (products.product_problem(pattern, *sides, transposed=turned), values, x, xp.empty(y.shape, dtype)),
         "transpose": (
@@ -181,18 +182,14 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
             y,
             xp.empty(x.shape, dtype),
         ),
-        "gradient": (gradient, y, x, partial),
+        "gradient": (gradient, y, x, parts),
     }
     seconds: dict[str, dict[Tile, float]] = {}
     tiles = _tuned(device)
-    for what, (problem, *operands) in problems.items():
-        A, B, C = operands
+    for what, (problem, A, B, C) in problems.items():
         seconds[what] = {}
         for tile in TILES[dtype.name]:
-
-            def work(problem: Problem = problem, A: Any = A, B: Any = B, C: Any = C, tile: Tile = tile) -> None:
-                products.launch(device, problem, A, B, C, tile)
-
+            work = partial(products.launch, device, problem, A, B, C, tile)
             work()
             seconds[what][tile] = float(np.median([device.clock(work) for _ in range(repeats)]))
         tiles[key(problem, dtype)] = min(seconds[what], key=seconds[what].__getitem__)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.report.compiled import Report, digest, has_budget
+from pathgraph_gpu.report.compiled import Key, Report, digest, has_budget
 from pathgraph_gpu.report.occupancy import ARCHITECTURES
 
 __all__ = ["MULTIPLY_ADDS", "SHARED", "SPILL", "differences", "stale", "violations"]
@@ -18,15 +18,20 @@ MULTIPLY_ADDS = 4
 """At least, for each other instruction of the main tile, in float32 or float64: see `sass`."""
 
 
+def _name(key: Key) -> str:
+    file, kernel, options = key
+    return " ".join([f"{file}.cu", kernel, *options])
+
+
 def violations(report: Report) -> list[str]:
     """What is over budget: one sentence each; none if all is well.
 
     Kernels with a main tile in float16 have no budget of multiply-adds: they convert what they read.
     """
     found = []
-    for (file, kernel, options), entry in report.entries.items():
+    for key, entry in report.entries.items():
         for architecture, resources in entry.resources.items():
-            where = f"{file}.cu {kernel} {' '.join(options)} for sm_{architecture}"
+            where = f"{_name(key)} for sm_{architecture}"
             spill = max(resources.spill_stores, resources.spill_loads)
             if spill > SPILL:
                 found.append(f"{where}: {spill} bytes are spilled, at most {SPILL} may be")
@@ -38,7 +43,7 @@ def violations(report: Report) -> list[str]:
             for architecture, mix in entry.mixes.items():
                 if mix.per_feeding < MULTIPLY_ADDS:
                     found.append(
-                        f"{file}.cu {kernel} {' '.join(options)} for sm_{architecture}: {mix.per_feeding:.2f} "
+                        f"{_name(key)} for sm_{architecture}: {mix.per_feeding:.2f} "
                         f"multiply-adds for each other instruction of the main tile, at least {MULTIPLY_ADDS} are "
                         "needed"
                     )
@@ -50,9 +55,9 @@ def stale(report: Report, configurations: Sequence[Configuration]) -> list[str]:
     files = sorted({one.file for one in configurations})
     found = [f"{file}.cu: the report is of another text" for file in files if report.texts.get(file) != digest(file)]
     here = {(one.file, one.kernel, one.options): one for one in configurations}
-    found += [f"{' '.join([*key[:2], *key[2]])}: not in the report" for key in here if key not in report.entries]
+    found += [f"{_name(key)}: not in the report" for key in here if key not in report.entries]
     for key, entry in report.entries.items():
-        name = " ".join([*key[:2], *key[2]])
+        name = _name(key)
         if key not in here:
             found.append(f"{name}: in the report, but no configuration")
         elif here[key] != entry.configuration:
@@ -70,7 +75,7 @@ def differences(report: Report, compiled: Report) -> list[str]:
     if report.versions != compiled.versions:
         found.append(f"the report was made with {report.versions}, here is {compiled.versions}")
     for key, entry in compiled.entries.items():
-        name = " ".join([*key[:2], *key[2]])
+        name = _name(key)
         if key not in report.entries:
             found.append(f"{name}: not in the report")
             continue

@@ -25,7 +25,7 @@ from pathgraph_gpu.report.occupancy import ARCHITECTURES, Occupancy, occupancy
 from pathgraph_gpu.report.ptxas import Resources, parse_log
 from pathgraph_gpu.report.sass import Mix, disassembled, mix
 
-__all__ = ["Entry", "Report", "compile_report", "configurations", "tasks"]
+__all__ = ["MIXED", "Entry", "Key", "Report", "compile_report", "configurations", "tasks"]
 
 MODULES = ("pathgraph_gpu.networks", "pathgraph_gpu.products")
 """What has a function ``configurations()``."""
@@ -58,7 +58,7 @@ def has_budget(one: Configuration) -> bool:
 
 
 def digest(file: str) -> str:
-    """Of a translation unit, headers included."""
+    """The SHA-256 of a translation unit, headers included."""
     return hashlib.sha256(sources.text(file).encode()).hexdigest()
 
 
@@ -132,6 +132,7 @@ class Report:
         Raises
         ------
         FileFormatError
+            If it is no such text, with what is wrong.
         """
         try:
             data = json.loads(text)

@@ -48,26 +48,12 @@ INTEGER = {
     *("CS2R", "S2R", "S2UR", "R2UR", "IMMA", "IADD32I", "VIMNMX3", "VOTE", "VOTEU", "CREDUX", "UIADD3", "ULEA"),
 }
 GLOBAL = {
-    "LDG",
-    "STG",
-    "LD",
-    "ST",
-    "ATOM",
-    "ATOMG",
-    "RED",
-    "REDG",
-    "LDL",
-    "STL",
-    "LDGSTS",
-    "LDC",
-    "LDCU",
-    "ULDC",
-    "TLD",
+    *("LDG", "STG", "LD", "ST", "ATOM", "ATOMG", "RED", "REDG", "LDL", "STL", "LDGSTS", "LDC", "LDCU", "ULDC", "TLD"),
 }
 SHARED = {"LDS", "STS", "ATOMS", "LDSM", "STSM", "LDGDEPBAR", "DEPBAR", "SHFL"}
 CONTROL = {
     *("BRA", "BRX", "BRXU", "JMP", "CALL", "RET", "EXIT", "BAR", "BSSY", "BSYNC", "WARPSYNC", "BREAK", "YIELD", "BMOV"),
-    *("NANOSLEEP", "ERRBAR", "MEMBAR", "ENDCOLLECTIVE", "KILL", "ELECT", "BPT", "WARPSYNC", "CCTL"),
+    *("NANOSLEEP", "ERRBAR", "MEMBAR", "ENDCOLLECTIVE", "KILL", "ELECT", "BPT", "CCTL"),
 }
 FLOAT = {
     *("FADD", "FMUL", "FSETP", "FSEL", "FMNMX", "FCHK", "FSWZADD", "DADD", "DMUL", "DSETP", "DMNMX", "MUFU", "FADD2"),

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from pathgraph_gpu.report.compiled import Entry, Report
+from pathgraph_gpu.report.compiled import MIXED, Entry, Report
 
 __all__ = ["resources_table", "tiles_table"]
 
 SHOWN = (80, 90, 120)
 """The architectures of which occupancies are shown."""
 TILE_MACROS = ("GROUPS", "BM", "BN", "BK", "TM", "TN")
-MIXED = 80
-"""The one whose instructions are."""
 
 
 def _range(numbers: Iterable[float]) -> str:

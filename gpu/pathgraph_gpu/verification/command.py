@@ -23,7 +23,7 @@ from pathgraph_gpu.verification.outcomes import Outcome
 from pathgraph_gpu.verification.product_checks import product_outcomes
 from pathgraph_gpu.verification.timing import Case, Timer, Timing, cupy_timer, network_cases, product_cases
 
-__all__ = ["FAILED", "NOT_VERIFIED", "Meter", "main", "timed", "verified"]
+__all__ = ["FAILED", "NOT_VERIFIED", "Meter", "main", "run", "timed", "verified"]
 
 FAILED, NOT_VERIFIED = 1, 3
 """Exit codes: a kernel is wrong; there is no GPU."""

@@ -63,7 +63,6 @@ def nvml_counter(pci_bus_id: str) -> NvmlCounter:
     ------
     BackendError
         If there is none, with the reason.
-
     """
     try:
         nvml = import_module("pynvml")

@@ -25,7 +25,7 @@ from pathgraph.graph.device_network import DeviceNetwork, Start
 from pathgraph.graph.weights import from_weights
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph_gpu import networks
-from pathgraph_gpu.verification.outcomes import Outcome, Recorder, gamma, near, outcome
+from pathgraph_gpu.verification.outcomes import Outcome, Recorder, gamma, near, outcome, twice
 from pathgraph_gpu.verification.references import evaluated, roundings, swept, through
 
 if TYPE_CHECKING:
@@ -127,14 +127,6 @@ def ragged_networks(*, quick: bool) -> dict[str, Network]:
 # -- sums ---------------------------------------------------------------------------------------------------------
 
 
-def _twice(compute: Any) -> Any:
-    """A result, after a second one was found to have the same bits."""
-    first, second = compute(), compute()
-    if first.dtype != second.dtype or first.tobytes() != second.tobytes():
-        raise ArithmeticError("two runs give different bits")
-    return first
-
-
 def _bound(net: Network, q: float | None, dtype: Any, times: int = 1) -> float:
     k = times * roundings(net, POWER_ROUNDINGS[q])
     return gamma(k, dtype) + gamma(k, np.float64)
@@ -146,7 +138,7 @@ def _sums(device: Device, net: Network, there: DeviceNetwork, q: float | None, d
     boxes = random.normal(size=(3, len(net.inputs)))
     boxes = boxes if q is None else np.abs(boxes)
     start = Start(None, device.to_device(boxes), True)
-    found = _twice(lambda: networks.sums(device, there, q, start, None, dtype))
+    found = twice(lambda: networks.sums(device, there, q, start, None, dtype))
     if shift and found.dtype != SCALED_DTYPE:
         raise ArithmeticError(f"needed scaled numbers, got {found.dtype}")
     if found.dtype == SCALED_DTYPE:
@@ -161,7 +153,7 @@ def _masses(device: Device, net: Network, there: DeviceNetwork, q: float | None)
     """The sums through the parameters; their products and sums over shared places round a little more."""
     inputs = np.abs(np.random.default_rng(1).normal(size=len(net.inputs)))
     start = Start(None, device.to_device(inputs), True)
-    found = _twice(lambda: device.to_host(networks.masses(device, there, q, start, "masses")))
+    found = twice(lambda: device.to_host(networks.masses(device, there, q, start, "masses")))
     expected, mass = through(net, q, inputs), through(net, 1, inputs)
     return near(found, expected, _bound(net, q, np.float64, 3) * mass)
 
@@ -169,8 +161,8 @@ def _masses(device: Device, net: Network, there: DeviceNetwork, q: float | None)
 def _values(device: Device, net: Network, there: DeviceNetwork, dtype: Any, batch: int) -> float:
     rows = np.random.default_rng(batch).normal(size=(batch, len(net.inputs))).astype(dtype)
     moved = device.to_device(rows)
-    found = _twice(lambda: device.to_host(networks.evaluate(device, there, moved, neurons=True)))
-    outputs = _twice(lambda: device.to_host(networks.evaluate(device, there, moved)))
+    found = twice(lambda: device.to_host(networks.evaluate(device, there, moved, neurons=True)))
+    outputs = twice(lambda: device.to_host(networks.evaluate(device, there, moved)))
     if not np.array_equal(outputs, found[:, net.dag.outputs - 1]):
         raise ArithmeticError("the outputs are not the values of the neurons that are outputs")
     mass = np.stack([swept(net, 1, row) for row in np.abs(rows)])
@@ -233,7 +225,7 @@ def network_outcomes(
                 yield from _sweeps(recorder, net, there, q, title)
         yield from _beyond(recorder, dtype, qs)
     if len(dtypes) == 2 and len(qs) == len(QS):
-        yield outcome("every configuration ran", partial(_require_all, recorder))
+        yield outcome("every configuration ran", lambda: recorder.require(networks.configurations()))
 
 
 def _sweeps(device: Device, net: Network, there: DeviceNetwork, q: float | None, title: str) -> Iterator[Outcome]:
@@ -259,9 +251,3 @@ def _beyond(device: Device, dtype: Any, qs: Sequence[Any]) -> Iterator[Outcome]:
         if q in (None, 1):
             check = partial(_masses, device, plain, there, q)
             yield outcome(f"{dtype.name}, sums through parameters by way of small sums, q={q}", check)
-
-
-def _require_all(recorder: Recorder) -> None:
-    missing = recorder.missing(networks.configurations())
-    if missing:
-        raise ArithmeticError(f"{len(missing)} configurations were not launched: {'; '.join(missing)}")

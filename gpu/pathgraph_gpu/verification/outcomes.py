@@ -11,7 +11,7 @@ import numpy as np
 from pathgraph_gpu.configurations import Configuration
 from pathgraph_gpu.device import Device, Kernel
 
-__all__ = ["Outcome", "Recorder", "gamma", "near", "outcome"]
+__all__ = ["Outcome", "Recorder", "gamma", "near", "outcome", "twice"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,9 +85,41 @@ class Recorder(Device):
         wanted = {(one.file, one.kernel, one.options) for one in configurations}
         return [f"{file}.cu {kernel} {' '.join(options)}" for file, kernel, options in sorted(wanted - self.launched)]
 
+    def require(self, configurations: list[Configuration]) -> None:
+        """Check that all of these were launched.
+
+        Raises
+        ------
+        ArithmeticError
+            With those that were not.
+        """
+        missing = self.missing(configurations)
+        if missing:
+            raise ArithmeticError(f"{len(missing)} configurations were not launched: {'; '.join(missing)}")
+
+
+def twice(compute: Callable[[], Any]) -> Any:
+    """An array of the CPU, computed twice.
+
+    Raises
+    ------
+    ArithmeticError
+        If the two have other types or bits.
+    """
+    first, second = compute(), compute()
+    if first.dtype != second.dtype or first.tobytes() != second.tobytes():
+        raise ArithmeticError("two runs give different bits")
+    return first
+
 
 def gamma(roundings: int, dtype: Any) -> float:
-    """How far a product of that many factors 1 + d, or their inverses, abs(d) <= u, can be from 1."""
+    """How far a product of that many factors 1 + d, or their inverses, abs(d) <= u, can be from 1.
+
+    Raises
+    ------
+    ArithmeticError
+        If the factors are too many for a bound below 1.
+    """
     u = float(np.finfo(dtype).eps) / 2
     if roundings * u >= 0.5:
         raise ArithmeticError(f"{roundings} roundings in {np.dtype(dtype).name} leave no digit")
