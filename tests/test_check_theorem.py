@@ -84,9 +84,7 @@ def test_a_mutant_that_raises_is_not_refuted():
 
 
 def test_a_mutant_within_the_hypotheses_needs_an_instance_on_which_the_statement_holds():
-    found = check_theorem(
-        lambda n: n != 7 or n == 7, given=st.integers(0, 9), mutants={"wrong": lambda n: n != 7}, max_examples=20
-    )
+    found = check_theorem(lambda n: True, given=st.integers(0, 9), mutants={"wrong": lambda n: n != 7}, max_examples=20)
     assert found.mutants["wrong"].instance == (7,)
 
 
@@ -101,7 +99,7 @@ def test_parts_are_drawn_for_the_network_or_by_themselves():
         return Equality(net.with_theta(theta).theta.tolist(), theta.tolist())
 
     assert check_theorem(fits, given=(relu_dags(), vectors, st.integers(0, 3)), max_examples=20)
-    assert check_theorem(lambda a, b: bool(a + b == b + a), given=[st.integers(), st.integers()], max_examples=20)
+    assert check_theorem(lambda a, b: a + b == b + a, given=[st.integers(), st.integers()], max_examples=20)
     assert check_theorem(lambda net: np.bool_(net.is_exact), given=mlps(), max_examples=5)
 
 

@@ -160,7 +160,7 @@ def test_levels_that_are_multiplied_multiply_the_sums():
     plain, far = shifted([0] * 8, np.float64), shifted([3] * 8, np.float64)
     for q in (1, 2, np.inf):
         scale = 2.0 ** (24 * (q if q != np.inf else 1))
-        assert pg.path_norm(far, q, root=False) == pytest.approx(scale * pg.path_norm(plain, q, root=False), rel=1e-13)
+        assert pg.path_norm(far, q, root=False) == scale * pg.path_norm(plain, q, root=False)
 
 
 def test_products_are_those_of_pathgraph():
@@ -183,7 +183,7 @@ def test_near():
     for found, expected, slack in (([1.0], [1.0, 2.0], 1.0), ([np.nan], [1.0], 1.0), ([1.0], [2.5], 1.0)):
         with pytest.raises(ArithmeticError):
             near(found, expected, slack)
-    assert gamma(2, np.float32) == pytest.approx(2.0**-23, rel=1e-6)
+    assert gamma(2, np.float32) == 2.0**-23 / (1 - 2.0**-23)
     with pytest.raises(ArithmeticError, match="no digit"):
         gamma(1 << 24, np.float32)
     assert outcome("a", lambda: None) == Outcome("a")
@@ -207,10 +207,21 @@ def with_matmul():
     return Device("the CPU", namespace, CPU._compiler, clock)
 
 
-def test_the_variants_of_a_case_compute_the_same():
+class SmallIntegers:
+    """A generator whose numbers are small integers, so that all sums of their products are exact."""
+
+    def __init__(self, seed):
+        self.random = np.random.Generator(np.random.PCG64(seed))
+
+    def normal(self, size):
+        return self.random.integers(-3, 4, size).astype(float)
+
+
+def test_the_variants_of_a_case_compute_the_same(monkeypatch):
+    monkeypatch.setattr(np.random, "default_rng", SmallIntegers)
     device = with_matmul()
     cases = list(timing.product_cases(device, np.float64, batch=6, patterns=((2, 3, 4, 5), (1, 5, 3, 1))))
-    cases += timing.network_cases(device, np.float64, width=8, depth=3, batch=5)
+    cases += timing.network_cases(device, np.float64, width=16, depth=3, batch=5)  # divided by 4
     assert len(cases) == 6
     for case in cases:
         assert next(iter(case.variants)) == "pathgraph"
@@ -218,7 +229,7 @@ def test_the_variants_of_a_case_compute_the_same():
         first, *others = (np.asarray(run()) for run in case.variants.values())
         for other in others:
             assert other.shape == first.shape
-            assert np.allclose(other, first, rtol=1e-12, atol=1e-12)
+            assert np.array_equal(other, first)
 
 
 def test_every_sample_and_the_energy_are_kept(capsys):
