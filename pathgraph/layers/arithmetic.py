@@ -209,11 +209,11 @@ class ScaledFloats:
 
     def sent_back(self, layer: Layer, y: Compressed, axes: Sequence[Axes]) -> list[Compressed]:
         """The transpose of a view, on totals."""
-        bands = [(e, sent_back(layer, band, axes)) for e, band in _bands(y)]
-        bands = bands or [(0, sent_back(layer, y.map(np.zeros(y.values.shape)), axes))]
+        made = [(e, sent_back(layer, band, axes)) for e, band in _bands(y)]
+        made = made or [(0, sent_back(layer, y.map(np.zeros(y.values.shape)), axes))]
         out = []
         for place in range(len(axes)):
-            parts = [part[place].map(shifted(scaled(part[place].values), e)) for e, part in bands]
+            parts = [part[place].map(shifted(scaled(part[place].values), e)) for e, part in made]
             out.append(reduce(self.add, parts))
         return out
 

@@ -147,7 +147,7 @@ def _offsets(axis: _Axis, k: int, order: list[int], sizes_x: list[int], sizes_y:
 
 
 def _four(axes: list[_Axis]) -> list[_Axis]:
-    """As many axes as the kernel has: the two neighbours with the fewest pairs are merged, or trivial ones put in."""
+    """As many axes as the kernel has: neighbours with the fewest pairs are merged, or axes of one position put in."""
     one = _Axis(np.arange(2), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
     axes = list(axes) or [one]
     while len(axes) > N_AXES:

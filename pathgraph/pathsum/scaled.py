@@ -109,9 +109,9 @@ def scaled_argmax(values: Array) -> int:
 def scaled(values: Array, power: float = 1.0) -> Array:
     """Scaled numbers: the values themselves, with sign, for power 1, and ``abs(values)**power`` else.
 
-    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. Scaled numbers are given
-    back as they are, not copied, for power 1. The relative error
-    is of the order of `power` units of round-off, which is the condition number of the power.
+    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. The relative error is of
+    the order of `power` units of round-off, which is the condition number of the power. For power 1 scaled numbers are
+    given back as they are, not copied.
     """
     if power == 1 and values.dtype == SCALED_DTYPE:
         return values

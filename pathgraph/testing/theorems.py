@@ -125,6 +125,7 @@ def check_theorem(
     AssertionError
         If the statement is refuted, with the smallest counterexample found; or if a mutant is not.
     ParameterError
+        On wrong arguments, and on a statement that gives neither sides nor a bool.
 
     Notes
     -----
