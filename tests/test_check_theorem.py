@@ -106,6 +106,12 @@ def test_parts_are_drawn_for_the_network_or_by_themselves():
     assert check_theorem(lambda net: np.bool_(net.is_exact), given=mlps(), max_examples=5)
 
 
+def test_sides_of_different_sizes_are_refused():
+    for sides in (([1], [1, 2]), ([1, 2], 3), ([[1, 2], [3]], [4, 5])):
+        with pytest.raises(ValueError, match=r"needed sides with equally many numbers, got \d and \d"):
+            bool(Inequality(*sides))
+
+
 def test_instances_that_are_assumed_away_are_not_counted():
     evaluated = []
 
@@ -138,7 +144,7 @@ def test_a_statement_that_is_false_at_times_is_refuted():
         ({"mutants": None}, "mutants: needed a mapping"),
         ({"mutants": [lambda net: False]}, "mutants: needed a mapping"),
         ({"given": st.nothing()}, "needed a strategy that draws something"),
-        ({"statement": lambda net: assume(False)}, "needed a strategy that draws something"),
+        ({"statement": lambda n: assume(False), "given": st.integers()}, "needed a strategy that draws something"),
         ({"max_examples": 0}, "max_examples"),
     ],
 )
