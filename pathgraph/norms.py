@@ -25,7 +25,7 @@ from pathgraph.arguments import Inputs, exponent, half_widths
 from pathgraph.errors import PathNormOverflowError, RangeError
 from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.layered import layer_norms
-from pathgraph.numbers import joined, norm, product
+from pathgraph.numbers import joined, norm, product, upper_floats
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
@@ -314,7 +314,8 @@ def operator_norm_product(net: ReluNetwork, q: float = 1, r: float | None = None
     Returns
     -------
     float or Fraction
-        Exact on exact networks for q and r in {1, inf}.
+        Exact on exact networks for q and r in {1, inf}. Floats below the normal ones are rounded up: a bound of
+        what is not zero does not vanish.
 
     Raises
     ------
@@ -355,7 +356,7 @@ def operator_norm_product(net: ReluNetwork, q: float = 1, r: float | None = None
         total = product(total, factor)
     if total.dtype == object:
         return total[0]
-    value = float(scaled_to_float(total)[0])
+    value = float(upper_floats(total)[0])
     if math.isinf(value):
         raise RangeError(
             "operator_norm_product: beyond the range of float64; use net.to_exact() with q and r in {1, inf}"

@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.pathsum import engine
@@ -111,7 +112,21 @@ BROKEN = {
     "an error": {"path_sum": raising},
     "a range": {"path_sum": refusing_by_range},
     "text": {"theta": lambda net: "theta"},
+    "a bool": {"path_norm": lambda net, q, **options: True},
+    "text of an empty batch": {
+        "evaluate": lambda net, x: right(net, "evaluate", x) if len(x) else np.zeros((0, len(net.outputs)), dtype="U3")
+    },
+    "a ragged list": {"evaluate": lambda net, x: [[1.0], [1.0, 2.0]]},
+    "a changed input": {"evaluate": lambda net, x: right(net, "evaluate", x) + 0 * zeroed(x)},
+    "changed half-widths": {"path_norm": lambda net, q, **o: pg.path_norm(net, q, **o) + 0 * zeroed(o.get("inputs"))},
 }
+
+
+def zeroed(numbers):
+    """Zero, and so are the numbers."""
+    if numbers is not None:
+        numbers[:] = [0 * number for number in numbers]
+    return 0
 
 
 def infinite(net, **options):
@@ -148,8 +163,25 @@ def test_right_functions_pass():
     assert sum(count > 0 for count in found.answers.values()) == 10
 
 
+def test_the_dtype_of_an_evaluation_is_that_of_the_network():
+    wider = {"evaluate": lambda net, x: net(x).astype(np.float64)}
+    assert check_backend(wider, max_examples=5)
+    assert not check_backend(wider, dtype=np.float32, max_examples=5, raises=False)
+
+
+def test_what_is_right_at_times_has_a_counterexample():
+    calls = iter(range(10**6))
+
+    def wrong_at_times(net, q, **options):
+        return pg.path_norm(net, q, **options) * (1 + (next(calls) % 7 == 0))
+
+    found = check_backend({"path_norm": wrong_at_times}, networks=mlps(), max_examples=20, raises=False)
+    assert not found
+    assert "found:" in str(found.counterexample)
+
+
 def test_one_question_and_given_networks():
-    found = check_backend("numpy", questions=["path_sum"], networks=mlps(), max_examples=10)
+    found = check_backend("numpy", questions=["path_sum"], networks=mlps(), max_examples=np.int64(10))
     assert dict(found.answers) == {"path_sum": 10}
 
 
@@ -205,7 +237,12 @@ def test_what_refuses_everything_has_not_passed():
         ({"questions": "path_sum"}, "questions: needed some of"),
         ({"questions": []}, "questions: needed some of"),
         ({"questions": ["norm"]}, "questions: needed some of"),
+        ({"questions": 5}, "questions: needed some of"),
+        ({"questions": [["norm"]]}, "questions: needed some of"),
+        ({"dtype": "floats"}, "dtype: needed float32 or float64"),
         ({"networks": 3}, "networks: needed a strategy"),
+        ({"networks": st.integers()}, "networks: needed a strategy of networks of neurons, got one that draws"),
+        ({"networks": st.nothing()}, "needed a strategy that draws something"),
         ({"max_examples": 0}, "max_examples"),
     ],
 )

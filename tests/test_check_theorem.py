@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import assume
 from hypothesis import strategies as st
 
 import pathgraph as pg
@@ -103,6 +104,30 @@ def test_parts_are_drawn_for_the_network_or_by_themselves():
     assert check_theorem(lambda net: np.bool_(net.is_exact), given=mlps(), max_examples=5)
 
 
+def test_sides_of_different_sizes_are_refused():
+    for sides in (([1], [1, 2]), ([1, 2], 3), ([[1, 2], [3]], [4, 5])):
+        with pytest.raises(ValueError, match=r"needed sides with equally many numbers, got \d and \d"):
+            bool(Inequality(*sides))
+
+
+def test_instances_that_are_assumed_away_are_not_counted():
+    evaluated = []
+
+    def on_even_numbers(n):
+        assume(n % 2 == 0)
+        evaluated.append(n)
+        return True
+
+    assert check_theorem(on_even_numbers, given=st.integers(0, 1000), max_examples=20).examples == len(evaluated)
+
+
+def test_a_statement_that_is_false_at_times_is_refuted():
+    calls = iter(range(10**6))
+    found = check_theorem(lambda n: next(calls) != 5, given=st.integers(), max_examples=20, raises=False)
+    assert not found
+    assert found.counterexample.outcome is False
+
+
 @pytest.mark.parametrize(
     ("options", "match"),
     [
@@ -114,6 +139,10 @@ def test_parts_are_drawn_for_the_network_or_by_themselves():
         ({"given": (mlps(), lambda net: 3)}, "given: needed functions that give strategies, got one that gives 3"),
         ({"mutants": {"m": 3}}, r"mutants\['m'\]: needed a function"),
         ({"mutants": {"m": {"given": 3}}}, r"mutants\['m'\]: needed a strategy"),
+        ({"mutants": None}, "mutants: needed a mapping"),
+        ({"mutants": [lambda net: False]}, "mutants: needed a mapping"),
+        ({"given": st.nothing()}, "needed a strategy that draws something"),
+        ({"statement": lambda n: assume(False), "given": st.integers()}, "needed a strategy that draws something"),
         ({"max_examples": 0}, "max_examples"),
     ],
 )

@@ -250,6 +250,12 @@ def test_what_overflows_is_given_by_its_logarithm():
     assert "e+801" in text
 
 
+def test_what_underflows_is_not_said_to_be_zero():
+    tiny = pg.from_weights([[[5e-324]], [[1e-300]]])
+    for net, why in ((tiny, "exp(-1435.22), below all floats"), (tiny.with_theta([5e-324, 0.0]), "no path has")):
+        assert why in next(one.why for one in analyse(net, QUICK).left_out if one.what == "scores by layer")
+
+
 def test_more_paths_than_can_be_written_down():
     found = analyse(perceptron(), QUICK)
     huge = replace(found, summary=replace(found.summary, paths=2**20000))

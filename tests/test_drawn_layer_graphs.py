@@ -217,6 +217,9 @@ def test_floats_are_the_exact_values(graph):
 @pytest.mark.parametrize(
     ("options", "match"),
     [
+        ({"layers": 5}, "layers: needed some of"),
+        ({"layers": [["linear"]]}, "layers: needed some of"),
+        ({"roles": None}, "roles: needed some of"),
         ({"layers": "linear"}, "layers: needed some of linear, convolution"),
         ({"layers": ["softmax"]}, "layers: needed some of linear"),
         ({"layers": []}, "layers: needed some of linear, convolution, .* got none"),

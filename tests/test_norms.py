@@ -175,6 +175,12 @@ def test_product_of_layer_norms(case):
             assert Fraction(norm) <= Fraction(bound) * (1 + slack)
 
 
+def test_the_product_of_norms_does_not_vanish():
+    tiny = pg.from_weights([[[5e-324]], [[1e-300]]])
+    assert pg.operator_norm_product(tiny) > 0
+    assert pg.operator_norm_product(tiny.with_theta([5e-324, 0.0])) == 0
+
+
 def norm_side_roundings(case, q, norm):
     """The powers of the entries, correct to 2 ulps, the sweep and the sum over the outputs; then the root."""
     swept = roundings(case.oracle) + 4 * len(set(case.oracle.level.values())) + len(case.oracle.outputs)

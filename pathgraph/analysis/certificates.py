@@ -197,7 +197,9 @@ def score(run: Run) -> None:
         return
     norm, scores = found[0], np.asarray(run.model.flat(found[1]), dtype=np.float64)
     if not norm:
-        run.leave_out("scores by layer", "the path-norm is 0: no path has a non-zero product")
+        log = pg.log_path_norm(run.model.net)
+        why = "the path-norm is 0: no path has a non-zero product"
+        run.leave_out("scores by layer", f"the path-norm is exp({log:.6g}), below all floats" if log > -np.inf else why)
         return
     relative = scores / norm
     run.analysis.quantiles = {q: float(np.quantile(relative, q)) for q in QUANTILES} if len(relative) else {}

@@ -22,6 +22,7 @@ from pathgraph.graph.network import Network
 from pathgraph.norms import log_path_norm, path_norm
 from pathgraph.path_sums import node_marginals, path_marginals, path_sum
 from pathgraph.scalars import Array, object_array
+from pathgraph.testing.shown import value_text
 
 __all__ = ["QUESTIONS", "Ask", "Case", "Question", "Wanted"]
 
@@ -68,6 +69,8 @@ class Wanted(NamedTuple):
         Whether a `RangeError` is right, too, and whether nothing else is.
     is_log_of_zero : bool
         Whether minus infinity is right, and nothing else.
+    dtype : dtype or None
+        That an array must have; None for any.
     """
 
     exact: Array
@@ -75,13 +78,21 @@ class Wanted(NamedTuple):
     may_overflow: bool
     must_overflow: bool
     is_log_of_zero: bool = False
+    dtype: Any = None
 
     def admits(self, found: Any) -> bool:
         """Whether what was found is right: numbers of the shape and near the exact ones, or a RangeError."""
         if isinstance(found, Exception):
             return isinstance(found, RangeError) and self.may_overflow
-        numbers = np.asarray(found)
-        is_real = all(isinstance(number, (int, float)) for number in numbers.ravel().tolist())
+        try:
+            numbers = np.asarray(found)
+        except Exception:  # a ragged list, or an object that cannot be made an array
+            return False
+        if self.dtype not in (None, getattr(found, "dtype", self.dtype)):
+            return False
+        is_real = numbers.dtype.kind in "fiuO" and all(
+            isinstance(number, (int, float)) and not isinstance(number, bool) for number in numbers.ravel().tolist()
+        )
         if numbers.shape != self.exact.shape or not is_real or self.must_overflow:
             return False
         if self.is_log_of_zero or not np.isfinite(numbers.astype(float)).all():
@@ -123,6 +134,15 @@ class Question(NamedTuple):
     wanted: Callable[[Case], Wanted]
 
 
+def _unchanged(argument: Any, answer: Callable[[], Any]) -> Any:
+    """An answer, unless finding it changed an argument."""
+    before = np.array(argument)
+    found = answer()
+    if not np.array_equal(before, np.array(argument)):
+        raise AssertionError(f"wrote {value_text(argument)} into its argument {value_text(before)}")
+    return found
+
+
 def _norm(q: float, **options: Any) -> Question:
     """A path-norm to the power q; the inputs may be the first row."""
     has_inputs = options.pop("inputs", False)
@@ -135,7 +155,8 @@ def _norm(q: float, **options: Any) -> Question:
         return _wanted(norm, norm, case.power_roundings, np.float64)
 
     def asked(ask: Ask, case: Case) -> Any:
-        return ask("path_norm", case.net, q, root=False, **filled(case, float))
+        given = filled(case, float)
+        return _unchanged(given.get("inputs"), lambda: ask("path_norm", case.net, q, root=False, **given))
 
     return Question("path_norm", asked, wanted)
 
@@ -174,7 +195,8 @@ def _through(function: str, compute: Callable[..., Any], absolute: bool = False)
 
 def _evaluation(function: str, *, neurons: bool, rows: Callable[[Case], Any]) -> Question:
     def asked(ask: Ask, case: Case) -> Any:
-        return ask(function, case.net, rows(case)[0])
+        x = rows(case)[0].copy()
+        return _unchanged(x, lambda: ask(function, case.net, x))
 
     def wanted(case: Case) -> Wanted:
         exact = rows(case)[1]
@@ -186,14 +208,14 @@ def _evaluation(function: str, *, neurons: bool, rows: Callable[[Case], Any]) ->
         lost = object_array([lost[v] for _, lost in both for v in at]).reshape(found.shape)
         answer = _wanted(found, sizes, case.roundings, case.net.dtype, lost)
         top = Fraction(float(np.finfo(case.net.dtype).max)) / 2  # computed sizes are at most twice the exact ones
-        return answer._replace(may_overflow=any(max(size, default=0) > top for size, _ in both))
+        return answer._replace(may_overflow=any(max(size, default=0) > top for size, _ in both), dtype=case.net.dtype)
 
     return Question(function, asked, wanted)
 
 
 def _theta(case: Case) -> Wanted:
     theta = case.exact.theta
-    return Wanted(theta, theta * 0, False, False)
+    return Wanted(theta, theta * 0, False, False, dtype=case.net.dtype)
 
 
 QUESTIONS: dict[str, Question] = {

@@ -92,6 +92,13 @@ class Inequality(Comparison):
     left, right : number, or nested sequence or ndarray of numbers
         Both with the same number of entries.
 
+    Raises
+    ------
+    TypeError
+        If a side holds a float.
+    ValueError
+        When it is evaluated, if the numbers of entries differ.
+
     Examples
     --------
     >>> from pathgraph.testing import Inequality
@@ -101,10 +108,15 @@ class Inequality(Comparison):
     """
 
     def __bool__(self) -> bool:
-        return all(a <= b for a, b in zip(_numbers(self.left), _numbers(self.right), strict=True))
+        return all(a <= b for a, b in self._pairs())
 
     @property
     def ratio(self) -> Fraction | None:
         """The largest left / right among the entries whose right side is positive; None if there is none."""
-        pairs = zip(_numbers(self.left), _numbers(self.right), strict=True)
-        return max([a / b for a, b in pairs if b > 0], default=None)
+        return max([a / b for a, b in self._pairs() if b > 0], default=None)
+
+    def _pairs(self) -> list[tuple[Fraction, Fraction]]:
+        left, right = list(_numbers(self.left)), list(_numbers(self.right))
+        if len(left) != len(right):
+            raise ValueError(f"Inequality: needed sides with equally many numbers, got {len(left)} and {len(right)}")
+        return list(zip(left, right, strict=True))

@@ -146,17 +146,24 @@ def check_theorem(
     if not callable(statement):
         raise ParameterError(f"statement: needed a function of an instance, got {statement!r}")
     instances = instances_of(given, "given")
-    searches = {name: _search(statement, instances, name, mutant) for name, mutant in dict(mutants).items()}
+    if not isinstance(mutants, Mapping):
+        raise ParameterError(f"mutants: needed a mapping from names to wrong versions, got {mutants!r}")
+    searches = {name: _search(statement, instances, name, mutant) for name, mutant in mutants.items()}
     count = 0
+    false: Any = None
 
     def is_false(instance: tuple[Any, ...]) -> bool:
-        nonlocal count
+        nonlocal count, false
+        outcome = statement(*instance)
         count += 1
-        return not _truth(statement(*instance))
+        if not _truth(outcome):
+            false = Refutation(instance, outcome)
+        return not _truth(outcome)
 
     found = smallest(instances, is_false, max_examples)
     if found:
-        refutation = Refutation(found[0], statement(*found[0]))
+        outcome = statement(*found[0])
+        refutation = false if _truth(outcome) else Refutation(found[0], outcome)  # true now: it depends on the call
         if raises:
             raise AssertionError(f"{_name(statement)} is refuted:\n{refutation}")
         return TheoremCheck(False, count, refutation, {}, {})

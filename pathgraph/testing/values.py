@@ -38,9 +38,10 @@ def at_least(minimum: int, **options: int) -> None:
 
 def subset(known: Sequence[str], **options: Collection[str]) -> None:
     """Refuse options that are no collection of some of the `known` names."""
-    for name, value in options.items():
-        if isinstance(value, str) or not set(value) <= set(known):
-            raise ParameterError(f"{name}: needed some of {', '.join(known)}, got {value!r}")
+    for option, value in options.items():
+        is_some = isinstance(value, Collection) and not isinstance(value, str) and all(name in known for name in value)
+        if not is_some:
+            raise ParameterError(f"{option}: needed some of {', '.join(known)}, got {value!r}")
 
 
 def dyadics(*, max_numerator: int = 4, max_exponent: int = 2) -> SearchStrategy[Fraction]:
