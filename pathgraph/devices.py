@@ -58,6 +58,9 @@ _OWNERS: dict[str, Callable[[], Device]] = {}
 _NAMED: dict[str, Callable[[], Device]] = {}
 """By the name by which a user asks for it."""
 
+_NAMES: dict[str, str] = {}
+"""That name, by the first part of the name of the module that defines a type of arrays."""
+
 
 def register(package: str, owner: Callable[[], Device], *, name: str | None = None) -> None:
     """Let arrays whose type is defined in a package belong to a device.
@@ -72,7 +75,8 @@ def register(package: str, owner: Callable[[], Device], *, name: str | None = No
         By which ``net.to_device`` knows it; the package by default.
     """
     _OWNERS[package] = owner
-    _NAMED[package if name is None else name] = owner
+    _NAMES[package] = package if name is None else name
+    _NAMED[_NAMES[package]] = owner
 
 
 def _cuda() -> Device:
@@ -146,8 +150,9 @@ def device_of(**operands: Any) -> Device | None:
     if found <= {""}:
         return None
     if len(found) > 1:
-        places = ", ".join(f"{name} on {owner or 'the CPU'}" for name, owner in owners.items())
+        places = ", ".join(f"{name} on {_NAMES.get(owner, 'the CPU')}" for name, owner in owners.items())
         raise ConversionError(
-            f"{places}: needed all operands on one device; move some of them, nothing is moved silently"
+            f"{places}: needed all operands on one device, and nothing is moved silently; to_device() of the device "
+            "moves an array there, to_host() a network or an operator back"
         )
     return _OWNERS[found.pop()]()

@@ -201,7 +201,8 @@ class PathLifting:
             import sympy
         except ImportError:
             raise BackendError(
-                "to_sympy needs SymPy, which is not installed; pip install 'pathgraph[symbolic]'"
+                "to_sympy needs SymPy, which is not installed; pip install 'pathgraph[symbolic]', "
+                "or pip install '.[symbolic]' in a checkout"
             ) from None
 
         owner = self.net.architecture.parameter.tolist()

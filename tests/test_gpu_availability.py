@@ -6,7 +6,7 @@ import types
 
 import pytest
 
-from pathgraph_gpu import Availability, is_available
+from pathgraph_gpu import is_available
 
 
 def fake_cupy(*, available, count=1):
@@ -43,7 +43,9 @@ def without_cupy(monkeypatch):
 def test_cupy_absent(without_cupy, monkeypatch):
     error = ModuleNotFoundError("No module named 'cupy'", name="cupy")
     monkeypatch.setattr(sys, "meta_path", [RaisingFinder(error), *sys.meta_path])
-    assert is_available() == Availability(False, "CuPy is not installed")
+    answer = is_available()
+    assert not answer
+    assert answer.reason.startswith("CuPy is not installed; pip install 'pathgraph[cuda12]'")
 
 
 @pytest.mark.parametrize(

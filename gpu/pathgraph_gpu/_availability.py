@@ -65,7 +65,11 @@ def is_available() -> Availability:
         cupy = importlib.import_module("cupy")
     except ModuleNotFoundError as error:
         if error.name == "cupy":
-            return Availability(False, "CuPy is not installed")
+            return Availability(
+                False,
+                "CuPy is not installed; pip install 'pathgraph[cuda12]' or 'pathgraph[cuda13]', or pip install "
+                "'.[cuda12]' or '.[cuda13]' in a checkout",
+            )
         return Availability(False, f"CuPy cannot be imported: {_describe(error)}")
     except Exception as error:  # a broken installation may raise anything
         return Availability(False, f"CuPy cannot be imported: {_describe(error)}")

@@ -119,7 +119,8 @@ def _report(analysis: Analysis, folder: Path) -> Path:
     if is_available():
         found = pictures(analysis)
     else:
-        analysis.left_out.append(LeftOut("pictures", "matplotlib is not installed; pip install 'pathgraph[plot]'"))
+        reason = "matplotlib is not installed; pip install 'pathgraph[plot]', or pip install '.[plot]' in a checkout"
+        analysis.left_out.append(LeftOut("pictures", reason))
     summary = analysis.summary
     tiles = [
         ("parameters", count(summary.n_parameters)),

@@ -55,7 +55,10 @@ def pictures(analysis: Analysis) -> dict[str, str]:
         If matplotlib is not installed.
     """
     if not is_available():
-        raise BackendError("pictures need matplotlib, which is not installed; pip install 'pathgraph[plot]'")
+        raise BackendError(
+            "pictures need matplotlib, which is not installed; pip install 'pathgraph[plot]', or pip install '.[plot]' "
+            "in a checkout"
+        )
     import matplotlib
 
     drawings: dict[str, Callable[[Analysis], Figure]] = {"graph": _graph, "widths": _widths}

@@ -52,7 +52,8 @@ def onnx_package() -> Any:
         return importlib.import_module("onnx")
     except ImportError as error:
         raise BackendError(
-            "ONNX files need the package onnx, which is not installed; pip install 'pathgraph[onnx]'"
+            "ONNX files need the package onnx, which is not installed; pip install 'pathgraph[onnx]', "
+            "or pip install '.[onnx]' in a checkout"
         ) from error
 
 

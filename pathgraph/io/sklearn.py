@@ -107,7 +107,8 @@ def from_sklearn(estimator: Any) -> LayerGraph:
         from sklearn.utils.validation import check_is_fitted
     except ImportError as error:
         raise BackendError(
-            "from_sklearn needs scikit-learn, which is not installed; pip install 'pathgraph[sklearn]'"
+            "from_sklearn needs scikit-learn, which is not installed; pip install 'pathgraph[sklearn]', "
+            "or pip install '.[sklearn]' in a checkout"
         ) from error
     from pathgraph.layers.builder import LayerGraphBuilder
 

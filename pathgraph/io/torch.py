@@ -259,7 +259,8 @@ def _part(name: str) -> Any:
         importlib.import_module("torch")
     except ImportError as error:
         raise BackendError(
-            "pathgraph.io.torch needs PyTorch, which is not installed; pip install 'pathgraph[torch]'"
+            "pathgraph.io.torch needs PyTorch, which is not installed; pip install 'pathgraph[torch]', "
+            "or pip install '.[torch]' in a checkout"
         ) from error
     return importlib.import_module(f"pathgraph.io.torch_{name}")
 

@@ -303,7 +303,8 @@ def _ball(w: Any) -> Any:
         import flint
     except ImportError:
         raise BackendError(
-            "INTERVAL needs python-flint, which is not installed; pip install 'pathgraph[exact]'"
+            "INTERVAL needs python-flint, which is not installed; pip install 'pathgraph[exact]', "
+            "or pip install '.[exact]' in a checkout"
         ) from None
     if hasattr(w, "denominator") and hasattr(w, "numerator"):
         return flint.arb(flint.fmpq(int(w.numerator), int(w.denominator)))

@@ -138,6 +138,7 @@ def check_invariance(
     AssertionError
         On a counterexample: the smallest one found, with both values.
     ParameterError
+        If an argument is none of these, or the function gave None for all networks.
 
     Notes
     -----
@@ -165,18 +166,22 @@ def check_invariance(
         raise ParameterError(f"input_shape: needed None without module=, got {input_shape!r}")
     start = _starts(networks, module, input_shape, exact)
     count = 0
+    has_value = False
 
     def differs(pair: tuple[Any, Any]) -> bool:
-        nonlocal count
+        nonlocal count, has_value
         count += 1
         net, move = pair
         moved = _moved(net, move)
         before, after = function(_given(net, module)), function(_given(moved, module))
+        has_value = has_value or before is not None
         return not _same(before, after, tolerance)
 
     pairs = start.flatmap(lambda net: st.tuples(st.just(net), _moves(under, net)))
     refuted = smallest(pairs, differs, max_examples)
     if not refuted:
+        if not has_value:
+            raise ParameterError("function: needed a value to compare, got None for all networks; is a return missing?")
         return Invariance(True, count, None)
     [(net, move)] = refuted
     moved = _moved(net, move)

@@ -30,7 +30,10 @@ def _exact(side: Any) -> Any:
         return int(side)
     if isinstance(side, (Rational, str)):
         return side
-    raise TypeError(f"a check compares exact numbers, got {side!r} of type {type(side).__name__}")
+    raise TypeError(
+        f"a check compares exact numbers, got {side!r} of type {type(side).__name__}; compare powers in place of "
+        "roots, as path_norm(net, 2, root=False), and Fractions in place of floats"
+    )
 
 
 def _numbers(side: Any) -> Iterator[Fraction]:
