@@ -317,8 +317,10 @@ def test_other_parameters_are_checked(build, parameters, message):
 
 def test_inputs_are_checked(build):
     graph = build.build(small(build)).to_float()
-    with pytest.raises(ParameterError, match=r"needed shape \(batch, 2, 4, 4\), got \(2, 4, 4\)"):
+    with pytest.raises(ParameterError, match=r"needed shape \(batch, 2, 4, 4\), got \(2, 4, 4\); a single input is x"):
         graph(np.ones((2, 4, 4)))
+    with pytest.raises(ParameterError, match=r"got \(4, 4\)$"):  # x[None] would not help
+        graph(np.ones((4, 4)))
     with pytest.raises(ParameterError, match="needed a finite number"):
         graph(np.full((1, 2, 4, 4), np.inf))
     assert graph(np.ones((0, 2, 4, 4))).shape == (0, 3)

@@ -145,7 +145,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     BackendError
         If the device has no kernels.
     ParameterError
-        On another axis, and numbers below 1.
+        For another matrix, on another axis, and for numbers below 1.
 
     Notes
     -----
@@ -159,8 +159,13 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     ...
     pathgraph.errors.BackendError: matrix: its device, loopback, has no kernels to be timed
     """
+    from pathgraph.kronecker.device_operators import DeviceKSMatrix
     from pathgraph_gpu import products
 
+    if not isinstance(matrix, DeviceKSMatrix):
+        raise ParameterError(
+            f"matrix: needed a DeviceKSMatrix, got {type(matrix).__name__}; to_device() of a KSMatrix makes one"
+        )
     device: Any = matrix.device
     if not hasattr(device, "clock"):
         raise BackendError(f"matrix: its device, {device.name}, has no kernels to be timed")

@@ -279,7 +279,8 @@ class LayerGraph(ReluNetwork):
                 raise ParameterError(f"{name}: needed a rectangular array of shape (batch, {shape})") from None
             if given.ndim != len(shape) + 1 or given.shape[1:] != shape:
                 wanted = ", ".join(map(str, ("batch", *shape)))
-                raise ParameterError(f"{name}: needed shape ({wanted}), got {given.shape}; a single input is x[None]")
+                hint = "; a single input is x[None]" if given.shape == shape else ""
+                raise ParameterError(f"{name}: needed shape ({wanted}), got {given.shape}{hint}")
             if self.is_exact:
                 refuse_floats(given.flat, lambda i, name=name: f"{name}, value {i}")  # type: ignore[misc]
             flat = as_values(given.ravel(), lambda i, name=name: f"{name}, value {i}", self.dtype)  # type: ignore[misc]

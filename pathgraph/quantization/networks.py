@@ -156,7 +156,10 @@ def quantize(
     if fixed:
         raise ParameterError("fixed: rounding fixed values needs one quantizer for all, got several")
     if not isinstance(quantizer, Mapping) or not all(isinstance(each, Quantizer) for each in quantizer.values()):
-        raise ParameterError(f"quantizer: needed a Quantizer, or a mapping from labels to some, got {quantizer!r}")
+        raise ParameterError(
+            "quantizer: needed a Quantizer, such as Quantizer(format='bf16') or Quantizer(step=2**-8), or a mapping "
+            f"from labels to some, got {quantizer!r}"
+        )
     for label in quantizer:
         if label not in groups.labels:
             raise ParameterError(f"quantizer: no group has the label {label!r}; see parameter_groups(net, {by!r})")

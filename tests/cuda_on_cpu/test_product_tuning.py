@@ -199,6 +199,10 @@ def test_wrong_arguments():
     K = pg.KSMatrix(np.ones((1, 2, 2, 1))).to_device(device)
     for call, message in (
         (lambda: tune(K, 0), "batch: needed"),
+        (
+            lambda: tune(pg.KSMatrix(np.ones((1, 2, 2, 1))), 1),
+            "matrix: needed a DeviceKSMatrix, got KSMatrix; to_device",
+        ),
         (lambda: tune(K, 1, axis=1), "axis: needed 0"),
         (lambda: tune(K, 1, repeats=0), "repeats: needed"),
     ):
