@@ -39,25 +39,9 @@ from pathgraph.graph.arrays import from_arrays, to_arrays
 from pathgraph.graph.conversion import from_networkx, to_networkx
 from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.graph.network import Network
-from pathgraph.graph.storage import load, save
-from pathgraph.graph.subnetwork import subnetwork
 from pathgraph.graph.weights import from_weights
-from pathgraph.lifting import PathLifting, path_activations, path_lifting
-from pathgraph.lipschitz import input_lipschitz
-from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
-from pathgraph.path_sums import (
-    SignFlipMasses,
-    count_paths,
-    depth,
-    node_marginals,
-    path_marginals,
-    path_sum,
-    sign_flip_masses,
-)
-from pathgraph.paths import heaviest_path, sample_paths
 from pathgraph.pathsum import semirings
 from pathgraph.pathsum.semirings import Semiring
-from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 if TYPE_CHECKING:
     from pathgraph.generalization.bounds import generalization_bound
@@ -76,6 +60,8 @@ if TYPE_CHECKING:
     from pathgraph.geometry.normal_forms import NormalForm, balance, path_condition
     from pathgraph.geometry.rank import generic_rank, lifting_kernel, lifting_rank
     from pathgraph.geometry.tangent import FunctionalDimension, functional_dimension, parameter_jacobian, tangent_kernel
+    from pathgraph.graph.storage import load, save
+    from pathgraph.graph.subnetwork import subnetwork
     from pathgraph.io.onnx_import import from_onnx
     from pathgraph.io.sklearn import from_sklearn
     from pathgraph.io.torch import from_torch
@@ -90,9 +76,22 @@ if TYPE_CHECKING:
     from pathgraph.kronecker.quantized_chains import QuantizedChain, quantize_chain
     from pathgraph.layers.builder import LayerGraphBuilder
     from pathgraph.layers.layer_graph import LayerGraph
+    from pathgraph.lifting import PathLifting, path_activations, path_lifting
+    from pathgraph.lipschitz import input_lipschitz
     from pathgraph.metrics.parameter_boxes import box_bound, perturbation_bound
     from pathgraph.metrics.parameter_changes import parameter_lipschitz
     from pathgraph.metrics.path_metrics import path_metric
+    from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
+    from pathgraph.path_sums import (
+        SignFlipMasses,
+        count_paths,
+        depth,
+        node_marginals,
+        path_marginals,
+        path_sum,
+        sign_flip_masses,
+    )
+    from pathgraph.paths import heaviest_path, sample_paths
     from pathgraph.pruning.layers import layer_arrays
     from pathgraph.pruning.masses import path_magnitude, set_magnitude
     from pathgraph.pruning.minimization import minimize
@@ -114,6 +113,7 @@ if TYPE_CHECKING:
     from pathgraph.quantization.quantizers import FloatFormat, Quantizer
     from pathgraph.quantization.ranges import NeuronRanges, neuron_ranges
     from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
+    from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 __all__ = [
     "Architecture",
@@ -256,6 +256,22 @@ __version__ = "0.1.0"
 
 _LAZY = {"gpu", "plot", "proofs_checks", "testing"}
 _LAZY_NAMES = {
+    "path_sums": (
+        "SignFlipMasses",
+        "count_paths",
+        "depth",
+        "node_marginals",
+        "path_marginals",
+        "path_sum",
+        "sign_flip_masses",
+    ),
+    "norms": ("log_path_norm", "operator_norm_product", "path_norm"),
+    "lifting": ("PathLifting", "path_activations", "path_lifting"),
+    "lipschitz": ("input_lipschitz",),
+    "symmetry": ("normalize", "random_rescaling", "rescale"),
+    "graph.storage": ("load", "save"),
+    "graph.subnetwork": ("subnetwork",),
+    "paths": ("heaviest_path", "sample_paths"),
     "geometry.conservation": (
         "ConservationReport",
         "ConservedQuantities",
