@@ -6,7 +6,9 @@ import types
 
 import pytest
 
+import pathgraph as pg
 from pathgraph_gpu import is_available
+from pathgraph_gpu.device import cuda
 
 
 def fake_cupy(*, available, count=1):
@@ -46,6 +48,8 @@ def test_cupy_absent(without_cupy, monkeypatch):
     answer = is_available()
     assert not answer
     assert answer.reason.startswith("CuPy is not installed; pip install 'pathgraph[cuda12]'")
+    with pytest.raises(pg.BackendError, match=r"the GPU cannot be used: CuPy is not installed; pip install"):
+        cuda()
 
 
 @pytest.mark.parametrize(
@@ -62,6 +66,8 @@ def test_cupy_that_cannot_be_imported(without_cupy, monkeypatch, error):
     assert not answer
     assert "cannot be imported" in answer.reason
     assert type(error).__name__ in answer.reason
+    with pytest.raises(pg.BackendError, match=r"the GPU cannot be used: CuPy cannot be imported"):
+        cuda()
     assert str(error) in answer.reason
 
 

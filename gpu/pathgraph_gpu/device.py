@@ -14,7 +14,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from pathgraph.errors import BackendError
 from pathgraph_gpu import sources
+from pathgraph_gpu._availability import is_available
 
 __all__ = ["Compiler", "Device", "Kernel", "cuda"]
 
@@ -105,10 +107,13 @@ def cuda() -> Device:
 
     Raises
     ------
-    ImportError
-        If CuPy is not installed.
+    BackendError
+        If CuPy is not installed, or cannot be imported.
     """
-    cupy = import_module("cupy")
+    try:
+        cupy = import_module("cupy")
+    except Exception as error:  # a broken installation may raise anything
+        raise BackendError(f"the GPU cannot be used: {is_available().reason}") from error
 
     def compiler(text: str, name: str, options: tuple[str, ...]) -> Kernel:
         return cupy.RawModule(code=text, options=options).get_function(name)  # type: ignore[no-any-return]

@@ -32,8 +32,8 @@ def from_dlpack(array: Any) -> Any:
     ------
     ConversionError
         If it does not speak DLPack, or lives somewhere else than on a CUDA device.
-    ImportError
-        If CuPy is not installed.
+    BackendError
+        If CuPy is not installed, or cannot be imported.
 
     Examples
     --------
