@@ -142,7 +142,7 @@ docs: $(VENV)/.stamp-dev
 	$(SAY) 'docs: building docs/_build/html, warnings are errors'
 	$(PY) -m ipykernel install --sys-prefix --name python3
 	@rm -rf docs/_build
-	$(PY) -m sphinx -W --keep-going -b html -d docs/_build/doctrees docs docs/_build/html
+	env -u MPLBACKEND $(PY) -m sphinx -W --keep-going -j 2 -b html -d docs/_build/doctrees docs docs/_build/html
 	$(PY) docs/check_build.py docs/_build/html
 
 browser-check: $(VENV)/.stamp-browser

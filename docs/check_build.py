@@ -2,6 +2,7 @@
 
 * every text notebook has code cells, and all of them were executed, but for cells that install: a MyST page with
   an incomplete header is read as a notebook without code, and builds without a warning;
+* the pages show the pictures that their cells made, and cells that plot made some;
 * the theorem index has one page for every registered check;
 * no page loads anything from another host;
 * every link to a page, a file or a place of the site leads somewhere.
@@ -17,6 +18,7 @@ from urllib.parse import unquote
 from pathgraph_proofs_checks.registry import all_checks
 
 DOCS = Path(__file__).parent
+PICTURE = re.compile(r"""<img\b[^>]*\bsrc=["'][^"']*_images/""")
 CELL = re.compile(r"^```\{code-cell\}", re.MULTILINE)
 INSTALL = re.compile(r"^```\{code-cell\} ipython3\n:tags: \[skip-execution\]\n\n%pip install .*\n```$", re.MULTILINE)
 LINK = re.compile(r"""<a\b[^>]*?\bhref=["']([^"']*)""")
@@ -45,8 +47,15 @@ def check_notebooks(site):
         ]
         if len(ran) != cells:
             raise SystemExit(f"{page}: {cells} code cells in the source that do not install, {len(ran)} executed")
-        if not any(cell["outputs"] for cell in ran):
+        outputs = [output for cell in ran for output in cell["outputs"]]
+        if not outputs:
             raise SystemExit(f"{page}: no cell has an output")
+        pictures = sum("image/png" in output.get("data", ()) for output in outputs)
+        shown = len(PICTURE.findall((site / name).with_suffix(".html").read_text(encoding="utf-8")))
+        if "plt.subplots" in text and not pictures:
+            raise SystemExit(f"{page}: its cells made no picture; is a back end of Matplotlib without display chosen?")
+        if shown < pictures:
+            raise SystemExit(f"{page}: its cells made {pictures} pictures, the page shows {shown}")
         executed += cells
     if not executed:
         raise SystemExit("no code cell was executed: the site has no notebook")
