@@ -186,13 +186,19 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
     if method in ("auto", "meet"):
         lower = np.where(known, upper, lower)
         return Bound(lower, upper, bool(known.all()), pair.is_exact, "meet")
-    if method != "telescope" and any(part.any() for part in pair.changes()[1:]):
+    if method != "telescope" and _has_flips(pair):
         raise ParameterError(
             f"method: {method!r} needs parameters whose signs agree on every path, got {_flipped(pair)}; use 'meet'"
         )
     upper = _UPPER[method](pair)
     exact = pair.is_exact and bool((lower == upper).all())
     return Bound(lower, upper, exact, pair.is_exact, method)
+
+
+def _has_flips(pair: Pair) -> bool:
+    """Whether signs differ on some path."""
+    changes = pair.changes()
+    return bool((changes.odd | changes.even).any())
 
 
 def excess(pair: Pair, small: Sequence[Array], large: Sequence[Array]) -> Array:
