@@ -19,7 +19,9 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.core import cgutils
 from numba.extending import intrinsic
 
 compiled = njit(cache=True, nogil=True)
@@ -36,6 +38,53 @@ def add_in_any_order(typing, total, factor, term):
         return builder.fadd(args[0], builder.fmul(args[1], args[2], flags=flags), flags=flags)
 
     return total(total, total, total), generate
+
+
+LINE = 64
+"""Bytes of a cache line."""
+
+LINES, FEW = 32, 8
+"""Lines that are asked for at once: in a sweep that only reads entries, and in one that also writes masses."""
+
+AHEAD = 64
+"""Lines between what a sweep works on and what it asks for; left alone, a processor stops at the end of each page."""
+
+
+@intrinsic
+def line_of(typing, array):
+    """How many entries of an array share a cache line: a constant of the compiled code."""
+
+    def generate(context, builder, signature, args):
+        size = context.get_abi_sizeof(context.get_data_type(array.dtype))
+        return ir.Constant(context.get_value_type(types.uintp), LINE // size)
+
+    return types.uintp(array), generate
+
+
+def _request(is_written):  # type: ignore[no-untyped-def]
+    """An intrinsic that asks for the line with entry `k` of an array, to be read or to be written.
+
+    It computes nothing: `k` may lie beyond the end.
+    """
+
+    @intrinsic
+    def request(typing, array, k):
+        def generate(context, builder, signature, args):
+            data = context.make_array(signature.args[0])(context, builder, args[0]).data
+            number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
+            kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
+            prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            place = builder.bitcast(builder.gep(data, [args[1]]), byte)
+            keep_close, is_data = number(3), number(1)
+            builder.call(prefetch, [place, number(int(is_written)), keep_close, is_data])
+            return context.get_dummy_value()
+
+        return types.void(array, k), generate
+
+    return request
+
+
+will_read, will_write = _request(is_written=False), _request(is_written=True)
 
 
 # -- forward ------------------------------------------------------------------------------------------------------
@@ -75,6 +124,8 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
 
     @compiled
     def rows(first, stop, start, antecedent, run, bias, w, x, q):
+        line = line_of(w)
+        chunk, ahead = U(LINES) * line, U(AHEAD) * line
         lost = False
         hi = start[first]
         for v in range(first, stop):
@@ -82,9 +133,25 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
             total = x.dtype.type(0)
             if with_runs and run[v] >= 0:
                 shift = U(run[v] + 1) - U(lo)
-                for e in range(U(lo), U(hi)):
+                at = U(lo)
+                while at + chunk <= U(hi):
+                    for k in range(LINES):
+                        will_read(w, at + ahead + U(k) * line)
+                    for e in range(at, at + chunk):
+                        total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
+                    at += chunk
+                e = at + ahead
+                while e < U(hi) + ahead:
+                    will_read(w, e)
+                    e += line
+                for e in range(at, U(hi)):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             else:
+                e = U(lo) + ahead
+                while e < U(hi) + ahead:
+                    will_read(w, e)
+                    will_read(antecedent, e)
+                    e += line
                 for e in range(U(lo), U(hi)):
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
             total += x[v + 1]
@@ -132,6 +199,8 @@ def backward_rows(code: int, with_mass: bool) -> Any:
 
     @compiled
     def rows(ends, low, high, start, antecedent, run, w, x, y, mass, place, room, q):
+        line = line_of(w)
+        few, ahead = U(FEW) * line, U(AHEAD) * line
         tiny = np.finfo(y.dtype).tiny
         lost = False
         for level in range(len(ends) - 2, -1, -1):
@@ -147,13 +216,23 @@ def backward_rows(code: int, with_mass: bool) -> Any:
                     lo, hi, here = lo + i - a, lo + j - a, place[v] + i - a
                     shift, move = U(i + 1) - U(lo), U(here) - U(lo)
                     small = 0
-                    for e in range(U(lo), U(hi)):
-                        sent = value(y.dtype.type(w[e]), code, q) * out
-                        y[e + shift] += sent
-                        if with_mass:
-                            through = sent * x[e + shift]
-                            mass[e + move] = through
-                            small += through < limit
+                    at = U(lo)
+                    while at < U(hi):
+                        end = U(hi)
+                        if at + few <= U(hi):
+                            end = at + few
+                        for k in range(FEW):
+                            will_read(w, at + ahead + U(k) * line)
+                            if with_mass:
+                                will_write(mass, at + ahead + move + U(k) * line)
+                        for e in range(at, end):
+                            sent = value(y.dtype.type(w[e]), code, q) * out
+                            y[e + shift] += sent
+                            if with_mass:
+                                through = sent * x[e + shift]
+                                mass[e + move] = through
+                                small += through < limit
+                        at = end
                     if small > 0 and out != 0:
                         for e in range(U(lo), U(hi)):
                             if w[e] != 0 and x[e + shift] != 0:
@@ -186,6 +265,8 @@ def backward_pairs(code: int) -> Any:
 
     @compiled
     def rows(ends, start, antecedent, w, xy, mass, place, room, q):
+        line = line_of(w)
+        ahead = U(AHEAD) * line
         tiny = np.finfo(xy.dtype).tiny
         lost = False
         for level in range(len(ends) - 2, -1, -1):
@@ -194,6 +275,12 @@ def backward_pairs(code: int) -> Any:
                 limit = room * max(xy.dtype.type(1), out)
                 small = 0
                 here = U(place[v] - start[v])
+                e = U(start[v]) + ahead
+                while e < U(start[v + 1]) + ahead:
+                    will_read(w, e)
+                    will_read(antecedent, e)
+                    will_write(mass, e + here)
+                    e += line
                 for e in range(U(start[v]), U(start[v + 1])):
                     u = U(antecedent[e]) + U(1)
                     sent = value(xy.dtype.type(w[e]), code, q) * out
