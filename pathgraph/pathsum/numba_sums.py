@@ -8,6 +8,9 @@ There is one kernel for each value of an entry that is wanted (`forward_rows`, `
 for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q. They are closures over numbers only: one over another kernel
 would be compiled anew in each process.
 
+Each sweep asks for its entries some lines ahead (`will_read`): a processor that guesses what comes next does not look
+beyond the end of a page, and a sum over many entries would wait there.
+
 Indices are unsigned: Numba would ask of each signed one whether it counts from the end. The inner loops call no
 function that takes an array: counting its references would take as long as a short sum. This file holds every function
 that it compiles: a cached kernel would not notice a change in another file.
@@ -21,7 +24,6 @@ from typing import Any
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
-from numba.core import cgutils
 from numba.extending import intrinsic
 
 compiled = njit(cache=True, nogil=True)
@@ -73,7 +75,7 @@ def _request(is_written):  # type: ignore[no-untyped-def]
             data = context.make_array(signature.args[0])(context, builder, args[0]).data
             number, byte = ir.IntType(32), ir.IntType(8).as_pointer()
             kind = ir.FunctionType(ir.VoidType(), [byte, number, number, number])
-            prefetch = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0")
+            prefetch = builder.module.declare_intrinsic("llvm.prefetch", (byte,), kind)
             place = builder.bitcast(builder.gep(data, [args[1]]), byte)
             keep_close, is_data = number(3), number(1)
             builder.call(prefetch, [place, number(int(is_written)), keep_close, is_data])
