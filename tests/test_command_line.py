@@ -4,6 +4,7 @@ import html.parser
 import io
 import json
 import math
+import os
 import re
 import struct
 import subprocess
@@ -20,7 +21,7 @@ from pathgraph.analysis import pictures
 from pathgraph.analysis.analyse import TOP, analyse
 from pathgraph.analysis.certificates import Settings, Trials
 from pathgraph.analysis.command import main
-from pathgraph.analysis.document import Figure, Table, count, number, percent, power
+from pathgraph.analysis.document import Figure, Section, Table, count, number, percent, power
 from pathgraph.analysis.formats import FixedPoint, Float
 from pathgraph.analysis.model import Model
 from pathgraph.analysis.sections import document
@@ -175,6 +176,28 @@ def test_no_line_is_wider_than_the_terminal(width, rich, monkeypatch):
     numbers = [cell for cell in figures if re.fullmatch(r"[\d,.]+", cell)]
     assert len(numbers) > 20
     assert set(numbers) <= set(stream.getvalue().split())  # no column is lost, and no number is folded
+
+
+@pytest.mark.parametrize("rich", [True, False])
+def test_words_of_heads_and_numbers_stay_whole_at_80_columns(rich, monkeypatch):
+    if rich:
+        pytest.importorskip("rich")
+    else:
+        monkeypatch.setitem(sys.modules, "rich", None)
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setenv("COLUMNS", "80")
+    builder = pg.LayerGraphBuilder()
+    x = builder.input((16, 128, 128), name="a_picture")
+    weight = builder.tensor("decoder.upsampling.weight", np.ones((16, 4, 2, 2)))
+    x = builder.relu(builder.transposed_convolution(x, weight, stride=2, name="decoder.upsampling"))
+    graph = builder.build([builder.adaptive_average_pool(x, 1, name="decoder.average")])
+    (table,) = [item for part in document(analyse(graph, Settings(certificates=False, trials=0)))
+                for item in part.items if part.title == "Layers" and isinstance(item, Table)]  # fmt: skip
+    stream = io.StringIO()
+    show("a model", [Section("Layers", "", [table])], stream)
+    numbers = {row[place] for place in table.numeric for row in table.rows}
+    assert {word for column in table.columns for word in column.split()} | numbers <= set(stream.getvalue().split())
+    assert max(len(line.rstrip()) for line in stream.getvalue().splitlines()) <= 80
 
 
 @pytest.mark.parametrize("name", MAKERS)
@@ -591,10 +614,23 @@ def test_box_of_a_wrong_size_is_refused(model, capsys):
     assert "needed one half-width, or 6" in capsys.readouterr().err
 
 
-def test_report_that_cannot_be_written(model, tmp_path, capsys):
-    (tmp_path / "file").write_text("")
-    assert main([model, "--quiet", "--no-certificates", "--report", str(tmp_path / "file" / "x")]) == 1
-    assert capsys.readouterr().err.count("\n") == 1
+@pytest.mark.parametrize("inside", [(), ("x",), ("x", "y")])
+def test_report_that_cannot_be_written(model, tmp_path, capsys, inside):
+    file = tmp_path / "file"
+    file.write_text("")
+    with pytest.raises(SystemExit) as caught:
+        main([model, "--quiet", "--no-certificates", "--report", str(file.joinpath(*inside))])
+    assert caught.value.code == 2
+    assert f"but {str(file)!r} is a file; name the folder" in capsys.readouterr().err
+    assert file.read_text() == ""
+
+
+def test_report_into_a_folder_that_cannot_be_written(model, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(SystemExit):
+        main([model, "--quiet", "--no-certificates", "--report", str(tmp_path / "x")])
+    assert f"{str(tmp_path)!r} cannot be written; name another" in capsys.readouterr().err
+    assert not (tmp_path / "x").exists()
 
 
 @pytest.mark.parametrize(
@@ -609,7 +645,8 @@ def test_report_that_cannot_be_written(model, tmp_path, capsys):
         (["x", "--box", "nan"], "numbers >= 0"),
         (["x", "--box", "none.npy"], "needed an array of numbers"),
         (["x", "--formats", "float4"], "bf16, e4m3"),
-        (["x", "--input-shape", "3,x"], "as in 3,224,224"),
+        (["x", "--input-shape", "3,x"], "the batch axis left out, as in 3,224,224, got '3,x'"),
+        (["x", "--input-shape", "3,0"], "integers >= 1 with commas"),
         (["x", "--samples", "0"], "an integer >= 1"),
         (["x", "--trials", "-1"], "an integer >= 0"),
         (["x", "--json", "/no/such/folder/x.json"], "a folder that exists"),
