@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import pathgraph as pg
-from pathgraph.testing import dyadics, inputs, mlps, parameters, relu_dags, rescalings
+from pathgraph.testing import dyadics, inputs, ks_patterns, layer_graphs, mlps, parameters, relu_dags, rescalings
 
 QUIET = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 DRAW = settings(max_examples=800, derandomize=True, phases=[Phase.generate], **QUIET)
@@ -262,3 +262,12 @@ def test_dyadics_shrink():
 def test_wrong_options_are_refused_at_once(call, message):
     with pytest.raises(pg.ParameterError, match=message):
         call()
+
+
+def test_integers_of_numpy_are_integers():
+    one, two = np.int64(1), np.int32(2)
+    assert find(mlps(max_layers=one, max_width=two), lambda net: True, settings=FIND).is_exact
+    assert find(relu_dags(max_inputs=two, max_hidden=one), lambda net: True, settings=FIND).is_exact
+    assert find(dyadics(max_numerator=two, max_exponent=one), lambda w: w > 1, settings=FIND) == 2
+    assert find(ks_patterns(max_size=two), lambda pattern: pattern.a > 1, settings=FIND).a == 2
+    assert find(layer_graphs(max_layers=one, max_size=two), lambda graph: True, settings=FIND).is_exact
