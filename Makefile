@@ -22,7 +22,7 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help verify test test-torch test-dask test-gpu gpu-report lint format types doctest docs browser-check bench
+.PHONY: help environment verify test test-torch test-dask test-gpu gpu-report lint format types doctest docs browser-check bench
 .PHONY: wheel-check clean
 
 help:
@@ -30,7 +30,7 @@ help:
 	  'make verify       train a network on handwritten digits, analyse it, run every theorem check' \
 	  'make test         run the tests' \
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
-	  'make test-dask    install Dask, and run theorem checks on a local cluster' \
+	  'make test-dask    install Dask, and run theorem checks on a local cluster (make test does where it is installed)' \
   'make test-gpu     compile the CUDA kernels with NVRTC, without a GPU: budgets, and whether the report is current' \
   'make gpu-report   renew the report of what the compiler makes of the CUDA kernels; minutes' \
 	  'make lint         check style and formatting rules (ruff)' \
@@ -41,6 +41,7 @@ help:
 	  'make browser-check  open the built documentation in Chromium, look at it and use its live page' \
   'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
 	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
+	  'make environment  install at once what all these commands need, but PyTorch' \
 	  'make clean        remove the environment and everything that was built'
 
 # ---- environment: a stamp per set of requirements, renewed when pyproject.toml changes --------------------------------
@@ -87,6 +88,14 @@ $(VENV)/.stamp-browser: $(VENV)/.stamp-dev
 	$(PY) -m pip install --group browser
 	@touch $@
 
+# All of these but PyTorch, by one call of the resolver; the newest stamps are those that need others.
+$(VENV)/.stamp-environment: pyproject.toml $(VENV)/.stamp-pip
+	$(SAY) 'environment: installing pathgraph and what all commands need, but PyTorch'
+	$(PY) -m pip install --editable '.[$(EXTRAS),dask]' --group dev --group gpu-report --group browser
+	@for name in verify test dev dask gpu browser environment; do touch $(VENV)/.stamp-$$name; done
+
+environment: $(VENV)/.stamp-environment
+
 # ---- the two commands for everybody -----------------------------------------------------------------------------------
 
 verify: $(VENV)/.stamp-verify
@@ -94,6 +103,8 @@ verify: $(VENV)/.stamp-verify
 	@mkdir -p build
 	$(PY) -m pathgraph.proofs_checks $(VERIFY_ARGS)
 
+# The workers are as many as processors, so each gets one thread for its matrix products.
+test: export OPENBLAS_NUM_THREADS = 1
 test: $(VENV)/.stamp-test
 	$(SAY) 'test: the test suite'
 	$(PY) -m pytest -n $(TEST_WORKERS) --durations=10 $(PYTEST_ARGS)

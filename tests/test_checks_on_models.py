@@ -214,7 +214,7 @@ def test_models_that_cannot_be_read(tmp_path, capsys):
         (["--model", "x", "--list"], "take no model"),
         (["--max-whole", "3"], "belong to --model"),
         (["--input-shape", "3"], "belong to --model"),
-        (["--model", "x", "--input-shape", "3,y"], "needed an integer >= 1"),
+        (["--model", "x", "--input-shape", "3,y"], "as in 3,224,224, got '3,y'"),
     ],
 )
 def test_wrong_arguments(capsys, arguments, message):

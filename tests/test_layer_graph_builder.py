@@ -189,6 +189,22 @@ def test_fractions_reach_the_coefficients_of_fixed_maps(build):
     assert graph.roles[pool] == "structural"
 
 
+@pytest.mark.parametrize("role", ["parameter", "frozen", "structural"])
+def test_a_fraction_in_a_tensor_of_any_role_makes_a_graph_exact(build, role):
+    x = build.scale(build.input((3,)), build.tensor("thirds", [Fraction(1, 3)] * 3, role=role))
+    graph = build.build(build.add([x, build.mean(x, 0)]))
+    assert graph.is_exact
+    assert graph([[1, 1, 4]]).tolist() == [[1, 1, 2]]
+
+
+def test_what_layers_make_by_themselves_follows_the_floats(build):
+    x = build.input((3,))
+    graph = build.build(build.add([build.mean(x, 0), build.scale(x, build.tensor("factor", [np.float32(2)]))]))
+    assert graph.dtype == np.float32
+    alone = pg.LayerGraphBuilder()
+    assert alone.build(alone.mean(alone.input((3,)), 0)).dtype == np.float64
+
+
 def test_folding_keeps_the_function_exactly(build):
     graph = build.build(small(build))
     folded = graph.fold_batch_norm()
@@ -285,6 +301,12 @@ def test_overflow_is_an_error(build):
         (lambda b, x: b.build(b.shift(x, b.tensor("b", [np.nan]))), r"b\[0\]: needed a finite number"),
         (
             lambda b, x: b.build(b.shift(b.shift(x, b.tensor("b", [Fraction(1)])), b.tensor("c", [0.5]))),
+            "needed exact numbers beside Fractions, got floats in 'c'",
+        ),
+        (
+            lambda b, x: b.build(
+                b.shift(b.scale(x, b.tensor("k", [Fraction(1)], role="structural")), b.tensor("c", [0.5]))
+            ),
             "needed exact numbers beside Fractions, got floats in 'c'",
         ),
     ],

@@ -83,3 +83,15 @@ def test_checks_without_rich():
     program = "import sys; sys.modules['rich'] = None; import pathgraph.proofs_checks"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
     assert "pathgraph.proofs_checks needs rich, which is not installed" in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["rich", "hypothesis"])
+def test_the_command_without_its_extra(missing):
+    program = (
+        f"import runpy, sys; sys.modules[{missing!r}] = None; sys.argv[1:] = ['--list']; "
+        "runpy.run_module('pathgraph.proofs_checks', run_name='__main__', alter_sys=True)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"pathgraph.proofs_checks needs {missing}, which is not installed; pip install")
+    assert done.stderr.count("\n") == 1

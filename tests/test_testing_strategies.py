@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, find, given, settings
 from hypothesis import strategies as st
 
 import pathgraph as pg
-from pathgraph.testing import dyadics, inputs, mlps, parameters, relu_dags, rescalings
+from pathgraph.testing import dyadics, inputs, ks_patterns, layer_graphs, mlps, parameters, relu_dags, rescalings
 
 QUIET = {"database": None, "deadline": None, "suppress_health_check": list(HealthCheck)}
 DRAW = settings(max_examples=800, derandomize=True, phases=[Phase.generate], **QUIET)
@@ -262,3 +262,16 @@ def test_dyadics_shrink():
 def test_wrong_options_are_refused_at_once(call, message):
     with pytest.raises(pg.ParameterError, match=message):
         call()
+
+
+def test_integers_of_numpy_are_integers():
+    first = settings(DRAW, max_examples=1)
+    one, two = np.int64(1), np.int32(2)
+    for strategy in (
+        mlps(max_layers=one, max_width=two),
+        relu_dags(max_inputs=two, max_hidden=one),
+        dyadics(max_numerator=two, max_exponent=one),
+        ks_patterns(max_size=two),
+        layer_graphs(max_layers=one, max_size=two),
+    ):
+        assert find(strategy, lambda drawn: True, settings=first)

@@ -19,8 +19,14 @@ def unit(dtype=np.float64):
 
 
 def gamma(roundings, dtype=np.float64):
-    """How far from 1 a product of that many factors 1 + d, or 1 / (1 + d), abs(d) <= u, can be."""
-    return 1 / (1 - unit(dtype)) ** roundings - 1
+    """How far from 1 a product of n factors 1 + d, or 1 / (1 + d), abs(d) <= u, can be: (1 - u)**-n - 1, rounded up.
+
+    By Bernoulli's inequality that is at most n u / (1 - n u), whose numerator does not have 53 n bits.
+    """
+    share = roundings * unit(dtype)
+    if share >= 1:
+        raise ValueError(f"{roundings} roundings leave no digit of {np.dtype(dtype)}")
+    return share / (1 - share)
 
 
 def roundings(oracle):

@@ -15,6 +15,7 @@ import numpy as np
 
 import pathgraph as pg
 from pathgraph.analysis.analyse import analyse
+from pathgraph.analysis.arguments import folder, listed, shape, writable
 from pathgraph.analysis.certificates import Settings
 from pathgraph.analysis.document import count, number, power
 from pathgraph.analysis.formats import FLOAT_NAMES
@@ -113,7 +114,7 @@ def _progress(quiet: bool) -> Iterator[Callable[[str], None] | None]:
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
-def _report(analysis: Analysis, folder: Path) -> Path:
+def _report(analysis: Analysis, into: Path) -> Path:
     """Write the page; return its path."""
     found = {}
     if is_available():
@@ -133,8 +134,8 @@ def _report(analysis: Analysis, folder: Path) -> Path:
         tiles.append(("Lipschitz bound", number(min(analysis.lipschitz.bounds.values()))))
     lead = f"{summary.inputs} in, {summary.outputs} out; a ReLU network seen through its paths."
     text = page(analysis.source, lead, tiles, document(analysis), found, f"Written by pathgraph {pg.__version__}.")
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / "index.html"
+    into.mkdir(parents=True, exist_ok=True)
+    path = into / "index.html"
     path.write_text(text, encoding="utf-8")
     return path
 
@@ -151,12 +152,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("model", metavar="MODEL", help="an ONNX file, or a file that pathgraph.save wrote")
     files = parser.add_argument_group("output")
-    files.add_argument("--report", type=Path, metavar="DIR", help="write one self-contained page DIR/index.html, too")
-    files.add_argument("--json", type=_writable, metavar="FILE", help="write every figure there, too")
+    files.add_argument("--report", type=folder, metavar="DIR", help="write one self-contained page DIR/index.html, too")
+    files.add_argument("--json", type=writable, metavar="FILE", help="write every figure there, too")
     files.add_argument("--quiet", action="store_true", help="print nothing but errors")
     reading = parser.add_argument_group("reading an ONNX file")
     reading.add_argument(
-        "--input-shape", type=_shape, metavar="N,N,...", help="shape of the input, without the batch axis"
+        "--input-shape", type=shape, metavar="N,N,...", help="shape of the input, without the batch axis"
     )
     reading.add_argument("--relu6", choices=["relu", "exact"], help="take ReLU6 for ReLU, or model it by two ReLUs")
     reading.add_argument(
@@ -193,47 +194,33 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _listed(text: str, kind: Callable[[str], Any], needed: str, holds: Callable[[Any], bool]) -> tuple[Any, ...]:
-    try:
-        found = tuple(kind(part) for part in text.split(","))
-    except ValueError:
-        found = ()
-    if not found or not all(map(holds, found)):
-        raise argparse.ArgumentTypeError(f"needed {needed}, got {text!r}")
-    return found
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    return _listed(text, int, "integers >= 1 with commas, as in 3,224,224", lambda n: n >= 1)
-
-
 def _qs(text: str) -> tuple[float, ...]:
-    found = _listed(text, float, "numbers >= 0 or inf with commas, as in 1,2,inf", lambda q: q >= 0)
+    found = listed(text, float, "numbers >= 0 or inf with commas, as in 1,2,inf", lambda q: q >= 0)
     return tuple(int(q) if math.isfinite(q) and q == int(q) else q for q in found)
 
 
 def _shares(text: str) -> tuple[float, ...]:
-    return _listed(text, float, "numbers between 0 and 1 with commas, as in 0.1,0.5", lambda s: 0 <= s <= 1)
+    return listed(text, float, "numbers between 0 and 1 with commas, as in 0.1,0.5", lambda s: 0 <= s <= 1)
 
 
 def _bits(text: str) -> tuple[int, ...]:
-    return _listed(text, int, "integers from 2 to 32 with commas, as in 4,8", lambda n: 2 <= n <= 32)
+    return listed(text, int, "integers from 2 to 32 with commas, as in 4,8", lambda n: 2 <= n <= 32)
 
 
 def _formats(text: str) -> tuple[str, ...]:
     if text == "none":
         return ()
-    return _listed(
+    return listed(
         text, str, f"'none', or some of {', '.join(FLOAT_NAMES)} with commas", lambda name: name in FLOAT_NAMES
     )
 
 
 def _natural(text: str) -> int:
-    return int(_listed(text, int, "an integer >= 1", lambda n: n >= 1)[0])
+    return int(listed(text, int, "an integer >= 1", lambda n: n >= 1)[0])
 
 
 def _count(text: str) -> int:
-    return int(_listed(text, int, "an integer >= 0", lambda n: n >= 0)[0])
+    return int(listed(text, int, "an integer >= 0", lambda n: n >= 0)[0])
 
 
 def _box(text: str) -> Any:
@@ -245,12 +232,5 @@ def _box(text: str) -> Any:
         if not (np.isfinite(widths).all() and (widths >= 0).all() and widths.size):
             raise argparse.ArgumentTypeError(f"{text}: needed finite numbers >= 0")
         return widths
-    found = _listed(text, float, "numbers >= 0 with commas, or a .npy file", lambda d: 0 <= d < math.inf)
+    found = listed(text, float, "numbers >= 0 with commas, or a .npy file", lambda d: 0 <= d < math.inf)
     return found[0] if len(found) == 1 else np.array(found)
-
-
-def _writable(text: str) -> Path:
-    path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"needed a file in a folder that exists, got {text!r}")
-    return path

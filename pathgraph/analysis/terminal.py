@@ -56,25 +56,31 @@ def _rows(table: Table) -> list[Sequence[str]]:
     return [*rows[:head], gap, *rows[-head:]]
 
 
-def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]], room: int) -> list[int]:
-    """Widths of columns that add up to at most `room`: heads are folded first, then the widest columns.
+def _widths(table: Table, rows: Sequence[Sequence[str]], room: int) -> list[int]:
+    """Widths of columns that add up to at most `room`: heads are folded first, then the widest columns of texts.
+
+    Words of heads and numbers stay whole as long as there is room for them.
 
     Examples
     --------
-    >>> rows = [["a long name", "1 %"]]
-    >>> [_widths(["name", "share of it"], rows, room) for room in (30, 20, 10)]
-    [[11, 11], [11, 5], [5, 5]]
+    >>> table = Table(["name", "share of it"], [["a long name", "12.25 %"]], frozenset({1}))
+    >>> [_widths(table, table.rows, room) for room in (30, 20, 12, 8)]
+    [[11, 11], [11, 7], [5, 7], [4, 4]]
     """
+    columns = table.columns
     bodies = [max((len(row[place]) for row in rows), default=0) for place in range(len(columns))]
     widths = [max(body, len(column)) for body, column in zip(bodies, columns, strict=True)]
     if sum(widths) <= room:
         return widths
     words = [max(map(len, column.split()), default=0) for column in columns]
     widths = [max(body, word, 1) for body, word in zip(bodies, words, strict=True)]
+    least = [max(word, bodies[place] if place in table.numeric else 1) for place, word in enumerate(words)]
+    if sum(least) > room:
+        least = [1] * len(columns)
     limit = max(widths)
-    while limit > 1 and sum(min(size, limit) for size in widths) > room:
+    while limit > 1 and sum(max(min(size, limit), low) for size, low in zip(widths, least, strict=True)) > room:
         limit -= 1
-    return [min(size, limit) for size in widths]
+    return [max(min(size, limit), low) for size, low in zip(widths, least, strict=True)]
 
 
 # -- rich -----------------------------------------------------------------------------------------------------------
@@ -111,7 +117,7 @@ def _rich_item(item: Facts | Table | Note, width: int) -> Any:
         return table
     table = RichTable(box=SIMPLE_HEAD, title=item.caption or None, title_justify="left", padding=(0, 1, 0, 0))
     rows, n = _rows(item), len(item.columns)
-    widths = _widths(item.columns, rows, width - 2 * n - 1) if n > 2 else [None] * n
+    widths = _widths(item, rows, width - 2 * n - 1) if n > 2 else [None] * n
     for place, (column, size) in enumerate(zip(item.columns, widths, strict=True)):
         numeric = place in item.numeric
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold", width=size)
@@ -181,7 +187,7 @@ def _table(table: Table, width: int) -> Iterator[str]:
             else:
                 yield from (f"  {line}" for line in wrap(row[0], max(width - 2, MEANING)))
         return
-    widths = _widths(table.columns, rows[1:], width - 2 * n)
+    widths = _widths(table, rows[1:], width - 2 * n)
     for row in rows:
         folded = [wrap(cell, size) for cell, size in zip(row, widths, strict=True)]
         for parts in zip_longest(*folded, fillvalue=""):

@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
-from pathgraph.io.onnx_export_maps import LAYER_WRITERS, Unwritable
+from pathgraph.io.onnx_export_maps import LAYER_WRITERS
 from pathgraph.io.onnx_file import onnx_package
+from pathgraph.io.refusals import Unwritable
 from pathgraph.scalars import float_type
 
 if TYPE_CHECKING:

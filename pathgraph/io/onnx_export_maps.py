@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph.io.onnx_selection import write_selection
+from pathgraph.io.refusals import Unwritable
 from pathgraph.layers.operations import (
     Convolution,
     FixedLinear,
@@ -31,15 +32,11 @@ if TYPE_CHECKING:
     from pathgraph.layers.axes import WeightedAxis
     from pathgraph.scalars import Array
 
-__all__ = ["LAYER_WRITERS", "LayerWriter", "Unwritable"]
+__all__ = ["LAYER_WRITERS", "LayerWriter"]
 
 LayerWriter = Callable[["Writer", "Layer", str], Any]
 LAYER_WRITERS: dict[str, LayerWriter] = {}
 LARGEST_MATRIX = 2**24
-
-
-class Unwritable(Exception):
-    """A layer without ONNX operator, and why."""
 
 
 def writes(*kinds: str) -> Callable[[LayerWriter], LayerWriter]:
@@ -207,9 +204,7 @@ def _is_max_pool(file: Writer, layer: Layer) -> bool:
 @writes("max_pool", "adaptive_max_pool", "average_pool", "adaptive_average_pool")
 def _pool(file: Writer, layer: Layer, output: str) -> None:
     if layer.activation == "pool" and not _is_max_pool(file, layer):
-        reason = write_selection(file, layer, output)
-        if reason is not None:
-            raise Unwritable(reason)
+        write_selection(file, layer, output)
         return
     is_average = layer.kind.endswith("average_pool")
     name = "AveragePool" if is_average else "MaxPool"

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph.io.onnx_values import Activation, Constant
-from pathgraph.io.refusals import Refused
+from pathgraph.io.refusals import Refused, Unwritable
 from pathgraph.layers.windows import adaptive_axis, pool_axis, pool_size
 
 if TYPE_CHECKING:
@@ -81,14 +81,20 @@ def _table(maps: Sequence[WeightedAxis]) -> Array:
 # -- writing ------------------------------------------------------------------------------------------------------
 
 
-def write_selection(file: Writer, layer: Layer, output: str) -> str | None:
-    """Write a pool in this form; returns why not, where the table would be too large."""
+def write_selection(file: Writer, layer: Layer, output: str) -> None:
+    """Write a pool in this form.
+
+    Raises
+    ------
+    Unwritable
+        If the table would be too large.
+    """
     (operation,) = layer.operations
     maps: Sequence[WeightedAxis] = operation.maps  # type: ignore[attr-defined]
     n_windows = math.prod(m.taps.n_out for m in maps)
     n_entries = math.prod(int(m.taps.degree.max(initial=1)) for m in maps)
     if n_windows * n_entries > LARGEST_TABLE:
-        return (
+        raise Unwritable(
             f"it selects the entry of rank {layer.rank}, for which ONNX has no pool, and a table of its windows would "
             f"have {n_windows} x {n_entries} entries, more than {LARGEST_TABLE}"
         )
@@ -112,7 +118,6 @@ def write_selection(file: Writer, layer: Layer, output: str) -> str | None:
     x = file.helper_node("Gather", [made, last], name, "chosen", axis=3)
     shape = file.fixed(np.array([-1, *layer.shape], dtype=np.int64), name, "shape")
     file.node("Reshape", [x, shape], output, file.fresh(f"{name}:reshape"))
-    return None
 
 
 # -- reading ------------------------------------------------------------------------------------------------------

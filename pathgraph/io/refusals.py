@@ -1,4 +1,4 @@
-"""What an importer cannot take: raised by the rule of one operation, collected, and named by one error."""
+"""What an importer cannot take, and an exporter cannot write: raised for one operation, then named by one error."""
 
 from __future__ import annotations
 
@@ -6,11 +6,15 @@ from typing import NamedTuple
 
 from pathgraph.errors import PathgraphError, UnsupportedOperatorError
 
-__all__ = ["Refusal", "Refusals", "Refused"]
+__all__ = ["Refusal", "Refusals", "Refused", "Unwritable"]
 
 
 class Refused(PathgraphError):
     """Raised by the rule of an operation: it cannot be imported, for the reason given."""
+
+
+class Unwritable(Exception):
+    """A layer without ONNX operator, and why."""
 
 
 class Refusal(NamedTuple):

@@ -89,7 +89,7 @@ class Compilation:
             if not self._is_end(name, outputs):
                 layer, copy = self._drafts[name].layer, self._fresh(f"output{place + 1}" if place else "output")
                 handle = TensorHandle(f"{copy}.skip0", (1,), "structural")
-                self._tensors[handle.name] = Tensor(handle, object_array([1]))
+                self._tensors[handle.name] = Tensor(handle, object_array([1]), follows=True)
                 operation = Diagonal(layer.shape, layer.shape, (1,) * len(layer.shape))
                 self._drafts[copy] = Draft(Layer(copy, "copy", (name,), layer.shape, (operation,)), (handle.name,))
                 self._drafts[name].readers.append(copy)
@@ -124,12 +124,12 @@ class Compilation:
 
 
 def _converted(tensors: Sequence[Tensor]) -> list[Array]:
-    """The values in one kind of scalars; integers and the exact coefficients of fixed maps follow the others."""
+    """The values in one kind of scalars; integers, and what layers made by themselves, follow the others."""
     kinds: set[Hashable] = set()
     for tensor in tensors:
         if tensor.values.dtype.kind == "f":
             kinds.add(tensor.values.dtype)
-        elif tensor.handle.role != "structural" and any(isinstance(v, Fraction) for v in tensor.values.flat):
+        elif not tensor.follows and any(isinstance(v, Fraction) for v in tensor.values.flat):
             kinds.add("exact")
     if "exact" in kinds:
         if len(kinds) > 1:

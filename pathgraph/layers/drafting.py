@@ -67,10 +67,14 @@ class Signal:
 
 @dataclass
 class Tensor:
-    """A named tensor and what is in it."""
+    """A named tensor and what is in it.
+
+    What a layer made by itself, such as the shares of an average, `follows` the scalars of what was given.
+    """
 
     handle: TensorHandle
     values: Array
+    follows: bool = False
 
 
 @dataclass
@@ -106,7 +110,7 @@ class Drafts:
         name : str
             Unique; parameters keep the names of their model.
         values : array_like
-            Floats, or Fractions and integers.
+            Floats, or Fractions and integers. One Fraction, in a tensor of any role, makes the graph exact.
         role : {"parameter", "frozen", "structural"}
             Trainable; rescaled, but no parameter; never changed.
 
@@ -129,6 +133,12 @@ class Drafts:
             array = array.astype(object)
         handle = TensorHandle(name, array.shape, role)
         self._tensors[name] = Tensor(handle, array)
+        return handle
+
+    def _made(self, name: str, values: Array) -> TensorHandle:
+        """A structural tensor of exact values that a layer makes by itself."""
+        handle = self.tensor(name, values, role="structural")
+        self._tensors[name].follows = True
         return handle
 
     # -- names ----------------------------------------------------------------------------------------------------
@@ -274,11 +284,8 @@ class Drafts:
         layer = self._new_name(kind, name)
         if 0 in operation.target_shape:
             raise ParameterError(f"{layer}: no window fits into {x.name!r} {x.shape}")
-        handle = self.tensor(
-            f"{layer}.coefficients",
-            object_array(operation.coefficients()).reshape(operation.tensor_shape),
-            role="structural",
-        )
+        coefficients = object_array(operation.coefficients()).reshape(operation.tensor_shape)
+        handle = self._made(f"{layer}.coefficients", coefficients)
         return self._add(
             kind,
             (x,),
@@ -308,7 +315,7 @@ class Drafts:
         self, layer: str, source: Shape, target: Shape, sign: int = 1, place: int = 0
     ) -> tuple[Diagonal, TensorHandle]:
         """Edges of weight 1 or -1 from each entry to its own, by broadcasting."""
-        handle = self.tensor(f"{layer}.skip{place}", object_array([sign]), role="structural")
+        handle = self._made(f"{layer}.skip{place}", object_array([sign]))
         read = (1,) * (len(target) - len(source)) + source
         return Diagonal(read, target, (1,) * len(target)), handle
 

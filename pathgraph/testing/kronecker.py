@@ -42,7 +42,7 @@ def ks_patterns(*, max_size: int = 4, square: bool = False) -> SearchStrategy[KS
     >>> find(ks_patterns(), lambda pattern: pattern.density < 1 / 4 and pattern.b > 1)
     KSPattern(2, 2, 1, 3)
     """
-    at_least(1, max_size=max_size)
+    (max_size,) = at_least(1, max_size=max_size)
     size = st.integers(1, max_size)
     if square:
         return st.builds(lambda a, b, d: KSPattern(a, b, b, d), size, size, size)
@@ -111,8 +111,8 @@ def ks_chains(
     >>> find(ks_chains(chainable=False), lambda chain: not chain.is_chainable).patterns
     (KSPattern(2, 1, 1, 1), KSPattern(1, 2, 1, 1))
     """
-    at_least(1, min_factors=min_factors, max_size=max_size)
-    at_least(min_factors, max_factors=max_factors)
+    min_factors, max_size = at_least(1, min_factors=min_factors, max_size=max_size)
+    (max_factors,) = at_least(min_factors, max_factors=max_factors)
     return _chains(min_factors, max_factors, max_size, chainable)
 
 

@@ -83,8 +83,10 @@ def layer_graphs(
     >>> find(layer_graphs(layers=["convolution"], max_layers=1, max_axes=1), lambda graph: len(graph.theta) == 2)
     LayerGraph(3 layers: x0 (2,) -> convolution1 (1, 1); 2 parameters, 3 neurons; exact)
     """
-    at_least(1, max_layers=max_layers, max_inputs=max_inputs, max_outputs=max_outputs, max_axes=max_axes)
-    at_least(1, max_channels=max_channels, max_size=max_size, max_edges=max_edges)
+    max_layers, max_inputs, max_outputs, max_axes = at_least(
+        1, max_layers=max_layers, max_inputs=max_inputs, max_outputs=max_outputs, max_axes=max_axes
+    )
+    max_channels, max_size, max_edges = at_least(1, max_channels=max_channels, max_size=max_size, max_edges=max_edges)
     kinds = list(KINDS)
     if layers is not None:
         subset(kinds, layers=layers)

@@ -104,7 +104,7 @@ def prunings(net: Network, *, min_size: int = 0) -> SearchStrategy[np.ndarray[An
     >>> find(prunings(net), lambda mask: pg.set_magnitude(net, mask) >= 3).tolist()
     [False, False, False, True, False, False]
     """
-    at_least(0, min_size=min_size)
+    (min_size,) = at_least(0, min_size=min_size)
     require_network(net)
     size = len(net.theta)
     if min_size > size:
@@ -146,7 +146,7 @@ def quantizations(
     >>> find(quantizations(), lambda q: q(0.3) != 0.3).mode
     'nearest'
     """
-    at_least(0, max_exponent=max_exponent)
+    (max_exponent,) = at_least(0, max_exponent=max_exponent)
     subset(MODES, modes=modes)
     subset(FORMATS, formats=formats)
     if not modes and not formats:

@@ -93,8 +93,10 @@ def relu_dags(
     >>> net.is_exact, net.inputs[0], net.outputs[0]
     (True, 'x0', 'y0')
     """
-    at_least(1, max_inputs=max_inputs, max_outputs=max_outputs, max_fan_in=max_fan_in)
-    at_least(0, max_hidden=max_hidden)
+    max_inputs, max_outputs, max_fan_in = at_least(
+        1, max_inputs=max_inputs, max_outputs=max_outputs, max_fan_in=max_fan_in
+    )
+    (max_hidden,) = at_least(0, max_hidden=max_hidden)
     subset(ACTIVATIONS, activations=activations)
     subset(ROLES, roles=roles)
     kinds = [("identity", 0), ("relu", 0), ("pool", 0), ("pool", 1), ("relu", 0), ("pool", -1), ("pool", 2)]
@@ -209,7 +211,7 @@ def mlps(*, max_layers: int = 3, max_width: int = 3, biases: bool = True) -> Sea
     >>> find(mlps(), lambda net: len(net.hidden) == 1).architecture
     Architecture(3 neurons: 1 input, 1 hidden, 1 output; 2 edges, 2 biases; 4 parameters)
     """
-    at_least(1, max_layers=max_layers, max_width=max_width)
+    max_layers, max_width = at_least(1, max_layers=max_layers, max_width=max_width)
 
     def build(widths: list[int], values: list[Fraction]) -> Network:
         drawn = cycle(values)

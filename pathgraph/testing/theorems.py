@@ -130,7 +130,8 @@ def check_theorem(
     Notes
     -----
     The searches are the same at every call. What the statement raises is passed on. A mutant that raises on an instance
-    is not refuted by it; nor is one within the hypotheses by an instance that refutes the statement.
+    is not refuted by it; nor is one within the hypotheses by an instance that refutes the statement. Coincidences of
+    many numbers, such as two networks of one orbit, are hardly ever drawn by chance: `given` has to draw them.
 
     Examples
     --------

@@ -29,11 +29,12 @@ MAX_DISTINCT = 50
 """Longer vectors repeat their first entries: Hypothesis refuses examples of thousands of choices."""
 
 
-def at_least(minimum: int, **options: int) -> None:
-    """Refuse options that are no integers or lie below `minimum`."""
+def at_least(minimum: int, **options: int) -> list[int]:
+    """The options as Python's integers, which is what Hypothesis takes; refused where they lie below `minimum`."""
     for name, value in options.items():
-        if not isinstance(value, int) or isinstance(value, bool) or value < minimum:
+        if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < minimum:
             raise ParameterError(f"{name}: needed an integer of at least {minimum}, got {value!r}")
+    return [int(value) for value in options.values()]
 
 
 def subset(known: Sequence[str], **options: Collection[str]) -> None:
@@ -71,8 +72,8 @@ def dyadics(*, max_numerator: int = 4, max_exponent: int = 2) -> SearchStrategy[
     >>> find(dyadics(), lambda w: w < 0)
     Fraction(-1, 1)
     """
-    at_least(1, max_numerator=max_numerator)
-    at_least(0, max_exponent=max_exponent)
+    (max_numerator,) = at_least(1, max_numerator=max_numerator)
+    (max_exponent,) = at_least(0, max_exponent=max_exponent)
     return _dyadics(max_numerator, max_exponent)
 
 
@@ -189,7 +190,7 @@ def rescalings(
     >>> sorted(find(rescalings(net), lambda lam: max(lam.values()) > 1).values())
     [Fraction(1, 1), Fraction(2, 1)]
     """
-    at_least(0, max_exponent=max_exponent)
+    (max_exponent,) = at_least(0, max_exponent=max_exponent)
     subset(("identity", "relu", "pool"), negative=negative)
     if isinstance(net, LayerGraph):
         if negative:

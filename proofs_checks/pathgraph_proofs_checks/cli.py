@@ -14,6 +14,7 @@ from typing import Any
 from rich.console import Console
 
 from pathgraph import BackendError, Network, PathgraphError
+from pathgraph.analysis.arguments import folder, positive, shape, writable
 from pathgraph.analysis.model import read as read_model
 from pathgraph_proofs_checks.analysis import Analysis, analyse
 from pathgraph_proofs_checks.codec import encode
@@ -146,11 +147,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="seed of the random examples (default: 0)")
     parser.add_argument(
-        "--jobs", type=_positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
+        "--jobs", type=positive, default=1, metavar="N", help="how many processes run checks (default: 1)"
     )
     parser.add_argument(
         "--durations",
-        type=_positive,
+        type=positive,
         nargs="?",
         const=10,
         metavar="N",
@@ -161,65 +162,30 @@ def _parser() -> argparse.ArgumentParser:
         "--model", metavar="FILE", help="an ONNX file, or one that pathgraph.save wrote, in place of all other networks"
     )
     parser.add_argument(
-        "--input-shape", type=_shape, metavar="N,N,...", help="with --model: shape of the input, without the batch axis"
+        "--input-shape", type=shape, metavar="N,N,...", help="with --model: shape of the input, without the batch axis"
     )
     parser.add_argument(
         "--max-whole",
-        type=_positive,
+        type=positive,
         metavar="N",
         help=f"with --model: parts of models with more edges are checked (default: {MAX_WHOLE})",
     )
     parser.add_argument("--no-digits", action="store_true", help="random networks only: no training, no analysis")
-    parser.add_argument("--picture", type=_writable, metavar="FILE", help="draw the trained network, too")
+    parser.add_argument("--picture", type=writable, metavar="FILE", help="draw the trained network, too")
     parser.add_argument(
-        "--json", type=_writable, metavar="FILE", help="write the results there, too, each as soon as it is known"
+        "--json", type=writable, metavar="FILE", help="write the results there, too, each as soon as it is known"
     )
     parser.add_argument(
         "--resume",
-        type=_writable,
+        type=writable,
         metavar="FILE",
         help="use the results in this file of --json that still stand, run the other checks, and write all there",
     )
-    parser.add_argument(
-        "--report", type=_folder, metavar="DIR", help="write a page about every check there: index.html"
-    )
+    parser.add_argument("--report", type=folder, metavar="DIR", help="write a page about every check there: index.html")
     parser.add_argument(
         "--dask", metavar="ADDRESS", help="run checks on the workers of the Dask scheduler at this address"
     )
     return parser
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"needed an integer >= 1, got {text!r}")
-    return int(text)
-
-
-def _shape(text: str) -> tuple[int, ...]:
-    return tuple(_positive(part) for part in text.split(","))
-
-
-def _writable(text: str) -> Path:
-    path = Path(text)
-    existed = path.exists()
-    try:
-        path.open("a").close()  # now, not after the whole run
-    except OSError as error:
-        raise argparse.ArgumentTypeError(
-            f"needed a file that can be written, got {text!r} ({error.strerror})"
-        ) from None
-    if not existed:
-        path.unlink()
-    return path
-
-
-def _folder(text: str) -> Path:
-    path = Path(text)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise argparse.ArgumentTypeError(f"needed a folder that can be made, got {text!r} ({error.strerror})") from None
-    return path
 
 
 def _chosen(names: Sequence[str] | None, files: Sequence[str] | None) -> list[Check]:

@@ -12,14 +12,15 @@ class Mutant(NamedTuple):
     new: str
 
 
-def _of(file, *changes):
+def of(file, *changes):
+    """Mutants of one translation unit, each as its name, the text and what takes its place."""
     return [Mutant(name, file, old, new) for name, old, new in changes]
 
 
 BARRIER = "            __syncthreads();\n"
 
 MUTANTS = [
-    *_of(
+    *of(
         "path_sums",
         # barriers
         ("no barrier between levels", f"        if (level + 1 < last)\n{BARRIER}", ""),
@@ -71,7 +72,7 @@ MUTANTS = [
         ("entries by 32 bits", "term(w[start[v] + u - run[v]]", "term(w[int(start[v] + u - run[v])]"),
         ("owners by 32 bits", "mass[at] = through;", "mass[int(at)] = through;"),
     ),
-    *_of(
+    *of(
         "evaluate",
         ("no barrier between levels", f"        if (level + 1 < last)\n{BARRIER}", ""),
         (
@@ -103,7 +104,7 @@ MUTANTS = [
             "x[int(positions[columns + k] * batch) + samples + threadIdx.x] = ",
         ),
     ),
-    *_of(
+    *of(
         "path_values",
         ("the first parameter is left out", "if (place[i] >= 0)", "if (place[i] > 0)"),
         ("fixed entries are taken, too", "if (place[i] >= 0)", "if (true)"),

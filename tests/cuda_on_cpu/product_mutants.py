@@ -1,12 +1,12 @@
 """Wrong versions of the kernels of Kronecker-sparse products: a change of the text each, which must be caught."""
 
-from tests.cuda_on_cpu.path_mutants import Mutant
+from tests.cuda_on_cpu.path_mutants import of
 
 OFFSETS = "(i0 + i) * c_i + (l0 + l) * c_l + in_m * c_row + (n0 + column) * c_col"
 
 MUTANTS = [
-    Mutant(name, "products", old, new)
-    for name, old, new in [
+    *of(
+        "products",
         # barriers
         (
             "a chunk is read before all of it is there",
@@ -83,5 +83,5 @@ MUTANTS = [
         ("the last part does not count", "p = 1; p < parts", "p = 1; p < parts - 1"),
         ("parts by 32 bits", "partial[p * count + e]", "partial[int(p * count + e)]"),
         ("one turn for many sums", "e < count; e += step", "e < count; e = count"),
-    ]
+    ),
 ]
