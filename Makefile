@@ -22,8 +22,8 @@ SAY = @printf '\n== %s\n'
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
-.PHONY: help environment verify test test-torch test-dask test-gpu gpu-report lint format types doctest docs browser-check bench
-.PHONY: wheel-check clean
+.PHONY: help environment verify test test-torch test-dask test-gpu gpu-report lint format types doctest docs
+.PHONY: browser-check bench wheel-check clean
 
 help:
 	@printf '%s\n' \
@@ -112,7 +112,8 @@ test: $(VENV)/.stamp-test
 test-torch: $(VENV)/.stamp-torch
 	$(SAY) 'test-torch: modules of PyTorch, the examples of their docstrings and of their page'
 	$(PY) -m pytest --doctest-modules tests/test_torch*.py pathgraph/io/torch*.py \
-	  'tests/test_docs.py::test_examples_of_a_page[docs/guide/torch.md]' --durations=5 $(PYTEST_ARGS)
+	  'tests/test_docs.py::test_examples_of_a_page[docs/guide/torch.md]' \
+	  tests/test_pruning.py::test_masks_are_those_that_torch_takes --durations=5 $(PYTEST_ARGS)
 
 test-dask: $(VENV)/.stamp-dask
 	$(SAY) 'test-dask: theorem checks on a local cluster of which a worker is killed'

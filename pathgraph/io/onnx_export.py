@@ -25,8 +25,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
-from pathgraph.io.onnx_export_maps import LAYER_WRITERS
+from pathgraph.io import onnx_export_maps, onnx_export_pools
 from pathgraph.io.onnx_file import onnx_package
+from pathgraph.io.onnx_writers import LAYER_WRITERS
 from pathgraph.io.refusals import Unwritable
 from pathgraph.scalars import float_type
 
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
 __all__ = ["Writer", "to_onnx"]
+
+_WRITERS = (onnx_export_maps, onnx_export_pools)
+"""The modules whose functions are registered as writers of layers."""
 
 OPSET, IR_VERSION = 18, 8
 LARGEST_FILE = 2**31 - 2**24

@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
 from pathgraph.arguments import natural
 from pathgraph.errors import GraphError, ParameterError
-from pathgraph.layers import windows
-from pathgraph.layers.axes import AxisTaps, WeightedAxis, weighted
+from pathgraph.layers.axes import AxisTaps
+from pathgraph.layers.axis_arguments import axis_of, paddings, per_axis
 from pathgraph.layers.compilation import Compilation
-from pathgraph.layers.drafting import Drafts, Signal, Sizes, TensorHandle
+from pathgraph.layers.drafting import Signal, Sizes, TensorHandle
+from pathgraph.layers.fixed_layers import FixedLayers
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.layers.operations import (
     Convolution,
@@ -33,12 +33,11 @@ from pathgraph.layers.operations import (
     TransposedLinear,
 )
 from pathgraph.layers.structure import View, basic_index
-from pathgraph.scalars import to_fraction
 
 __all__ = ["LayerGraphBuilder", "Signal", "TensorHandle"]
 
 
-class LayerGraphBuilder(Drafts):
+class LayerGraphBuilder(FixedLayers):
     """Collects layers, and makes a `LayerGraph` of them.
 
     Examples
@@ -136,9 +135,9 @@ class LayerGraphBuilder(Drafts):
             x.shape,
             weight.shape[0],
             kernel,
-            _per_axis(stride, n, "stride"),
-            _paddings(padding, n),
-            _per_axis(dilation, n, "dilation"),
+            per_axis(stride, n, "stride"),
+            paddings(padding, n),
+            per_axis(dilation, n, "dilation"),
             groups,
         )
         self._require_room(operation.space, x, kernel)
@@ -170,10 +169,10 @@ class LayerGraphBuilder(Drafts):
             x.shape,
             weight.shape[1] * groups,
             kernel,
-            _per_axis(stride, n, "stride"),
-            _paddings(padding, n),
-            _per_axis(output_padding, n, "output_padding", least=0),
-            _per_axis(dilation, n, "dilation"),
+            per_axis(stride, n, "stride"),
+            paddings(padding, n),
+            per_axis(output_padding, n, "output_padding", least=0),
+            per_axis(dilation, n, "dilation"),
             groups,
         )
         self._require_room(operation.space, x, kernel)
@@ -231,118 +230,6 @@ class LayerGraphBuilder(Drafts):
         maps = ((FixedLinear(x.shape, target, relation), handle),)
         return self._add("fixed_linear", (x,), target, name=layer, maps=maps)
 
-    # -- pools and fixed maps along axes --------------------------------------------------------------------------
-
-    def max_pool(
-        self,
-        x: Signal,
-        kernel: Sizes,
-        *,
-        stride: Sizes | None = None,
-        padding: int | Sequence[int | tuple[int, int]] = 0,
-        dilation: Sizes = 1,
-        ceil_mode: bool = False,
-        rank: int = 1,
-        name: str | None = None,
-    ) -> Signal:
-        """The rank-th largest entry of each window of x ``(C, *space)``; the padding is not read."""
-        n = len(x.shape) - 1
-        sizes = _per_axis(kernel, n, "kernel")
-        strides = sizes if stride is None else _per_axis(stride, n, "stride")
-        pads, dilations = _paddings(padding, n), _per_axis(dilation, n, "dilation")
-        maps = tuple(
-            windows.pool_axis(size, k, s, *p, d, ceil_mode=ceil_mode)
-            for size, k, s, p, d in zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
-        )
-        options = {
-            "kernel": sizes,
-            "stride": strides,
-            "padding": pads,
-            "dilation": dilations,
-            "ceil_mode": ceil_mode and _hangs_over(x, sizes, strides, pads, dilations),
-        }
-        return self._pool("max_pool", x, maps, rank, options, name)
-
-    def average_pool(
-        self,
-        x: Signal,
-        kernel: Sizes,
-        *,
-        stride: Sizes | None = None,
-        padding: int | Sequence[int | tuple[int, int]] = 0,
-        ceil_mode: bool = False,
-        count_include_pad: bool = True,
-        divisor: int | None = None,
-        name: str | None = None,
-    ) -> Signal:
-        """The average of each window of x ``(C, *space)``, or its sum over `divisor`."""
-        n = len(x.shape) - 1
-        sizes = _per_axis(kernel, n, "kernel")
-        strides = sizes if stride is None else _per_axis(stride, n, "stride")
-        pads = _paddings(padding, n)
-        maps = [
-            windows.pool_axis(
-                size, k, s, *p, ceil_mode=ceil_mode, average=divisor is None, count_include_pad=count_include_pad
-            )
-            for size, k, s, p in zip(x.shape[1:], sizes, strides, pads, strict=True)
-        ]
-        if divisor is not None:
-            share = Fraction(1, natural(divisor, "divisor", least=1))
-            maps[0] = WeightedAxis(maps[0].taps, tuple(c * share for c in maps[0].coefficients))
-        options = {
-            "kernel": sizes,
-            "stride": strides,
-            "padding": pads,
-            "ceil_mode": ceil_mode and _hangs_over(x, sizes, strides, pads, (1,) * n),
-            "count_include_pad": count_include_pad,
-            "divisor": divisor,
-        }
-        return self._separable("average_pool", x, tuple(maps), options, name)
-
-    def adaptive_average_pool(self, x: Signal, size: Sizes, *, name: str | None = None) -> Signal:
-        """Averages over PyTorch's partition of each spatial axis into `size` windows; size 1 is global pooling."""
-        sizes = _per_axis(size, len(x.shape) - 1, "size")
-        maps = tuple(windows.adaptive_axis(n, m, average=True) for n, m in zip(x.shape[1:], sizes, strict=True))
-        return self._separable("adaptive_average_pool", x, maps, {"size": sizes}, name)
-
-    def adaptive_max_pool(self, x: Signal, size: Sizes, *, rank: int = 1, name: str | None = None) -> Signal:
-        """The rank-th largest entries over PyTorch's partition of each spatial axis into `size` windows."""
-        sizes = _per_axis(size, len(x.shape) - 1, "size")
-        maps = tuple(windows.adaptive_axis(n, m, average=False) for n, m in zip(x.shape[1:], sizes, strict=True))
-        return self._pool("adaptive_max_pool", x, maps, rank, {"size": sizes}, name)
-
-    def mean(self, x: Signal, axes: Sizes, *, keep: bool = True, name: str | None = None) -> Signal:
-        """The average over some axes, which stay with size 1 or (not `keep`) are dropped."""
-        chosen = sorted(_axis(axis, x) for axis in ([axes] if isinstance(axes, int) else axes))
-        if not chosen or len(set(chosen)) < len(chosen):
-            raise ParameterError(f"axes: needed different axes of {x.shape}, got {axes}")
-        maps = tuple(
-            windows.mean_axis(n) if axis in chosen else windows.identity_axis(n)
-            for axis, n in enumerate(x.shape)
-            if axis >= chosen[0]
-        )
-        y = self._separable("mean", x, maps, {"axes": tuple(chosen)}, name)
-        return y if keep else self.reshape(y, [n for axis, n in enumerate(x.shape) if axis not in chosen])
-
-    def resize(self, x: Signal, maps: Sequence[Any], *, name: str | None = None) -> Signal:
-        """A fixed matrix along each of the trailing axes: sparse matrices of shape (n_out, n_in), or `WeightedAxis`."""
-        axes = tuple(m if isinstance(m, WeightedAxis) else _as_axis(m) for m in maps)
-        return self._separable("resize", x, axes, {}, name)
-
-    def nearest(self, x: Signal, size: Sizes, *, name: str | None = None) -> Signal:
-        """Nearest-neighbour resizing of the spatial axes of x ``(C, *space)``: output o reads floor(o n / size)."""
-        sizes = _per_axis(size, len(x.shape) - 1, "size")
-        maps = tuple(windows.nearest_axis(n, m) for n, m in zip(x.shape[1:], sizes, strict=True))
-        return self._separable("nearest", x, maps, {"size": sizes}, name)
-
-    def bilinear(self, x: Signal, size: Sizes, *, align_corners: bool = False, name: str | None = None) -> Signal:
-        """Linear interpolation along the spatial axes of x ``(C, *space)``."""
-        sizes = _per_axis(size, len(x.shape) - 1, "size")
-        maps = tuple(
-            windows.bilinear_axis(n, m, align_corners=align_corners) for n, m in zip(x.shape[1:], sizes, strict=True)
-        )
-        return self._separable("bilinear", x, maps, {"size": sizes, "align_corners": align_corners}, name)
-
     # -- sums and activations -------------------------------------------------------------------------------------
 
     def add(self, xs: Sequence[Signal], *, signs: Sequence[int] | None = None, name: str | None = None) -> Signal:
@@ -381,17 +268,6 @@ class LayerGraphBuilder(Drafts):
         maps = (self._skip(layer, x.shape, x.shape),)
         return self._add("relu", (x,), x.shape, name=layer, maps=maps, activation="relu")
 
-    def pad(self, x: Signal, widths: Sequence[tuple[int, int]], *, name: str | None = None) -> Signal:
-        """Zeros around a signal, (before, after) for each axis: neurons without antecedents."""
-        pairs = [(natural(a, "widths"), natural(b, "widths")) for a, b in widths]
-        if len(pairs) != len(x.shape):
-            raise ParameterError(f"widths: needed a pair for each axis of {x.shape}, got {pairs}")
-        maps = tuple(
-            weighted(n, [[]] * a + [[(i, Fraction(1))] for i in range(n)] + [[]] * b)
-            for n, (a, b) in zip(x.shape, pairs, strict=True)
-        )
-        return self._separable("pad", x, maps, {"widths": tuple(pairs)}, name)
-
     # -- views ----------------------------------------------------------------------------------------------------
 
     def reshape(self, x: Signal, shape: Sizes, *, name: str | None = None) -> Signal:
@@ -420,7 +296,7 @@ class LayerGraphBuilder(Drafts):
         xs = list(xs)
         if not xs:
             raise ParameterError("xs: needed at least one signal, got none")
-        along = _axis(axis, xs[0])
+        along = axis_of(axis, xs[0])
         others = {(*x.shape[:along], *x.shape[along + 1 :], len(x.shape)) for x in xs}
         if len(others) > 1:
             raise ParameterError(f"xs: needed equal shapes but for axis {axis}, got {[x.shape for x in xs]}")
@@ -464,63 +340,3 @@ class LayerGraphBuilder(Drafts):
             raise GraphError("outputs: the graph has no input; make one with .input(shape)")
         compiled = Compilation(self._drafts, self._tensors)
         return compiled.graph([signal.name for signal in wanted], tuple(notes))
-
-
-# -- arguments ----------------------------------------------------------------------------------------------------
-
-
-def _hangs_over(x: Signal, sizes: Shape, strides: Shape, pads: Any, dilations: Shape) -> bool:
-    """Whether rounding sizes up makes a window that rounding down does not."""
-    numbers = zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
-    return any(
-        len({windows.pool_size(n, k, s, low, high, d, ceil_mode=up) for up in (False, True)}) > 1
-        for n, k, s, (low, high), d in numbers
-    )
-
-
-def _per_axis(sizes: Sizes, n: int, what: str, *, least: int = 1) -> Shape:
-    if n < 1:
-        raise ParameterError("x: needed a signal of shape (C, *space), with at least one spatial axis")
-    listed = [sizes] * n if isinstance(sizes, (int, np.integer)) else list(sizes)
-    if len(listed) != n:
-        raise ParameterError(f"{what}: needed one number, or one for each of {n} spatial axes, got {sizes}")
-    return tuple(natural(size, what, least=least) for size in listed)
-
-
-def _paddings(padding: Any, n: int) -> tuple[tuple[int, int], ...]:
-    listed = [padding] * n if isinstance(padding, (int, np.integer)) else list(padding)
-    if len(listed) != n:
-        raise ParameterError(f"padding: needed one number, or one or a pair for each of {n} axes, got {padding}")
-    pairs = [(p, p) if isinstance(p, (int, np.integer)) else tuple(p) for p in listed]
-    if any(len(pair) != 2 for pair in pairs):
-        raise ParameterError(f"padding: needed pairs (before, after), got {padding}")
-    return tuple((_any_integer(a), _any_integer(b)) for a, b in pairs)
-
-
-def _any_integer(value: Any) -> int:
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ParameterError(f"padding: needed integers (negative ones crop), got {value!r}")
-    return int(value)
-
-
-def _axis(axis: Any, x: Signal) -> int:
-    if not isinstance(axis, (int, np.integer)) or not -len(x.shape) <= axis < len(x.shape):
-        raise ParameterError(f"axis: needed an axis of {x.name!r} {x.shape}, got {axis!r}")
-    return int(axis) % len(x.shape)
-
-
-def _as_axis(matrix: Any) -> WeightedAxis:
-    """A sparse matrix, or an array of rationals or floats, as a relation with exact coefficients."""
-    from scipy.sparse import csr_array, issparse
-
-    if not issparse(matrix):
-        dense = np.asarray(matrix, dtype=object)
-        rows = [[(j, to_fraction(v)) for j, v in enumerate(row) if v != 0] for row in dense.tolist()]
-        return weighted(dense.shape[1], rows)
-    stored = csr_array(matrix)
-    stored.sum_duplicates()
-    rows = []
-    for low, high in zip(stored.indptr[:-1], stored.indptr[1:], strict=True):
-        columns, values = stored.indices[low:high].tolist(), stored.data[low:high].tolist()
-        rows.append([(j, to_fraction(v)) for j, v in zip(columns, values, strict=True)])
-    return weighted(stored.shape[1], rows)
