@@ -16,13 +16,30 @@ from torch import fx
 
 from pathgraph.errors import ParameterError
 
-__all__ = ["LIKE", "Constant", "Origin", "Recipe", "State", "Wide", "evaluate", "key_of", "origin", "overload_key"]
+__all__ = [
+    "LIKE",
+    "UNWRITTEN",
+    "Constant",
+    "Expressions",
+    "Origin",
+    "Recipe",
+    "State",
+    "Wide",
+    "evaluate",
+    "key_of",
+    "origin",
+    "overload_key",
+]
 
 State: TypeAlias = "Mapping[str, torch.Tensor]"
 Recipe: TypeAlias = "Callable[[State], torch.Tensor]"
 
+UNWRITTEN = frozenset({"detach_", "requires_grad_", "lift_fresh"})
+"""Operators that give their tensor itself; nothing is written into its entries."""
+
 RESHAPES = frozenset(
     {"alias", "clone", "contiguous", "detach", "flatten", "lift_fresh_copy", "reshape", "squeeze", "to", "_to_copy"}
+    | UNWRITTEN
     | {"unsqueeze", "view", "_unsafe_view"}
 )
 """Operators that keep every entry, in C order."""
@@ -108,6 +125,8 @@ def overload_key(node: fx.Node) -> str:
 def key_of(node: fx.Node) -> str:
     """The operator of a recorded call, without overload and without the mark of writing in place."""
     name = overload_key(node).split(".")[0]
+    if name in UNWRITTEN:
+        return name
     return name[:-1] if name.endswith("_") and not name.startswith("__") else name
 
 
@@ -126,6 +145,9 @@ def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torc
             known[item] = state[values[item]]
             return known[item]
         assert callable(item.target), item
+        if key_of(item) in UNWRITTEN:
+            known[item] = value(item.all_input_nodes[0])
+            return known[item]
         arguments: Any = [moved(argument) for argument in item.args]
         options = {key: moved(option) for key, option in item.kwargs.items()}
         if key_of(item) in LIKE:
@@ -136,6 +158,46 @@ def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torc
 
     out: torch.Tensor = value(node)
     return out
+
+
+class Expressions:
+    """Numbers of recorded constants: the same one for the same operations on the same tensors.
+
+    Parameters
+    ----------
+    values : mapping from fx.Node to str
+        The names of the tensors that the module holds.
+    """
+
+    def __init__(self, values: Mapping[fx.Node, str]) -> None:
+        self._values = values
+        self._numbers: dict[fx.Node, int] = {}
+        self._known: dict[Any, int] = {}
+
+    def number(self, node: fx.Node) -> int:
+        """The number of what a node computes."""
+        stack = [node]
+        while stack:
+            item = stack[-1]
+            missing = [] if item in self._values else [n for n in item.all_input_nodes if n not in self._numbers]
+            stack += missing
+            if not missing:
+                self._numbers[item] = self._known.setdefault(self._written(item), len(self._known))
+                stack.pop()
+        return self._numbers[node]
+
+    def _written(self, node: fx.Node) -> Any:
+        if node in self._values:
+            return self._values[node]
+        numbers = fx.map_arg((node.args, node.kwargs), lambda part: _Place(self._numbers[part]))
+        return overload_key(node), repr(numbers)
+
+
+class _Place(int):
+    """The number of an expression, told from other numbers by how it is written."""
+
+    def __repr__(self) -> str:
+        return f"[{int(self)}]"
 
 
 def origin(node: fx.Node, values: Mapping[fx.Node, str], masks: Callable[[str, str], bool]) -> Origin:

@@ -18,13 +18,16 @@ from pathgraph.errors import ParameterError
 from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.refusals import Refusals, Refused
 from pathgraph.io.torch_capture import BATCH, Capture, capture
-from pathgraph.io.torch_constants import LIKE, Constant, Recipe, key_of, overload_key
+from pathgraph.io.torch_constants import LIKE, UNWRITTEN, Constant, Recipe, key_of, overload_key
 from pathgraph.io.torch_reasons import reason_of
 from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
 from pathgraph.layers.layer_graph import LayerGraph
 
 __all__ = ["UNKNOWN", "Imported", "Importer", "import_module"]
+
+MAYBE_ITSELF = frozenset({"alpha_dropout", "dropout", "expand_as", "feature_alpha_dropout", "feature_dropout"})
+"""Operators that may give their tensor itself without saying so."""
 
 Rule: TypeAlias = "Callable[..., Any]"
 
@@ -118,6 +121,7 @@ class Importer(Tensors):
             That names every operation that was refused.
         """
         recorded = self._recorded
+        self._refusals.found += recorded.refusals
         for place, (node, shape) in enumerate(zip(recorded.inputs, shapes, strict=True)):
             self._values[node] = self.build.input(shape, name=f"input{place + 1}" if place else "input")
         for node in recorded.graph.nodes:
@@ -127,18 +131,23 @@ class Importer(Tensors):
             elif node.op == "call_function":
                 self._values[node] = self._called(node)
             elif node.op not in ("placeholder", "output"):
-                self._refuse(node, "needed a plain operator")
-                self._values[node] = UNKNOWN
+                self._values[node] = UNKNOWN  # a part of the program; the call that takes it is refused
         outputs = [self._values[value] if isinstance(value, fx.Node) else value for value in recorded.outputs]
         self._refusals.raise_if_any()
-        if not outputs or not all(isinstance(value, Signal) for value in outputs):
-            raise ParameterError("module: needed outputs that are tensors and depend on the inputs")
+        strange = [str(place + 1) for place, value in enumerate(outputs) if not isinstance(value, Signal)]
+        if strange or not outputs:
+            which = f"output {' and '.join(strange)} of {len(outputs)} is not" if strange else "there is none"
+            raise ParameterError(f"module: needed outputs that are tensors and depend on the inputs, but {which}")
         graph = self.build.build(outputs, notes=tuple(dict.fromkeys(self.notes)))
         used = graph.roles
         recipes = {name: recipe for name, recipe in self._recipes.items() if name in used}
         return Imported(graph, recipes, recorded.constants)
 
     def _called(self, node: fx.Node) -> Any:
+        if _shares_memory(node):
+            self._alias(node)
+        if key_of(node) in UNWRITTEN:
+            return self.value(node.args[0])
         if key_of(node) in LIKE or all(isinstance(self._values.get(part), Constant) for part in node.all_input_nodes):
             return self._constant(node)
         if node.target is operator.getitem:
@@ -185,6 +194,9 @@ class Importer(Tensors):
         found = node.meta.get("val")
         if isinstance(found, torch.Tensor):
             return Constant(node, tuple(found.shape))
+        if isinstance(found, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            self._refuse(node, "it makes a Python number of the value of a tensor; leave it a tensor")
+            return UNKNOWN
         return Constant(node, ()) if isinstance(found, (list, tuple)) else found
 
     def _arguments(self, node: fx.Node) -> dict[str, Any]:
@@ -216,7 +228,7 @@ class Importer(Tensors):
         self._refusals.add(node.name, kind, place, reason)
 
     def _require_batch(self, node: fx.Node, found: Any) -> None:
-        """Axis 0 is the batch, everywhere; what a rule makes of the others has the recorded shape."""
+        """Axis 0 is the batch, everywhere; what a rule makes of the others has the recorded shape, and nothing rounds."""
         recorded = node.meta.get("val")
         pairs = zip(found, recorded, strict=False) if isinstance(found, list) else [(found, recorded)]
         for value, tensor in pairs:
@@ -226,14 +238,20 @@ class Importer(Tensors):
                 raise Refused("it mixes axis 0, the batch, with others; needed operations on each sample by itself")
             if value.shape != tuple(tensor.shape[1:]):
                 raise Refused(f"it makes the shape {tuple(tensor.shape[1:])}, where {value.shape} was expected")
+            if 0 in value.shape:
+                raise Refused(f"it makes a tensor without entries, of shape {value.shape} for a sample")
+            read = [part for part in node.all_input_nodes if isinstance(self._values.get(part), Signal)]
+            before = [part.meta["val"].dtype for part in read if isinstance(part.meta.get("val"), torch.Tensor)]
+            if any(_rounds(dtype, tensor.dtype) for dtype in before):
+                raise Refused(f"it rounds to {tensor.dtype}")
 
     # -- writing in place -----------------------------------------------------------------------------------------
 
-    def alias(self) -> None:
-        """Say that the value at hand may share memory with what it is made of."""
-        group = self._twins.setdefault(self.node, [self.node])
-        for other in self.node.all_input_nodes:
-            if other in self._recorded.values or isinstance(self._values.get(other), Constant):
+    def _alias(self, node: fx.Node) -> None:
+        """Note that a value may share memory with the first thing that it is made of."""
+        group = self._twins.setdefault(node, [node])
+        for other in node.all_input_nodes[:1]:
+            if other in self._recorded.values:
                 continue
             for member in self._twins.setdefault(other, [other]):
                 if member not in group:
@@ -247,6 +265,8 @@ class Importer(Tensors):
             return
         changed = node.args[0]
         assert isinstance(changed, fx.Node), node
+        if changed in self._recorded.values:
+            raise Refused("it changes a parameter, buffer or constant in place")
         self._values[changed] = found
         group = self._twins.setdefault(changed, [changed])
         for other in group:
@@ -256,6 +276,25 @@ class Importer(Tensors):
         if node not in group:
             group.append(node)
         self._twins[node] = group
+
+
+def _shares_memory(node: fx.Node) -> bool:
+    """Whether what an operation gives may be a view of what it reads, or that itself."""
+    if node.target is operator.getitem or key_of(node) in MAYBE_ITSELF:
+        return True
+    schema: Any = getattr(node.target, "_schema", None)
+    return schema is not None and any(
+        value.alias_info is not None and not value.alias_info.is_write for value in schema.returns
+    )
+
+
+def _rounds(before: torch.dtype, after: torch.dtype) -> bool:
+    """Whether values of one type are changed by becoming another one."""
+    if not before.is_floating_point or before == after:
+        return False
+    if not after.is_floating_point:
+        return True
+    return torch.finfo(after).eps > torch.finfo(before).eps or torch.finfo(after).max < torch.finfo(before).max
 
 
 def _leaves(items: Any) -> list[Any]:

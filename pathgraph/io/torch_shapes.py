@@ -13,7 +13,7 @@ import torch
 from scipy.sparse import csr_array
 
 from pathgraph.io.refusals import Refused
-from pathgraph.io.torch_arguments import MIXES, require_signal
+from pathgraph.io.torch_arguments import MIXES, repeated, require_signal
 from pathgraph.io.torch_capture import BATCH
 from pathgraph.io.torch_constants import Constant, key_of
 from pathgraph.io.torch_import import Importer
@@ -26,12 +26,6 @@ def same(at: Importer, x: Any, train: bool = False, **_: Any) -> Signal:
     """Operators that do nothing to values: copies, casts between floats, dropout in evaluation mode."""
     if train:
         raise Refused("a dropout that is active in evaluation mode is random")
-    (source,) = at.node.all_input_nodes[:1]
-    before, after = source.meta["val"].dtype, at.node.meta["val"].dtype
-    if not after.is_floating_point or torch.finfo(after).eps > torch.finfo(before).eps:
-        raise Refused(f"it rounds to {after}")
-    if key_of(at.node) != "clone":
-        at.alias()
     return require_signal(x)
 
 
@@ -40,7 +34,6 @@ def reshape(at: Importer, x: Any, **_: Any) -> Signal:
     signal = require_signal(x)
     if at.node.meta["val"].dim() == 0 or math.prod(at.shape) != math.prod(signal.shape):
         raise Refused(MIXES)
-    at.alias()
     return signal if at.shape == signal.shape else at.build.reshape(signal, at.shape)
 
 
@@ -50,7 +43,6 @@ def permute(at: Importer, x: Any, dims: Any) -> Signal:
     axes = [axis % (len(signal.shape) + 1) for axis in dims]
     if axes[0] != 0:
         raise Refused("it moves axis 0, the batch")
-    at.alias()
     return at.build.transpose(signal, [axis - 1 for axis in axes[1:]])
 
 
@@ -103,21 +95,14 @@ def _neurons(at: Importer, part: Any, example: Signal) -> Signal:
     if not isinstance(part, Constant):
         raise Refused("needed tensors")
     values = at.array(part)
-    if not bool((values == values[:1]).all()):
-        raise Refused("a constant that is not the same for all samples")
     shape = tuple(values.shape[1:])
     if bool((values == 0).all()) and not at.origin(part).sources & at.parameters:
         flat = at.build.take(at.build.flatten(example), (slice(0, 1),))
         empty = csr_array((math.prod(shape), 1))
         return at.build.fixed_linear(flat, empty, shape, name=at.build.free_name("zeros"))
-    node = at.node.name
-    handle = at.tensor(part, shape, transform=_first, suffix=node)
-    return at.build.constant(handle)
-
-
-def _first(values: Any) -> Any:
-    """Those of the first sample."""
-    return values[0]
+    constant, is_repeated = at.of_one_sample(part)
+    first: Any = (lambda values: values[0]) if is_repeated else None
+    return at.build.constant(at.tensor(constant, shape, transform=first, suffix=at.node.name if is_repeated else ""))
 
 
 def pad(at: Importer, x: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Signal:
@@ -153,7 +138,6 @@ def take_slice(
     """A slice of one axis."""
     signal = require_signal(x)
     axis = dim % (len(signal.shape) + 1)
-    at.alias()
     if axis == 0:
         if at.node.meta["val"].shape[0] != BATCH or step != 1:
             raise Refused("it takes a part of axis 0, the batch")
@@ -169,7 +153,6 @@ def narrow(at: Importer, x: Any, dim: int, start: int, length: int) -> Any:
 def select(at: Importer, x: Any, dim: int, index: int) -> Signal:
     """One index of an axis."""
     signal = require_signal(x)
-    at.alias()
     return at.build.take(signal, (*(slice(None),) * _axis(dim, len(signal.shape)), index))
 
 
@@ -177,7 +160,6 @@ def split(at: Importer, x: Any, dim: int = 0, **_: Any) -> list[Signal]:
     """Consecutive parts of an axis, of the recorded sizes."""
     signal = require_signal(x)
     axis = _axis(dim, len(signal.shape))
-    at.alias()
     parts, first = [], 0
     for tensor in at.node.meta["val"]:
         stop = first + tensor.shape[axis + 1]
@@ -190,7 +172,6 @@ def unbind(at: Importer, x: Any, dim: int = 0) -> list[Signal]:
     """All indices of an axis."""
     signal = require_signal(x)
     axis = _axis(dim, len(signal.shape))
-    at.alias()
     return [at.build.take(signal, (*(slice(None),) * axis, index)) for index in range(signal.shape[axis])]
 
 
@@ -206,18 +187,9 @@ def flip(at: Importer, x: Any, dims: Any) -> Signal:
 def expand(at: Importer, x: Any, **_: Any) -> Signal:
     """Axes of size 1 repeated: identity neurons that read the same entry."""
     signal = require_signal(x)
-    if at.shape == signal.shape:
-        at.alias()
-        return signal
-    if len(at.shape) < len(signal.shape) or at.node.meta["val"].shape[0] != BATCH:
-        raise Refused("it repeats axis 0, the batch")
-    if len(at.shape) > len(signal.shape):
-        raise Refused("it puts new axes between the batch and the others")
-    maps = [
-        np.eye(n, dtype=int) if n == m else np.ones((m, 1), dtype=int)
-        for n, m in zip(signal.shape, at.shape, strict=True)
-    ]
-    return at.build.resize(signal, maps, name=at.name)
+    if len(at.shape) != len(signal.shape) or at.node.meta["val"].shape[0] != BATCH:
+        raise Refused("it repeats axis 0, the batch, or moves it")
+    return repeated(at.build, signal, at.shape, name=at.name)
 
 
 def pixel_shuffle(at: Importer, x: Any, upscale_factor: int) -> Signal:
