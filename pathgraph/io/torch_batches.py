@@ -4,8 +4,8 @@ A recording holds for the number of samples that it was made with: ``x / len(x)`
 module is run on two batches of different sizes, on tensors that have shapes and no values, and what it does is compared
 operation by operation: sizes may follow the batch, numbers may not.
 
-Not found is what depends on the number of samples through the values of tensors alone, as in
-``torch.ones_like(x).sum(0)``.
+Not found is what depends on the number of samples through the values of tensors alone, as in a softmax of ones over
+the batch.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pathgraph.io.refusals import Refusal
 
 __all__ = ["batch_dependence"]
 
-OTHER = 11
-"""Samples of the second batch: no multiple of the first one, and it divides few sizes."""
+OTHER = 10
+"""Samples of the second batch: no common factor with the first one, and even."""
 
 SIZES = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "repeat", "empty", "zeros", "ones", "full", "rand"}
@@ -40,6 +40,11 @@ class Operation(NamedTuple):
     operator: str
     given: list[Any]
     place: str
+
+    @property
+    def name(self) -> str:
+        """The operator without its overload."""
+        return self.operator.split(".")[0].rstrip("_")
 
 
 def batch_dependence(
@@ -74,44 +79,61 @@ def batch_dependence(
     try:
         second = _run(copies[1], [(OTHER, *shape) for shape in shapes], dtype, device)
     except Exception as error:
-        said = str(error).strip().splitlines()
-        reason = f"it takes {batch} samples and not {OTHER}: {type(error).__name__}: {said[0] if said else 'no message'}"
-        return (Refusal("the module", "forward", "", reason),)
-    found = []
+        said = (str(error).strip().splitlines() or ["no message"])[0]
+        return (_of_module(f"it takes {batch} samples and not {OTHER}: {type(error).__name__}: {said}"),)
+    numbers: list[Refusal] = []
+    shapes_differ = False
     for one, other in zip(first, second, strict=False):
         if one.operator != other.operator:
             reason = f"with {OTHER} samples in place of {batch}, {other.operator} comes here"
-            return (*found, Refusal(one.operator, f"aten.{one.operator}", one.place, reason))
-        name = one.operator.split(".")[0].rstrip("_")
-        if not _agree(one.given, other.given, batch, name):
-            reason = "a number or a size in it depends on the number of samples; needed the same for any batch"
-            found.append(Refusal(one.operator, f"aten.{one.operator}", one.place, reason))
+            return (*dict.fromkeys(numbers), Refusal(one.name, f"aten.{one.operator}", one.place, reason))
+        agree = _agreement(one.given, other.given, batch, one.name)
+        shapes_differ |= not agree.shapes
+        if not agree.numbers:
+            reason = "what it is given depends on the number of samples; needed the same for any batch"
+            numbers.append(Refusal(one.name, f"aten.{one.operator}", one.place, reason))
     if len(first) != len(second):
-        reason = f"it takes {len(first)} operations on {batch} samples and {len(second)} on {OTHER}"
-        found.append(Refusal("the module", "forward", "", reason))
-    return tuple(dict.fromkeys(found))
+        numbers.append(_of_module(f"it takes {len(first)} operations on {batch} samples and {len(second)} on {OTHER}"))
+    elif shapes_differ and not numbers:
+        numbers.append(_of_module("sizes of its tensors depend on the number of samples in other places than axis 0"))
+    return tuple(dict.fromkeys(numbers))
 
 
-def _agree(one: Any, other: Any, batch: int, name: str, is_listed: bool = False) -> bool:
-    """Whether two arguments of an operator are the same, up to sizes that follow the batch."""
+def _of_module(reason: str) -> Refusal:
+    return Refusal("the module", "forward", "", reason)
+
+
+class _Agreement(NamedTuple):
+    """Whether the numbers given to an operation are the same, and whether the shapes are, up to the batch."""
+
+    numbers: bool
+    shapes: bool
+
+
+def _agreement(one: Any, other: Any, batch: int, name: str, is_listed: bool = False) -> _Agreement:
+    """How two arguments of an operator agree, where sizes may follow the batch."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return one is other or (one.shape == other.shape and torch.equal(one, other))
+        return _Agreement(one is other or (one.shape == other.shape and torch.equal(one, other)), True)
+    if isinstance(one, torch.Size) and isinstance(other, torch.Size):
+        sizes = zip(one, other, strict=False)
+        return _Agreement(True, len(one) == len(other) and all(_is_size(a, b, batch) for a, b in sizes))
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        is_shape = isinstance(one, torch.Size)
-        follows = "view" if is_shape else name
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(_agree(a, b, batch, follows, not _is_top(one)) for a, b in pairs)
-    if type(one) is int and type(other) is int and one * OTHER == other * batch:
-        return one == other or (name in SIZES and (is_listed or name not in FILLS))
-    return bool(one == other) or (one != one and other != other)
+        is_top = isinstance(one, _Given)
+        parts = [_agreement(a, b, batch, name, not is_top) for a, b in zip(one, other, strict=False)]
+        same_length = len(one) == len(other)
+        return _Agreement(same_length and all(p.numbers for p in parts), all(p.shapes for p in parts))
+    if name in SIZES and (is_listed or name not in FILLS) and _is_size(one, other, batch):
+        return _Agreement(True, True)
+    return _Agreement(type(one) is type(other) and bool(one == other or (one != one and other != other)), True)
+
+
+def _is_size(one: Any, other: Any, batch: int) -> bool:
+    """Whether two whole numbers are equal, or grow as the batch does."""
+    return type(one) is int and type(other) is int and (one == other or one * OTHER == other * batch)
 
 
 class _Given(list[Any]):
     """The arguments of one call."""
-
-
-def _is_top(values: Any) -> bool:
-    return isinstance(values, _Given)
 
 
 def _run(
@@ -123,18 +145,20 @@ def _run(
     fake = FakeTensorMode(allow_non_fake_inputs=True)
     tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
     state = {name: fake.from_tensor(tensor) for name, tensor in tensors}
-    with fake, _Record(module) as record:
+    with fake, _Record(module, {id(tensor): name for name, tensor in state.items()}) as record:
         inputs = tuple(torch.empty(shape, dtype=dtype, device=device) for shape in shapes)
         record.found.clear()
         torch.func.functional_call(module, state, inputs, tie_weights=False)
-    return record.found
+    found: list[Operation] = record.found
+    return found
 
 
-class _Record(TorchDispatchMode):
+class _Record(TorchDispatchMode):  # type: ignore[misc]
     """Writes down every operation, and in which submodule it happens."""
 
-    def __init__(self, module: torch.nn.Module) -> None:
+    def __init__(self, module: torch.nn.Module, names: dict[int, str]) -> None:
         super().__init__()
+        self._names = names
         self.found: list[Operation] = []
         self._places = [""]
         for path, part in module.named_modules():
@@ -151,18 +175,21 @@ class _Record(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         options: Mapping[str, Any] = kwargs or {}
-        name = str(func).removeprefix("aten.")
-        given = _Given(_summary(value) for value in (*args, *(options[key] for key in sorted(options))))
-        self.found.append(Operation(name, given, self._places[-1]))
+        name = str(func)
+        if name.startswith("aten."):
+            values = (*args, *(options[key] for key in sorted(options)))
+            given = _Given(self._summary(value) for value in values)
+            self.found.append(Operation(name.removeprefix("aten."), given, self._places[-1]))
         return func(*args, **options)
 
+    def _summary(self, value: Any) -> Any:
+        """The name of a tensor of the module, the shape of one without values; what has values as it is."""
+        from torch._subclasses.fake_tensor import FakeTensor
 
-def _summary(value: Any) -> Any:
-    """A tensor without values as its shape; one with values as it is."""
-    from torch._subclasses.fake_tensor import FakeTensor
-
-    if isinstance(value, FakeTensor):
-        return value.shape if value.constant is None else value.constant
-    if isinstance(value, (list, tuple)):
-        return [_summary(part) for part in value]
-    return value
+        if isinstance(value, FakeTensor):
+            if id(value) in self._names:
+                return self._names[id(value)]
+            return value.shape if value.constant is None else value.constant
+        if isinstance(value, (list, tuple)):
+            return [self._summary(part) for part in value]
+        return value

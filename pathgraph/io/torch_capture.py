@@ -91,7 +91,7 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
     kinds = [(like.dtype, like.device)] if like is not None else [(torch.float32, "cpu"), (torch.float64, "cpu")]
     with torch.no_grad(), _quiet():
         for place, (dtype, device) in enumerate(kinds):
-            samples = tuple(torch.zeros(BATCH, *shape, dtype=dtype, device=device) for shape in shapes)
+            samples = _samples(shapes, dtype, device)
             try:
                 found = _recorded(twin, samples)
                 break
@@ -113,6 +113,15 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
         notes,
         refusals,
     )
+
+
+def _samples(shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: Any) -> tuple[torch.Tensor, ...]:
+    try:
+        return tuple(torch.zeros(BATCH, *shape, dtype=dtype, device=device) for shape in shapes)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise ParameterError(
+            f"input_shape: needed sizes of which {BATCH} samples fit into memory, got {list(shapes)}"
+        ) from error
 
 
 def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -140,7 +149,9 @@ def _held(constants: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tenso
     return {
         name: names[place(tensor)]
         for name, tensor in constants.items()
-        if tensor.layout == torch.strided and place(tensor) in names
+        if type(tensor) in (torch.Tensor, torch.nn.Parameter)
+        and tensor.layout == torch.strided
+        and place(tensor) in names
     }
 
 
@@ -276,8 +287,8 @@ def _explained(error: Exception, first: Exception, samples: Sequence[torch.Tenso
     said = f"{kind}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
     if "DataDependent" in kind or "DynamicOutput" in kind or "GuardOn" in kind:
         return UnsupportedOperatorError(
-            "from_torch: needed one graph of operators, but the module looks at the values of its tensors (activations, "
-            f"parameters or buffers: {said}), and control flow that depends on them is no sum over paths"
+            "from_torch: needed one graph of operators, but the module looks at the values of its tensors "
+            f"(activations, parameters or buffers: {said}), and control flow that depends on them is no sum over paths"
         )
     shapes = " and ".join(f"(batch, {', '.join(map(str, sample.shape[1:]))})" for sample in samples)
     return ParameterError(

@@ -29,6 +29,8 @@ __all__ = [
     "key_of",
     "origin",
     "overload_key",
+    "read_by",
+    "shape_only",
 ]
 
 State: TypeAlias = "Mapping[str, torch.Tensor]"
@@ -44,8 +46,11 @@ RESHAPES = frozenset(
 )
 """Operators that keep every entry, in C order."""
 
-LIKE = frozenset({"zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"})
-"""Operators that look at the shape of a tensor and not at its values."""
+LIKE = {
+    **dict.fromkeys(("zeros_like", "ones_like", "full_like", "new_zeros", "new_ones", "new_full"), 0),
+    **dict.fromkeys(("expand_as", "view_as", "reshape_as", "type_as", "to.other"), 1),
+}
+"""Operators that look at the shape and the type of a tensor and not at its values: which argument that is."""
 
 
 class Wide(Mapping[str, torch.Tensor]):
@@ -65,6 +70,8 @@ class Wide(Mapping[str, torch.Tensor]):
         if name not in self._state:
             raise ParameterError(f"module: it has no {name!r} any more; record it again, as it is now")
         tensor = self._state[name]
+        if tensor.is_meta or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
+            raise ParameterError(f"module: needed tensors with values, but {name!r} has none")
         return tensor.to(torch.float64) if tensor.is_floating_point() else tensor
 
     def __iter__(self) -> Iterator[str]:
@@ -84,10 +91,13 @@ class Constant:
         Which recorded operation makes it.
     shape : tuple of int
         As recorded, a batch axis that it may have included.
+    is_batch : bool
+        Whether axis 0 is known to be the batch.
     """
 
     node: fx.Node
     shape: tuple[int, ...]
+    is_batch: bool = False
 
 
 @dataclass(frozen=True)
@@ -130,6 +140,17 @@ def key_of(node: fx.Node) -> str:
     return name[:-1] if name.endswith("_") and not name.startswith("__") else name
 
 
+def shape_only(node: fx.Node) -> int | None:
+    """Which argument of a call is read for its shape and type alone, if there is one."""
+    return LIKE.get(key_of(node), LIKE.get(overload_key(node)))
+
+
+def read_by(node: fx.Node) -> list[fx.Node]:
+    """The nodes whose values an operation reads."""
+    place = shape_only(node)
+    return node.all_input_nodes if place is None else [n for n in node.args[:place] if isinstance(n, fx.Node)]
+
+
 def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torch.Tensor:
     """The value of a constant on a state of the module, computed where that lies."""
     known: dict[fx.Node, Any] = {}
@@ -150,9 +171,10 @@ def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torc
             return known[item]
         arguments: Any = [moved(argument) for argument in item.args]
         options = {key: moved(option) for key, option in item.kwargs.items()}
-        if key_of(item) in LIKE:
-            shaped: Any = item.args[0]
-            arguments[0] = torch.empty(shaped.meta["val"].shape, dtype=torch.float64, device=device)
+        place = shape_only(item)
+        if place is not None:
+            shaped: Any = item.args[place]
+            arguments[place] = torch.empty(shaped.meta["val"].shape, dtype=torch.float64, device=device)
         known[item] = item.target(*fx.map_arg(tuple(arguments), value), **fx.map_arg(options, value))
         return known[item]
 
@@ -217,8 +239,7 @@ def origin(node: fx.Node, values: Mapping[fx.Node, str], masks: Callable[[str, s
         item = stack.pop()
         if item in values:
             sources.add(values[item])
-        if key_of(item) not in LIKE:
-            stack += item.all_input_nodes
+        stack += read_by(item)
     found = frozenset(sources)
     computed = Origin(None, False, None, found)
     is_transposed, shape = False, node.meta["val"].shape if "val" in node.meta else None

@@ -17,8 +17,9 @@ from torch import fx
 from pathgraph.errors import ParameterError
 from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.refusals import Refusals, Refused
+from pathgraph.io.torch_arguments import MIXES
 from pathgraph.io.torch_capture import BATCH, Capture, capture
-from pathgraph.io.torch_constants import LIKE, UNWRITTEN, Constant, Recipe, key_of, overload_key
+from pathgraph.io.torch_constants import UNWRITTEN, Constant, Recipe, key_of, overload_key, read_by, shape_only
 from pathgraph.io.torch_reasons import reason_of
 from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
@@ -60,12 +61,13 @@ def import_module(
     module: Any, input_shape: Any, *, relu6: str | None = None, leaky_relu: str | None = None
 ) -> Imported:
     """The layer graph of a module; see `pathgraph.from_torch`."""
-    from pathgraph.io import torch_operators, torch_pools, torch_shapes
+    from pathgraph.io import torch_contractions, torch_operators, torch_pools, torch_resizing, torch_shapes
 
     checked_option(relu6, "relu6", RELU6)
     checked_option(leaky_relu, "leaky_relu", LEAKY_RELU)
     recorded = capture(module, _shapes(input_shape))
-    rules = {**torch_operators.RULES, **torch_pools.RULES, **torch_shapes.RULES}
+    parts = (torch_contractions, torch_operators, torch_pools, torch_resizing, torch_shapes)
+    rules = {operator: rule for part in parts for operator, rule in part.RULES.items()}
     return Importer(recorded, rules, relu6, leaky_relu).run(_shapes(input_shape))
 
 
@@ -148,15 +150,18 @@ class Importer(Tensors):
             self._alias(node)
         if key_of(node) in UNWRITTEN:
             return self.value(node.args[0])
-        if key_of(node) in LIKE or all(isinstance(self._values.get(part), Constant) for part in node.all_input_nodes):
+        if all(isinstance(self._values.get(part), Constant) for part in read_by(node)):
             return self._constant(node)
         if node.target is operator.getitem:
             parts, index = node.args
             whole = self.value(parts)
             return whole if whole is UNKNOWN else whole[index]
         rule = self._rules.get(overload_key(node), self._rules.get(key_of(node)))
+        is_size = not isinstance(node.meta.get("val"), (torch.Tensor, list, tuple))
+        if rule is None and is_size and any(self._values.get(part) is UNKNOWN for part in node.all_input_nodes):
+            return UNKNOWN  # a size of what was refused, and what is done with it
         if rule is None:
-            self._refuse(node, reason_of(key_of(node)))
+            self._refuse(node, reason_of(overload_key(node)))
             return self._stand_in(node)
         arguments = self._arguments(node)
         if any(part is UNKNOWN for part in _leaves(list(arguments.values()))):
@@ -176,7 +181,7 @@ class Importer(Tensors):
         parts = list(recorded) if isinstance(recorded, (list, tuple)) else [recorded]
         values = [
             self.build.input(tuple(part.shape[1:]), name=self.build.free_name(f"instead of {node.name}"))
-            if isinstance(part, torch.Tensor) and part.dim() > 0 and part.shape[0] == BATCH and 0 not in part.shape
+            if isinstance(part, torch.Tensor) and _is_batch(part) and 0 not in part.shape
             else UNKNOWN
             for part in parts
         ]
@@ -192,12 +197,27 @@ class Importer(Tensors):
             self._refuse(node, "it is random")
             return UNKNOWN
         found = node.meta.get("val")
+        if isinstance(found, torch.Tensor) and not all(isinstance(n, int) for n in found.shape):
+            self._refuse(node, "its shape depends on the values of a tensor")
+            return UNKNOWN
         if isinstance(found, torch.Tensor):
-            return Constant(node, tuple(found.shape))
+            is_batch = _is_batch(found) and self._is_batch_of_constants(node)
+            if not is_batch and any(self._values[part].is_batch for part in read_by(node)):
+                self._refuse(node, MIXES)
+                return UNKNOWN
+            return Constant(node, tuple(found.shape), is_batch)
         if isinstance(found, (torch.SymInt, torch.SymFloat, torch.SymBool)):
             self._refuse(node, "it makes a Python number of the value of a tensor; leave it a tensor")
             return UNKNOWN
         return Constant(node, ()) if isinstance(found, (list, tuple)) else found
+
+    def _is_batch_of_constants(self, node: fx.Node) -> bool:
+        """Whether a constant has a row for each sample, because it was made like an activation or of such ones."""
+        place = shape_only(node)
+        like = None if place is None else node.args[place]
+        read = [self._values.get(part) for part in read_by(node)]
+        is_like = isinstance(like, fx.Node) and isinstance(self._values.get(like), Signal)
+        return is_like or any(isinstance(value, Constant) and value.is_batch for value in read)
 
     def _arguments(self, node: fx.Node) -> dict[str, Any]:
         """The arguments of a call by the names of its schema, values in place of nodes."""
@@ -228,14 +248,14 @@ class Importer(Tensors):
         self._refusals.add(node.name, kind, place, reason)
 
     def _require_batch(self, node: fx.Node, found: Any) -> None:
-        """Axis 0 is the batch, everywhere; what a rule makes of the others has the recorded shape, and nothing rounds."""
+        """Axis 0 is the batch, everywhere; the other axes have the recorded sizes, and nothing is rounded."""
         recorded = node.meta.get("val")
         pairs = zip(found, recorded, strict=False) if isinstance(found, list) else [(found, recorded)]
         for value, tensor in pairs:
             if not isinstance(value, Signal) or not isinstance(tensor, torch.Tensor):
                 continue
-            if tensor.dim() == 0 or tensor.shape[0] != BATCH:
-                raise Refused("it mixes axis 0, the batch, with others; needed operations on each sample by itself")
+            if not _is_batch(tensor):
+                raise Refused(MIXES)
             if value.shape != tuple(tensor.shape[1:]):
                 raise Refused(f"it makes the shape {tuple(tensor.shape[1:])}, where {value.shape} was expected")
             if 0 in value.shape:
@@ -288,13 +308,20 @@ def _shares_memory(node: fx.Node) -> bool:
     )
 
 
+def _is_batch(tensor: torch.Tensor) -> bool:
+    """Whether axis 0 of a recorded tensor has the size of the batch, and no size depends on values."""
+    sizes: Any = tensor.shape
+    return all(isinstance(n, int) for n in sizes) and len(sizes) > 0 and bool(sizes[0] == BATCH)
+
+
 def _rounds(before: torch.dtype, after: torch.dtype) -> bool:
     """Whether values of one type are changed by becoming another one."""
     if not before.is_floating_point or before == after:
         return False
     if not after.is_floating_point:
         return True
-    return torch.finfo(after).eps > torch.finfo(before).eps or torch.finfo(after).max < torch.finfo(before).max
+    fine, coarse = torch.finfo(before), torch.finfo(after)
+    return bool(coarse.eps > fine.eps or coarse.max < fine.max)
 
 
 def _leaves(items: Any) -> list[Any]:

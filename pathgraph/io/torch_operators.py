@@ -263,6 +263,6 @@ RULES: dict[str, Any] = {
     "neg": negative,
     "mul": multiply,
     "multiply": multiply,
-    "div": divide,
+    **dict.fromkeys(["div", "divide", "true_divide"], divide),
 }
 """A rule by operator, with or without its overload."""

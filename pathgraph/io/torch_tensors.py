@@ -239,7 +239,7 @@ class Tensors:
             If it differs from sample to sample.
         """
         node: Any = constant.node
-        if key_of(node) in ("expand", "repeat"):
+        if key_of(node) in ("expand", "expand_as", "repeat"):
             source = node.args[0]
             tail = tuple(source.meta["val"].shape)
             if len(tail) == len(constant.shape) and tail[0] == 1:
