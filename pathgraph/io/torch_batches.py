@@ -114,9 +114,10 @@ def _agreement(one: Any, other: Any, batch: int, name: str, is_listed: bool = Fa
     """How two arguments of an operator agree, where sizes may follow the batch."""
     if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
         return _Agreement(one is other or (one.shape == other.shape and torch.equal(one, other)), True)
-    if isinstance(one, torch.Size) and isinstance(other, torch.Size):
-        sizes = zip(one, other, strict=False)
-        return _Agreement(True, len(one) == len(other) and all(_is_size(a, b, batch) for a, b in sizes))
+    if isinstance(one, _Seen) and isinstance(other, _Seen):
+        sizes = zip(one.shape, other.shape, strict=False)
+        is_shaped = len(one.shape) == len(other.shape) and all(_is_size(a, b, batch) for a, b in sizes)
+        return _Agreement(one.number == other.number, is_shaped)
     if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
         is_top = isinstance(one, _Given)
         parts = [_agreement(a, b, batch, name, not is_top) for a, b in zip(one, other, strict=False)]
@@ -130,6 +131,13 @@ def _agreement(one: Any, other: Any, batch: int, name: str, is_listed: bool = Fa
 def _is_size(one: Any, other: Any, batch: int) -> bool:
     """Whether two whole numbers are equal, or grow as the batch does."""
     return type(one) is int and type(other) is int and (one == other or one * OTHER == other * batch)
+
+
+class _Seen(NamedTuple):
+    """A tensor without values: the how-manieth one of the run it is, and its shape."""
+
+    number: int
+    shape: tuple[int, ...]
 
 
 class _Given(list[Any]):
@@ -159,13 +167,14 @@ class _Record(TorchDispatchMode):  # type: ignore[misc]
     def __init__(self, module: torch.nn.Module, names: dict[int, str]) -> None:
         super().__init__()
         self._names = names
+        self._numbers: dict[int, int] = {}
+        self._alive: list[Any] = []  # so that no two tensors have one id
         self.found: list[Operation] = []
         self._places = [""]
         for path, part in module.named_modules():
-            if path:
-                kind = f"{type(part).__module__}.{type(part).__qualname__}"
-                part.register_forward_pre_hook(self._entered(f"{path} ({kind})"))
-                part.register_forward_hook(self._left, always_call=True)
+            kind = f"{type(part).__module__}.{type(part).__qualname__}"
+            part.register_forward_pre_hook(self._entered(f"{path or 'the module'} ({kind})"))
+            part.register_forward_hook(self._left, always_call=True)
 
     def _entered(self, place: str) -> Any:
         return lambda *_: self._places.append(place)
@@ -180,16 +189,24 @@ class _Record(TorchDispatchMode):  # type: ignore[misc]
             values = (*args, *(options[key] for key in sorted(options)))
             given = _Given(self._summary(value) for value in values)
             self.found.append(Operation(name.removeprefix("aten."), given, self._places[-1]))
-        return func(*args, **options)
+        made = func(*args, **options)
+        for tensor in made if isinstance(made, (list, tuple)) else [made]:
+            self._summary(tensor)
+        return made
 
     def _summary(self, value: Any) -> Any:
-        """The name of a tensor of the module, the shape of one without values; what has values as it is."""
+        """The name of a tensor of the module, the number of another one without values; what has values as it is."""
         from torch._subclasses.fake_tensor import FakeTensor
 
         if isinstance(value, FakeTensor):
             if id(value) in self._names:
                 return self._names[id(value)]
-            return value.shape if value.constant is None else value.constant
+            if value.constant is not None:
+                return value.constant
+            if id(value) not in self._numbers:
+                self._numbers[id(value)] = len(self._numbers)
+                self._alive.append(value)
+            return _Seen(self._numbers[id(value)], tuple(value.shape))
         if isinstance(value, (list, tuple)):
             return [self._summary(part) for part in value]
         return value

@@ -42,7 +42,7 @@ UNWRITTEN = frozenset({"detach_", "requires_grad_", "lift_fresh"})
 RESHAPES = frozenset(
     {"alias", "clone", "contiguous", "detach", "flatten", "lift_fresh_copy", "reshape", "squeeze", "to", "_to_copy"}
     | UNWRITTEN
-    | {"unsqueeze", "view", "_unsafe_view"}
+    | {"reshape_as", "type_as", "unsqueeze", "view", "view_as", "_unsafe_view"}
 )
 """Operators that keep every entry, in C order."""
 
@@ -245,7 +245,7 @@ def origin(node: fx.Node, values: Mapping[fx.Node, str], masks: Callable[[str, s
     is_transposed, shape = False, node.meta["val"].shape if "val" in node.meta else None
     mask = None
     while node not in values:
-        parts = node.all_input_nodes
+        parts = read_by(node)
         pair = [values.get(_base(part), "") for part in parts]
         if key_of(node) == "mul" and len(parts) == 2 and mask is None and (masks(*pair) or masks(*pair[::-1])):
             place = 0 if masks(*pair) else 1
@@ -262,8 +262,8 @@ def origin(node: fx.Node, values: Mapping[fx.Node, str], masks: Callable[[str, s
 
 def _base(node: fx.Node) -> fx.Node:
     """What a node holds the entries of, in some shape."""
-    while node.op == "call_function" and len(node.all_input_nodes) == 1 and _is_reshape(node):
-        (node,) = node.all_input_nodes
+    while node.op == "call_function" and len(read_by(node)) == 1 and _is_reshape(node):
+        (node,) = read_by(node)
     return node
 
 
