@@ -13,6 +13,7 @@ import pathgraph as pg  # noqa: E402
 from tests import onnx_mutations  # noqa: E402
 from tests.onnx_files import perceptron, refused  # noqa: E402
 from tests.onnx_models import FIXTURES, Model  # noqa: E402
+from tests.test_onnx_models import float_slack, outputs_of, run_onnxruntime  # noqa: E402
 from tests.test_onnx_operators import CASES, floats, integers, ints, single  # noqa: E402
 
 
@@ -38,6 +39,35 @@ def test_mutated_files_give_a_network_or_an_error_of_ours(kind):
     assert peak < 64 * 2**20
     assert results["network"] > 0
     assert results["error"] > 100
+
+
+def test_mutated_files_that_are_read_are_what_onnxruntime_computes():
+    """A change may make another network of a file, and then it must be that one."""
+    random = np.random.default_rng(21)
+    models = [make() for make in FIXTURES.values()] + list(CASES.values())
+    compared = 0
+    for _ in range(400):
+        damaged = onnx_mutations.changed_fields(models[int(random.integers(len(models)))], random)
+        try:
+            graph = pg.from_onnx(damaged, relu6="exact", leaky_relu="exact", max_entries=2**20)
+        except pg.PathgraphError:
+            continue
+        if graph.notes or len(graph.input_shapes) > 1:
+            continue
+        (shape,) = graph.input_shapes.values()
+        x = random.integers(-6, 7, size=(2, *shape)).astype(np.float32) / 2
+        try:
+            theirs = run_onnxruntime(damaged.SerializeToString(), x)
+        except Exception:  # files that onnxruntime refuses, or with a batch of another size
+            continue
+        if any(len(part) != len(x) for part in theirs):  # a batch that the file itself repeats
+            continue
+        compared += 1
+        wide = graph.to_float(np.float64)
+        slacks = float_slack(graph, x)
+        for ours, wanted, slack in zip(outputs_of(wide, x), theirs, slacks, strict=True):
+            assert (abs(ours - wanted).reshape(slack.shape) <= slack).all()
+    assert compared > 40
 
 
 def test_truncated_files():

@@ -68,7 +68,7 @@ class PathNorm:
     Raises
     ------
     ParameterError
-        On other exponents: for q < 1 the path-norm has no derivative at zero weights.
+        On other exponents: for q < 1 the path-norm has no derivative at zero weights. On options beside a layer graph.
 
     Notes
     -----
@@ -138,7 +138,8 @@ class PathNorm:
         PathNormOverflowError
             If the path-norm leaves the range of float64; with ``log=True`` there is none.
         ParameterError
-            On unknown names, wrong shapes, NaN or infinities.
+            On unknown names, wrong shapes, NaN or infinities; if the module has changed its structure; for exponents
+            so large that a weight that is not 0 has the power 0.
         """
         if parameters is not None and not isinstance(parameters, Mapping):
             kind = type(parameters).__name__
