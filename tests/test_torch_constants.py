@@ -94,6 +94,23 @@ def test_a_mask_that_is_none():
     assert list(pg.from_torch(module, 3).parameters) == ["w_orig"]
 
 
+def test_a_small_type_keeps_the_name_of_its_parameter():
+    """Eight bits fit into 32, so that the cast changes nothing, and the way back rounds."""
+    module = Holding(lambda x, w: x @ w.to(x.dtype), (3, 2))
+    module.held[0] = nn.Parameter(torch.tensor([[1, 2], [-3, 4], [0.5, 0]]).to(torch.float8_e4m3fn))
+    module = nn.Sequential(nn.Linear(3, 3), module)  # the first parameter decides in which type it is recorded
+    graph = pg.from_torch(module, 3)
+    assert graph.parameters["1.held.0"].tolist() == [[1, 2], [-3, 4], [0.5, 0]]
+    graph.with_parameters({"1.held.0": 2 * graph.parameters["1.held.0"]}).apply_to(module)
+    assert module[1].held[0].float().tolist() == [[2, 4], [-6, 8], [1, 0]]
+
+
+def test_sparse_buffers_are_read_as_dense_ones():
+    module = Call(lambda x: x @ module.sparse.to_dense())
+    module.register_buffer("sparse", torch.diag(torch.tensor([1.0, 2, 3])).to_sparse())
+    assert pg.from_torch(module, 3)([[1, 1, 1]]).tolist() == [[1, 2, 3]]
+
+
 def test_whole_numbers_are_exact():
     class Whole(nn.Module):
         def __init__(self):

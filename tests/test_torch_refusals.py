@@ -93,6 +93,8 @@ REFUSED = {
     "indices that move the batch": (lambda x: torch.einsum("bi,oi->ob", x, torch.ones(2, 3)), (3,), "mixes axis 0"),
     "repeated batch": (lambda x: x.repeat(2, 1), (3,), "axis 0, the batch"),
     "rolled batch": (lambda x: x.roll(1, 0), (3,), "axis 0, the batch"),
+    "sparse constant": (lambda x: x @ torch.eye(3).to_sparse(), (3,), "dense constant, got one in the layout|no rule"),
+    "inside vmap": (lambda x: torch.vmap(lambda v: torch.ones(2, 3) @ v)(x), (3,), "entries of its own|no rule"),
     "number of a value": (lambda x: x * torch.ones(1, dtype=x.dtype).mean().item(), (3,), "Python number"),
 }
 

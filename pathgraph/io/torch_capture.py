@@ -84,8 +84,10 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
     twin, notes = _twin(module)
     state, aliases = state_of(module), _first_names(module)
     for name, tensor in state.items():
-        if tensor.is_meta or tensor.is_complex() or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-            what = "complex values" if tensor.is_complex() else "no values"
+        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
+            raise ParameterError(f"module: needed real tensors with values, but {name!r} has no values")
+        if tensor.is_complex() or tensor.is_mkldnn:
+            what = "complex values" if tensor.is_complex() else f"the layout {tensor.layout}"
             raise ParameterError(f"module: needed real tensors with values, but {name!r} has {what}")
     like = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     kinds = [(like.dtype, like.device)] if like is not None else [(torch.float32, "cpu"), (torch.float64, "cpu")]
@@ -143,16 +145,16 @@ def _held(constants: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tenso
     """The names in the module of constants that are its own tensors, reached by another way than its attributes."""
 
     def place(tensor: torch.Tensor) -> Any:
-        return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+        if not tensor.numel() or tensor.layout != torch.strided:
+            return None
+        try:
+            return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+        except RuntimeError:  # a tensor without values, or of a functional transformation
+            return None
 
-    names = {place(tensor): name for name, tensor in state.items() if tensor.numel() and tensor.layout == torch.strided}
-    return {
-        name: names[place(tensor)]
-        for name, tensor in constants.items()
-        if type(tensor) in (torch.Tensor, torch.nn.Parameter)
-        and tensor.layout == torch.strided
-        and place(tensor) in names
-    }
+    names = {place(tensor): name for name, tensor in state.items()}
+    names.pop(None, None)
+    return {name: names[place(tensor)] for name, tensor in constants.items() if place(tensor) in names}
 
 
 def _twin(module: torch.nn.Module) -> tuple[torch.nn.Module, tuple[str, ...]]:
@@ -235,10 +237,11 @@ def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any
         node = nodes[spec.arg.name]
         if spec.kind == InputKind.USER_INPUT:
             inputs.append(node)
-        elif spec.target is not None:
+        elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
             values[node] = spec.target
-            if spec.kind == InputKind.CONSTANT_TENSOR:
-                constants[spec.target] = program.constants[spec.target]
+        elif _is_tensor(program.constants.get(spec.target)):
+            values[node] = spec.target
+            constants[spec.target] = program.constants[spec.target]
     (end,) = [node for node in program.graph.nodes if node.op == "output"]
     specs = program.graph_signature.output_specs
     outputs = [
@@ -273,12 +276,17 @@ def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure:
     values = dict(zip(placeholders, names, strict=False))
     constants = {}
     for node in traced.graph.nodes:
-        if node.op == "get_attr":
+        if node.op == "get_attr" and _is_tensor(getattr(traced, node.target)):
             values[node] = name = f"constant:{node.target}"
             constants[name] = getattr(traced, node.target)
     (end,) = [node for node in traced.graph.nodes if node.op == "output"]
     outputs = [value for value in tree_leaves(end.args[0]) if value is not None]
     return traced.graph, values, placeholders[len(names) :], outputs, constants
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether this is a tensor with entries of its own, and none inside a functional transformation."""
+    return isinstance(value, torch.Tensor) and not torch._C._functorch.is_functorch_wrapped_tensor(value)
 
 
 def _explained(error: Exception, first: Exception, samples: Sequence[torch.Tensor]) -> Exception:

@@ -30,6 +30,7 @@ __all__ = [
     "origin",
     "overload_key",
     "read_by",
+    "rounds",
     "shape_only",
 ]
 
@@ -267,12 +268,22 @@ def _base(node: fx.Node) -> fx.Node:
     return node
 
 
+def rounds(before: torch.dtype, after: torch.dtype) -> bool:
+    """Whether real numbers of one type are changed by becoming another one; whole numbers are not asked for."""
+    if not before.is_floating_point or before == after:
+        return False
+    if not after.is_floating_point:
+        return True
+    fine, coarse = torch.finfo(before), torch.finfo(after)
+    return bool(coarse.eps > fine.eps or coarse.max < fine.max)
+
+
 def _is_reshape(node: fx.Node) -> bool:
     """Whether the operation keeps every entry, in C order, without rounding."""
     if key_of(node) not in RESHAPES:
         return False
     before, after = (item.meta["val"].dtype for item in (node.all_input_nodes[0], node))
-    return bool(after == before or after == torch.float64)
+    return bool(after in (before, torch.float64) or (before.is_floating_point and not rounds(before, after)))
 
 
 def _is_transposition(node: fx.Node) -> bool:

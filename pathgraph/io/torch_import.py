@@ -19,7 +19,7 @@ from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.refusals import Refusals, Refused
 from pathgraph.io.torch_arguments import MIXES
 from pathgraph.io.torch_capture import BATCH, Capture, capture
-from pathgraph.io.torch_constants import UNWRITTEN, Constant, Recipe, key_of, overload_key, read_by, shape_only
+from pathgraph.io.torch_constants import UNWRITTEN, Constant, Recipe, key_of, overload_key, read_by, rounds, shape_only
 from pathgraph.io.torch_reasons import reason_of
 from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
@@ -132,8 +132,12 @@ class Importer(Tensors):
                 self._values[node] = Constant(node, tuple(recorded.state[recorded.values[node]].shape))
             elif node.op == "call_function":
                 self._values[node] = self._called(node)
-            elif node.op not in ("placeholder", "output"):
-                self._values[node] = UNKNOWN  # a part of the program; the call that takes it is refused
+            elif node.op != "output" and node not in self._values:
+                held = getattr(recorded.graph.owning_module, str(node.target), None)
+                # a part of the program is refused with the call that takes it
+                if not isinstance(held, torch.nn.Module):
+                    self._refuse(node, "needed a tensor with entries of its own")
+                self._values[node] = UNKNOWN
         outputs = [self._values[value] if isinstance(value, fx.Node) else value for value in recorded.outputs]
         self._refusals.raise_if_any()
         strange = [str(place + 1) for place, value in enumerate(outputs) if not isinstance(value, Signal)]
@@ -262,7 +266,7 @@ class Importer(Tensors):
                 raise Refused(f"it makes a tensor without entries, of shape {value.shape} for a sample")
             read = [part for part in node.all_input_nodes if isinstance(self._values.get(part), Signal)]
             before = [part.meta["val"].dtype for part in read if isinstance(part.meta.get("val"), torch.Tensor)]
-            if any(_rounds(dtype, tensor.dtype) for dtype in before):
+            if any(rounds(dtype, tensor.dtype) for dtype in before):
                 raise Refused(f"it rounds to {tensor.dtype}")
 
     # -- writing in place -----------------------------------------------------------------------------------------
@@ -312,16 +316,6 @@ def _is_batch(tensor: torch.Tensor) -> bool:
     """Whether axis 0 of a recorded tensor has the size of the batch, and no size depends on values."""
     sizes: Any = tensor.shape
     return all(isinstance(n, int) for n in sizes) and len(sizes) > 0 and bool(sizes[0] == BATCH)
-
-
-def _rounds(before: torch.dtype, after: torch.dtype) -> bool:
-    """Whether values of one type are changed by becoming another one."""
-    if not before.is_floating_point or before == after:
-        return False
-    if not after.is_floating_point:
-        return True
-    fine, coarse = torch.finfo(before), torch.finfo(after)
-    return bool(coarse.eps > fine.eps or coarse.max < fine.max)
 
 
 def _leaves(items: Any) -> list[Any]:

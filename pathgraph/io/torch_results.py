@@ -66,7 +66,7 @@ def _planned(plan: list[tuple[Any, Any]], problems: list[str], name: str, target
         problems.append(f"{name!r} is expanded, so that its entries share memory")
     elif tuple(target.shape) != tuple(values.shape):
         problems.append(f"{name!r} needed shape {tuple(values.shape)}, got {tuple(target.shape)}")
-    elif not bool(torch.isfinite(converted := values.to(target.dtype)).all()):
+    elif not bool(torch.isfinite((converted := values.to(target.dtype)).to(torch.float64)).all()):
         problems.append(f"{name!r} has values beyond the range of {target.dtype}")
     else:
         plan.append((target, converted))

@@ -116,6 +116,9 @@ class Tensors:
         transform : callable, optional
             What is done to it; the result has a name of its own, which ends with the suffix.
         """
+        layout = constant.node.meta["val"].layout
+        if layout != torch.strided:
+            raise Refused(f"needed a dense constant, got one in the layout {layout}; .to_dense() makes one")
         found = self.origin(constant)
         values = self._recorded.values
         role = "parameter" if found.sources & self._recorded.parameters else "structural"
