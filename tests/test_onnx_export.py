@@ -108,6 +108,21 @@ EQUAL = {
     "maxima without the border": made(IMAGE, lambda b, x: b.max_pool(x, 2, stride=1, padding=-1)),
 }
 SIMILAR = {
+    "matrix kept as a vector": made(
+        (3,), lambda b, x: b.linear(x, b.tensor("w", weights(3)).reshaped((1, 3)), b.tensor("b", weights(1)))
+    ),
+    "kernel kept as a matrix": made(
+        (1, 5), lambda b, x: b.convolution(x, b.tensor("w", weights(1, 2)).reshaped((1, 1, 2)))
+    ),
+    "constant kept as a vector": made(
+        (2, 2), lambda b, x: b.concatenate([x, b.constant(b.tensor("c", weights(4)).reshaped((2, 2)))])
+    ),
+    "no axes": made(
+        (3,),
+        lambda b, x: b.relu(b.reshape(b.linear(x, b.tensor("w", weights(1, 3))), ())),
+        lambda b, x: b.shift(b.transpose(x, ()), b.tensor("s", weights(1).reshape(()))),
+        lambda b, x: b.reshape(x, (1,)),
+    ),
     "uneven averages": made(IMAGE, lambda b, x: b.adaptive_average_pool(x, (3, 4))),
     "even averages": made((1, 4, 6), lambda b, x: b.adaptive_average_pool(x, (2, 3))),
     "even maxima": made((1, 4, 6), lambda b, x: b.adaptive_max_pool(x, (2, 3))),

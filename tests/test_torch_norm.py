@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.utils import prune
 
 from pathgraph.io.torch import PathNorm, path_norm
+from tests.torch_calls import Call
 from tests.torch_zoo import ZOO, Cifar, ResNet, Tied, absolutely, filled
 
 
@@ -262,3 +263,49 @@ def test_bad_arguments():
         norm({"scale": torch.ones(3)})
     with pytest.raises(pg.ParameterError, match="NaN or infinities"):
         norm({"scale": torch.full((4,), math.nan)})
+    with pytest.raises(pg.ParameterError, match=r"parameters: needed a mapping from names to torch\.Tensor, got list"):
+        norm([1])
+    for tensor in (1, np.ones(4), torch.ones(4, dtype=torch.complex64), torch.ones(4, device="meta")):
+        with pytest.raises(pg.ParameterError, match=r"parameters: 'scale' needed a torch.Tensor with real values"):
+            norm({"scale": tensor})
+    with pytest.raises(pg.ParameterError, match=r"source: needed a torch\.nn\.Module or .*LayerGraph, got str"):
+        PathNorm("module", 3)
+    with pytest.raises(pg.ParameterError, match="a LayerGraph has its own"):
+        PathNorm(norm.graph, 4)
+
+
+def test_modules_that_changed_after_they_were_recorded():
+    module = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    norm = PathNorm(module, 3)
+    module[0] = nn.Linear(3, 2)  # another one of the same structure will do
+    fresh = pg.path_norm(pg.from_torch(module, 3))
+    assert abs(norm().item() - fresh) <= 20 * float(unit()) * fresh  # at most 4 + 3 terms and products on each side
+    module[0] = nn.Linear(4, 2)
+    with pytest.raises(pg.ParameterError, match=r"'0\.weight' is not what it was .* record the module again"):
+        norm()
+    module.to("meta")
+    with pytest.raises(pg.ParameterError, match=r"needed tensors with values, but '0\.weight' has none"):
+        norm()
+
+
+def test_one_number_for_a_sample():
+    """A layer without axes: its factor multiplies what it reads."""
+    module = Call(lambda x: (x.sum(1) * 2 - 1).relu())
+    assert PathNorm(module, 3)().item() == 7
+    assert PathNorm(module, 3, 2)().item() == pytest.approx(math.sqrt(13), rel=1e-14)
+
+
+def test_large_exponents():
+    module = nn.Sequential(nn.Linear(3, 2), nn.ReLU(), nn.Linear(2, 1))
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.uniform_(1.0, 2.0)
+    graph = pg.from_torch(module, 3)
+    for q in (16, 17, 100, 1000):
+        log = path_norm(module, 3, q, log=True)
+        assert math.isclose(log.item(), pg.log_path_norm(graph, q=q), rel_tol=1e-13)
+    with torch.no_grad():
+        module[0].weight[0, 0] = 1e-6
+    assert path_norm(module, 3, 16).item() > 0
+    with pytest.raises(pg.ParameterError, match="q: needed a power that float64 can hold for all weights, got 1000"):
+        path_norm(module, 3, 1000)

@@ -184,3 +184,47 @@ def test_scores_that_do_not_fit():
         pruning_scores(module, {"0.bias": [float("nan")]})
     with pytest.raises(pg.ParameterError, match=r"needed a torch.nn.Module, got str"):
         pruning_scores("module", {})
+
+
+NO_NUMBERS = [["a"] * 3], np.ones((1, 3)) * 1j, [[1, 2], [3]], None, "text", torch.ones(1, 3, dtype=torch.complex64)
+
+
+def test_arguments_of_other_kinds():
+    module = nn.Sequential(nn.Linear(3, 1))
+    for function, what in ((pruning_scores, "scores"), (pruning_masks, "masks")):
+        for arrays in (None, 3, [1], pg.from_torch(module, 3)):
+            with pytest.raises(pg.ParameterError, match=f"{what}: needed a mapping from names of parameters to arrays"):
+                function(module, arrays)
+        for key in (3, (module[0], "weight")):
+            with pytest.raises(pg.ParameterError, match=rf"{what}: needed names such as 'layer\.weight' as keys"):
+                function(module, {key: [[1, 1, 1]]})
+        for array in NO_NUMBERS:
+            with pytest.raises(pg.ParameterError, match=f"{what}: '0.weight' needed an array of real numbers, got"):
+                function(module, {"0.weight": array})
+        tensor = torch.tensor([[1.0, 0, 1]], requires_grad=True)
+        assert function(module, {"0.weight": tensor})[module[0], "weight"].tolist() == [[1, 0, 1]]
+    with pytest.raises(pg.ParameterError, match="needed True and False, got other numbers"):
+        pruning_masks(module, {"0.weight": [[0.5, 1, 0]]})
+
+
+def modules_that_take_no_values():
+    with torch.inference_mode():
+        made = nn.Linear(3, 2)
+    yield made, "was made in torch.inference_mode"
+    yield nn.Linear(3, 2, device="meta"), "'weight' has no values; 'bias' has no values"
+    yield nn.LazyLinear(2), "'weight' has no values; 'bias' has no values"
+    whole = nn.Linear(3, 2)
+    whole.weight = nn.Parameter(torch.ones(2, 3, dtype=torch.complex64))
+    yield whole, "'weight' needed real floating-point numbers, got torch.complex64"
+    shared = nn.Linear(3, 2)
+    shared.weight = nn.Parameter(torch.ones(2, 1).expand(2, 3))
+    yield shared, "'weight' is expanded, so that its entries share memory"
+
+
+def test_modules_that_take_no_values():
+    graph = pg.from_torch(nn.Linear(3, 2), 3)
+    for module, match in modules_that_take_no_values():
+        bias = None if "no values" in match else module.bias.clone()
+        with pytest.raises(pg.ParameterError, match=match):
+            graph.apply_to(module)
+        assert bias is None or torch.equal(bias, module.bias)

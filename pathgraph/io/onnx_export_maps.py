@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def _entries(file: Writer, place: int, shape: tuple[int, ...], layer: Layer, default: str = "parameter") -> str:
     """A tensor in the shape in which a layer reads it: one that is read in two ways has a shape of its own."""
     name, stored = file.tensor(place, default), file.graph.architecture.tensor_shapes[place]
-    if stored == shape or (1,) * (len(shape) - len(stored)) + stored == shape:
+    if stored == shape:
         return name
     wanted = file.fixed(np.array(shape, dtype=np.int64), layer.name, f"shape{place}")
     return file.helper_node("Reshape", [name, wanted], layer.name, f"entries{place}")
@@ -91,9 +91,17 @@ def _transposed_convolution(file: Writer, layer: Layer, output: str) -> None:
     file.node("ConvTranspose", inputs, output, layer.name, output_padding=extra, **_windowed(operation))
 
 
+def _broadcast(file: Writer, place: int, shape: tuple[int, ...], layer: Layer) -> str:
+    """A tensor that broadcasts: missing leading axes are of size 1."""
+    stored = file.graph.architecture.tensor_shapes[place]
+    if (1,) * (len(shape) - len(stored)) + stored == shape:
+        return file.tensor(place, "frozen")
+    return _entries(file, place, shape, layer, "frozen")
+
+
 @writes("scale")
 def _scale(file: Writer, layer: Layer, output: str) -> None:
-    factor = _entries(file, layer.tensors[0], layer.operations[0].tensor_shape, layer, "frozen")
+    factor = _broadcast(file, layer.tensors[0], layer.operations[0].tensor_shape, layer)
     file.node("Mul", [file.value(layer.sources[0]), factor], output, layer.name)
 
 
@@ -101,7 +109,7 @@ def _scale(file: Writer, layer: Layer, output: str) -> None:
 def _shift(file: Writer, layer: Layer, output: str) -> None:
     """By Sum: an Add after a convolution would be read as its bias."""
     assert layer.bias is not None
-    offset = _entries(file, layer.bias[1], layer.bias[0].factor_shape, layer, "frozen")
+    offset = _broadcast(file, layer.bias[1], layer.bias[0].factor_shape, layer)
     file.node("Sum", [file.value(layer.sources[0]), offset], output, layer.name)
 
 
@@ -125,7 +133,7 @@ def _constant(file: Writer, layer: Layer, output: str) -> None:
     assert layer.bias is not None
     shape = file.fixed(np.array(layer.shape, dtype=np.int64), layer.name, "shape")
     full = file.helper_node("Concat", [file.batch(), shape], layer.name, "batch_shape", axis=0)
-    file.node("Expand", [file.tensor(layer.bias[1], "frozen"), full], output, layer.name)
+    file.node("Expand", [_broadcast(file, layer.bias[1], layer.shape, layer), full], output, layer.name)
 
 
 # -- sums and activations -----------------------------------------------------------------------------------------

@@ -40,15 +40,16 @@ def from_torch(module: Any, input_shape: Any, *, relu6: str | None = None, leaky
     LayerGraph
         Parameters have their names in ``module.state_dict()``; a tied one has its first name. Frozen are the scale and
         the shift of a batch-norm, named ``bn.scale`` and ``bn.shift`` and computed in double precision, so that a
-        module with batch-norms gives a float64 graph. Buffers and numbers are structural. ``.notes`` says what was
-        left out: a last softmax, hooks.
+        module with batch-norms gives a float64 graph. Buffers, numbers and other tensors are structural. ``.notes``
+        says what was left out: a last softmax, hooks.
 
     Raises
     ------
     UnsupportedOperatorError
-        Naming every operation that has no layer, with its module and the reason.
+        Naming every operation that has no layer, with its module and the reason, and what depends on the number of
+        samples.
     ParameterError
-        If this is no module, or it cannot be called on such inputs.
+        If this is no module, its values are not finite, or it cannot be called on such inputs.
     BackendError
         If PyTorch is not installed.
 
@@ -57,7 +58,8 @@ def from_torch(module: Any, input_shape: Any, *, relu6: str | None = None, leaky
     Dropout is nothing in evaluation mode. Batch-norms stay separate, as the module has them;
     `LayerGraph.fold_batch_norm` folds them. Pre-hooks of ``torch.nn.utils`` (pruning, weight norm) count as part of
     the module, other hooks are not run. A weight that is computed of parameters (weight norm, parametrisations) is a
-    parameter with a name of its own; a pruned weight has the name of its ``weight_orig``.
+    parameter with a name of its own, the same one at each use; a pruned weight has the name of its ``weight_orig``.
+    The module is recorded with 7 samples, and compared with a run on 10: every sample is treated alike.
 
     Examples
     --------
@@ -89,7 +91,8 @@ def apply_to(graph: LayerGraph, module: Any, *, strict: bool = True) -> None:
     Raises
     ------
     ParameterError
-        On names, shapes or values that do not fit, all in one message; then nothing has been written.
+        On names, shapes, types or values that do not fit, and tensors that cannot be changed, all in one message; then
+        nothing has been written.
     BackendError
         If PyTorch is not installed.
 
@@ -131,7 +134,7 @@ def pruning_scores(module: Any, scores: Mapping[str, Any]) -> dict[tuple[Any, st
     Raises
     ------
     ParameterError
-        On names that the module does not have, wrong shapes, and NaN.
+        On names that the module does not have, wrong shapes, what are no real numbers, and NaN.
     BackendError
         If PyTorch is not installed.
 
@@ -172,7 +175,7 @@ def pruning_masks(module: Any, masks: Mapping[str, Any]) -> dict[tuple[Any, str]
     Raises
     ------
     ParameterError
-        On names that the module does not have, and wrong shapes.
+        On names that the module does not have, wrong shapes, and other values than True and False (or 1 and 0).
     BackendError
         If PyTorch is not installed.
 
@@ -224,7 +227,7 @@ def path_norm(
     PathNormOverflowError
         If it leaves the range of float64; with ``log=True`` there is none.
     UnsupportedOperatorError, ParameterError
-        As `from_torch`, and on other exponents.
+        As `from_torch`, on other exponents, and on exponents so large that weights leave the range of float64.
     BackendError
         If PyTorch is not installed.
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_constants import Constant
-from pathgraph.layers.builder import Signal
+from pathgraph.layers.builder import LayerGraphBuilder, Signal
 
-__all__ = ["MIXES", "axes_of", "per_axis", "require_constant", "require_signal"]
+__all__ = ["MIXES", "axes_of", "per_axis", "repeated", "require_constant", "require_signal"]
 
 MIXES = "it mixes axis 0, the batch, with others; needed operations on each sample by itself"
 
@@ -40,3 +42,14 @@ def axes_of(dim: Any, x: Signal) -> list[int]:
     if not axes or axes[0] < 0:
         raise Refused("it goes over axis 0, the batch; needed operations on each sample by itself")
     return axes
+
+
+def repeated(build: LayerGraphBuilder, x: Signal, shape: tuple[int, ...], *, name: str | None = None) -> Signal:
+    """Axes of size 1 repeated, and others put before them: identity neurons that read the same entry."""
+    if x.shape == shape:
+        return x
+    plain = build.reshape(x, (1,) * (len(shape) - len(x.shape)) + x.shape)
+    maps = [
+        np.eye(n, dtype=int) if n == m else np.ones((m, 1), dtype=int) for n, m in zip(plain.shape, shape, strict=True)
+    ]
+    return build.resize(plain, maps, name=name)

@@ -5,7 +5,8 @@ The module is copied (its tensors are shared, its hooks are not), the copy is pu
 operations by a symbolic trace. Either way the result is an `fx.Graph` of ``aten`` operators whose placeholders are the
 parameters, the buffers, lifted constants and the inputs.
 
-A batch of `BATCH` samples is recorded: an axis 0 of another size later on means that the module mixes samples.
+A batch of `BATCH` samples is recorded: an axis 0 of another size later on means that the module mixes samples. That
+it would do the same with any other number of samples is what `torch_batches` finds out.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ import torch
 from torch import fx
 
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
+from pathgraph.io.refusals import Refusal
+from pathgraph.io.torch_batches import batch_dependence
 
 __all__ = ["BATCH", "Capture", "capture", "state_of"]
 
@@ -50,6 +53,8 @@ class Capture(NamedTuple):
         The names that are parameters.
     notes : tuple of str
         What was left out.
+    refusals : tuple of Refusal
+        Where it depends on the number of samples.
     """
 
     graph: fx.Graph
@@ -60,6 +65,7 @@ class Capture(NamedTuple):
     constants: dict[str, torch.Tensor]
     parameters: frozenset[str]
     notes: tuple[str, ...]
+    refusals: tuple[Refusal, ...]
 
 
 def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
@@ -78,21 +84,26 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
     twin, notes = _twin(module)
     state, aliases = state_of(module), _first_names(module)
     for name, tensor in state.items():
-        if tensor.is_meta or tensor.is_complex() or isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin):
-            what = "complex values" if tensor.is_complex() else "no values"
+        if isinstance(tensor, torch.nn.parameter.UninitializedTensorMixin) or tensor.is_meta:
+            raise ParameterError(f"module: needed real tensors with values, but {name!r} has no values")
+        if tensor.is_complex() or tensor.is_mkldnn:
+            what = "complex values" if tensor.is_complex() else f"the layout {tensor.layout}"
             raise ParameterError(f"module: needed real tensors with values, but {name!r} has {what}")
     like = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     kinds = [(like.dtype, like.device)] if like is not None else [(torch.float32, "cpu"), (torch.float64, "cpu")]
     with torch.no_grad(), _quiet():
         for place, (dtype, device) in enumerate(kinds):
-            samples = tuple(torch.zeros(BATCH, *shape, dtype=dtype, device=device) for shape in shapes)
+            samples = _samples(shapes, dtype, device)
             try:
                 found = _recorded(twin, samples)
                 break
             except ParameterError:
                 if place == len(kinds) - 1:
                     raise
+        copies = _twin(module)[0], _twin(module)[0]
+        refusals = batch_dependence(copies, shapes, BATCH, dtype, torch.device(device))
     graph, values, inputs, outputs, constants = found
+    aliases |= _held(constants, state)
     return Capture(
         graph,
         {node: aliases.get(name, name) for node, name in values.items()},
@@ -102,7 +113,17 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
         constants,
         frozenset(aliases.get(name, name) for name, _ in module.named_parameters(remove_duplicate=False)),
         notes,
+        refusals,
     )
+
+
+def _samples(shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: Any) -> tuple[torch.Tensor, ...]:
+    try:
+        return tuple(torch.zeros(BATCH, *shape, dtype=dtype, device=device) for shape in shapes)
+    except (RuntimeError, TypeError, OverflowError) as error:
+        raise ParameterError(
+            f"input_shape: needed sizes of which {BATCH} samples fit into memory, got {list(shapes)}"
+        ) from error
 
 
 def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -120,8 +141,27 @@ def _first_names(module: torch.nn.Module) -> dict[str, str]:
     return out
 
 
+def _held(constants: Mapping[str, torch.Tensor], state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """The names in the module of constants that are its own tensors, reached by another way than its attributes."""
+
+    def place(tensor: torch.Tensor) -> Any:
+        if not tensor.numel() or tensor.layout != torch.strided:
+            return None
+        try:
+            return tensor.data_ptr(), tensor.dtype, tensor.shape, tensor.stride()
+        except RuntimeError:  # a tensor without values, or of a functional transformation
+            return None
+
+    names = {place(tensor): name for name, tensor in state.items()}
+    names.pop(None, None)
+    return {name: names[place(tensor)] for name, tensor in constants.items() if place(tensor) in names}
+
+
 def _twin(module: torch.nn.Module) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """A copy in evaluation mode that shares the tensors and has no hooks but those that compute weights."""
+    """A copy in evaluation mode that shares parameters and buffers, without hooks but those that compute weights.
+
+    Recording leaves parameters and buffers alone, but not all other tensors: they are copied.
+    """
     memo: dict[int, Any] = {}
     left_out = []
     for path, part in module.named_modules():
@@ -135,11 +175,13 @@ def _twin(module: torch.nn.Module) -> tuple[torch.nn.Module, tuple[str, ...]]:
                 memo[id(value)] = OrderedDict(kept)
                 if key in ("_forward_hooks", "_forward_pre_hooks") and len(kept) < len(value):
                     left_out.append(path or "the module itself")
-            elif isinstance(value, torch.Tensor):
-                memo[id(value)] = value
         for tensor in [*part._parameters.values(), *part._buffers.values()]:
             if tensor is not None:
                 memo[id(tensor)] = tensor
+    for part in module.modules():
+        own = {key: value for key, value in vars(part).items() if key not in ("_parameters", "_buffers", "_modules")}
+        for tensor in _tensors_in(list(own.values())):
+            memo.setdefault(id(tensor), tensor.detach().clone())
     try:
         twin = copy.deepcopy(module, memo).eval()
     except Exception as error:
@@ -147,6 +189,19 @@ def _twin(module: torch.nn.Module) -> tuple[torch.nn.Module, tuple[str, ...]]:
         raise ParameterError(f"module: needed one that copy.deepcopy can copy, got {said}") from error
     places = ", ".join(dict.fromkeys(left_out))
     return twin, (f"forward hooks were not run: at {places}",) if left_out else ()
+
+
+def _tensors_in(values: Sequence[Any]) -> Iterator[torch.Tensor]:
+    """The tensors among some values, and in lists, tuples and mappings of them."""
+    seen: set[int] = set()
+    stack = list(values)
+    while stack:
+        value = stack.pop()
+        if isinstance(value, torch.Tensor):
+            yield value
+        elif isinstance(value, (list, tuple, Mapping)) and id(value) not in seen:
+            seen.add(id(value))
+            stack += value.values() if isinstance(value, Mapping) else value
 
 
 @contextmanager
@@ -182,10 +237,11 @@ def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any
         node = nodes[spec.arg.name]
         if spec.kind == InputKind.USER_INPUT:
             inputs.append(node)
-        elif spec.target is not None:
+        elif spec.kind in (InputKind.PARAMETER, InputKind.BUFFER):
             values[node] = spec.target
-            if spec.kind == InputKind.CONSTANT_TENSOR:
-                constants[spec.target] = program.constants[spec.target]
+        elif _is_tensor(program.constants.get(spec.target)):
+            values[node] = spec.target
+            constants[spec.target] = program.constants[spec.target]
     (end,) = [node for node in program.graph.nodes if node.op == "output"]
     specs = program.graph_signature.output_specs
     outputs = [
@@ -220,12 +276,17 @@ def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure:
     values = dict(zip(placeholders, names, strict=False))
     constants = {}
     for node in traced.graph.nodes:
-        if node.op == "get_attr":
+        if node.op == "get_attr" and _is_tensor(getattr(traced, node.target)):
             values[node] = name = f"constant:{node.target}"
             constants[name] = getattr(traced, node.target)
     (end,) = [node for node in traced.graph.nodes if node.op == "output"]
     outputs = [value for value in tree_leaves(end.args[0]) if value is not None]
     return traced.graph, values, placeholders[len(names) :], outputs, constants
+
+
+def _is_tensor(value: Any) -> bool:
+    """Whether this is a tensor with entries of its own, and none inside a functional transformation."""
+    return isinstance(value, torch.Tensor) and not torch._C._functorch.is_functorch_wrapped_tensor(value)
 
 
 def _explained(error: Exception, first: Exception, samples: Sequence[torch.Tensor]) -> Exception:
@@ -234,8 +295,8 @@ def _explained(error: Exception, first: Exception, samples: Sequence[torch.Tenso
     said = f"{kind}: {str(error).strip().splitlines()[0] if str(error).strip() else 'no message'}"
     if "DataDependent" in kind or "DynamicOutput" in kind or "GuardOn" in kind:
         return UnsupportedOperatorError(
-            "from_torch: needed one graph of operators, but the module looks at the values of its activations "
-            f"({said}), and control flow that depends on them is no sum over paths"
+            "from_torch: needed one graph of operators, but the module looks at the values of its tensors "
+            f"(activations, parameters or buffers: {said}), and control flow that depends on them is no sum over paths"
         )
     shapes = " and ".join(f"(batch, {', '.join(map(str, sample.shape[1:]))})" for sample in samples)
     return ParameterError(

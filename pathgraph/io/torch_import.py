@@ -17,14 +17,18 @@ from torch import fx
 from pathgraph.errors import ParameterError
 from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.refusals import Refusals, Refused
+from pathgraph.io.torch_arguments import MIXES
 from pathgraph.io.torch_capture import BATCH, Capture, capture
-from pathgraph.io.torch_constants import LIKE, Constant, Recipe, key_of, overload_key
+from pathgraph.io.torch_constants import UNWRITTEN, Constant, Recipe, key_of, overload_key, read_by, rounds, shape_only
 from pathgraph.io.torch_reasons import reason_of
 from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
 from pathgraph.layers.layer_graph import LayerGraph
 
 __all__ = ["UNKNOWN", "Imported", "Importer", "import_module"]
+
+MAYBE_ITSELF = frozenset({"alpha_dropout", "dropout", "expand_as", "feature_alpha_dropout", "feature_dropout"})
+"""Operators that may give their tensor itself without saying so."""
 
 Rule: TypeAlias = "Callable[..., Any]"
 
@@ -57,12 +61,13 @@ def import_module(
     module: Any, input_shape: Any, *, relu6: str | None = None, leaky_relu: str | None = None
 ) -> Imported:
     """The layer graph of a module; see `pathgraph.from_torch`."""
-    from pathgraph.io import torch_operators, torch_pools, torch_shapes
+    from pathgraph.io import torch_contractions, torch_operators, torch_pools, torch_resizing, torch_shapes
 
     checked_option(relu6, "relu6", RELU6)
     checked_option(leaky_relu, "leaky_relu", LEAKY_RELU)
     recorded = capture(module, _shapes(input_shape))
-    rules = {**torch_operators.RULES, **torch_pools.RULES, **torch_shapes.RULES}
+    parts = (torch_contractions, torch_operators, torch_pools, torch_resizing, torch_shapes)
+    rules = {operator: rule for part in parts for operator, rule in part.RULES.items()}
     return Importer(recorded, rules, relu6, leaky_relu).run(_shapes(input_shape))
 
 
@@ -118,6 +123,7 @@ class Importer(Tensors):
             That names every operation that was refused.
         """
         recorded = self._recorded
+        self._refusals.found += recorded.refusals
         for place, (node, shape) in enumerate(zip(recorded.inputs, shapes, strict=True)):
             self._values[node] = self.build.input(shape, name=f"input{place + 1}" if place else "input")
         for node in recorded.graph.nodes:
@@ -126,28 +132,40 @@ class Importer(Tensors):
                 self._values[node] = Constant(node, tuple(recorded.state[recorded.values[node]].shape))
             elif node.op == "call_function":
                 self._values[node] = self._called(node)
-            elif node.op not in ("placeholder", "output"):
-                self._refuse(node, "needed a plain operator")
+            elif node.op != "output" and node not in self._values:
+                held = getattr(recorded.graph.owning_module, str(node.target), None)
+                # a part of the program is refused with the call that takes it
+                if not isinstance(held, torch.nn.Module):
+                    self._refuse(node, "needed a tensor with entries of its own")
                 self._values[node] = UNKNOWN
         outputs = [self._values[value] if isinstance(value, fx.Node) else value for value in recorded.outputs]
         self._refusals.raise_if_any()
-        if not outputs or not all(isinstance(value, Signal) for value in outputs):
-            raise ParameterError("module: needed outputs that are tensors and depend on the inputs")
+        strange = [str(place + 1) for place, value in enumerate(outputs) if not isinstance(value, Signal)]
+        if strange or not outputs:
+            which = f"output {' and '.join(strange)} of {len(outputs)} is not" if strange else "there is none"
+            raise ParameterError(f"module: needed outputs that are tensors and depend on the inputs, but {which}")
         graph = self.build.build(outputs, notes=tuple(dict.fromkeys(self.notes)))
         used = graph.roles
         recipes = {name: recipe for name, recipe in self._recipes.items() if name in used}
         return Imported(graph, recipes, recorded.constants)
 
     def _called(self, node: fx.Node) -> Any:
-        if key_of(node) in LIKE or all(isinstance(self._values.get(part), Constant) for part in node.all_input_nodes):
+        if _shares_memory(node):
+            self._alias(node)
+        if key_of(node) in UNWRITTEN:
+            return self.value(node.args[0])
+        if all(isinstance(self._values.get(part), Constant) for part in read_by(node)):
             return self._constant(node)
         if node.target is operator.getitem:
             parts, index = node.args
             whole = self.value(parts)
             return whole if whole is UNKNOWN else whole[index]
         rule = self._rules.get(overload_key(node), self._rules.get(key_of(node)))
+        is_size = not isinstance(node.meta.get("val"), (torch.Tensor, list, tuple))
+        if rule is None and is_size and any(self._values.get(part) is UNKNOWN for part in node.all_input_nodes):
+            return UNKNOWN  # a size of what was refused, and what is done with it
         if rule is None:
-            self._refuse(node, reason_of(key_of(node)))
+            self._refuse(node, reason_of(overload_key(node)))
             return self._stand_in(node)
         arguments = self._arguments(node)
         if any(part is UNKNOWN for part in _leaves(list(arguments.values()))):
@@ -167,7 +185,7 @@ class Importer(Tensors):
         parts = list(recorded) if isinstance(recorded, (list, tuple)) else [recorded]
         values = [
             self.build.input(tuple(part.shape[1:]), name=self.build.free_name(f"instead of {node.name}"))
-            if isinstance(part, torch.Tensor) and part.dim() > 0 and part.shape[0] == BATCH and 0 not in part.shape
+            if isinstance(part, torch.Tensor) and _is_batch(part) and 0 not in part.shape
             else UNKNOWN
             for part in parts
         ]
@@ -183,9 +201,27 @@ class Importer(Tensors):
             self._refuse(node, "it is random")
             return UNKNOWN
         found = node.meta.get("val")
+        if isinstance(found, torch.Tensor) and not all(isinstance(n, int) for n in found.shape):
+            self._refuse(node, "its shape depends on the values of a tensor")
+            return UNKNOWN
         if isinstance(found, torch.Tensor):
-            return Constant(node, tuple(found.shape))
+            is_batch = _is_batch(found) and self._is_batch_of_constants(node)
+            if not is_batch and any(self._values[part].is_batch for part in read_by(node)):
+                self._refuse(node, MIXES)
+                return UNKNOWN
+            return Constant(node, tuple(found.shape), is_batch)
+        if isinstance(found, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            self._refuse(node, "it makes a Python number of the value of a tensor; leave it a tensor")
+            return UNKNOWN
         return Constant(node, ()) if isinstance(found, (list, tuple)) else found
+
+    def _is_batch_of_constants(self, node: fx.Node) -> bool:
+        """Whether a constant has a row for each sample, because it was made like an activation or of such ones."""
+        place = shape_only(node)
+        like = None if place is None else node.args[place]
+        read = [self._values.get(part) for part in read_by(node)]
+        is_like = isinstance(like, fx.Node) and isinstance(self._values.get(like), Signal)
+        return is_like or any(isinstance(value, Constant) and value.is_batch for value in read)
 
     def _arguments(self, node: fx.Node) -> dict[str, Any]:
         """The arguments of a call by the names of its schema, values in place of nodes."""
@@ -216,24 +252,30 @@ class Importer(Tensors):
         self._refusals.add(node.name, kind, place, reason)
 
     def _require_batch(self, node: fx.Node, found: Any) -> None:
-        """Axis 0 is the batch, everywhere; what a rule makes of the others has the recorded shape."""
+        """Axis 0 is the batch, everywhere; the other axes have the recorded sizes, and nothing is rounded."""
         recorded = node.meta.get("val")
         pairs = zip(found, recorded, strict=False) if isinstance(found, list) else [(found, recorded)]
         for value, tensor in pairs:
             if not isinstance(value, Signal) or not isinstance(tensor, torch.Tensor):
                 continue
-            if tensor.dim() == 0 or tensor.shape[0] != BATCH:
-                raise Refused("it mixes axis 0, the batch, with others; needed operations on each sample by itself")
+            if not _is_batch(tensor):
+                raise Refused(MIXES)
             if value.shape != tuple(tensor.shape[1:]):
                 raise Refused(f"it makes the shape {tuple(tensor.shape[1:])}, where {value.shape} was expected")
+            if 0 in value.shape:
+                raise Refused(f"it makes a tensor without entries, of shape {value.shape} for a sample")
+            read = [part for part in node.all_input_nodes if isinstance(self._values.get(part), Signal)]
+            before = [part.meta["val"].dtype for part in read if isinstance(part.meta.get("val"), torch.Tensor)]
+            if any(rounds(dtype, tensor.dtype) for dtype in before):
+                raise Refused(f"it rounds to {tensor.dtype}")
 
     # -- writing in place -----------------------------------------------------------------------------------------
 
-    def alias(self) -> None:
-        """Say that the value at hand may share memory with what it is made of."""
-        group = self._twins.setdefault(self.node, [self.node])
-        for other in self.node.all_input_nodes:
-            if other in self._recorded.values or isinstance(self._values.get(other), Constant):
+    def _alias(self, node: fx.Node) -> None:
+        """Note that a value may share memory with the first thing that it is made of."""
+        group = self._twins.setdefault(node, [node])
+        for other in node.all_input_nodes[:1]:
+            if other in self._recorded.values:
                 continue
             for member in self._twins.setdefault(other, [other]):
                 if member not in group:
@@ -247,6 +289,8 @@ class Importer(Tensors):
             return
         changed = node.args[0]
         assert isinstance(changed, fx.Node), node
+        if changed in self._recorded.values:
+            raise Refused("it changes a parameter, buffer or constant in place")
         self._values[changed] = found
         group = self._twins.setdefault(changed, [changed])
         for other in group:
@@ -256,6 +300,22 @@ class Importer(Tensors):
         if node not in group:
             group.append(node)
         self._twins[node] = group
+
+
+def _shares_memory(node: fx.Node) -> bool:
+    """Whether what an operation gives may be a view of what it reads, or that itself."""
+    if node.target is operator.getitem or key_of(node) in MAYBE_ITSELF:
+        return True
+    schema: Any = getattr(node.target, "_schema", None)
+    return schema is not None and any(
+        value.alias_info is not None and not value.alias_info.is_write for value in schema.returns
+    )
+
+
+def _is_batch(tensor: torch.Tensor) -> bool:
+    """Whether axis 0 of a recorded tensor has the size of the batch, and no size depends on values."""
+    sizes: Any = tensor.shape
+    return all(isinstance(n, int) for n in sizes) and len(sizes) > 0 and bool(sizes[0] == BATCH)
 
 
 def _leaves(items: Any) -> list[Any]:

@@ -51,7 +51,7 @@ def runner(operation: Operation) -> Runner:
 def _diagonal(operation: Diagonal) -> Runner:
     def run(x: Tensor, w: Tensor) -> Tensor:
         factor = w.reshape(operation.factor_shape)
-        if x is not None and operation.source_shape:
+        if x is not None:
             factor = factor * x.reshape(operation.source_shape)
         return factor.expand(operation.target_shape)
 

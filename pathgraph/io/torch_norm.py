@@ -33,6 +33,9 @@ ZERO = -(1 << 40)
 SAFE = 300
 """Values beyond 2**SAFE, or all below 2**-SAFE, are brought back to about 1 by a power of two."""
 
+LARGE_Q = 16
+"""Beyond it powers are taken of the ratios to the largest value, which keeps that one in the range."""
+
 
 class Scaled(NamedTuple):
     """``values * 2**power``: the values are float64, flat."""
@@ -65,7 +68,7 @@ class PathNorm:
     Raises
     ------
     ParameterError
-        On other exponents: for q < 1 the path-norm has no derivative at zero weights.
+        On other exponents: for q < 1 the path-norm has no derivative at zero weights. On options beside a layer graph.
 
     Notes
     -----
@@ -106,7 +109,12 @@ class PathNorm:
         self._constants: dict[str, Tensor] = {}
         self._module = None
         if isinstance(source, LayerGraph):
+            if (input_shape, relu6, leaky_relu) != (None, None, None):
+                raise ParameterError("input_shape, relu6, leaky_relu: a LayerGraph has its own; leave them out")
             self.graph = source
+        elif not isinstance(source, torch.nn.Module):
+            kind = type(source).__name__
+            raise ParameterError(f"source: needed a torch.nn.Module or a pathgraph.LayerGraph, got {kind}")
         else:
             if input_shape is None:
                 raise ParameterError("input_shape: needed the shape of one input, without the batch axis, got None")
@@ -130,8 +138,12 @@ class PathNorm:
         PathNormOverflowError
             If the path-norm leaves the range of float64; with ``log=True`` there is none.
         ParameterError
-            On unknown names, wrong shapes, NaN or infinities.
+            On unknown names, wrong shapes, NaN or infinities; if the module has changed its structure; for exponents
+            so large that a weight that is not 0 has the power 0.
         """
+        if parameters is not None and not isinstance(parameters, Mapping):
+            kind = type(parameters).__name__
+            raise ParameterError(f"parameters: needed a mapping from names to torch.Tensor, got {kind}")
         entries = self._entries(dict(parameters or {}))
         total, power = self._plan.run([_powered(entry, self.q) for entry in entries])
         if not bool(torch.isfinite(total)):
@@ -153,6 +165,9 @@ class PathNorm:
     def _entries(self, given: dict[str, Any]) -> list[Tensor]:
         """The tensors of the graph, in float64 and on one device."""
         state = Wide({} if self._module is None else {**state_of(self._module), **self._constants})
+        for name, tensor in given.items():
+            if not isinstance(tensor, torch.Tensor) or tensor.is_complex() or tensor.is_meta:
+                raise ParameterError(f"parameters: {name!r} needed a torch.Tensor with real values, got {tensor!r:.80}")
         device = next((tensor.device for tensor in given.values()), state.device)
         out = []
         for name, own in self.graph.entries_by_name.items():
@@ -161,19 +176,36 @@ class PathNorm:
                 if tuple(entry.shape) != own.shape:
                     raise ParameterError(f"parameters: {name!r} needed shape {own.shape}, got {tuple(entry.shape)}")
             else:
-                entry = self._recipes[name](state) if name in self._recipes else self._fixed[name]
+                entry = self._live(name, state)
+                if tuple(entry.shape) != own.shape:
+                    raise ParameterError(_changed(name, f"shape {tuple(entry.shape)} in place of {own.shape}"))
             out.append(entry.to(device=device, dtype=torch.float64))
         if given:
             raise ParameterError(f"parameters: {sorted(given)} are no tensors of the graph; see .graph.parameters")
         return out
 
+    def _live(self, name: str, state: Wide) -> Tensor:
+        """A tensor of the graph, as the module has it now."""
+        if name not in self._recipes:
+            return self._fixed[name]
+        try:
+            return self._recipes[name](state)
+        except RuntimeError as error:
+            raise ParameterError(_changed(name, str(error))) from error
+
     def __repr__(self) -> str:
         return f"PathNorm({self.graph!r}, q={self.q}, log={self.log})"
+
+
+def _changed(name: str, what: str) -> str:
+    return f"module: {name!r} is not what it was when it was recorded: {what}; record the module again"
 
 
 def _powered(entry: Tensor, q: float) -> Scaled:
     """The absolute values to the power q, with a power of two where they would leave the range."""
     largest = float(entry.detach().abs().max()) if entry.numel() else 0.0
+    if q > LARGE_Q and largest and math.isfinite(largest):
+        return _powered_far(entry, q, largest)
     shift = math.frexp(largest)[1] if math.isfinite(largest) else 0
     power = 0 if largest else ZERO
     if abs(shift) * q > SAFE:
@@ -182,6 +214,19 @@ def _powered(entry: Tensor, q: float) -> Scaled:
     if q == 1:
         return Scaled(entry.abs(), power)
     return Scaled(entry**q if q % 2 == 0 else entry.abs() ** q, power)
+
+
+def _powered_far(entry: Tensor, q: float, largest: float) -> Scaled:
+    """The same for powers that take all but the largest values out of the range."""
+    exponent_of_largest = q * math.log2(largest)
+    power = math.floor(exponent_of_largest)
+    values = (entry.abs() / largest) ** q
+    if bool(((values == 0) & (entry != 0)).any()):
+        raise ParameterError(
+            f"q: needed a power that float64 can hold for all weights, got {q}, to which a weight that is not 0 has "
+            "the power 0; pathgraph.log_path_norm takes any q"
+        )
+    return Scaled(values * 2.0 ** (exponent_of_largest - power), power)
 
 
 def _shifted(values: Tensor, power: int) -> Tensor:

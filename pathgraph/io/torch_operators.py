@@ -158,7 +158,7 @@ def batch_norm(
         centre = at.wide(nodes["running_mean"], state) * scale(state)
         return (at.wide(nodes["bias"], state) if "bias" in nodes else 0) - centre
 
-    key = (*nodes.values(), eps)
+    key = (*((part, at.number_of(node)) for part, node in nodes.items()), eps)
     factor, offset = (
         at.made((kind, key), f"{prefix}{kind}", "frozen", recipe)
         for kind, recipe in (("scale", scale), ("shift", shift))
@@ -184,14 +184,14 @@ def add(at: Importer, x: Any, other: Any, alpha: Any = 1) -> Signal:
         return at.build.add([signal, other], signs=[1, 1 if alpha == 1 else -1], name=at.name)
     if isinstance(other, (int, float)):
         return at.build.shift(signal, at.number(other * alpha, len(signal.shape)), name=at.name)
-    shape = at.broadcast(require_constant(other, "second term"), signal)
+    constant = require_constant(other, "second term")
     if alpha == 1:
-        return at.build.shift(signal, at.tensor(other, shape), name=at.name)
-    if at.origin(other).sources & at.parameters:  # the parameter itself is the bias of a neuron
-        neurons = at.build.constant(at.tensor(other, shape))
-        return add(at, signal, neurons, alpha)
+        return at.build.shift(*at.broadcast(signal, constant), name=at.name)
+    if at.origin(constant).sources & at.parameters:  # the parameter itself is the bias of a neuron
+        signal, handle = at.broadcast(signal, constant)
+        return add(at, signal, at.build.constant(handle), alpha)
     suffix = "negative" if alpha == -1 else f"times {alpha}"
-    handle = at.tensor(other, shape, transform=lambda plain: plain * alpha, suffix=suffix)
+    signal, handle = at.broadcast(signal, constant, transform=lambda plain: plain * alpha, suffix=suffix)
     return at.build.shift(signal, handle, name=at.name)
 
 
@@ -228,15 +228,16 @@ def divide(at: Importer, x: Any, other: Any, rounding_mode: str | None = None) -
     signal = require_signal(x)
     if isinstance(other, (int, float)):
         return _times(at, signal, 1 / other if other else math.inf)
-    handle = at.tensor(other, at.broadcast(other, signal), transform=torch.reciprocal, suffix="reciprocal")
-    return at.build.scale(signal, handle, name=at.name)
+    constant = require_constant(other, "divisor")
+    return at.build.scale(
+        *at.broadcast(signal, constant, transform=torch.reciprocal, suffix="reciprocal"), name=at.name
+    )
 
 
 def _scaled(at: Importer, x: Signal, factor: Any) -> Signal:
     if isinstance(factor, (int, float)):
         return _times(at, x, factor)
-    constant = require_constant(factor, "factor")
-    return at.build.scale(x, at.tensor(constant, at.broadcast(constant, x)), name=at.name)
+    return at.build.scale(*at.broadcast(x, require_constant(factor, "factor")), name=at.name)
 
 
 def _times(at: Importer, x: Signal, number: float) -> Signal:
@@ -262,6 +263,6 @@ RULES: dict[str, Any] = {
     "neg": negative,
     "mul": multiply,
     "multiply": multiply,
-    "div": divide,
+    **dict.fromkeys(["div", "divide", "true_divide"], divide),
 }
 """A rule by operator, with or without its overload."""

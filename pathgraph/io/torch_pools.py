@@ -135,7 +135,9 @@ def clamp(at: Importer, x: Any, min: Any = None, max: Any = None, min_val: Any =
         raise Refused(f"needed the lower limit 0 of a ReLU, got {low}")
     if high is None or high == math.inf:
         return relu(at, x)
-    if at.relu6 is None or not high > 0:
+    if not high > 0:
+        raise Refused(f"needed an upper limit above 0, got {high}")
+    if at.relu6 is None:
         raise Refused(
             f"a ReLU capped at {high} is not positively homogeneous; relu6='relu' takes it for a ReLU, relu6='exact' "
             f"models it as ReLU(z) - ReLU(z - {high})"
@@ -162,6 +164,8 @@ def threshold(at: Importer, x: Any, threshold: Any, value: Any) -> Signal:
 def leaky_relu(at: Importer, x: Any, negative_slope: float = 0.01) -> Signal:
     """The leaky ReLU with a fixed slope."""
     signal = require_signal(x)
+    if negative_slope == 0:
+        return relu(at, signal)
     _opted_in(at)
     return modelling.leaky_relu(at.build, signal, at.number(negative_slope, len(signal.shape)), name=at.name)
 

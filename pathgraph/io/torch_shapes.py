@@ -13,9 +13,9 @@ import torch
 from scipy.sparse import csr_array
 
 from pathgraph.io.refusals import Refused
-from pathgraph.io.torch_arguments import MIXES, require_signal
+from pathgraph.io.torch_arguments import MIXES, repeated, require_constant, require_signal
 from pathgraph.io.torch_capture import BATCH
-from pathgraph.io.torch_constants import Constant, key_of
+from pathgraph.io.torch_constants import Constant
 from pathgraph.io.torch_import import Importer
 from pathgraph.layers.builder import Signal
 
@@ -26,12 +26,6 @@ def same(at: Importer, x: Any, train: bool = False, **_: Any) -> Signal:
     """Operators that do nothing to values: copies, casts between floats, dropout in evaluation mode."""
     if train:
         raise Refused("a dropout that is active in evaluation mode is random")
-    (source,) = at.node.all_input_nodes[:1]
-    before, after = source.meta["val"].dtype, at.node.meta["val"].dtype
-    if not after.is_floating_point or torch.finfo(after).eps > torch.finfo(before).eps:
-        raise Refused(f"it rounds to {after}")
-    if key_of(at.node) != "clone":
-        at.alias()
     return require_signal(x)
 
 
@@ -40,7 +34,6 @@ def reshape(at: Importer, x: Any, **_: Any) -> Signal:
     signal = require_signal(x)
     if at.node.meta["val"].dim() == 0 or math.prod(at.shape) != math.prod(signal.shape):
         raise Refused(MIXES)
-    at.alias()
     return signal if at.shape == signal.shape else at.build.reshape(signal, at.shape)
 
 
@@ -50,7 +43,6 @@ def permute(at: Importer, x: Any, dims: Any) -> Signal:
     axes = [axis % (len(signal.shape) + 1) for axis in dims]
     if axes[0] != 0:
         raise Refused("it moves axis 0, the batch")
-    at.alias()
     return at.build.transpose(signal, [axis - 1 for axis in axes[1:]])
 
 
@@ -64,8 +56,27 @@ def transpose(at: Importer, x: Any, dim0: int, dim1: int) -> Signal:
 
 
 def matrix_transpose(at: Importer, x: Any) -> Signal:
-    """The two axes of a batch of numbers, one of which is the batch."""
-    return transpose(at, x, 0, 1)
+    """The last two axes exchanged."""
+    return transpose(at, x, -2, -1)
+
+
+def reverse(at: Importer, x: Any) -> Signal:
+    """All axes the other way round, the batch among them."""
+    return permute(at, x, range(len(require_signal(x).shape), -1, -1))
+
+
+def swap(at: Importer, x: Any, axis0: Any = None, axis1: Any = None, dim0: Any = None, dim1: Any = None) -> Signal:
+    """Two axes exchanged, by other names."""
+    return transpose(at, x, axis0 if dim0 is None else dim0, axis1 if dim1 is None else dim1)
+
+
+def move_axes(at: Importer, x: Any, source: Any, destination: Any) -> Signal:
+    """Some axes elsewhere, the others in their order."""
+    n = len(require_signal(x).shape) + 1
+    pairs = zip(*([d] if isinstance(d, int) else d for d in (destination, source)), strict=True)
+    placed = {to % n: axis % n for to, axis in pairs}
+    others = iter(axis for axis in range(n) if axis not in placed.values())
+    return permute(at, x, [placed[place] if place in placed else next(others) for place in range(n)])
 
 
 def nothing(at: Importer, **_: Any) -> None:
@@ -103,21 +114,14 @@ def _neurons(at: Importer, part: Any, example: Signal) -> Signal:
     if not isinstance(part, Constant):
         raise Refused("needed tensors")
     values = at.array(part)
-    if not bool((values == values[:1]).all()):
-        raise Refused("a constant that is not the same for all samples")
     shape = tuple(values.shape[1:])
     if bool((values == 0).all()) and not at.origin(part).sources & at.parameters:
         flat = at.build.take(at.build.flatten(example), (slice(0, 1),))
         empty = csr_array((math.prod(shape), 1))
         return at.build.fixed_linear(flat, empty, shape, name=at.build.free_name("zeros"))
-    node = at.node.name
-    handle = at.tensor(part, shape, transform=_first, suffix=node)
-    return at.build.constant(handle)
-
-
-def _first(values: Any) -> Any:
-    """Those of the first sample."""
-    return values[0]
+    constant, is_repeated = at.of_one_sample(part)
+    first: Any = (lambda values: values[0]) if is_repeated else None
+    return at.build.constant(at.tensor(constant, shape, transform=first, suffix=at.node.name if is_repeated else ""))
 
 
 def pad(at: Importer, x: Any, pad: Any, mode: str = "constant", value: float | None = None) -> Signal:
@@ -153,7 +157,6 @@ def take_slice(
     """A slice of one axis."""
     signal = require_signal(x)
     axis = dim % (len(signal.shape) + 1)
-    at.alias()
     if axis == 0:
         if at.node.meta["val"].shape[0] != BATCH or step != 1:
             raise Refused("it takes a part of axis 0, the batch")
@@ -169,7 +172,6 @@ def narrow(at: Importer, x: Any, dim: int, start: int, length: int) -> Any:
 def select(at: Importer, x: Any, dim: int, index: int) -> Signal:
     """One index of an axis."""
     signal = require_signal(x)
-    at.alias()
     return at.build.take(signal, (*(slice(None),) * _axis(dim, len(signal.shape)), index))
 
 
@@ -177,7 +179,6 @@ def split(at: Importer, x: Any, dim: int = 0, **_: Any) -> list[Signal]:
     """Consecutive parts of an axis, of the recorded sizes."""
     signal = require_signal(x)
     axis = _axis(dim, len(signal.shape))
-    at.alias()
     parts, first = [], 0
     for tensor in at.node.meta["val"]:
         stop = first + tensor.shape[axis + 1]
@@ -186,11 +187,62 @@ def split(at: Importer, x: Any, dim: int = 0, **_: Any) -> list[Signal]:
     return parts
 
 
+def take_index(at: Importer, x: Any, indices: Any = None, dim: int | None = None, index: Any = None) -> Signal:
+    """Entries of one axis by a constant list of their places."""
+    signal = require_signal(x)
+    if indices is None:
+        place, listed = _axis(int(dim or 0), len(signal.shape)), index
+    else:
+        given = [axis for axis, part in enumerate(indices) if part is not None]
+        if len(given) != 1:
+            raise Refused("needed an index of one axis alone")
+        place, listed = _axis(given[0], len(signal.shape)), indices[given[0]]
+    chosen = at.array(require_constant(listed, "index"))
+    if chosen.dtype.is_floating_point or chosen.dtype == torch.bool or chosen.dim() != 1:
+        raise Refused("needed a list of whole numbers as the index")
+    lead = (slice(None),) * place
+    n = signal.shape[place]
+    parts = [at.build.take(signal, (*lead, slice(i % n, i % n + 1))) for i in chosen.tolist()]
+    return at.build.concatenate(parts, place)
+
+
+def roll(at: Importer, x: Any, shifts: Any, dims: Any = ()) -> Signal:
+    """The entries of some axes moved on, the last ones to the front."""
+    signal = require_signal(x)
+    steps, axes = ([v] if isinstance(v, int) else list(v) for v in (shifts, dims))
+    if not axes:
+        raise Refused(MIXES)
+    for step, dim in zip(steps, axes, strict=True):
+        axis = _axis(dim, len(signal.shape))
+        cut, lead = -step % signal.shape[axis], (slice(None),) * axis
+        if cut:
+            pieces = [at.build.take(signal, (*lead, part)) for part in (slice(cut, None), slice(0, cut))]
+            signal = at.build.concatenate(pieces, axis)
+    return signal
+
+
+def repeat(at: Importer, x: Any, repeats: Any = None, dims: Any = None) -> Signal:
+    """Copies of a tensor beside each other along its axes."""
+    signal = require_signal(x)
+    times = list(repeats if dims is None else dims)
+    times = [1] * (len(signal.shape) + 1 - len(times)) + times
+    if len(times) != len(signal.shape) + 1 or times[0] != 1:
+        raise Refused("it repeats axis 0, the batch, or moves it")
+    for axis, n in enumerate(times[1:]):
+        if n > 1:
+            signal = at.build.concatenate([signal] * n, axis)
+    return signal
+
+
+def beside(at: Importer, tensors: Any) -> Signal:
+    """Tensors one after the other along axis 1."""
+    return concatenate(at, tensors, 1)
+
+
 def unbind(at: Importer, x: Any, dim: int = 0) -> list[Signal]:
     """All indices of an axis."""
     signal = require_signal(x)
     axis = _axis(dim, len(signal.shape))
-    at.alias()
     return [at.build.take(signal, (*(slice(None),) * axis, index)) for index in range(signal.shape[axis])]
 
 
@@ -206,18 +258,9 @@ def flip(at: Importer, x: Any, dims: Any) -> Signal:
 def expand(at: Importer, x: Any, **_: Any) -> Signal:
     """Axes of size 1 repeated: identity neurons that read the same entry."""
     signal = require_signal(x)
-    if at.shape == signal.shape:
-        at.alias()
-        return signal
-    if len(at.shape) < len(signal.shape) or at.node.meta["val"].shape[0] != BATCH:
-        raise Refused("it repeats axis 0, the batch")
-    if len(at.shape) > len(signal.shape):
-        raise Refused("it puts new axes between the batch and the others")
-    maps = [
-        np.eye(n, dtype=int) if n == m else np.ones((m, 1), dtype=int)
-        for n, m in zip(signal.shape, at.shape, strict=True)
-    ]
-    return at.build.resize(signal, maps, name=at.name)
+    if len(at.shape) != len(signal.shape) or at.node.meta["val"].shape[0] != BATCH:
+        raise Refused("it repeats axis 0, the batch, or moves it")
+    return repeated(at.build, signal, at.shape, name=at.name)
 
 
 def pixel_shuffle(at: Importer, x: Any, upscale_factor: int) -> Signal:
@@ -243,59 +286,6 @@ def channel_shuffle(at: Importer, x: Any, groups: int) -> Signal:
     return at.build.reshape(at.build.transpose(y, (1, 0, *range(2, len(y.shape)))), at.shape)
 
 
-# -- resizing --------------------------------------------------------------------------------------------------------
-
-
-def resize(at: Importer, x: Any, **arguments: Any) -> Signal:
-    """Linear interpolation and doubling by their definition; others, and odd factors, as PyTorch computes them."""
-    signal = require_signal(x)
-    kind, n = key_of(at.node), len(signal.shape) - 1
-    size = at.shape[1:]
-    factors = arguments.get("scale_factors") or _given_scales(arguments, n)
-    is_plain = all(
-        factor is None or m == n * factor for n, m, factor in zip(signal.shape[1:], size, factors, strict=True)
-    )
-    is_doubled = all(m in (n, 2 * n) for n, m in zip(signal.shape[1:], size, strict=True))
-    if is_doubled and kind.startswith("upsample_nearest"):
-        return at.build.nearest(signal, size, name=at.name)
-    if is_plain and kind in ("upsample_linear1d", "upsample_bilinear2d", "upsample_trilinear3d"):
-        corners = bool(arguments["align_corners"])
-        return at.build.bilinear(signal, size, align_corners=corners, name=at.name)
-    maps = [_observed(at, n, axis, factors) for axis in range(n)]
-    return at.build.resize(signal, maps, name=at.name)
-
-
-def _given_scales(arguments: dict[str, Any], n: int) -> list[Any]:
-    names = ["scales"] if n == 1 else ["scales_d", "scales_h", "scales_w"][-n:]
-    return [arguments.get(name) for name in names]
-
-
-def _observed(at: Importer, n: int, axis: int, factors: list[Any]) -> np.ndarray[Any, Any]:
-    """The matrix of a resizing along one axis: what PyTorch makes of the unit vectors, the other axes having size 1."""
-    node: Any = at.node
-    before, after = node.args[0].meta["val"].shape[2 + axis], node.meta["val"].shape[2 + axis]
-    shape, size = [1, before] + [1] * n, [1] * n
-    shape[2 + axis], size[axis] = before, after
-    # which entry is nearest is decided in the precision of the tensor; coefficients are wanted in double precision
-    dtype = node.meta["val"].dtype if "nearest" in key_of(node) else torch.float64
-    images = torch.eye(before, dtype=dtype).reshape(shape)
-    arguments = {}
-    for argument, value in zip(node.target._schema.arguments, node.args, strict=False):
-        arguments[argument.name] = value
-    arguments |= node.kwargs
-    name = next(name for name in ("self", "input") if name in arguments)
-    del arguments[name]
-    if arguments.get("scale_factors") is not None:
-        arguments["scale_factors"] = [factors[axis] if i == axis else 1.0 for i in range(n)]
-    else:
-        arguments["output_size"] = size
-        for i, key in enumerate(["scales"] if n == 1 else ["scales_d", "scales_h", "scales_w"][-n:]):
-            if arguments.get(key) is not None and i != axis:
-                arguments[key] = 1.0
-    made = node.target(images, **arguments)
-    return np.array(made.double().reshape(before, after).T.numpy())
-
-
 RULES: dict[str, Any] = {
     **dict.fromkeys(
         ["alias", "clone", "contiguous", "detach", "dropout", "feature_dropout", "alpha_dropout", "to", "_to_copy"],
@@ -307,7 +297,15 @@ RULES: dict[str, Any] = {
     ),
     "permute": permute,
     "transpose": transpose,
-    "t": matrix_transpose,
+    **dict.fromkeys(["t", "mT", "mH", "adjoint"], matrix_transpose),
+    "numpy_T": reverse,
+    **dict.fromkeys(["swapaxes", "swapdims"], swap),
+    **dict.fromkeys(["movedim", "moveaxis"], move_axes),
+    **dict.fromkeys(["index.Tensor", "index_select"], take_index),
+    "roll": roll,
+    **dict.fromkeys(["repeat", "tile"], repeat),
+    "hstack": beside,
+    "positive": same,
     "_assert_tensor_metadata": nothing,
     "cat": concatenate,
     "concat": concatenate,
@@ -325,21 +323,5 @@ RULES: dict[str, Any] = {
     "pixel_shuffle": pixel_shuffle,
     "pixel_unshuffle": pixel_unshuffle,
     "channel_shuffle": channel_shuffle,
-    **{
-        f"{mark}upsample_{kind}": resize
-        for mark in ("", "_")
-        for kind in [
-            "nearest1d",
-            "nearest2d",
-            "nearest3d",
-            "nearest_exact1d",
-            "nearest_exact2d",
-            "nearest_exact3d",
-            "linear1d",
-            "bilinear2d",
-            "trilinear3d",
-            "bicubic2d",
-        ]
-    },
 }
 """A rule by operator."""

@@ -13,8 +13,9 @@ import torch
 from torch import fx
 
 from pathgraph.io.refusals import Refused
+from pathgraph.io.torch_arguments import repeated
 from pathgraph.io.torch_capture import Capture
-from pathgraph.io.torch_constants import Constant, Origin, Recipe, Wide, evaluate, origin
+from pathgraph.io.torch_constants import Constant, Expressions, Origin, Recipe, Wide, evaluate, key_of, origin
 from pathgraph.layers.builder import LayerGraphBuilder, Signal, TensorHandle
 
 __all__ = ["Shape", "Tensors"]
@@ -39,6 +40,8 @@ class Tensors:
         self._handles: dict[str, TensorHandle] = {}
         self._names: dict[Any, str] = {}
         self._masks: dict[str, str | None] = {}
+        self._bits: dict[str, bool] = {}
+        self._expressions = Expressions(recorded.values)
         self._recipes: dict[str, Recipe] = {}
         self._wide = Wide({name: tensor.detach().cpu() for name, tensor in recorded.state.items()})
 
@@ -72,9 +75,20 @@ class Tensors:
 
         def masks(first: str, second: str) -> bool:
             is_pair = first.endswith("_orig") and second == f"{first.removesuffix('_orig')}_mask"
-            return is_pair and first in names
+            return is_pair and first in names and self._holds_bits(second)
 
         return origin(constant.node, self._recorded.values, masks)
+
+    def _holds_bits(self, name: str) -> bool:
+        """Whether a tensor has no entries but 0 and 1: then writing back what it has masked changes nothing."""
+        if name not in self._bits:
+            tensor = self._recorded.state[name]
+            self._bits[name] = bool(((tensor == 0) | (tensor == 1)).all())
+        return self._bits[name]
+
+    def number_of(self, node: fx.Node) -> int:
+        """The same number for the same expression, such as a weight that is computed at each use of its module."""
+        return self._expressions.number(node)
 
     @property
     def parameters(self) -> frozenset[str]:
@@ -102,15 +116,20 @@ class Tensors:
         transform : callable, optional
             What is done to it; the result has a name of its own, which ends with the suffix.
         """
+        layout = constant.node.meta["val"].layout
+        if layout != torch.strided:
+            raise Refused(f"needed a dense constant, got one in the layout {layout}; .to_dense() makes one")
         found = self.origin(constant)
         values = self._recorded.values
         role = "parameter" if found.sources & self._recorded.parameters else "structural"
-        key: Any = (constant.node, suffix)
         node = constant.node
+        key: Any = (self.number_of(node), suffix)
 
         def recipe(state: Any) -> Any:
             plain = evaluate(node, values, state)
-            return plain if transform is None else transform(plain)
+            if transform is None:
+                return plain
+            return transform(plain if plain.is_floating_point() else plain.to(torch.float64))
 
         if found.name is not None and not found.is_transposed:
             self._require_one_mask(found)
@@ -161,7 +180,8 @@ class Tensors:
             else:  # the values as they are, in their own dtype
                 computed = recipe(self._recorded.state).detach().cpu()
                 if computed.dtype not in (torch.float32, torch.float64):
-                    computed = computed.to(torch.float32)
+                    narrow, wide = computed.to(torch.float32), computed.to(torch.float64)
+                    computed = narrow if bool((narrow == wide).all() | wide.isnan().any()) else wide
             self._handles[unique] = self.build.tensor(unique, np.array(computed.numpy()), role=role)
             self._recipes[unique] = recipe
             self._names[key] = unique
@@ -181,20 +201,55 @@ class Tensors:
         self._handles[name] = self.build.tensor(name, narrow if fits else wide, role="structural")
         return self._handles[name]
 
-    def broadcast(self, constant: Constant, x: Signal) -> Shape:
-        """The shape of a constant without the batch axis, as it broadcasts to a signal.
+    def broadcast(
+        self, x: Signal, constant: Constant, *, transform: Recipe | None = None, suffix: str = ""
+    ) -> tuple[Signal, TensorHandle]:
+        """A signal and a constant of as many axes, so that the constant broadcasts to the signal.
+
+        The signal is repeated along axes of size 1 where the constant is larger. `transform` and `suffix` are as for
+        `tensor`.
 
         Raises
         ------
         Refused
-            If it differs from sample to sample, or is larger than the signal.
+            If the constant differs from sample to sample.
         """
-        shape = constant.shape
-        if len(shape) > len(x.shape):
-            if len(shape) > len(x.shape) + 1 or shape[0] != 1:
-                raise Refused(f"a constant of shape {shape} that is not the same for all samples")
-            shape = shape[1:]
-        aligned = (1,) * (len(x.shape) - len(shape)) + shape
-        if any(m not in (1, n) for m, n in zip(aligned, x.shape, strict=True)):
-            raise Refused(f"a constant of shape {constant.shape} makes the tensor {x.shape} larger")
-        return aligned
+        n = len(x.shape)
+        if len(constant.shape) > n + 1:
+            raise Refused(f"a constant of shape {constant.shape} has more axes than the tensor {x.shape} and the batch")
+        if len(constant.shape) <= n or constant.shape[0] == 1:
+            shape = constant.shape[-n:] if n else ()
+            aligned = (1,) * (n - len(shape)) + shape
+        else:
+            constant, is_repeated = self.of_one_sample(constant)
+            shape = constant.shape[1:] if is_repeated else constant.shape[-n:] if n else ()
+            aligned = (1,) * (n - len(shape)) + shape
+            if is_repeated:
+                plain, suffix = transform, f"{suffix}.{self.node.name}" if suffix else self.node.name
+
+                def transform(values: torch.Tensor) -> torch.Tensor:
+                    return values[0] if plain is None else plain(values[0])
+
+        wider = tuple(np.broadcast_shapes(aligned, x.shape))
+        return repeated(self.build, x, wider), self.tensor(constant, aligned, transform=transform, suffix=suffix)
+
+    def of_one_sample(self, constant: Constant) -> tuple[Constant, bool]:
+        """What a batch of constants is made of, whether that is still a batch, the same for all samples.
+
+        Raises
+        ------
+        Refused
+            If it differs from sample to sample.
+        """
+        node: Any = constant.node
+        if key_of(node) in ("expand", "expand_as", "repeat"):
+            source = node.args[0]
+            tail = tuple(source.meta["val"].shape)
+            if len(tail) == len(constant.shape) and tail[0] == 1:
+                tail = tail[1:]
+            if tail == constant.shape[1:]:
+                return Constant(source, tuple(source.meta["val"].shape)), False
+        values = self.array(constant)
+        if not bool((values == values[:1]).all()):
+            raise Refused(f"a constant of shape {constant.shape} that is not the same for all samples")
+        return constant, True

@@ -289,6 +289,8 @@ class LayerGraphBuilder(FixedLayers):
         order = tuple(axes)
         if sorted(order) != list(range(len(x.shape))):
             raise ParameterError(f"axes: needed an order of the axes of {x.shape}, got {order}")
+        if not order:
+            return self.reshape(x, (), name=name)
         return self._view(View("transpose", order), (x,), name)
 
     def concatenate(self, xs: Sequence[Signal], axis: int = 0, *, name: str | None = None) -> Signal:
