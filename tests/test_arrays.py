@@ -370,7 +370,7 @@ REFUSED = {
     "outputs out of order": (small(outputs=[4, 3]), pg.ParameterError, "outputs: .*increasing"),
     "output twice": (small(outputs=[4, 4]), pg.ParameterError, "outputs: .*once"),
     "output inside": (small(outputs=[2]), pg.GraphError, "node 2: an output must be an identity"),
-    "no output": (small(outputs=[]), pg.GraphError, "needs an output"),
+    "no output": (small(outputs=[]), pg.GraphError, r"needs an output; mark .* outputs=\[...\] for arrays"),
     "role": (small(roles="fixed"), pg.ParameterError, "roles: .*'frozen'.*'fixed'"),
     "roles": (small(roles=[0, 0]), pg.ParameterError, "roles: .*6 of them, got 2"),
     "roles of biases": (small(bias_roles=[0, 0]), pg.ParameterError, "bias_roles: .*1 of them, got 2"),

@@ -134,3 +134,78 @@ def test_repr_and_arguments():
         pg.conserved_quantities(net).drift([1], 1)
     with pytest.raises(pg.ParameterError):
         pg.check_conservation(net, [net.theta, net.theta * np.nan])
+
+
+@pytest.mark.parametrize(
+    ("records", "options", "message"),
+    [
+        (None, {}, "thetas: needed a sequence of records"),
+        ([[1, 2], [1, 3]], {"decay": np.nan}, "decay: needed a finite number, got nan"),
+        ([[1, 2], [1, 3]], {"decay": "a"}, "decay: needed a real number"),
+        ([[1, 2], [1, 3]], {"tolerance": np.nan}, r"tolerance: needed a number in \[0, inf\], got nan"),
+        ([[1, 2], [1, 3]], {"tolerance": -1}, r"tolerance: needed a number in \[0, inf\], got -1"),
+    ],
+)
+def test_records_and_options_that_are_no_numbers(records, options, message):
+    with pytest.raises(pg.ParameterError, match=message):
+        pg.check_conservation(pg.from_weights([[[3]], [[4]]]), records, **options)
+
+
+def test_exact_networks_take_no_floats():
+    net = pg.from_weights([[[3]], [[4]]], dtype=object)
+    laws = pg.conserved_quantities(net)
+    assert laws.change([1, Fraction(1, 2)]).tolist() == [7 - Fraction(17, 4)]
+    assert laws.drift(np.array([1, 2]), 2).tolist() == [-12]
+    for call in (
+        lambda: laws.change([0.5, 1]),
+        lambda: laws.drift([0.5, 1], 1),
+        lambda: laws.drift([1, 1], 0.5),
+        lambda: pg.check_conservation(net, [net.theta, net.theta], decay=0.5),
+    ):
+        with pytest.raises(pg.ParameterError, match=r"needed an exact number, got the float 0\.5"):
+            call()
+    with pytest.raises(pg.ParameterError, match="thetas: needed records of an exact network, got float scalars"):
+        pg.check_conservation(net, [[3.0, 4.0], [3.5, 4.0]])
+
+
+@pytest.mark.parametrize("bad", [[np.nan, 1], ["a", 1], [1], [[1, 2]]])
+def test_steps_that_are_no_numbers(bad):
+    laws = pg.conserved_quantities(pg.from_weights([[[3]], [[4]]]))
+    for call in (lambda: laws.change(bad), lambda: laws.drift(bad, 1)):
+        with pytest.raises(pg.ParameterError, match=r"^(step|gradient)(\[0\] \(parameter .*\))?: needed"):
+            call()
+
+
+def test_float32_networks_are_compared_in_float64():
+    laws = pg.conserved_quantities(pg.from_weights([[[3]], [[4]]], dtype=np.float32))
+    step = np.array([2.0**-20, 0], dtype=np.float32)
+    assert laws.change(step).tolist() == [6 * 2.0**-20 + 2.0**-40]
+
+
+@pytest.mark.parametrize("scale", [-600, 0, 505])
+def test_verdicts_do_not_depend_on_the_scale(scale):
+    """Squares of 2**-600 and of 2**600 are no floats; those of 2**505 are, up to the drift."""
+    net = pg.from_weights([[[3.0]], [[4.0]]])
+    records = np.ldexp(np.array([[3.0, 4.0], [7.0, 7.0]]), scale)  # a multiple of the gradient of 3 * 4
+    assert pg.check_conservation(net, records)
+    report = pg.check_conservation(net, records + np.ldexp([[0, 0], [1.0, 0]], scale))
+    assert not report
+    # The products 3 * 5 and 4 * 3, less half a unit of 3 (3 + 8) + 4 (4 + 7).
+    assert report.defect == (3 - 2.0**-53 * 77) / 27
+    assert report.drift == np.ldexp(22.0, 2 * scale)
+
+
+def test_what_leaves_the_range_of_floats_is_said():
+    net = pg.from_weights([[[3e200]], [[4e200]]])
+    laws = pg.conserved_quantities(net.with_theta([3, 4]))
+    steps = [[3e200, 4e200], [7e200, 7e200], [9e200, 7e200]]
+    for call in (
+        lambda: pg.conserved_quantities(net),
+        lambda: laws.change([1e200, 0]),
+        lambda: laws.drift([1e200, 0], 1),
+        lambda: pg.check_conservation(net, steps),
+        lambda: pg.check_conservation(net, [[15, 15], [15, 15]], decay=1.7e308),
+    ):
+        with pytest.raises(pg.RangeError, match=r"use net\.to_exact\(\)"):
+            call()
+    assert not pg.check_conservation(net.to_exact(), [[Fraction(x) for x in step] for step in steps])

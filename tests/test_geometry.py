@@ -222,6 +222,17 @@ def test_wrong_arguments():
         pg.tangent_kernel(net, [[1.0]], method="fast")
     with pytest.raises(pg.ParameterError, match="exact rank"):
         pg.functional_dimension(pg.from_weights([[[1]]], dtype=object), [[1]], tolerance=0.1)
+    for tolerance in (-1, np.nan, "a"):
+        with pytest.raises(pg.ParameterError, match=r"tolerance: needed a number in \[0, inf\), got"):
+            pg.functional_dimension(net, [[1]], tolerance=tolerance)
+    exact = pg.path_lifting(pg.from_weights([[[1, 2]]], dtype=object)).jacobian()
+    for other, message in (
+        (None, "a vector or a matrix"),
+        ([1], "2 rows"),
+        ([1, 0.5], "an exact number, got the float"),
+    ):
+        with pytest.raises(pg.ParameterError, match=rf"other.*: needed {message}"):
+            exact @ other
     with pytest.raises(pg.PathCountError):
         pg.tangent_kernel(pg.from_weights([[[1.0, 1.0]]]), [[1, 1]], method="paths", max_paths=1)
 

@@ -164,11 +164,26 @@ def test_dead_neurons_are_cut(form):
     assert pg.path_lifting(found.net).values[2:].tolist() == [0, 0]
 
 
+def test_zero_weights_of_an_input_without_paths_are_conditioned():
+    """The input x1 is on no path without a zero; the path through its zero weight has the derivative 3 all the same."""
+    before = pg.from_weights([[[2.0, 0.0]], [[3.0]]])
+    found = pg.path_condition(before)
+    after = [float(g) for g in (np.array(pg.path_lifting(found.net).jacobian().toarray()) ** 2).sum(axis=0)]
+    assert found
+    assert after[0] == after[1]
+    # n (out - in) / total = #out - #in: 3 (c - 2 a) = -(c + 2 a), so c = a.
+    assert abs(after[2] - after[0]) <= 2 * found.tolerance * 3 * after[0]
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_wrong_arguments(form):
     net = pg.from_weights([[[1, 2]], [[3]]])
     with pytest.raises(pg.UnsupportedOperatorError, match=r"to_float\(\)"):
         form(net.to_exact())
-    with pytest.raises(pg.ParameterError, match="tolerance: needed a number > 0"):
-        form(net, tolerance=0)
+    for tolerance in (0, -1, np.nan, np.inf, "a", True):
+        with pytest.raises(pg.ParameterError, match=r"tolerance: needed a number in \(0, inf\), got"):
+            form(net, tolerance=tolerance)
+    for sweeps in (-1, 1.5, None, "a"):
+        with pytest.raises(pg.ParameterError, match="max_sweeps: needed an integer >= 0, got"):
+            form(net, max_sweeps=sweeps)
     assert not form(pg.rescale(net, {(1, 0): 3}), max_sweeps=0)

@@ -24,11 +24,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse import csr_array
 
-from pathgraph.errors import ParameterError
+from pathgraph.arguments import number
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.geometry.potentials import generic_potentials, product
 from pathgraph.graph.network import Network, require_numbers
-from pathgraph.scalars import Array, to_fraction
-from pathgraph.shown import number_text
+from pathgraph.scalars import Array, as_values, refuse_floats, to_fraction
+from pathgraph.shown import article, number_text
 
 __all__ = ["ConservationReport", "ConservedQuantities", "check_conservation", "conserved_quantities"]
 
@@ -73,10 +74,19 @@ class ConservedQuantities:
         Returns
         -------
         ndarray, shape (n_laws,)
-            :math:`\sum_i c_i (2\theta_i\delta_i + \delta_i^2)`.
+            :math:`\sum_i c_i (2\theta_i\delta_i + \delta_i^2)`; Fractions for an exact network, float64 otherwise.
+
+        Raises
+        ------
+        ParameterError
+            On a step of a wrong shape, NaN or infinities, and on floats for an exact network.
+        RangeError
+            If a float leaves its range.
         """
         delta = self._vector(step, "step")
-        return product(self.coefficients, delta * (2 * self.net.theta + delta))
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            change = product(self.coefficients, delta * (2 * self.net.theta.astype(_wide(self.net)) + delta))
+        return _in_range(change, "change")
 
     def drift(self, gradient: ArrayLike, rate: Any) -> Array:
         r"""By how much a step of gradient descent changes :math:`h`, exactly: :math:`\eta^2 \sum_i c_i g_i^2`.
@@ -91,14 +101,32 @@ class ConservedQuantities:
         Returns
         -------
         ndarray, shape (n_laws,)
+            Fractions for an exact network, float64 otherwise.
+
+        Raises
+        ------
+        ParameterError
+            On a gradient of a wrong shape, NaN or infinities, and on floats for an exact network.
+        RangeError
+            If a float leaves its range.
         """
-        return product(self.coefficients, (rate * self._vector(gradient, "gradient")) ** 2)
+        vector, factor = self._vector(gradient, "gradient"), _scalar(self.net, rate, "rate")
+        with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+            drift = product(self.coefficients, (factor * vector) ** 2)
+        return _in_range(drift, "drift")
 
     def _vector(self, given: ArrayLike, name: str) -> Array:
-        vector = np.asarray(given)
+        """One number for each parameter, in the scalars of the network."""
+        vector = given if isinstance(given, np.ndarray) else np.asarray(given, dtype=object)
         if vector.shape != self.net.theta.shape:
             raise ParameterError(f"{name}: needed shape {self.net.theta.shape}, as theta has, got {vector.shape}")
-        return vector
+
+        def describe(i: int) -> str:
+            return f"{name}[{i}] (parameter {self.net.parameters[i]!r})"
+
+        if self.net.is_exact:
+            refuse_floats(vector, describe)
+        return as_values(vector, describe, _wide(self.net))
 
     def __repr__(self) -> str:
         shown = [f"{_name(law)}: {value}" for law, value in zip(self.laws[:6], self.values[:6].tolist(), strict=True)]
@@ -128,6 +156,8 @@ def conserved_quantities(net: Network) -> ConservedQuantities:
     ------
     UnsupportedOperatorError
         On a symbolic network.
+    RangeError
+        If the square of a float leaves the range of floats.
 
     Notes
     -----
@@ -150,12 +180,26 @@ def conserved_quantities(net: Network) -> ConservedQuantities:
     """
     require_numbers(net, "conserved_quantities")
     basis = generic_potentials(net)
-    values = product(basis.on_parameters, net.theta.astype(_wide(net)) ** 2)
-    return ConservedQuantities(net, basis.directions, basis.on_parameters, values)
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):
+        values = product(basis.on_parameters, net.theta.astype(_wide(net)) ** 2)
+    return ConservedQuantities(net, basis.directions, basis.on_parameters, _in_range(values, "conserved_quantities"))
 
 
 def _wide(net: Network) -> Any:
     return object if net.is_exact else np.float64
+
+
+def _scalar(net: Network, value: Any, name: str) -> Any:
+    """A number in the scalars of the network."""
+    if net.is_exact:
+        refuse_floats([value], lambda _: name)
+    return as_values([value], lambda _: name, _wide(net))[0]
+
+
+def _in_range(values: Array, function: str) -> Array:
+    if values.dtype != object and not np.isfinite(values).all():
+        raise RangeError(f"{function}: a square leaves the range of float64; use net.to_exact()")
+    return values
 
 
 @dataclass(frozen=True, repr=False)
@@ -227,9 +271,9 @@ def check_conservation(
         The product of learning rate and weight decay: :math:`\delta = -\eta g - \eta\mu\theta`, decay
         :math:`= \eta\mu`. Biases included.
     tolerance : number, optional
-        The largest defect that is accepted. By default 0 for an exact network, and the square root of the unit
-        round-off for floats, whose gradients are rounded in ways that the records do not show: that of the network or
-        of the records, whichever is coarser.
+        The largest defect that is accepted, at least 0. By default 0 for an exact network, and the square root of the
+        unit round-off for floats, whose gradients are rounded in ways that the records do not show: that of the network
+        or of the records, whichever is coarser.
 
     Returns
     -------
@@ -239,7 +283,10 @@ def check_conservation(
     Raises
     ------
     ParameterError
-        On records of a wrong shape, fewer than two, NaN or infinities.
+        On records of a wrong shape, fewer than two, NaN or infinities, floats for an exact network, a decay that is no
+        finite number, a negative tolerance.
+    RangeError
+        If the drift of floats leaves their range.
 
     References
     ----------
@@ -258,36 +305,61 @@ def check_conservation(
     ConservationReport(fails: defect 1/3 at step 0, law 0, tolerance 0; drift 1/5, quadratic 0; every step of ...)
     """
     require_numbers(net, "check_conservation")
-    basis = generic_potentials(net)
-    thetas = list(thetas)
+    thetas = _listed(thetas)
     eps = max([_eps(net.dtype), *(_eps(getattr(theta, "dtype", net.dtype)) for theta in thetas)])
-    records = [net.with_theta(theta).theta.astype(_wide(net)) for theta in thetas]
-    if len(records) < 2:
-        raise ParameterError(f"thetas: needed at least two records, got {len(records)}")
+    if tolerance is None:
+        tolerance = 0 if net.is_exact else eps**0.5
+    limit, decay = number(tolerance, "tolerance", "[0, inf]"), _scalar(net, decay, "decay")
+    records, size = _records(net, thetas)
+    basis = generic_potentials(net)
     coefficients, sizes = basis.on_parameters, abs(basis.on_parameters)
     zero = to_fraction(0) if net.is_exact else 0.0
     defect, worst = zero, (0, 0)
-    quadratic = drift = product(coefficients, records[0] * 0)
-    start = product(coefficients, records[0] ** 2)
+    quadratic = product(coefficients, records[0] * 0)
     peak = summed = zero
-    for t, (theta, later) in enumerate(pairwise(records)):
-        delta = later - theta
-        gradient = delta + decay * theta
-        excess = abs(product(coefficients, theta * gradient))
+    with np.errstate(over="ignore", invalid="ignore", under="ignore"):  # only a decay can make these leave their range
+        start = product(coefficients, records[0] ** 2)
+        for t, (theta, later) in enumerate(pairwise(records)):
+            delta = later - theta
+            gradient = delta + decay * theta
+            excess = abs(product(coefficients, theta * gradient))
+            if not net.is_exact:
+                excess = np.maximum(excess - eps / 2 * product(sizes, abs(theta) * (abs(theta) + abs(later))), 0)
+            terms = _in_range(product(sizes, abs(theta * gradient)), "check_conservation")
+            relative = _ratios(excess, terms)
+            for k, ratio in enumerate(relative):
+                if ratio > defect:
+                    defect, worst = ratio, (t, k)
+            quadratic = quadratic + product(coefficients, delta**2)
+            drift = product(coefficients, later**2) - start
+            peak, summed = max([peak, *abs(drift)]), max([summed, *abs(quadratic)])
         if not net.is_exact:
-            excess = np.maximum(excess - eps / 2 * product(sizes, abs(theta) * (abs(theta) + abs(later))), 0)
-        relative = _ratios(excess, product(sizes, abs(theta * gradient)))
-        for k, ratio in enumerate(relative):
-            if ratio > defect:
-                defect, worst = ratio, (t, k)
-        quadratic = quadratic + product(coefficients, delta**2)
-        drift = product(coefficients, later**2) - start
-        peak, summed = max([peak, *abs(drift)]), max([summed, *abs(quadratic)])
-    if tolerance is None:
-        tolerance = 0 if net.is_exact else eps**0.5
-    if not net.is_exact:
-        peak, summed = float(peak), float(summed)
-    return ConservationReport(bool(defect <= tolerance), defect, worst, peak, summed, tolerance)
+            peak, summed = (float(np.ldexp(float(value), 2 * size)) for value in (peak, summed))
+            _in_range(np.array([peak, summed]), "check_conservation")
+    return ConservationReport(bool(defect <= limit), defect, worst, peak, summed, tolerance)
+
+
+def _listed(thetas: Any) -> list[Any]:
+    try:
+        return list(thetas)
+    except TypeError:
+        raise ParameterError(f"thetas: needed a sequence of records of theta, got {thetas!r}") from None
+
+
+def _records(net: Network, thetas: list[Any]) -> tuple[list[Array], int]:
+    """The records in the scalars of the network; floats are divided by a power of two that none exceeds in size."""
+    if len(thetas) < 2:
+        raise ParameterError(f"thetas: needed at least two records, got {len(thetas)}")
+    recorded = [net.with_theta(theta) for theta in thetas]
+    for one in recorded:
+        if one.scalars not in ("exact", net.scalars):
+            raise ParameterError(f"thetas: needed records of {article(net.scalars)} network, got {one.scalars} scalars")
+    if net.is_exact:
+        return [one.theta for one in recorded], 0
+    wide = [one.theta.astype(np.float64) for one in recorded]
+    size = int(np.frexp(max(float(np.abs(record).max(initial=0)) for record in wide))[1])
+    with np.errstate(under="ignore"):
+        return [np.ldexp(record, -size) for record in wide], size
 
 
 def _eps(dtype: Any) -> float:

@@ -16,7 +16,7 @@ import numpy as np
 
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.pathsum.exact import accelerated, restored
-from pathgraph.scalars import Array, is_symbol, object_array
+from pathgraph.scalars import Array, is_symbol, object_array, refuse_floats
 
 __all__ = ["ExactMatrix", "echelon", "null_space"]
 
@@ -78,7 +78,13 @@ class ExactMatrix:
         return out
 
     def __matmul__(self, other: Any) -> Any:
-        """The product with a vector or a dense matrix of exact numbers, or with another `ExactMatrix`."""
+        """The product with a vector or a dense matrix of exact numbers, or with another `ExactMatrix`.
+
+        Raises
+        ------
+        ParameterError
+            On another number of rows, more than two axes, or floats.
+        """
         if isinstance(other, ExactMatrix):
             self._require(other.shape[0])
             products = (
@@ -89,7 +95,10 @@ class ExactMatrix:
             )
             return ExactMatrix((self.shape[0], other.shape[1]), products)
         dense = np.asarray(other, dtype=object)
+        if dense.ndim not in (1, 2):
+            raise ParameterError(f"other: needed a vector or a matrix, got {other!r:.100}")
         self._require(len(dense))
+        refuse_floats(dense.flat, lambda i: f"other[{', '.join(map(str, np.unravel_index(i, dense.shape)))}]")
         zero = np.full(dense.shape[1:], Fraction(0), dtype=object)
         out = np.empty((self.shape[0], *dense.shape[1:]), dtype=object)
         for i, row in enumerate(self.rows):

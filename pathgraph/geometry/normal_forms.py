@@ -29,7 +29,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
-from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.arguments import natural, number
+from pathgraph.errors import RangeError, UnsupportedOperatorError
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
@@ -99,7 +100,7 @@ def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1
     tolerance : float, optional
         The residual that is good enough; 4096 units of round-off of the network's dtype by default.
     max_sweeps : int
-        Stop after this many rounds of coordinate steps. The result is then false.
+        Stop after this many rounds of coordinate steps. The result is then false, unless they were enough.
 
     Returns
     -------
@@ -110,6 +111,8 @@ def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1
     ------
     UnsupportedOperatorError
         On exact networks, for which it is irrational (use ``net.to_float()``), and symbolic ones.
+    ParameterError
+        If `tolerance` is not a finite number > 0, or `max_sweeps` no integer >= 0.
     RangeError
         If a value leaves the range of floats.
 
@@ -130,13 +133,13 @@ def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1
     >>> pg.balance(pg.from_weights([[[3, 0]], [[48]]])).net.theta
     array([12.,  0., 12.])
     """
-    limit = _tolerance(net, "balance", tolerance)
+    limit, rounds = _tolerance(net, "balance", tolerance), natural(max_sweeps, "max_sweeps")
     live = reach(net.architecture, net.values != 0)
     basis = potentials(net.architecture, live.on_path)
     theta = np.where(basis.acts_on, net.theta.astype(np.float64), 0)
     counted = np.flatnonzero(basis.acts_on)
     objective = _Objective(basis.on_parameters[:, counted], 2 * np.log(np.abs(theta[counted])), power=2, linear=0)
-    z, sweeps = objective.minimise(limit, max_sweeps)
+    z, sweeps = objective.minimise(limit, rounds)
     balanced = net.with_theta(_rounded(theta * np.exp(basis.on_parameters.T @ z), net))
     final = _Objective(objective.exponents, 2 * _log_abs(balanced.theta[counted]), power=2, linear=0)
     return NormalForm(balanced, _factors(basis, z), final.residual(np.zeros(len(z))), sweeps, limit)
@@ -161,6 +164,8 @@ def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: 
     ------
     UnsupportedOperatorError
         On exact and symbolic networks, and if a path meets a tied parameter twice.
+    ParameterError
+        On a bad `tolerance` or `max_sweeps`, as in `balance`.
     RangeError
         If a value leaves the range of floats.
 
@@ -169,8 +174,9 @@ def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: 
     :math:`g_i = \partial \|\Phi\|_2^2 / \partial(\theta_i^2)` for a parameter i that no path meets twice: a forward and
     a backward sweep of squares, in logarithms, so that nothing overflows. Rescaling multiplies it by
     :math:`\lambda_i^{-2}`. The condition at a hidden neuron, with nothing fixed or tied, is
-    :math:`n\,(\sum_{out} g - \sum_{in} g) / \sum g = \#out - \#in`. Zero parameters count where their :math:`g_i > 0`
-    joins neurons on paths; those on no path are set to 0 and do not count.
+    :math:`n\,(\sum_{out} g - \sum_{in} g) / \sum g = \#out - \#in`. Zero parameters count where they
+    join inputs, outputs and hidden neurons on paths without a zero: their :math:`g_i` is positive, too. Those on no
+    path are set to 0 and do not count.
 
     References
     ----------
@@ -183,7 +189,7 @@ def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: 
     >>> form.net.theta, bool(form)
     (array([12., 12.]), True)
     """
-    limit = _tolerance(net, "path_condition", tolerance)
+    limit, rounds = _tolerance(net, "path_condition", tolerance), natural(max_sweeps, "max_sweeps")
     live = reach(net.architecture, net.values != 0)
     counted = _counted(net, live)
     _refuse_repeats(net, counted)
@@ -193,7 +199,7 @@ def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: 
     pruned = net.with_theta(np.where(alive, net.theta, 0))
     exponents = -basis.on_parameters[:, chosen]
     objective = _Objective(exponents, _log_diagonal(pruned, counted)[chosen], power=1, linear=1)
-    z, sweeps = objective.minimise(limit, max_sweeps)
+    z, sweeps = objective.minimise(limit, rounds)
     conditioned = net.with_theta(_rounded(pruned.theta * np.exp(basis.on_parameters.T @ z / 2), net))
     final = _Objective(exponents, _log_diagonal(conditioned, counted)[chosen], power=1, linear=1)
     return NormalForm(conditioned, _factors(basis, z / 2), final.residual(np.zeros(len(z))), sweeps, limit)
@@ -332,9 +338,14 @@ def _step(logs: Array, exponents: Array, rest: float, size: int, total: float) -
 
 
 def _counted(net: Network, live: Reach) -> Array:
-    """The entries on paths, and the zero parameters between neurons on paths: mask of shape (n_entries,)."""
+    """The entries on paths, and the zero parameters between inputs, outputs and neurons on paths: shape (n_entries,).
+
+    Inputs and outputs, whose factors are 1, need no path of their own: a minimum is attained all the same.
+    """
     tail, head = ends(net.architecture)
-    between = live.on_neuron[tail] & live.on_neuron[head] & (net.architecture.role == PARAMETER)
+    on_neuron = live.on_neuron.copy()
+    on_neuron[net.architecture.input + 1] = on_neuron[net.architecture.output + 1] = True
+    between = on_neuron[tail] & on_neuron[head] & (net.architecture.role == PARAMETER)
     return np.asarray(live.on_path | (between & (net.values == 0)))
 
 
@@ -386,9 +397,7 @@ def _tolerance(net: Network, function: str, tolerance: float | None) -> float:
         raise UnsupportedOperatorError(f"{function}: needed a float network, got {article(net.scalars)} one, {what}")
     if tolerance is None:
         return 4096 * float(np.finfo(net.dtype).eps)
-    if isinstance(tolerance, bool) or not tolerance > 0:
-        raise ParameterError(f"tolerance: needed a number > 0, got {tolerance!r}")
-    return float(tolerance)
+    return number(tolerance, "tolerance", "(0, inf)")
 
 
 def _rounded(theta: Array, net: Network) -> Array:

@@ -19,6 +19,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pathgraph.arguments import number
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.geometry.exactmatrix import ExactMatrix
 from pathgraph.geometry.potentials import ends, reach
@@ -260,7 +261,7 @@ def functional_dimension(net: Network, xs: ArrayLike, *, tolerance: float | None
     Raises
     ------
     ParameterError
-        If `xs` has a wrong shape, or a tolerance is given for an exact network.
+        If `xs` has a wrong shape, a tolerance is given for an exact network, or one that is negative or no number.
 
     Notes
     -----
@@ -285,13 +286,14 @@ def functional_dimension(net: Network, xs: ArrayLike, *, tolerance: float | None
     samples = _samples(net, xs)
     if net.is_exact and tolerance is not None:
         raise ParameterError(f"tolerance: an exact network has an exact rank, so needed None, got {tolerance!r}")
+    limit = None if tolerance is None else number(tolerance, "tolerance", "[0, inf)")
     smooth = [x for x in samples if not _is_on_kink(net, x)]
     matrix = parameter_jacobian(net, np.array(smooth, dtype=samples.dtype).reshape(-1, len(net.inputs)))
     flat = matrix.reshape(len(smooth) * len(net.outputs), net.architecture.n_parameters)
     if net.is_exact:
         rank = ExactMatrix(flat.shape, ((i, j, flat[i, j]) for i, j in zip(*np.nonzero(flat), strict=True))).rank()
     else:
-        rank = _float_rank(flat, float(np.finfo(net.dtype).eps), tolerance)
+        rank = _float_rank(flat, float(np.finfo(net.dtype).eps), limit)
     kinks = len(samples) - len(smooth)
     return FunctionalDimension(rank, generic_rank(net), net.architecture.n_parameters, len(samples), kinks)
 

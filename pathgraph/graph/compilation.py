@@ -234,7 +234,8 @@ def _check_outputs(architecture: Architecture) -> None:
     nodes = architecture.nodes
     if not len(architecture.output):
         raise GraphError(
-            "graph: a network needs an output; give an identity neuron without successors the attribute output=True"
+            "graph: a network needs an output; mark an identity neuron without successors (output=True on a node of a "
+            "graph, outputs=[...] for arrays)"
         )
     if len(set(architecture.output.tolist())) < len(architecture.output):
         raise GraphError("graph: an output came twice")
@@ -244,7 +245,8 @@ def _check_outputs(architecture: Architecture) -> None:
             raise GraphError(
                 f"node {nodes[v]!r}: an output must be an identity neuron, got activation "
                 f"{ACTIVATIONS[architecture.activation[v]]!r}; append an identity neuron (weight 1, role "
-                "'structural') behind it, or mark the true outputs with output=True"
+                "'structural') behind it, or mark the true outputs (output=True on nodes of a graph, outputs=[...] for "
+                "arrays)"
             )
         if inner[v]:
             raise GraphError(
