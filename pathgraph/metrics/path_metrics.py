@@ -276,7 +276,7 @@ def _enumerated(pair: Pair, max_paths: int) -> Bound:
 def _moved_both_ways(pair: Pair) -> str:
     """The first entry whose sign differs, or the first two of which one shrinks and one grows."""
     flipped = pair.first(flips)
-    shrinks, grows = (pair.first(lambda a, b, sign=sign: sign * (abs(b) - abs(a)) > 0) for sign in (-1, 1))
+    shrinks, grows = pair.first(lambda a, b: abs(b) < abs(a)), pair.first(lambda a, b: abs(b) > abs(a))
     return flipped or f"{shrinks}; {grows}"
 
 
