@@ -265,8 +265,16 @@ def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
     return found
 
 
-def require_same_structure(net: ReluNetwork, other: ReluNetwork, function: str) -> None:
+def require_same_structure(net: ReluNetwork, other: ReluNetwork, function: str, *, name: str = "other") -> None:
     """Refuse a pair of networks whose paths or scalars differ, and symbolic ones.
+
+    Parameters
+    ----------
+    net, other : Network or LayerGraph
+    function : str
+        Who asks, for the message.
+    name : str
+        What `other` is called there.
 
     Raises
     ------
@@ -274,8 +282,11 @@ def require_same_structure(net: ReluNetwork, other: ReluNetwork, function: str) 
     UnsupportedOperatorError
     """
     require_network_of_numbers(net, function)
-    require_relu_network(other, "other")
+    require_relu_network(other, name)
     if net.architecture != other.architecture:
-        raise ParameterError("other: needed a network of the same architecture, so that its paths are the same")
+        raise ParameterError(
+            f"{name}: needed a network of the same architecture, so that its paths are the same, got "
+            f"{other.architecture!r} beside {net.architecture!r}"
+        )
     if net.scalars != other.scalars:
-        raise ParameterError(f"other: needed a network of the same scalars, {net.scalars}, got {other.scalars}")
+        raise ParameterError(f"{name}: needed a network of the same scalars, {net.scalars}, got {other.scalars}")

@@ -313,14 +313,14 @@ def require_relu_network(net: Any, name: str = "net") -> None:
         raise ParameterError(f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}")
 
 
-def require_network_of_numbers(net: Any, function: str) -> None:
+def require_network_of_numbers(net: Any, function: str, *, name: str = "net") -> None:
     """Refuse symbolic networks, for functions that need signs or absolute values.
 
     Raises
     ------
     UnsupportedOperatorError
     """
-    require_relu_network(net)
+    require_relu_network(net, name)
     if net.scalars == "symbolic":
         raise UnsupportedOperatorError(
             f"{function}: the network holds SymPy expressions, whose signs (hence ReLUs and absolute values) are "

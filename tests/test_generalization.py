@@ -318,6 +318,10 @@ def test_earlier_bounds():
         (barron.order, 2 + Fraction(logarithm(Fraction(2))), math.log(10)),
     ):
         assert_close(Fraction(found) ** 2, square, gamma(2 * (16 + exponential_roundings(log))))
+    twice = pg.from_weights([[[1.0, 2.0], [3.0, 4.0]], [[1.0, -1.0]] * 2])  # the last layer's norms are added
+    golowich_of_two = pg.generalization_bound(twice, 100, loss=1).earlier[1]
+    assert golowich_of_two.order == 2 * golowich.order
+    assert golowich_of_two.objections == ("one output",)
     skipping = pg.from_networkx(dag("x", h=relu({"x": 1}, 1), y=identity({"h": 1, "x": 1}), w=identity({"h": 2})))
     neyshabur, golowich, barron = pg.generalization_bound(skipping, 100).earlier
     assert golowich.order is None

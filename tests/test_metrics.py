@@ -302,7 +302,10 @@ FLIPPED = NET.with_theta([1.0, 2.0, 3.0])
 REFUSED = {
     "no network": (lambda: pg.path_metric([1], NET), "net.*Network.*list"),
     "no other network": (lambda: pg.path_metric(NET, None), "other.*Network.*NoneType"),
-    "another architecture": (lambda: pg.path_metric(NET, pg.from_weights([[[1.0, -2.0]]])), "other.*architecture"),
+    "another architecture": (
+        lambda: pg.path_metric(NET, pg.from_weights([[[1.0, -2.0]]])),
+        "other.*architecture.*got.*3 neurons.*beside.*4 neurons",
+    ),
     "other scalars": (lambda: pg.path_metric(NET, NET.to_exact()), "other.*scalars.*float.*exact"),
     "unknown method": (lambda: pg.path_metric(NET, NET, method="U2"), "method.*'meet'.*'U2'"),
     "q of a norm": (lambda: pg.path_metric(NET, NET, q=3), "q: .*even.*3"),
@@ -315,7 +318,11 @@ REFUSED = {
     "NaN width": (lambda: pg.path_metric(NET, NET, inputs=[1, math.nan]), "inputs.*finite"),
     "widths of a wrong length": (lambda: pg.path_metric(NET, NET, inputs=[1]), "inputs.*2 values.*1"),
     "float width": (lambda: pg.path_metric(NET.to_exact(), NET.to_exact(), inputs=0.5), "inputs.*exact.*0.5"),
-    "signs, two-sweeps": (lambda: pg.path_metric(NET, FLIPPED, method="two-sweeps"), "two-sweeps.*signs"),
+    "signs, two-sweeps": (lambda: pg.path_metric(NET, FLIPPED, method="two-sweeps"), "two-sweeps.*signs.*-2.0 and 2.0"),
+    "both ways, two-sweeps": (
+        lambda: pg.path_metric(NET, NET.with_theta([2.0, -2.0, 1.5]), method="two-sweeps"),
+        r"all grow, got the weight of \(1, 0\).*: 3.0 and 1.5; the weight of \(0, 0\).*: 1.0 and 2.0; use",
+    ),
     "signs, max-min": (lambda: pg.path_metric(NET, FLIPPED, method="max-min"), r"signs.*-2.* 2"),
     "signs, join": (lambda: pg.path_metric(NET, FLIPPED, method="join"), "signs agree"),
     "max_paths": (lambda: pg.path_metric(NET, NET, max_paths=-1), "max_paths.*>= 0.*-1"),

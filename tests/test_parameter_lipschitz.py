@@ -362,10 +362,16 @@ REFUSED = {
     "rho of a wrong length": (lambda: pg.perturbation_bound(NET, [1, 2]), "rho.*4 numbers.*2"),
     "rho of text": (lambda: pg.perturbation_bound(NET, "1"), "rho.*number.*'1'"),
     "rho of a set": (lambda: pg.perturbation_bound(NET, {1.0}), "rho.*number"),
-    "matrix rho": (lambda: pg.perturbation_bound(NET, np.ones((4, 1))), "rho.*vector"),
+    "matrix rho": (lambda: pg.perturbation_bound(NET, np.ones((4, 1))), r"rho.*vector.*\(4, 1\)"),
     "float rho": (lambda: pg.perturbation_bound(NET.to_exact(), 0.5), "rho.*exact.*0.5"),
-    "no box": (lambda: pg.box_bound(NET, NET.with_theta([2.0, -1.0, 1.0, 3.0])), "low.*parameter_lipschitz"),
+    "no box": (
+        lambda: pg.box_bound(NET, NET.with_theta([2.0, -1.0, 1.0, 3.0])),
+        "low.*, got, in high and low, the weight of .*: -1.0 and -2.0: the box is empty; use parameter_lipschitz",
+    ),
     "box of two signs": (lambda: pg.box_bound(TWICE, NET), "low.*signs"),
+    "box with one end": (lambda: pg.box_bound(NET, 3), "high.*Network.*int"),
+    "box with a number": (lambda: pg.box_bound(3, NET), "low.*Network.*int"),
+    "box of two architectures": (lambda: pg.box_bound(NET, pg.from_weights([[[1.0]]])), "high.*architecture"),
 }
 
 

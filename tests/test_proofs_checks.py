@@ -41,8 +41,8 @@ MLP = pg.from_weights([[[1, -2], [3, 1]], [[1, 1], [0, 2]]], [[1, -1], [0, 3]], 
 
 
 def test_there_are_enough():
-    assert len(CHECKS) >= 12
-    assert len(MUTANTS) >= 30
+    assert len(CHECKS) >= 35
+    assert len(MUTANTS) >= 80
     assert all(check.mutants for check in CHECKS.values())
 
 

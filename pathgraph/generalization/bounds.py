@@ -248,7 +248,7 @@ def _earlier(net: ReluNetwork | None, bound: GeneralizationBound) -> tuple[Earli
         EarlierBound(
             "Golowich et al. 2018",
             "arXiv:1712.06541",
-            "prod |M_l|_{1,inf} sqrt(D + log d_in)",
+            "|M_L|_{1,1} prod_{l<L} |M_l|_{1,inf} sqrt(D + log d_in)",
             None if product is None else scale * math.sqrt(depth + inputs) * product,
             layered + no_bias + scalar,
         ),

@@ -350,8 +350,10 @@ def _given_errors(errors: Any, labels: Any, n_samples: Any) -> tuple[Array, int]
         means = np.array(errors, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
         raise ParameterError("errors: needed numbers in [0, 1]") from None
-    if means.ndim != 1 or not len(means) or not ((means >= 0) & (means <= 1)).all():
+    if means.ndim != 1 or not len(means):
         raise ParameterError(f"errors: needed numbers in [0, 1], one per draw, got shape {means.shape}")
+    for i in np.flatnonzero(~((means >= 0) & (means <= 1)))[:1].tolist():
+        raise ParameterError(f"errors: needed numbers in [0, 1], got {means[i]} at {i}")
     return means, n
 
 

@@ -21,7 +21,7 @@ from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
 from pathgraph.metrics.gaps import fallen_back, gap_sweep, total, zeros
 from pathgraph.metrics.output_bounds import differences_found, output_bound
-from pathgraph.metrics.path_differences import Pair
+from pathgraph.metrics.path_differences import Pair, flips
 from pathgraph.metrics.path_metrics import excess
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
@@ -112,13 +112,19 @@ def perturbation_bound(
     return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
 
 
+def _leaves(high: Array, low: Array) -> Array:
+    """Where there is nothing between the ends."""
+    return (abs(low) > abs(high)) | flips(high, low)
+
+
 def _moves(net: ReluNetwork, rho: Any) -> Array:
     """The changes, one per parameter, in the scalars of the network."""
     size = net.architecture.n_parameters
     rho = net.architecture.aligned(rho, "rho", 0)
     is_one = isinstance(rho, (Number, np.generic))
     if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
-        raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {rho!r}")
+        got = f"shape {rho.shape}" if isinstance(rho, np.ndarray) else repr(rho)
+        raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {got}")
     listed = [rho] if is_one else list(rho)
     if not is_one and len(listed) != size:
         raise ParameterError(f"rho: needed a number, or {size} numbers, one per parameter, got {len(listed)}")
@@ -179,13 +185,14 @@ def box_bound(
     >>> pg.box_bound(high.with_theta([1, 0, 3]), high, inputs=[1, 0])
     Bound(3 <= . <= 3, exact, rigorous, by box)
     """
-    require_same_structure(low, high, "box_bound")
+    require_network_of_numbers(low, "box_bound", name="low")
+    require_same_structure(low, high, "box_bound", name="high")
     r = exponent(r, "r", least=1)
     pair = Pair.of(high, low, half_widths(high, inputs))
     if not pair.is_shrinking():
         raise ParameterError(
-            "low: needed parameters with the signs of those of high, or zero, and absolute values no larger; use "
-            "parameter_lipschitz for any two networks"
+            "low: needed parameters with the signs of those of high, or zero, and absolute values no larger, got, in "
+            f"high and low, {pair.first(_leaves)}: the box is empty; use parameter_lipschitz for any two networks"
         )
     bounds = excess(pair, mapped(abs, pair.theirs), mapped(abs, pair.ours))
     return output_bound(differences_found(pair), bounds, r, per_output, high.is_exact, "box", "box_bound")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +21,7 @@ from pathgraph.pathsum.sweep import choose_backend, sweep
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array
 
-__all__ = ["Differences", "Pair", "differences", "has_few_paths"]
+__all__ = ["Differences", "Pair", "differences", "flips", "has_few_paths"]
 
 
 class Pair(NamedTuple):
@@ -89,6 +89,20 @@ class Pair(NamedTuple):
             for a, b in zip(self.ours, self.theirs, strict=True)
         )
 
+    def first(self, is_meant: Callable[[Array, Array], Any]) -> str | None:
+        """The first entry whose values in both networks are meant, in words, with both; None if there is none."""
+        entry = 0
+        for a, b in zip(self.ours, self.theirs, strict=True):
+            for index in np.flatnonzero(np.asarray(is_meant(a, b), dtype=bool))[:1].tolist():
+                return f"{self.net.architecture.describe(entry + index)}: {a.flat[index]} and {b.flat[index]}"
+            entry += a.size
+        return None
+
+
+def flips(a: Array, b: Array) -> Array:
+    """Where signs differ."""
+    return ((a > 0) & (b < 0)) | ((a < 0) & (b > 0))
+
 
 class Differences(NamedTuple):
     """The paths to one output: their products in both networks, their weights, and whether signs flip on them."""
@@ -121,7 +135,7 @@ def differences(pair: Pair, max_paths: int) -> list[Differences]:
     guarded_paths(pair.net, None, max_paths)
     exact, net = pair.rationals(), pair.net
     ours, theirs = _flat(net, exact.ours), _flat(net, exact.theirs)
-    kept = np.where((ours > 0) & (theirs < 0) | (ours < 0) & (theirs > 0), 0, 1).astype(np.int8)
+    kept = np.where(flips(ours, theirs), 0, 1).astype(np.int8)
     weights = object_array([*exact.widths, accelerated(object_array([1]))[0]])
     found = []
     for v in net.outputs:

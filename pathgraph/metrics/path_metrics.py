@@ -37,7 +37,7 @@ from pathgraph.metrics.gaps import (
     roundings,
     total,
 )
-from pathgraph.metrics.path_differences import Pair, differences, has_few_paths
+from pathgraph.metrics.path_differences import Pair, differences, flips, has_few_paths
 from pathgraph.numbers import lower_floats, norm, public, root_outward, upper_floats
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
@@ -84,7 +84,7 @@ def path_metric(
           expansion);
         * "meet" (U2): P(theta) + P(theta') - 2 P(meet), the meet having the smallest absolute values, and zeros where
           signs differ;
-        * "max-min" (U1): P(largest) - P(smallest); no sign differs on any path;
+        * "max-min" (U1): P(largest) - P(smallest); no sign differs on any path with two non-zero products;
         * "join" (U3): 2 P(largest) - P(theta) - P(theta'); likewise;
         * "telescope" (U4): one recursion with the entries theta, theta - theta', theta'; any signs.
 
@@ -112,12 +112,12 @@ def path_metric(
 
     Notes
     -----
-    ``metric <= U2 <= U4`` always, and ``U2 <= U1 <= U3``, ``U4 <= U3`` if no sign differs on a path. U2 is the metric
-    itself for an output if on each of the paths to it whose two products are not zero the parameters all shrink, or
-    all grow, or an odd number of signs flip; a sweep over sets of states decides that, without rounding. Computing
-    the metric in general is #P-hard: on a chain of "diamonds" with branch weights (p, 1 - p) it is twice the total
-    variation distance of two products of Bernoulli laws, and with branch weights (1, a) it counts the subsets of a
-    given product.
+    ``metric <= U2 <= U4`` always, ``U2 <= U1 <= U3`` where U1 and U3 are bounds, and ``U4 <= U3`` if no sign differs.
+    U2 is the metric itself for an output if on each of the paths to it whose two products are not zero the parameters
+    all shrink, or all grow, or an odd number of signs flip; a sweep over sets of states decides that, without rounding.
+    Computing the metric in general is #P-hard: on a chain of "diamonds" with branch weights (p, 1 - p) it is twice the
+    total variation distance of two products of Bernoulli laws, and with branch weights (1, a) it counts the subsets of
+    a given product.
 
     The metric is invariant under a rescaling of either network; the other bounds only if both are rescaled alike.
 
@@ -173,8 +173,8 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
                 return Bound(upper, upper, True, pair.is_exact, "two-sweeps")
         if method == "two-sweeps":
             raise ParameterError(
-                "method: 'two-sweeps' needs parameters that keep their signs, and all shrink or all grow; "
-                "use 'auto' or 'meet'"
+                "method: 'two-sweeps' needs parameters that keep their signs, and all shrink or all grow, got "
+                f"{_moved_both_ways(pair)}; use 'auto' or 'meet'"
             )
     if method == "enumeration":
         return _enumerated(pair, max_paths)
@@ -188,7 +188,7 @@ def l1_gap(pair: Pair, method: Method, max_paths: int) -> Bound:
         return Bound(lower, upper, bool(known.all()), pair.is_exact, "meet")
     if method != "telescope" and _has_flips(pair):
         raise ParameterError(
-            f"method: {method!r} needs parameters whose signs agree on every path, got {_flipped(pair)}; use 'meet'"
+            f"method: {method!r} needs parameters whose signs agree on every path, got {pair.first(flips)}; use 'meet'"
         )
     upper = _UPPER[method](pair)
     exact = pair.is_exact and bool((lower == upper).all())
@@ -273,16 +273,11 @@ def _enumerated(pair: Pair, max_paths: int) -> Bound:
     return Bound(sums, sums, True, True, "enumeration")
 
 
-def _flipped(pair: Pair) -> str:
-    """The first entry whose sign differs."""
-    net, entry = pair.net, 0
-    for a, b in zip(pair.ours, pair.theirs, strict=True):
-        differs = np.flatnonzero(((a > 0) & (b < 0)) | ((a < 0) & (b > 0)))
-        if len(differs):
-            index = int(differs[0])
-            return f"{net.architecture.describe(entry + index)} {a.flat[index]} and {b.flat[index]}"
-        entry += a.size
-    return "some that differ"
+def _moved_both_ways(pair: Pair) -> str:
+    """The first entry whose sign differs, or the first two of which one shrinks and one grows."""
+    flipped = pair.first(flips)
+    shrinks, grows = pair.first(lambda a, b: abs(b) < abs(a)), pair.first(lambda a, b: abs(b) > abs(a))
+    return flipped or f"{shrinks}; {grows}"
 
 
 def _ends(lower: Array, upper: Array, is_exact: bool, per_output: bool) -> tuple[Any, Any]:

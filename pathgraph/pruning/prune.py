@@ -88,7 +88,6 @@ class PruningResult:
         Raises
         ------
         GraphError
-            GraphError
             If the network is no such perceptron. A layer graph has its masks by name already, in `mask`.
         """
         require_network(self.net)

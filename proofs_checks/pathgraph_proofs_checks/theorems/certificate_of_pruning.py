@@ -8,6 +8,7 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
 from pathgraph.testing.outcome import Inequality
+from pathgraph_proofs_checks.pairs import at_pools_max
 from pathgraph_proofs_checks.parts import Input, pooling_dags
 from pathgraph_proofs_checks.pruned import Places, chosen, names, places, without
 from pathgraph_proofs_checks.registry import METRIC, drawn, theorem
@@ -40,11 +41,15 @@ def certificate_of_pruning(net: Network, drawn: Places, x: Input, *, bound: Boun
     return Inequality(change, bound(net, found, [abs(Fraction(value)) for value in x]))
 
 
-def kept_pools(net: Network, found: Collection[int], box: list[Fraction]) -> list[Fraction]:
-    """A wrong bound, in which a pool keeps its rank."""
-    start = dict(zip(net.inputs, box, strict=True))
-    pairs = (at_outputs(n, power(1), start=start, pool=kth_largest) for n in (net, without(net, found)))
-    return [abs(a - b) for a, b in zip(*pairs, strict=True)]
+def with_pools(pool: Callable[[Any, int], Any]) -> Bound:
+    """The difference of two passes in which pools do not sum."""
+
+    def bound(net: Network, found: Collection[int], box: list[Fraction]) -> list[Fraction]:
+        start = dict(zip(net.inputs, box, strict=True))
+        pairs = (at_outputs(n, power(1), start=start, pool=pool) for n in (net, without(net, found)))
+        return [abs(a - b) for a, b in zip(*pairs, strict=True)]
+
+    return bound
 
 
 def total(number: Any, net: Network) -> list[Any]:
@@ -80,7 +85,12 @@ certificate_of_pruning.mutant(
 certificate_of_pruning.mutant(
     "pools keep their rank",
     ("x0 x1; h0 = id(x1); h1 = pool2(x0, x1, h0); y0 = out(h1)", (0,), (1, -1)),
-    bound=kept_pools,
+    bound=with_pools(kth_largest),
+)
+certificate_of_pruning.mutant(
+    "maxima at pools",
+    ("x0 x1; h0 = max(x0, x1); y0 = out(h0)", (0,), (1, -1)),
+    bound=with_pools(at_pools_max),
 )
 certificate_of_pruning.mutant(
     "half of it",

@@ -37,18 +37,24 @@ def freed(net: Network) -> Network:
 @theorem(
     statement=(
         "At every hidden neuron the mass through its incoming weights and its bias is the mass through its outgoing "
-        "weights; the masses that enter the outputs sum to the path-norm, and so do those that leave the inputs and "
-        "the biases."
+        "weights; the masses that enter the outputs sum to the path-norm, those that leave the inputs and the biases "
+        "do, and so does what crosses any cut between two levels, with the biases behind it: every layer of a network "
+        "without biases carries the whole norm."
     ),
-    latex=r"\sum_u\mu_{u\to v}+\mu_{b_v}=\sum_w\mu_{v\to w},\qquad\mu_e=\sum_{p\ni e}|\Phi_p|",
+    latex=r"\sum_u\mu_{u\to v}+\mu_{b_v}=\sum_w\mu_{v\to w},\quad\sum_{u\in S,\,v\notin S}\mu_{u\to v}"
+    r"+\sum_{v\notin S}\mu_{b_v}=\|\Phi\|_1,\quad\mu_e=\sum_{p\ni e}|\Phi_p|",
     hypotheses="any DAG, with biases and pools; fixed and tied values are freed; generalises SynFlow's law for layers",
     source=DERIVED,
     instances=drawn(),
 )
 def conservation_of_mass(
-    net: Network, *, masses: Callable[[Network], dict[Any, Any]] = edge_masses, law: bool = True
+    net: Network,
+    *,
+    masses: Callable[[Network], dict[Any, Any]] = edge_masses,
+    law: bool = True,
+    behind: Callable[[bool], bool] = lambda is_behind: is_behind,
 ) -> Equality:
-    """Compare inflow with outflow at each hidden neuron, and the two outer cuts with the norm."""
+    """Compare inflow with outflow at each hidden neuron, and the masses of cuts with the norm."""
     free = freed(net)
     mass = masses(free)
     into = dict.fromkeys(net.nodes, Fraction(0))
@@ -59,14 +65,26 @@ def conservation_of_mass(
     biases = {v: mass[v] for v in net.nodes if net.bias(v) is not None}
     sources = sum((out[u] for u in net.inputs), Fraction(0)) + sum(biases.values())
     sinks = sum((into[v] + biases.get(v, 0) for v in net.outputs), Fraction(0))
+    cuts = []
+    level = dict(zip(net.nodes, net.architecture.level.tolist(), strict=True))
+    for height in range(1, max(level.values()) + 1):
+        before = {v for v in net.nodes if level[v] < height and v not in net.outputs}
+        crossing = [mass[u, v] for u, v in free.graph.edges if u in before and v not in before]
+        cuts.append(sum((*crossing, *(m for v, m in biases.items() if behind(v not in before))), Fraction(0)))
     norm = pg.path_norm(net)
     return Equality(
-        ([into[v] + (biases.get(v, 0) if law else 0) for v in net.hidden], sources, sinks),
-        ([out[v] for v in net.hidden], norm, norm),
+        ([into[v] + (biases.get(v, 0) if law else 0) for v in net.hidden], sources, sinks, cuts),
+        ([out[v] for v in net.hidden], norm, norm, [norm] * len(cuts)),
     )
 
 
 conservation_of_mass.mutant("the bias of the neuron is left out", ("x0; h0 = id(x0, 1); y0 = out(h0)",), law=False)
+conservation_of_mass.mutant(
+    "the biases behind a cut are left out", ("x0; y0 = out(x0); y1 = out(x0, 1)",), behind=lambda is_behind: False
+)
+conservation_of_mass.mutant(
+    "all biases cross every cut", ("x0; h0 = id(x0, 1); y0 = out(h0)",), behind=lambda is_behind: True
+)
 conservation_of_mass.mutant(
     "magnitudes are conserved",
     ("x0; h0 = id(); y0 = out(h0)",),

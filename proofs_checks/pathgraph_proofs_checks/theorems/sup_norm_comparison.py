@@ -12,7 +12,7 @@ from pathgraph_proofs_checks.pairs import Factors, moved, same_signs
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mlps
-from pathgraph_proofs_checks.variants import layers
+from pathgraph_proofs_checks.variants import layers, without_biases
 
 
 def rows(net: Network) -> Fraction:
@@ -21,24 +21,23 @@ def rows(net: Network) -> Fraction:
     return Fraction(max(1, *sums))
 
 
-def constant(layers: int, width: int, radius: Fraction, size: Any) -> Any:
-    """L W (W X + 1) R**(L - 1)."""
-    return layers * width * (width * size + 1) * radius ** (layers - 1)
+def constant(layers: int, width: int, radius: Fraction, size: Any, biases: bool = True) -> Any:
+    """L W (W X + 1) R**(L - 1), without the 1 if there are no biases."""
+    return layers * width * (width * size + biases) * radius ** (layers - 1)
 
 
 @theorem(
     statement=(
         "For a perceptron of L layers and width W with rows of l1 norm at most R >= 1, biases included, and no "
         "change of sign, the path-metric weighted by the box of size X is at most L W (W X + 1) R**(L-1) times "
-        "the largest change of a parameter: L times less than the bound of the literature."
+        "the largest change of a parameter: L times less than the bound of the literature. Without biases it is at "
+        "most L W^2 X R**(L-1) times that."
     ),
     latex=(
         r"\sum_pX_{p_0}|\Phi_p-\Phi'_p|\le L\,W(WX+1)\,R^{L-1}\,\|\theta-\theta'\|_\infty,\quad "
         r"R\ge\max(1,\textstyle\sum_u|\theta^{u\to v}|+|b_v|)"
     ),
-    hypotheses=(
-        "perceptrons with biases, the R of both networks, W the largest width of a layer, inputs and outputs included"
-    ),
+    hypotheses=("perceptrons, the R of both networks, W the largest width of a layer, inputs and outputs included"),
     source=DERIVED,
     instances=drawn(same_signs, inputs),
     networks=mlps(),
@@ -50,16 +49,19 @@ def sup_norm_comparison(
     factors: Factors,
     x: Input,
     *,
-    constant: Callable[[int, int, Fraction, Any], Any] = constant,
+    constant: Callable[[int, int, Fraction, Any, bool], Any] = constant,
     radius: Callable[[Network], Fraction] = rows,
 ) -> Inequality:
-    """Compare the metric with the constant times the largest change."""
+    """Compare the metric with the constant times the largest change, with the biases and without them."""
     other, size = moved(net, factors), max(map(abs, x))
     level = net.architecture.level.tolist()
     width, count = max(level.count(k) for k in set(level)), max(level)
-    change = max(abs(a - b) for a, b in zip(net.values, other.values, strict=True))
-    bound = constant(count, width, max(radius(net), radius(other)), size) * change
-    return Inequality(pg.path_metric(net, other, inputs=size).upper, bound)
+    metrics, bounds = [], []
+    for biases, (a, b) in ((True, (net, other)), (False, (without_biases(net), without_biases(other)))):
+        change = max(abs(u - v) for u, v in zip(a.values, b.values, strict=True))
+        metrics.append(pg.path_metric(a, b, inputs=size).upper)
+        bounds.append(constant(count, width, max(radius(a), radius(b)), size, biases) * change)
+    return Inequality(metrics, bounds)
 
 
 sup_norm_comparison.mutant(
@@ -80,5 +82,5 @@ sup_norm_comparison.mutant(
 sup_norm_comparison.mutant(
     "biases do not count in the size",
     ("v0_0; v1_0 = out(v0_0, 1)", (0,), (1,)),
-    constant=lambda layers, width, radius, size: layers * width**2 * size * radius ** (layers - 1),
+    constant=lambda layers, width, radius, size, biases: constant(layers, width, radius, size, False),
 )

@@ -32,14 +32,20 @@ def filled(sizes: Sequence[int], r: Fraction, share: Sequence[Fraction]) -> Netw
     return pg.from_weights(matrices, vectors, dtype=object)
 
 
+def library(net: Network, other: Network, reach: Fraction) -> Any:
+    """The library's bound U4, per output."""
+    return pg.path_metric(net, other, inputs=[reach] * len(net.inputs), per_output=True, method="telescope").upper
+
+
 @theorem(
     statement=(
         "Two fully connected networks whose matrices have row sums of absolute values at most r, and biases at most r, "
-        "differ on inputs of size at most D by at most K times the largest difference of two parameters."
+        "differ on inputs of size at most D by at most K times the largest difference of two parameters; the bounds U2 "
+        "and U4 of each output, weighted by D, are in between."
     ),
     latex=(
-        r"\|R_\theta(x)-R_{\theta'}(x)\|_\infty\le K_\infty\|\theta-\theta'\|_\infty,\quad K_\infty=\sum_{\ell=1}^L"
-        r"r^{L-\ell}(N_{\ell-1}Y_{\ell-1}+1),\ Y_0=D,\ Y_\ell=rY_{\ell-1}+r"
+        r"|R_\theta(x)-R_{\theta'}(x)|_v\le U_2^v\le U_4^v\le K_\infty\|\theta-\theta'\|_\infty,\quad K_\infty="
+        r"\sum_{\ell=1}^Lr^{L-\ell}(N_{\ell-1}Y_{\ell-1}+1),\ Y_0=D,\ Y_\ell=rY_{\ell-1}+r"
     ),
     hypotheses="any widths, any r > 0; it is the smallest such constant (see the extremal pair)",
     source=DERIVED,
@@ -55,11 +61,15 @@ def worst_case_constant(
     theirs: Sequence[Fraction],
     *,
     constant: Constant = pg.lipschitz_constant,
+    telescope: Callable[[Network, Network, Fraction], Any] = library,
 ) -> Inequality:
-    """Compare the outputs at the corner of the box with the constant times the change."""
+    """Compare the outputs at the corner of the box, U2, U4, and the constant times the change."""
     net, other = filled(sizes, r, ours), filled(sizes, r, theirs)
-    gap = abs(net([reach] * sizes[0]) - other([reach] * sizes[0])).max()
-    return Inequality(gap, constant(sizes, r, reach) * abs(net.theta - other.theta).max())
+    gap = abs(net([reach] * sizes[0]) - other([reach] * sizes[0]))
+    meet = pg.path_metric(net, other, inputs=[reach] * sizes[0], per_output=True, method="meet").upper
+    bound = [constant(sizes, r, reach) * abs(net.theta - other.theta).max()] * len(gap)
+    found = telescope(net, other, reach)
+    return Inequality([gap, meet, found], [meet, found, bound])
 
 
 worst_case_constant.mutant(
@@ -83,4 +93,14 @@ worst_case_constant.mutant(
     constant=lambda sizes, r, reach: sum(
         r ** (len(sizes) - 2 - i) * (below * reach + 1) for i, below in enumerate(sizes[:-1])
     ),
+)
+worst_case_constant.mutant(
+    "the unweighted bound times the size of the inputs",
+    ((1, 1), 1, 2, (1,), (0,)),
+    telescope=lambda net, other, reach: max(1, reach) * library(net, other, Fraction(1)),
+)
+worst_case_constant.mutant(
+    "the sum over the outputs",
+    ((1, 2), 1, 1, (1,), (0,)),
+    telescope=lambda net, other, reach: [sum(library(net, other, reach))] * len(net.outputs),
 )
