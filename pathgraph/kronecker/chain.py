@@ -28,6 +28,7 @@ from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import LIMIT, MAX_BYTES, KSPattern, guard, product_nnz
+from pathgraph.kronecker.repeated import Bound
 from pathgraph.scalars import Array
 
 __all__ = ["KSChain"]
@@ -139,6 +140,13 @@ class KSChain(KSOperator):
             execution.multiply(weights[0], given, target, method)
             if work != out.dtype:
                 out[:, part] = target
+
+    def _bound(self, x: Array, out: Array) -> Bound | None:
+        work, is_first = out.dtype, abs(x.strides[1]) > abs(x.strides[0])
+        if x.dtype != work or not self._is_fused(x.shape[1], work, "auto", batch_first=is_first):
+            return None
+        values = [factor.weights.astype(work).values for factor in self.factors]
+        return chains.bound(values, x, out, self._packed.setdefault(work, {}))
 
     def _is_fused(self, n: int, dtype: np.dtype[Any], method: str, *, batch_first: bool) -> bool:
         """Whether one kernel takes tiles of the batch through all factors."""

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.launch import WORTH, is_available, scratch
+from pathgraph.kronecker.kernels.launch import WORTH, always, is_available, scratch
 from pathgraph.kronecker.kernels.packing import cut, packed_rows, starts
+from pathgraph.kronecker.repeated import Bound
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["is_worth_it", "multiply", "width"]
+__all__ = ["bound", "is_worth_it", "multiply", "width"]
 
 ROOM = 768 << 10
 """Bytes of a tile between two factors up to which it is kept from memory."""
@@ -74,34 +75,50 @@ def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, An
     packed : dict, optional
         Where packed values are kept for the next product. They belong to these values.
     """
+    if x.shape[1]:
+        data = (array.__array_interface__["data"][0] for array in (x, out))
+        bound(values, x, out, {} if packed is None else packed).run(*data)
+
+
+def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
+    """The product for all arrays of the type, shape and strides of these, of at least one vector.
+
+    Parameters
+    ----------
+    values, x, out, packed : as for `multiply`
+    """
     from pathgraph.kronecker.kernels import numba_tiles as kernels
 
-    n = x.shape[1]
-    if n == 0:
-        return
-    run = kernels.NV * kernels.VECTOR
-    kept = {} if packed is None else packed
-    if "chain" not in kept:
-        kept["chain"] = _packed(values, kernels)
-    factors, _ = kept["chain"]
+    n, run = x.shape[1], kernels.NV * kernels.VECTOR
+    if "chain" not in packed:
+        packed["chain"] = _packed(values, kernels)
+    factors, kept = packed["chain"]
     most = max(a * max(b, c) * d for a, b, c, d in (w.shape for w in values))
     wide = run // x.itemsize
-    n_threads = threads.count() if sum(w.size for w in values) * n >= WORTH else 1
+    is_worth = sum(w.size for w in values) * n >= WORTH
+    n_threads = threads.count() if is_worth else 1
     together = max(1, min(TOGETHER, n // wide // n_threads))
     room = ((together + 1) * most + max(w.shape[2] for w in values)) * run
     table = _places(max(len(x), len(out)), run)
-    data = [array.__array_interface__["data"][0] for array in (x, out, table)]
+    places = int(table.ctypes.data)
+    head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
     sizes = (len(x), len(out), most, n, together)
-
-    def share(first: int, stop: int) -> None:
-        kernels.chained(
-            x.dtype.type(0), x.itemsize, first, stop, factors, data[0], x.strides, data[1], out.strides, sizes, data[2],
-            scratch(room),
-        )  # fmt: skip
-
     tasks = -(-(n // wide) // together) + (n % wide > 0)
     parts = min(tasks, n_threads)
-    threads.run([partial(share, *part) for part in pairwise([tasks * t // parts for t in range(parts + 1)])])
+    shares = list(pairwise([tasks * t // parts for t in range(parts + 1)]))
+
+    def share(x: int, out: int, first: int, stop: int) -> None:
+        kernels.chained(
+            *head, first, stop, factors, x, x_strides, out, out_strides, sizes, places, scratch(room)
+        )  # fmt: skip
+
+    def multiplied(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
+        if len(shares) == 1:
+            share(x, out, *shares[0])
+        else:
+            threads.run([partial(share, x, out, *part) for part in shares])
+
+    return Bound(multiplied, (lambda: threads.count() == n_threads) if is_worth else always)
 
 
 def _packed(values: Sequence[Array], kernels: Any) -> tuple[Array, list[Array]]:

@@ -24,12 +24,13 @@ import numpy as np
 
 from pathgraph import threads
 from pathgraph.kronecker.kernels.packing import cut, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
+__all__ = ["Plan", "always", "bound", "is_available", "multiply", "plan", "scratch"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 ROOM = 192 << 10
@@ -63,31 +64,45 @@ def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None 
     packed : dict, optional
         Where packed values are kept for the next product. They belong to these values.
     """
+    if x.shape[3]:
+        data = (array.__array_interface__["data"][0] for array in (x, out))
+        bound(values, x, out, {} if packed is None else packed).run(*data)
+
+
+def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
+    """The product for all arrays of the type, shape and strides of these, of at least one vector.
+
+    Parameters
+    ----------
+    values, x, out, packed : as for `multiply`
+    """
     shape, n = values.shape, x.shape[3]
-    if n == 0:
-        return
-    n_threads = threads.count() if math.prod(shape) * n >= WORTH else 1
+    is_worth = math.prod(shape) * n >= WORTH
+    n_threads = threads.count() if is_worth else 1
     chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
-    kept = {} if packed is None else packed
-    if chosen.form not in kept:
+    if chosen.form not in packed:
         array = chosen.pack(values)
-        kept[chosen.form] = array, array.ctypes.data
-    operands = (
-        kept[chosen.form][1],
-        x.__array_interface__["data"][0],
-        x.strides,
-        out.__array_interface__["data"][0],
-        out.strides,
-    )
-    head = x.dtype.type(0), x.itemsize
+        packed[chosen.form] = array, array.ctypes.data
+    kept, w = packed[chosen.form]
+    kernel, room, shares, table = chosen.kernel, chosen.room, chosen.shares, chosen.table
+    head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
+    more = chosen.more
 
-    def share(first: int, stop: int) -> None:
-        chosen.kernel(*head, first, stop, *operands, *chosen.more, scratch(chosen.room))
+    def share(x: int, out: int, first: int, stop: int) -> None:
+        kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, scratch(room))
 
-    if len(chosen.shares) == 1:
-        share(*chosen.shares[0])
-    else:
-        threads.run([partial(share, *part) for part in chosen.shares])
+    def run(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
+        if len(shares) == 1:
+            share(x, out, *shares[0])
+        else:
+            threads.run([partial(share, x, out, *part) for part in shares])
+
+    return Bound(run, (lambda: threads.count() == n_threads) if is_worth else always)
+
+
+def always() -> bool:
+    """Whether a plan that does not depend on the number of threads is current: yes."""
+    return True
 
 
 class Plan(NamedTuple):
