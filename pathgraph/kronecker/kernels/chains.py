@@ -46,9 +46,9 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_
     """
     if not is_available(dtype) or len(shapes) < 2:
         return False
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import tiles
 
-    run = kernels.NV * kernels.VECTOR
+    run = tiles.NV * tiles.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
     smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
     return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest < limit
@@ -56,9 +56,9 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_
 
 def width(dtype: Any) -> int:
     """Vectors that are taken through a chain together."""
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import tiles
 
-    return TOGETHER * kernels.NV * kernels.VECTOR // int(np.dtype(dtype).itemsize)
+    return TOGETHER * tiles.NV * tiles.VECTOR // int(np.dtype(dtype).itemsize)
 
 
 def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:
@@ -87,11 +87,11 @@ def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any])
     ----------
     values, x, out, packed : as for `multiply`
     """
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import numba_chains, tiles
 
-    n, run = x.shape[1], kernels.NV * kernels.VECTOR
+    n, run = x.shape[1], tiles.NV * tiles.VECTOR
     if "chain" not in packed:
-        packed["chain"] = _packed(values, kernels)
+        packed["chain"] = _packed(values, tiles)
     factors, kept = packed["chain"]
     most = max(a * max(b, c) * d for a, b, c, d in (w.shape for w in values))
     wide = run // x.itemsize
@@ -108,7 +108,7 @@ def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any])
     shares = list(pairwise([tasks * t // parts for t in range(parts + 1)]))
 
     def share(x: int, out: int, first: int, stop: int) -> None:
-        kernels.chained(
+        numba_chains.chained(
             *head, first, stop, factors, x, x_strides, out, out_strides, sizes, places, scratch(room)
         )  # fmt: skip
 
@@ -121,15 +121,15 @@ def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any])
     return Bound(multiplied, (lambda: threads.count() == n_threads) if is_worth else always)
 
 
-def _packed(values: Sequence[Array], kernels: Any) -> tuple[Array, list[Array]]:
+def _packed(values: Sequence[Array], tiles: Any) -> tuple[Array, list[Array]]:
     """The table of factors for the kernel, and the packed values it points to."""
     rows, kept = [], []
     for w in values:
         _, b, c, _ = w.shape
-        tiles = (0, 0) if (b, c) == (2, 2) else cut(b, kernels.TALL, kernels.SHORT)
-        heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *tiles, kernels.TALL, kernels.SHORT)
+        n_tiles = (0, 0) if (b, c) == (2, 2) else cut(b, tiles.TALL, tiles.SHORT)
+        heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *n_tiles, tiles.TALL, tiles.SHORT)
         kept.append(packed_rows(w, heights))
-        rows.append([*w.shape, kept[-1].ctypes.data, *tiles])
+        rows.append([*w.shape, kept[-1].ctypes.data, *n_tiles])
     return np.array(rows, dtype=np.int64), kept
 
 

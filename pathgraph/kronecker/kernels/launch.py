@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.packing import cut, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.kernels.packing import aligned, cut, packed_rows, packed_vectors, starts
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
 
@@ -33,12 +33,14 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "always", "bound", "is_available", "multiply", "plan", "scratch"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
-ROOM = 192 << 10
-"""Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
-WHOLE = 512 << 10
-"""Bytes of them up to which batch-first vectors are read in runs as long as can be."""
-CLOSE, NEAR = 24 << 10, 256 << 10
-"""Bytes of packed vectors that stay in the first-level cache, and of values that stay in the second-level cache."""
+ROOM = 96 << 10
+"""Bytes of packed vectors of a task: there is room in the second-level cache for those of the next, and for values."""
+LEAST = 3
+"""Tiles of them at least, of long blocks: values that have to come from further away meet so many."""
+COPIES, FEWEST = 128 << 10, 4
+"""Bytes of copied vectors of a task, batch first, and tiles of them at least: values are read once for all of them."""
+LINES, CLOSE = 64, 64 << 10
+"""How many successive l are transposed together at most, and bytes of vectors from where on more are not."""
 BESIDE = 96 << 10
 """Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
 WORTH = 1 << 21
@@ -81,7 +83,7 @@ def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
     n_threads = threads.count() if is_worth else 1
     chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
     if chosen.form not in packed:
-        array = chosen.pack(values)
+        array = aligned(chosen.pack(values))
         packed[chosen.form] = array, array.ctypes.data
     kept, w = packed[chosen.form]
     kernel, room, shares, table = chosen.kernel, chosen.room, chosen.shares, chosen.table
@@ -147,41 +149,52 @@ def plan(
     n_threads: int,
 ) -> Plan:
     """The one rule: how n >= 1 vectors of numbers of `size` bytes are multiplied."""
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import numba_tiles, tiles
 
     a, b, c, d = shape
-    run = kernels.NV * kernels.VECTOR
-    wide, lanes, tall = run // size, kernels.VECTOR // size, kernels.TALL
+    run = tiles.NV * tiles.VECTOR
+    wide, lanes, tall = run // size, tiles.VECTOR // size, tiles.TALL
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     table, left = None, 0
     if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
-        form: tuple[Any, ...] = ("vectors", wide)
+        form: tuple[Any, ...] = ("vectors", wide, False)
         units, blocks = -(-n // tall), a * d
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
         more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
-        room = max(tall, kernels.WIDE) * run
+        room = max(tall, tiles.WIDE) * run
+    elif d == 1 and is_first and b >= wide and c >= lanes:
+        name = "by_copies"
+        broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes
+        pack, form = partial(packed_vectors, width=wide, last=broad * (wide + lanes)), ("vectors", wide, broad)
+        units, blocks = -(-n // tall), a
+        together = _together(max(FEWEST, COPIES // (c * size * tall)), units, blocks, n_threads)
+        together = -(-units // -(-units // together))
+        pitch = -(-c * size // 128) * 128 + 64  # an odd number of cache lines
+        rows = min(together * tall, n)
+        more = ((b, c, d, n, rows), b // wide if broad else -(-b // wide), int(broad), pitch)
+        room = 2 * rows * pitch
     else:
-        n_tiles = cut(b, tall, kernels.SHORT)
-        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
+        n_tiles = cut(b, tall, tiles.SHORT)
+        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, tiles.SHORT))
         units, blocks = n // wide, a * d
         if is_first and min(b, c) * d >= lanes:
             name, left = "transposing", int(n % wide > 0)
-            lines = min(d, max(2 * lanes, WHOLE // ((b + c) * run) // lanes * lanes))  # a cache line, or more
+            lines = min(d, LINES)
             blocks = a * -(-d // lines)
-            near = lines * b * c * size <= NEAR  # the values stay close by: so may the vectors, then
-            together = _together((CLOSE if near else ROOM) // (lines * (b + c) * run), units, blocks, n_threads)
-            table = _places(b, c, lines, d == lines, together * run, run)
+            together = _together(CLOSE // (lines * (b + c) * run), units, blocks, n_threads)
+            table = _places(b, c, lines, d == lines, together * run, run, tiles.APART)
             more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
-            room = lines * (b + c) * together * run
+            room = lines * ((b + c) * together * run + 2 * tiles.APART) + wide * (max(b, c) * lines * size + 128)
         else:
             name = "by_rows"
-            together = _together(ROOM // (c * run), units, blocks, n_threads)
-            more = ((b, c, d, n, together), (*n_tiles, max(1, BESIDE // (c * run))))
-            room = ((together + 1) * c + b) * run
+            together = _together(max(LEAST, ROOM // (c * run)), units, blocks, n_threads)
+            together = -(-units // -(-units // together))
+            more = ((b, c, d, n, together), (*n_tiles, max(LEAST, BESIDE // (c * run))))
+            room = (2 * (together + 1) * c + b) * run
     tasks = blocks * (-(-units // together) + left)
     cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]
-    return Plan(name, form, pack, getattr(kernels, name), more, room, list(pairwise(cuts)), table)
+    return Plan(name, form, pack, getattr(numba_tiles, name), more, room, list(pairwise(cuts)), table)
 
 
 def _is_batch_first(m: int, d: int, strides: tuple[int, ...], size: int) -> bool:
@@ -196,10 +209,10 @@ def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
 
 
 @cache
-def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int) -> Array:
+def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int, apart: int) -> Array:
     """The places in the buffer of numbers that follow each other in memory, of x and then of out; see `transposing`."""
     line = np.arange(lines)
-    of_x, of_out = line * c * step, line * b * step
+    of_x, of_out = line * (c * step + apart), line * (b * step + apart)
     if is_whole:
         of_x, of_out = of_x + np.arange(c)[:, None] * run, of_out + np.arange(b)[:, None] * step
     return np.concatenate([of_x.ravel(), of_out.ravel()])
