@@ -26,10 +26,12 @@ __all__ = ["bound", "is_worth_it", "multiply", "width"]
 
 ROOM = 768 << 10
 """Bytes of a tile between two factors up to which it is kept from memory."""
+SHARED = 8 << 20
+"""Bytes of the batch, read and written by a factor, that are taken through a chain factor by factor."""
 TOGETHER = 8
 """Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
-SMALL, SMALL_FIRST = 16, 128
-"""Rows or columns of blocks from which the work on a factor hides the way to memory and back, batch last and first."""
+SMALL, SMALL_FIRST = 16, 64
+"""Rows or columns of blocks beyond which the work on a factor hides the way to memory and back, batch last and first."""
 
 
 def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
@@ -51,7 +53,7 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_
     run = tiles.NV * tiles.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
     smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
-    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest < limit
+    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest <= limit
 
 
 def width(dtype: Any) -> int:

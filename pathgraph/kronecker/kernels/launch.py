@@ -30,7 +30,7 @@ from pathgraph.pathsum.engine import is_available as is_numba_available
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "always", "bound", "is_available", "multiply", "plan", "scratch"]
+__all__ = ["Plan", "always", "between", "bound", "is_available", "multiply", "plan", "scratch"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 ROOM = 96 << 10
@@ -43,6 +43,8 @@ LINES, CLOSE = 64, 64 << 10
 """How many successive l are transposed together at most, and bytes of vectors from where on more are not."""
 BESIDE = 96 << 10
 """Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
+KEPT = 16 << 20
+"""Bytes of an array between two factors of a chain up to which each thread keeps it."""
 WORTH = 1 << 21
 """Multiplications from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
@@ -228,3 +230,23 @@ def scratch(n_bytes: int) -> int:
         found = _local.scratch = np.empty(n_bytes + 64, dtype=np.uint8)
         _local.address = int(found.ctypes.data) + -int(found.ctypes.data) % 64
     return int(_local.address)
+
+
+def between(number: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """An array of this thread for what goes from one factor of a chain to the next: new pages would cost a third more.
+
+    Parameters
+    ----------
+    number : int
+        0 or 1: there are two of them.
+    shape, dtype : (int, int), dtype
+        Beyond `KEPT` bytes a new one is made.
+    """
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > KEPT or dtype.hasobject:
+        return np.empty(shape, dtype)
+    kept = _local.__dict__.setdefault("between", {})
+    if number not in kept or len(kept[number]) < n_bytes + 64:
+        kept[number] = np.empty(n_bytes + 64, dtype=np.uint8)
+    start = -kept[number].ctypes.data % 64
+    return kept[number][start : start + n_bytes].view(dtype).reshape(shape)  # type: ignore[no-any-return]

@@ -15,6 +15,8 @@ from pathgraph.kronecker.kernels.tiles import (
     SHORT,
     TALL,
     VECTOR,
+    near_short,
+    near_tall,
     number_at,
     pack,
     put,
@@ -24,7 +26,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["block", "busy_block", "compiled", "fill", "scatter"]
 
-MADE_OF = "23cb77b361545edb"
+MADE_OF = "c2df3dec1852f9b5"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -44,16 +46,16 @@ def short_row(p, tall, b):
 
 @compiled
 def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride, tiles):
-    """All rows of a block, on some tiles side by side."""
+    """All rows of a block, on some tiles side by side, where all operands are in the cache."""
     run = NV * VECTOR
     for p in range(tall + short):
         row = tall_row(p, b) if p < tall else short_row(p - tall, tall, b)
         for t in range(tiles):
             tile, at = x + t * c * run, out + row * out_stride + t * run
             if p < tall:
-                tile_tall(kind, w, tile, x_stride, c, at, out_stride, min(TALL, b), w, 0, w + 1, 0, 0)
+                near_tall(kind, w, tile, x_stride, c, at, out_stride, min(TALL, b))
             else:
-                tile_short(kind, w, tile, x_stride, c, at, out_stride, min(SHORT, b), w, 0, w + 1, 0, 0)
+                near_short(kind, w, tile, x_stride, c, at, out_stride, min(SHORT, b))
         w += (TALL if p < tall else SHORT) * c * size
 
 

@@ -3,7 +3,8 @@
 A tile is a few rows times a few machine vectors of the product, kept in registers through all k: at each k it reads one
 number per row and one run of consecutive numbers, and does one fused multiply-add for each pair,
 
-* `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch;
+* `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `near_tall` and `near_short`
+  for operands that are in the cache anyway;
 * `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
   along j.
 
@@ -23,8 +24,8 @@ from pathgraph.kronecker.kernels.writer import I64, LINE, N_REGISTERS, VECTOR, W
 
 __all__ = [
     "AHEAD", "APART", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
-    "copy", "fetch", "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad", "tile_one", "tile_short",
-    "tile_tall", "transpose_in", "transpose_out",
+    "copy", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad",
+    "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
 ]  # fmt: skip
 
 TALL = 8 if N_REGISTERS == 32 else 6
@@ -39,35 +40,36 @@ APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
 
-def _tile_of_rows(rows: int) -> Any:
+def _tile_of_rows(rows: int, *, fetches: bool) -> Any:
     """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and five more).
 
-    Meanwhile it fetches the values that come next, where the product goes, and, for the next task, by the arguments
-    (ahead, along, end, jump, row), a line for each k: its address moves by `along`, and by `jump` more from `end` on,
-    which itself moves by `row` then.
+    If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
+    arguments (ahead, along, end, jump, row), for a line for each k: its address moves by `along`, and by `jump` more
+    from `end` on, which itself moves by `row` then.
     """
 
     def write(to: Writer) -> None:
-        w, x, x_stride, depth, out, out_stride, live, ahead, along, end, jump, row = to.function.args
+        w, x, x_stride, depth, out, out_stride, live, *further = to.function.args
         targets = to.spaced(out, out_stride, rows, live)
-        for target in targets:
+        for target in targets * fetches:
             for v in range(NV):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
         def step(where: list[Any]) -> Any:
-            w, x, ahead, end = where
-            to.fetch(to.plus(w, AHEAD))
-            ahead, end = to.fetched_next(ahead, along, end, jump, row)
+            w, x, *ahead = where
+            if fetches:
+                to.fetch(to.plus(w, AHEAD))
+                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:]))
             numbers = [to.plus(w, r * to.size) for r in range(rows)]
             runs = [to.plus(x, v * VECTOR) for v in range(NV)]
-            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), ahead, end]
+            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead]
 
-        sums = to.accumulated(rows, NV, depth, [w, x, ahead, end], step)
+        sums = to.accumulated(rows, NV, depth, [w, x, *further[0:3:2]], step)
         for r, target in enumerate(targets):
             for v in range(NV):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
 
-    return _callable(f"rows{rows}", 12, write)
+    return _callable(f"rows{rows}{'ahead' * fetches}", 12 if fetches else 7, write)
 
 
 def _tile_of_vectors(rows: int, vectors: int) -> Any:
@@ -235,14 +237,17 @@ def _callable(name: str, n_arguments: int, write: Any) -> Any:
         4: lambda typing, kind, a, b, c, d: typed(kind),
         5: lambda typing, kind, a, b, c, d, e: typed(kind),
         6: lambda typing, kind, a, b, c, d, e, f: typed(kind),
+        7: lambda typing, kind, a, b, c, d, e, f, g: typed(kind),
         12: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m: typed(kind),
         13: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m, n: typed(kind),
     }
     return intrinsic(by_count[n_arguments])
 
 
-tile_tall = _tile_of_rows(TALL)
-tile_short = _tile_of_rows(SHORT)
+tile_tall = _tile_of_rows(TALL, fetches=True)
+tile_short = _tile_of_rows(SHORT, fetches=True)
+near_tall = _tile_of_rows(TALL, fetches=False)
+near_short = _tile_of_rows(SHORT, fetches=False)
 tile_batch = _tile_of_vectors(TALL, NV)
 tile_broad = _tile_of_vectors(TALL, NV + 1)
 tile_one = _tile_of_one()
