@@ -31,7 +31,7 @@ SHARED = 8 << 20
 TOGETHER = 8
 """Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
 SMALL, SMALL_FIRST = 16, 64
-"""Rows or columns of blocks beyond which the work on a factor hides the way to memory and back, batch last and first."""
+"""Rows or columns of blocks beyond which the work on a factor hides the way to memory, batch last and first."""
 
 
 def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
