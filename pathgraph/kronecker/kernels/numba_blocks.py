@@ -60,11 +60,15 @@ def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride, tiles)
 
 
 @compiled
-def busy_block(kind, size, w, x, tall, short, b, c, out, out_stride, tiles, packing, fetching, calls, state):
-    """As `block`, on packed vectors; meanwhile it packs and fetches those of the next task.
+def busy_block(
+    kind, size, w, x, x_stride, x_step, tall, short, b, c, out, out_stride, tiles, packing, fetching, calls, state
+):
+    """As `block`; meanwhile it packs and fetches the vectors of the next task.
 
     Parameters
     ----------
+    x, x_stride, x_step : int
+        Address of the vectors, bytes from one k to the next, and from one tile to the next.
     packing : tuple of 5 int
         Address of the vectors of the next task, stride of its rows, how many whole tiles there are, the offset of one
         more or -1, and where they go; no tiles: there is nothing to pack.
@@ -92,12 +96,18 @@ def busy_block(kind, size, w, x, tall, short, b, c, out, out_stride, tiles, pack
         for t in range(tiles):
             if wholes > 0:
                 credit += c
+                low = k
                 while credit >= calls:
-                    pack(kind, source + k * stride, run, wholes, to + k * run, c * run)
-                    if more >= 0:
-                        pack(kind, source + k * stride + more, run, 1, to + (wholes * c + k) * run, run)
                     credit -= calls
                     k += 1
+                if k - low < wholes:
+                    for r in range(low, k):
+                        pack(kind, source + r * stride, run, wholes, to + r * run, c * run)
+                else:
+                    for q in range(wholes):
+                        pack(kind, source + low * stride + q * run, stride, k - low, to + (q * c + low) * run, run)
+                if more >= 0:
+                    pack(kind, source + low * stride + more, stride, k - low, to + (wholes * c + low) * run, run)
             first, moves, end, jump, step = w, 0, w + 1, 0, 0
             if line < n_rows:
                 start = rows + line * row_stride
@@ -106,11 +116,11 @@ def busy_block(kind, size, w, x, tall, short, b, c, out, out_stride, tiles, pack
                 while offset >= width:
                     offset -= width
                     line += 1
-            tile, at = x + t * c * run, out + row * out_stride + t * run
+            tile, at = x + t * x_step, out + row * out_stride + t * run
             if p < tall:
-                tile_tall(kind, w, tile, run, c, at, out_stride, min(TALL, b), first, moves, end, jump, step)
+                tile_tall(kind, w, tile, x_stride, c, at, out_stride, min(TALL, b), first, moves, end, jump, step)
             else:
-                tile_short(kind, w, tile, run, c, at, out_stride, min(SHORT, b), first, moves, end, jump, step)
+                tile_short(kind, w, tile, x_stride, c, at, out_stride, min(SHORT, b), first, moves, end, jump, step)
         w += (TALL if p < tall else SHORT) * c * size
     return k, credit, line, offset
 

@@ -35,7 +35,9 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "8c5612f0a0dbdc39"
+NEAR, FEW = 512, 8
+"""Bytes between rows of vectors, and tiles of a block, up to which vectors are read where they lie, batch last."""
+MADE_OF = "0a4a1472baf7276b"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -74,7 +76,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
     panels, room = tall + short, (together + 1) * c * run
     rows = buffer + 2 * room
     here, there = buffer, buffer + room
-    is_packed = False
+    is_packed, is_near = False, loads and 0 <= xk <= NEAR and panels <= FEW
     for task in range(first, last):
         part, g = task % parts, task // parts
         i, lane = g // d, g % d
@@ -85,7 +87,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
             for t in range(tiles):
                 column = max(min((low + t) * wide, n - wide), 0)
                 fill(kind, size, source + column * xn, xk, xn, c, min(n, wide), here + t * c * run)
-        elif not is_packed:
+        elif not is_packed and not is_near:
             for t in range(tiles):
                 pack(kind, source + min((low + t) * wide, n - wide) * size, xk, c, here + t * c * run, run)
         next_part, next_g = (task + 1) % parts, (task + 1) // parts
@@ -99,6 +101,8 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
         packing, fetching = (ahead, xk, wholes, more, there), (ahead, xk, width, c)
         if not is_packed:
             packing, fetching = (ahead, xk, 0, more, there), (ahead, xk, width, 0)
+        elif is_near:
+            packing = (ahead, xk, 0, more, there)
         values = w + g * (tall * TALL + short * SHORT) * c * size
         early = 2 * ((width + LINE) * c // (tiles * panels)) + LINE
         state = (0, 0, early // (width + LINE), early % (width + LINE))
@@ -108,8 +112,11 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
             column = max(min((low + t) * wide, n - wide), 0)
             target = out + i * oi + lane * ol + column * on
             at, stride = (target, oj) if stores else (rows, run)
+            given, x_stride, x_step = here + t * c * run, run, c * run
+            if is_near:
+                given, x_stride, x_step = source + column * size, xk, run
             state = busy_block(
-                kind, size, values, here + t * c * run, tall, short, b, c, at, stride, some,
+                kind, size, values, given, x_stride, x_step, tall, short, b, c, at, stride, some,
                 packing, fetching, tiles * panels, state,
             )  # fmt: skip
             if not stores:
@@ -171,8 +178,9 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
             values = w + (i * d + lane + line) * (tall * TALL + short * SHORT) * c * size
             source, target = buffer + line * x_pitch, results + line * out_pitch
             state = busy_block(
-                kind, size, values, source, tall, short, b, c, target, step, tiles, nothing, fetching, calls, state
-            )
+                kind, size, values, source, run, c * run, tall, short, b, c, target, step, tiles,
+                nothing, fetching, calls, state,
+            )  # fmt: skip
         for t in range(tiles):
             for j in range(rows):
                 for q in range(0, of_out, lanes):
