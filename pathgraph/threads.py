@@ -7,6 +7,7 @@ of the work, each on one thread.
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -22,9 +23,8 @@ _pools: dict[int, ThreadPoolExecutor] = {}
 def count() -> int:
     """What `numba.get_num_threads` says, which is asked only where somebody has already woken Numba's own threads."""
     import numba
-    from numba.np.ufunc import parallel
 
-    is_awake = getattr(parallel, "_is_initialized", False)
+    is_awake = getattr(sys.modules.get("numba.np.ufunc.parallel"), "_is_initialized", False)
     return int(numba.get_num_threads() if is_awake else numba.config.NUMBA_NUM_THREADS)
 
 

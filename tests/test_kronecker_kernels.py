@@ -1,11 +1,14 @@
 """Compiled products of Kronecker-sparse matrices against sums in exact integers, and bit against bit."""
 
+import hashlib
+import importlib
 import os
 import platform
 import subprocess
 import sys
 from fractions import Fraction
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,8 +20,7 @@ from tests.tolerances import gamma
 numba = pytest.importorskip("numba")
 
 import pathgraph as pg  # noqa: E402
-from pathgraph.kronecker.kernels import chains, launch, packing  # noqa: E402
-from pathgraph.kronecker.kernels import numba_tiles as tiles  # noqa: E402
+from pathgraph.kronecker.kernels import chains, launch, packing, tiles  # noqa: E402
 
 DTYPES = (np.float32, np.float64)
 LAYOUTS = ("last", "first", "strided", "reversed", "odd")
@@ -130,7 +132,9 @@ def test_random_patterns(shape, n, dtype, given_as, written_as, seed):
     assert np.array_equal(multiplied(w, laid_out(x, given_as), written_as), expected(w, x))
 
 
-@pytest.mark.parametrize("sizes", [(0, 0, 0, 0), (0, 0, 10**9, 0), (10**4, 10**9, 0, 2**10)])
+@pytest.mark.parametrize(
+    "sizes", [(0, 20, 0, 0, 0), (0, 16, 10**9, 0, 10**9), (10**4, 10**9, 0, 2**10, 10**4), (10**9, 33, 10**5, 0, 0)]
+)
 def test_any_size_of_the_caches(monkeypatch, sizes):
     """Whatever is packed together, and however few of the lanes are taken at once: the same bits."""
     random = np.random.default_rng(9)
@@ -138,7 +142,7 @@ def test_any_size_of_the_caches(monkeypatch, sizes):
     w = random.normal(size=shape).astype(np.float32)
     x = random.normal(size=(2, 5, 37, n)).astype(np.float32)
     right = multiplied(w, x)
-    for name, size in zip(("ROOM", "WHOLE", "CLOSE", "BESIDE"), sizes, strict=True):
+    for name, size in zip(("ROOM", "LINES", "CLOSE", "BESIDE", "COPIES"), sizes, strict=True):
         monkeypatch.setattr(launch, name, size)
     launch.plan.cache_clear()
     for layout in LAYOUTS:
@@ -258,7 +262,7 @@ def test_every_kernel_is_chosen():
         return launch.plan(shape, n, 4, x.strides, out.strides, 1).name
 
     found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 100) for layout in ("last", "first")}
-    assert found == {"by_rows", "by_vectors", "transposing"}
+    assert found == {"by_rows", "by_vectors", "by_copies", "transposing"}
 
 
 def test_cuts_cover_the_rows():
@@ -397,8 +401,8 @@ w, x = np.ones((1, 9, 5, 8), np.float32), np.ones((40, 1, 5, 8), np.float32).tra
 out = np.empty((40, 1, 9, 8), np.float32).transpose(1, 2, 3, 0)
 launch.multiply(w, x, out)
 launch.multiply(w, x[..., :1], out[..., :1])
-from pathgraph.kronecker.kernels import numba_tiles as tiles
-print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (tiles.by_vectors, tiles.transposing)))
+from pathgraph.kronecker.kernels import numba_tiles
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (numba_tiles.by_vectors, numba_tiles.transposing)))
 """
 
 
@@ -415,6 +419,16 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert compilations() == 0
 
 
+@pytest.mark.parametrize("name", ["numba_blocks", "numba_chains", "numba_tiles"])
+def test_a_cached_kernel_notices_changes_in_what_it_is_made_of(name):
+    """Numba looks at one file. So a kernel's file names the digest of the others, and changes with them."""
+    module = importlib.import_module(f"pathgraph.kronecker.kernels.{name}")
+    folder = Path(module.__file__).parent
+    parts = ["writer", "tiles"] if name == "numba_blocks" else ["writer", "tiles", "numba_blocks"]
+    digest = hashlib.sha256(b"".join((folder / f"{part}.py").read_bytes() for part in parts)).hexdigest()
+    assert digest[:16] == module.MADE_OF, f"write MADE_OF = {digest[:16]!r} into {name}.py"
+
+
 OTHER_PROCESSOR = """
 import sys
 from itertools import product
@@ -424,8 +438,8 @@ import numpy as np
 if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
     numba.njit(lambda x: x)(1)
     llvm.get_host_cpu_features = lambda: {"avx512f": True}
-from pathgraph.kronecker.kernels import launch, numba_tiles
-assert numba_tiles.VECTOR == int(sys.argv[2])
+from pathgraph.kronecker.kernels import launch, tiles
+assert tiles.VECTOR == int(sys.argv[2])
 random = np.random.default_rng(0)
 for d, n in product((1, 5, 20), (3, 40)):
     w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))

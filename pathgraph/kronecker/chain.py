@@ -28,6 +28,7 @@ from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import LIMIT, MAX_BYTES, KSPattern, guard, product_nnz
+from pathgraph.kronecker.repeated import Bound
 from pathgraph.scalars import Array
 
 __all__ = ["KSChain"]
@@ -130,15 +131,24 @@ class KSChain(KSOperator):
             return
         for part in self._tiles(n, work, method):
             given = x[:, part].astype(work, copy=False)
-            for factor in weights[:0:-1]:
-                shape = (factor.pattern.shape[0], given.shape[1])
-                found = np.empty(shape, work) if is_last else np.empty(shape[::-1], work).T
+            for step, factor in enumerate(weights[:0:-1]):
+                rows, columns = factor.pattern.shape[0], given.shape[1]
+                shape = (rows, columns) if is_last else (columns, rows)
+                found = launch.between(step % 2, shape, work)
+                found = found if is_last else found.T
                 execution.multiply(factor, given, found, method)
                 given = found
             target = out[:, part] if work == out.dtype else np.empty_like(out[:, part], dtype=work)
             execution.multiply(weights[0], given, target, method)
             if work != out.dtype:
                 out[:, part] = target
+
+    def _bound(self, x: Array, out: Array) -> Bound | None:
+        work, is_first = out.dtype, abs(x.strides[1]) > abs(x.strides[0])
+        if x.dtype != work or not self._is_fused(x.shape[1], work, "auto", batch_first=is_first):
+            return None
+        values = [factor.weights.astype(work).values for factor in self.factors]
+        return chains.bound(values, x, out, self._packed.setdefault(work, {}))
 
     def _is_fused(self, n: int, dtype: np.dtype[Any], method: str, *, batch_first: bool) -> bool:
         """Whether one kernel takes tiles of the batch through all factors."""
@@ -151,12 +161,12 @@ class KSChain(KSOperator):
         return {}
 
     def _tiles(self, n: int, dtype: np.dtype[Any], method: str) -> list[slice]:
-        """Parts of the batch that go through all factors in the cache; compiled products make parts of their own."""
-        if method in ("auto", "tiles") and launch.is_available(dtype):
-            return [slice(0, n)]
+        """Parts of the batch that go through all factors in a cache: the last one for compiled products."""
         sizes = [self.shape[1], *(factor.shape[0] for factor in self.factors)]
         widest = max(before + after for before, after in pairwise(sizes))
-        width = max(64, execution.TILE_BYTES // (widest * dtype.itemsize) // 16 * 16) if len(self.factors) > 1 else n
+        is_compiled = method in ("auto", "tiles") and launch.is_available(dtype)
+        least, room = (256, chains.SHARED) if is_compiled else (64, execution.TILE_BYTES)
+        width = max(least, room // (widest * dtype.itemsize) // 64 * 64) if len(self.factors) > 1 else n
         return [slice(start, min(start + width, n)) for start in range(0, n, width)]
 
     def _check_method(self, method: str, dtype: np.dtype[Any]) -> None:

@@ -32,6 +32,7 @@ from pathgraph.kronecker.kernels import launch
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
+    from pathgraph.kronecker.repeated import Bound
     from pathgraph.scalars import Array
 
 __all__ = ["METHODS", "Weights", "choose", "multiply"]
@@ -115,6 +116,23 @@ def multiply(weights: Weights, x: Array, out: Array, method: str = "auto") -> No
     wide = np.empty_like(out, dtype=work)
     METHODS[name](weights.astype(work), source, wide.reshape(a, b, d, n))
     out[...] = wide
+
+
+def bound(weights: Weights, x: Array, out: Array) -> Bound | None:
+    """What `multiply` does with arrays of this type, shape and strides, if compiled tiles do it without a copy of x.
+
+    Parameters
+    ----------
+    weights, x, out : as for `multiply`
+    """
+    a, b, c, d = weights.pattern
+    n, dtype = x.shape[1], out.dtype
+    if x.dtype != dtype or choose(weights.pattern, dtype, n, batch_first=False)[0] != "tiles":
+        return None
+    if computed_in(dtype) != dtype:
+        return None
+    same = weights.astype(dtype)
+    return launch.bound(same.values, x.reshape(a, c, d, n), out.reshape(a, b, d, n), same.packed)
 
 
 def computed_in(dtype: np.dtype[Any]) -> np.dtype[Any]:

@@ -25,6 +25,7 @@ from pathgraph.kronecker.entrywise import Entrywise
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import MAX_BYTES, KSPattern, product_nnz
+from pathgraph.kronecker.repeated import Bound
 from pathgraph.scalars import Array, frozen
 
 __all__ = ["KSMatrix"]
@@ -235,6 +236,9 @@ class KSMatrix(Entrywise):
 
     def _run(self, x: Array, out: Array, method: str) -> None:
         execution.multiply(self.weights, x, out, method)
+
+    def _bound(self, x: Array, out: Array) -> Bound | None:
+        return execution.bound(self.weights, x, out)
 
     def _check_method(self, method: str, dtype: np.dtype[Any]) -> None:
         if method != "auto":

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.devices import Device
 from pathgraph.errors import ConversionError, ParameterError
+from pathgraph.kronecker import repeated
 from pathgraph.kronecker.operands import (
     as_operand,
     as_output,
@@ -35,7 +37,7 @@ __all__ = ["KSOperator"]
 class KSOperator(LinearOperator):  # type: ignore[misc]
     """What `KSMatrix` and `KSChain` have in common; a `scipy.sparse.linalg.LinearOperator`.
 
-    Subclasses provide `_run`, `_arrays`, `_scaled`, `_times`, `_transpose`, `conj`, `to_device`,
+    Subclasses provide `_run`, `_bound`, `_arrays`, `_scaled`, `_times`, `_transpose`, `conj`, `to_device`,
     `toarray` and `tosparse`.
     """
 
@@ -82,18 +84,34 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         >>> K.apply([10, 1]), K.apply([[10, 1], [1, 0]], axis=-1).tolist()
         (array([10,  2, 30,  4]), [[10, 2, 30, 4], [1, 0, 3, 0]])
         """
-        array = as_operand(x, "x")
+        if method == "auto":
+            known = repeated.again(self._known, x, axis, out)
+            if known is not None:
+                return known
+        array, given_axis = as_operand(x, "x"), axis
         axis = checked_axis(array, axis, "x", self.shape[1], self.shape)
         dtype, shape = product_type(self.dtype, array.dtype), with_axis(array.shape, axis, self.shape[0])
         result = np.empty(shape, dtype) if out is None else as_output(out, shape, dtype, [array, *self._arrays()])
-        if result.size:
-            target = flattened(result, axis)
-            self._run(flattened(array, axis), target, method)
-            if not np.may_share_memory(target, result):  # its strides allowed no view
-                result[...] = np.moveaxis(target.reshape(np.moveaxis(result, axis, 0).shape), 0, axis)
-        else:
+        if not result.size:
             self._check_method(method, dtype)
+            return result
+        source, target = flattened(array, axis), flattened(result, axis)
+        self._run(source, target, method)
+        if not np.may_share_memory(target, result):  # its strides allowed no view
+            result[...] = np.moveaxis(target.reshape(np.moveaxis(result, axis, 0).shape), 0, axis)
+        elif method == "auto" and np.may_share_memory(source, array) and (bound := self._bound(source, target)):
+            read = [] if out is None else self._arrays()
+            repeated.remember(self._known, bound, array, given_axis, result, read, is_new=out is None)
         return result
+
+    @cached_property
+    def _known(self) -> dict[Any, repeated.Repeated]:
+        """What is remembered of products that were made."""
+        return {}
+
+    def _bound(self, x: Array, out: Array) -> repeated.Bound | None:
+        """What `_run` does with arrays of this type, shape and strides, if it is worth remembering."""
+        raise NotImplementedError
 
     def _run(self, x: Array, out: Array, method: str) -> None:
         """Write the product with x, shape (n_columns, n), to out, shape (n_rows, n); n >= 1, any strides."""

@@ -10,7 +10,8 @@ turns, and outputs are allocated before for all that can write to them. Peers, e
 * lazylinop, if it is installed, batch first through two transposes: it has no other way.
 
 The roofline of a case is the smaller of the peak rate of multiply-adds, and the bytes that have to be moved over the
-bandwidth of the memory, both measured in this run; arrays of all variants come from the same caches or memory.
+bandwidth of the memory, both measured in this run; arrays of all variants come from the same caches or memory. The cap
+of a ratio is what it would be if every case reached its roofline: where a peer is near it, no one can be much faster.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ import numba
 import numpy as np
 
 import pathgraph as pg
-from pathgraph.kronecker.kernels import numba_tiles as tiles
+from pathgraph.kronecker.kernels import tiles
 from tests.bench import measure
 from tests.bench.kronecker_cases import BATCHES, drawn
 
@@ -185,7 +186,9 @@ def check(case: Case, variants: Variants) -> float:
 @numba.njit  # type: ignore[untyped-decorator]
 def _tile_again(kind, w, x, depth, out, repeats):  # type: ignore[no-untyped-def]
     for _ in range(repeats):
-        tiles.tile_tall(kind, w, x, tiles.NV * tiles.VECTOR, depth, out, tiles.NV * tiles.VECTOR, tiles.TALL)
+        tiles.tile_tall(
+            kind, w, x, tiles.NV * tiles.VECTOR, depth, out, tiles.NV * tiles.VECTOR, tiles.TALL, x, 0, x + 1, 0, 0
+        )
 
 
 def peak(dtype: Any) -> float:
@@ -231,6 +234,15 @@ CACHE = 24e6
 """Bytes of a case below which its arrays are taken to be in the caches."""
 
 
+BARS = {
+    ("batch last", "csr"): 10.0, ("batch last", "bmm"): 1.7, ("batch last", "strided"): 1.4,
+    ("batch last", "lazylinop"): 1.7, ("batch last", "roofline"): 0.75,
+    ("batch first", "csr"): 10.0, ("batch first", "bmm"): 2.3, ("batch first", "lazylinop"): 2.0,
+    ("batch first", "roofline"): 0.65,
+}  # fmt: skip
+"""The medians that were asked for before anything was measured here."""
+
+
 # -- the questions ------------------------------------------------------------------------------------------------
 
 
@@ -272,20 +284,32 @@ def ratio_table(found: list[dict[str, Any]], statistic: Callable[[Any], float], 
                     some = [over(e, peer, statistic) for e in here if batch in (e["batch"], None)]
                     some = [value for value in some if value is not None]
                     if some:
-                        row[str(batch or "all")] = {"median": measure.median(some), "min": min(some), "n": len(some)}
+                        entry = {"median": measure.median(some), "min": min(some), "n": len(some)}
+                        row[str(batch or "all")] = entry | {"cap": cap(here, batch, peer, statistic)}
                 if row:
                     table[f"{layout}, {dtype}, {peer}"] = row
                     shown = "  ".join(
-                        f"{b:>5}: {v['median']:5.2f} [{v['min']:.2f}] of {v['n']}" for b, v in row.items()
+                        f"{b:>5}: {v['median']:5.2f} [{v['min']:.2f}] cap {v['cap']:.2f} of {v['n']}"
+                        for b, v in row.items()
                     )
-                    print(f"    {peer:10} {shown}")
+                    bar = BARS.get((layout, peer))
+                    print(f"    {peer:10} {shown}" + (f"  bar {bar}" if bar else ""))
     return table
 
 
-def over(entry: dict[str, Any], peer: str, statistic: Callable[[Any], float]) -> float | None:
-    """The ratio of one case: of the better of both ways for bmm, and the fraction of the roofline that is reached."""
+def cap(found: list[dict[str, Any]], batch: int | None, peer: str, statistic: Callable[[Any], float]) -> float:
+    """The median ratio of a way that reached the roofline in every case: no other can have a larger one."""
+    ratios = [over(entry, peer, statistic, entry["roofline"]) for entry in found if batch in (entry["batch"], None)]
+    return float(measure.median([ratio for ratio in ratios if ratio is not None]))
+
+
+def over(entry: dict[str, Any], peer: str, statistic: Callable[[Any], float], own: float | None = None) -> float | None:
+    """The ratio of one case: of the better of both ways for bmm, and the fraction of the roofline that is reached.
+
+    Our own time may be given instead of the one that was measured.
+    """
     times = entry["seconds"]
-    own = statistic(times["tiles"])
+    own = statistic(times["tiles"]) if own is None else own
     if peer == "roofline":
         return float(entry["roofline"] / own)
     names = [name for name in times if name == peer or name.startswith(peer + " ")]

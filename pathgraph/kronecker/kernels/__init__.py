@@ -1,1 +1,1 @@
-"""Compiled products with Kronecker-sparse matrices on the CPU: `launch` for users of it, `numba_tiles` compiled."""
+"""Compiled products with Kronecker-sparse matrices on the CPU: `launch` and `chains` for users, `numba_*` compiled."""

@@ -15,20 +15,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.launch import WORTH, is_available, scratch
+from pathgraph.kronecker.kernels.launch import WORTH, always, is_available, scratch
 from pathgraph.kronecker.kernels.packing import cut, packed_rows, starts
+from pathgraph.kronecker.repeated import Bound
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["is_worth_it", "multiply", "width"]
+__all__ = ["bound", "is_worth_it", "multiply", "width"]
 
 ROOM = 768 << 10
 """Bytes of a tile between two factors up to which it is kept from memory."""
+SHARED = 8 << 20
+"""Bytes of the batch, read and written by a factor, that are taken through a chain factor by factor."""
 TOGETHER = 8
 """Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
-SMALL, SMALL_FIRST = 16, 128
-"""Rows or columns of blocks from which the work on a factor hides the way to memory and back, batch last and first."""
+SMALL, SMALL_FIRST = 16, 64
+"""Rows or columns of blocks beyond which the work on a factor hides the way to memory, batch last and first."""
 
 
 def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
@@ -45,19 +48,19 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_
     """
     if not is_available(dtype) or len(shapes) < 2:
         return False
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import tiles
 
-    run = kernels.NV * kernels.VECTOR
+    run = tiles.NV * tiles.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
     smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
-    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest < limit
+    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest <= limit
 
 
 def width(dtype: Any) -> int:
     """Vectors that are taken through a chain together."""
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import tiles
 
-    return TOGETHER * kernels.NV * kernels.VECTOR // int(np.dtype(dtype).itemsize)
+    return TOGETHER * tiles.NV * tiles.VECTOR // int(np.dtype(dtype).itemsize)
 
 
 def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any] | None = None) -> None:
@@ -74,45 +77,61 @@ def multiply(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, An
     packed : dict, optional
         Where packed values are kept for the next product. They belong to these values.
     """
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    if x.shape[1]:
+        data = (array.__array_interface__["data"][0] for array in (x, out))
+        bound(values, x, out, {} if packed is None else packed).run(*data)
 
-    n = x.shape[1]
-    if n == 0:
-        return
-    run = kernels.NV * kernels.VECTOR
-    kept = {} if packed is None else packed
-    if "chain" not in kept:
-        kept["chain"] = _packed(values, kernels)
-    factors, _ = kept["chain"]
+
+def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
+    """The product for all arrays of the type, shape and strides of these, of at least one vector.
+
+    Parameters
+    ----------
+    values, x, out, packed : as for `multiply`
+    """
+    from pathgraph.kronecker.kernels import numba_chains, tiles
+
+    n, run = x.shape[1], tiles.NV * tiles.VECTOR
+    if "chain" not in packed:
+        packed["chain"] = _packed(values, tiles)
+    factors, kept = packed["chain"]
     most = max(a * max(b, c) * d for a, b, c, d in (w.shape for w in values))
     wide = run // x.itemsize
-    n_threads = threads.count() if sum(w.size for w in values) * n >= WORTH else 1
+    is_worth = sum(w.size for w in values) * n >= WORTH
+    n_threads = threads.count() if is_worth else 1
     together = max(1, min(TOGETHER, n // wide // n_threads))
     room = ((together + 1) * most + max(w.shape[2] for w in values)) * run
     table = _places(max(len(x), len(out)), run)
-    data = [array.__array_interface__["data"][0] for array in (x, out, table)]
+    places = int(table.ctypes.data)
+    head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
     sizes = (len(x), len(out), most, n, together)
-
-    def share(first: int, stop: int) -> None:
-        kernels.chained(
-            x.dtype.type(0), x.itemsize, first, stop, factors, data[0], x.strides, data[1], out.strides, sizes, data[2],
-            scratch(room),
-        )  # fmt: skip
-
     tasks = -(-(n // wide) // together) + (n % wide > 0)
     parts = min(tasks, n_threads)
-    threads.run([partial(share, *part) for part in pairwise([tasks * t // parts for t in range(parts + 1)])])
+    shares = list(pairwise([tasks * t // parts for t in range(parts + 1)]))
+
+    def share(x: int, out: int, first: int, stop: int) -> None:
+        numba_chains.chained(
+            *head, first, stop, factors, x, x_strides, out, out_strides, sizes, places, scratch(room)
+        )  # fmt: skip
+
+    def multiplied(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
+        if len(shares) == 1:
+            share(x, out, *shares[0])
+        else:
+            threads.run([partial(share, x, out, *part) for part in shares])
+
+    return Bound(multiplied, (lambda: threads.count() == n_threads) if is_worth else always)
 
 
-def _packed(values: Sequence[Array], kernels: Any) -> tuple[Array, list[Array]]:
+def _packed(values: Sequence[Array], tiles: Any) -> tuple[Array, list[Array]]:
     """The table of factors for the kernel, and the packed values it points to."""
     rows, kept = [], []
     for w in values:
         _, b, c, _ = w.shape
-        tiles = (0, 0) if (b, c) == (2, 2) else cut(b, kernels.TALL, kernels.SHORT)
-        heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *tiles, kernels.TALL, kernels.SHORT)
+        n_tiles = (0, 0) if (b, c) == (2, 2) else cut(b, tiles.TALL, tiles.SHORT)
+        heights = [(0, 2)] if (b, c) == (2, 2) else starts(b, *n_tiles, tiles.TALL, tiles.SHORT)
         kept.append(packed_rows(w, heights))
-        rows.append([*w.shape, kept[-1].ctypes.data, *tiles])
+        rows.append([*w.shape, kept[-1].ctypes.data, *n_tiles])
     return np.array(rows, dtype=np.int64), kept
 
 

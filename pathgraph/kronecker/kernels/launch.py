@@ -23,23 +23,28 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.packing import cut, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.kernels.packing import aligned, cut, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "is_available", "multiply", "plan", "scratch"]
+__all__ = ["Plan", "always", "between", "bound", "is_available", "multiply", "plan", "scratch"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
-ROOM = 192 << 10
-"""Bytes of packed vectors of a task: in the second-level cache there is room beside them for the values of a block."""
-WHOLE = 512 << 10
-"""Bytes of them up to which batch-first vectors are read in runs as long as can be."""
-CLOSE, NEAR = 24 << 10, 256 << 10
-"""Bytes of packed vectors that stay in the first-level cache, and of values that stay in the second-level cache."""
+ROOM = 96 << 10
+"""Bytes of packed vectors of a task: there is room in the second-level cache for those of the next, and for values."""
+LEAST = 3
+"""Tiles of them at least, of long blocks: values that have to come from further away meet so many."""
+COPIES, FEWEST = 128 << 10, 4
+"""Bytes of copied vectors of a task, batch first, and tiles of them at least: values are read once for all of them."""
+LINES, CLOSE = 64, 64 << 10
+"""How many successive l are transposed together at most, and bytes of vectors from where on more are not."""
 BESIDE = 96 << 10
 """Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
+KEPT = 16 << 20
+"""Bytes of an array between two factors of a chain up to which each thread keeps it."""
 WORTH = 1 << 21
 """Multiplications from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
@@ -63,31 +68,45 @@ def multiply(values: Array, x: Array, out: Array, packed: dict[Any, Any] | None 
     packed : dict, optional
         Where packed values are kept for the next product. They belong to these values.
     """
+    if x.shape[3]:
+        data = (array.__array_interface__["data"][0] for array in (x, out))
+        bound(values, x, out, {} if packed is None else packed).run(*data)
+
+
+def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
+    """The product for all arrays of the type, shape and strides of these, of at least one vector.
+
+    Parameters
+    ----------
+    values, x, out, packed : as for `multiply`
+    """
     shape, n = values.shape, x.shape[3]
-    if n == 0:
-        return
-    n_threads = threads.count() if math.prod(shape) * n >= WORTH else 1
+    is_worth = math.prod(shape) * n >= WORTH
+    n_threads = threads.count() if is_worth else 1
     chosen = plan(shape, n, x.itemsize, x.strides, out.strides, n_threads)
-    kept = {} if packed is None else packed
-    if chosen.form not in kept:
-        array = chosen.pack(values)
-        kept[chosen.form] = array, array.ctypes.data
-    operands = (
-        kept[chosen.form][1],
-        x.__array_interface__["data"][0],
-        x.strides,
-        out.__array_interface__["data"][0],
-        out.strides,
-    )
-    head = x.dtype.type(0), x.itemsize
+    if chosen.form not in packed:
+        array = aligned(chosen.pack(values))
+        packed[chosen.form] = array, array.ctypes.data
+    kept, w = packed[chosen.form]
+    kernel, room, shares, table = chosen.kernel, chosen.room, chosen.shares, chosen.table
+    head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
+    more = chosen.more
 
-    def share(first: int, stop: int) -> None:
-        chosen.kernel(*head, first, stop, *operands, *chosen.more, scratch(chosen.room))
+    def share(x: int, out: int, first: int, stop: int) -> None:
+        kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, scratch(room))
 
-    if len(chosen.shares) == 1:
-        share(*chosen.shares[0])
-    else:
-        threads.run([partial(share, *part) for part in chosen.shares])
+    def run(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
+        if len(shares) == 1:
+            share(x, out, *shares[0])
+        else:
+            threads.run([partial(share, x, out, *part) for part in shares])
+
+    return Bound(run, (lambda: threads.count() == n_threads) if is_worth else always)
+
+
+def always() -> bool:
+    """Whether a plan that does not depend on the number of threads is current: yes."""
+    return True
 
 
 class Plan(NamedTuple):
@@ -132,41 +151,52 @@ def plan(
     n_threads: int,
 ) -> Plan:
     """The one rule: how n >= 1 vectors of numbers of `size` bytes are multiplied."""
-    from pathgraph.kronecker.kernels import numba_tiles as kernels
+    from pathgraph.kronecker.kernels import numba_tiles, tiles
 
     a, b, c, d = shape
-    run = kernels.NV * kernels.VECTOR
-    wide, lanes, tall = run // size, kernels.VECTOR // size, kernels.TALL
+    run = tiles.NV * tiles.VECTOR
+    wide, lanes, tall = run // size, tiles.VECTOR // size, tiles.TALL
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     table, left = None, 0
     if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
-        form: tuple[Any, ...] = ("vectors", wide)
+        form: tuple[Any, ...] = ("vectors", wide, False)
         units, blocks = -(-n // tall), a * d
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
         more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
-        room = max(tall, kernels.WIDE) * run
+        room = max(tall, tiles.WIDE) * run
+    elif d == 1 and is_first and b >= wide and c >= lanes:
+        name = "by_copies"
+        broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes
+        pack, form = partial(packed_vectors, width=wide, last=broad * (wide + lanes)), ("vectors", wide, broad)
+        units, blocks = -(-n // tall), a
+        together = _together(max(FEWEST, COPIES // (c * size * tall)), units, blocks, n_threads)
+        together = -(-units // -(-units // together))
+        pitch = -(-c * size // 128) * 128 + 64  # an odd number of cache lines
+        rows = min(together * tall, n)
+        more = ((b, c, d, n, rows), b // wide if broad else -(-b // wide), int(broad), pitch)
+        room = 2 * rows * pitch
     else:
-        n_tiles = cut(b, tall, kernels.SHORT)
-        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, kernels.SHORT))
+        n_tiles = cut(b, tall, tiles.SHORT)
+        form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, tiles.SHORT))
         units, blocks = n // wide, a * d
         if is_first and min(b, c) * d >= lanes:
             name, left = "transposing", int(n % wide > 0)
-            lines = min(d, max(2 * lanes, WHOLE // ((b + c) * run) // lanes * lanes))  # a cache line, or more
+            lines = min(d, LINES)
             blocks = a * -(-d // lines)
-            near = lines * b * c * size <= NEAR  # the values stay close by: so may the vectors, then
-            together = _together((CLOSE if near else ROOM) // (lines * (b + c) * run), units, blocks, n_threads)
-            table = _places(b, c, lines, d == lines, together * run, run)
+            together = _together(CLOSE // (lines * (b + c) * run), units, blocks, n_threads)
+            table = _places(b, c, lines, d == lines, together * run, run, tiles.APART)
             more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
-            room = lines * (b + c) * together * run
+            room = lines * ((b + c) * together * run + 2 * tiles.APART) + wide * (max(b, c) * lines * size + 128)
         else:
             name = "by_rows"
-            together = _together(ROOM // (c * run), units, blocks, n_threads)
-            more = ((b, c, d, n, together), (*n_tiles, max(1, BESIDE // (c * run))))
-            room = ((together + 1) * c + b) * run
+            together = _together(max(LEAST, ROOM // (c * run)), units, blocks, n_threads)
+            together = -(-units // -(-units // together))
+            more = ((b, c, d, n, together), (*n_tiles, max(LEAST, BESIDE // (c * run))))
+            room = (2 * (together + 1) * c + b) * run
     tasks = blocks * (-(-units // together) + left)
     cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]
-    return Plan(name, form, pack, getattr(kernels, name), more, room, list(pairwise(cuts)), table)
+    return Plan(name, form, pack, getattr(numba_tiles, name), more, room, list(pairwise(cuts)), table)
 
 
 def _is_batch_first(m: int, d: int, strides: tuple[int, ...], size: int) -> bool:
@@ -181,10 +211,10 @@ def _together(most: int, units: int, blocks: int, n_threads: int) -> int:
 
 
 @cache
-def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int) -> Array:
+def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int, apart: int) -> Array:
     """The places in the buffer of numbers that follow each other in memory, of x and then of out; see `transposing`."""
     line = np.arange(lines)
-    of_x, of_out = line * c * step, line * b * step
+    of_x, of_out = line * (c * step + apart), line * (b * step + apart)
     if is_whole:
         of_x, of_out = of_x + np.arange(c)[:, None] * run, of_out + np.arange(b)[:, None] * step
     return np.concatenate([of_x.ravel(), of_out.ravel()])
@@ -200,3 +230,23 @@ def scratch(n_bytes: int) -> int:
         found = _local.scratch = np.empty(n_bytes + 64, dtype=np.uint8)
         _local.address = int(found.ctypes.data) + -int(found.ctypes.data) % 64
     return int(_local.address)
+
+
+def between(number: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """An array of this thread for what goes from one factor of a chain to the next: new pages would cost a third more.
+
+    Parameters
+    ----------
+    number : int
+        0 or 1: there are two of them.
+    shape, dtype : (int, int), dtype
+        Beyond `KEPT` bytes a new one is made.
+    """
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if n_bytes > KEPT or dtype.hasobject:
+        return np.empty(shape, dtype)
+    kept = _local.__dict__.setdefault("between", {})
+    if number not in kept or len(kept[number]) < n_bytes + 64:
+        kept[number] = np.empty(n_bytes + 64, dtype=np.uint8)
+    start = -kept[number].ctypes.data % 64
+    return kept[number][start : start + n_bytes].view(dtype).reshape(shape)  # type: ignore[no-any-return]

@@ -1,0 +1,281 @@
+"""Functions on one tile of registers, in LLVM's language, as functions that Numba knows.
+
+A tile is a few rows times a few machine vectors of the product, kept in registers through all k: at each k it reads one
+number per row and one run of consecutive numbers, and does one fused multiply-add for each pair,
+
+* `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `near_tall` and `near_short`
+  for operands that are in the cache anyway;
+* `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
+  along j.
+
+Around them: copies, transposed squares, and lines of the cache that are asked for before they are needed. All arguments
+are 64-bit integers, addresses and strides in bytes; the first one is a number of the type that the addresses point to.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+from pathgraph.kronecker.kernels.writer import I64, LINE, N_REGISTERS, VECTOR, Writer
+
+__all__ = [
+    "AHEAD", "APART", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
+    "copy", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad",
+    "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
+]  # fmt: skip
+
+TALL = 8 if N_REGISTERS == 32 else 6
+"""Rows of the tall tile; two vectors wide, like the short one."""
+SHORT = 4
+WIDE = 8
+"""Vectors of the tile for a single row."""
+NV = 2
+AHEAD = 8192
+"""Bytes by which values are fetched before they are used: at 32 a turn, time enough for memory to answer."""
+APART = 128
+"""Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
+
+
+def _tile_of_rows(rows: int, *, fetches: bool) -> Any:
+    """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and five more).
+
+    If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
+    arguments (ahead, along, end, jump, row), for a line for each k: its address moves by `along`, and by `jump` more
+    from `end` on, which itself moves by `row` then.
+    """
+
+    def write(to: Writer) -> None:
+        w, x, x_stride, depth, out, out_stride, live, *further = to.function.args
+        targets = to.spaced(out, out_stride, rows, live)
+        for target in targets * fetches:
+            for v in range(NV):
+                to.fetch(to.plus(target, v * VECTOR), to_write=True)
+
+        def step(where: list[Any]) -> Any:
+            w, x, *ahead = where
+            if fetches:
+                to.fetch(to.plus(w, AHEAD))
+                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:]))
+            numbers = [to.plus(w, r * to.size) for r in range(rows)]
+            runs = [to.plus(x, v * VECTOR) for v in range(NV)]
+            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead]
+
+        sums = to.accumulated(rows, NV, depth, [w, x, *further[0:3:2]], step)
+        for r, target in enumerate(targets):
+            for v in range(NV):
+                to.store(sums[r][v], to.plus(target, v * VECTOR))
+
+    return _callable(f"rows{rows}{'ahead' * fetches}", 12 if fetches else 7, write)
+
+
+def _tile_of_vectors(rows: int, vectors: int) -> Any:
+    """Vectors of the batch times rows of a block: (x, row_stride, x_stride, live, w, depth, out, out_stride, and more).
+
+    Meanwhile it fetches where the product goes, and what five more arguments say; see `_tile_of_rows`.
+    """
+
+    def write(to: Writer) -> None:
+        x, row_stride, x_stride, live, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
+        starts = to.spaced(x, row_stride, rows, live)
+        targets = to.spaced(out, out_stride, rows, live)
+        for target in targets:
+            for v in range(vectors):
+                to.fetch(to.plus(target, v * VECTOR), to_write=True)
+
+        def step(where: list[Any]) -> Any:
+            w, offset, ahead, end = where
+            runs = [to.plus(w, v * VECTOR) for v in range(vectors)]
+            ahead, end = to.fetched_next(ahead, along, end, jump, row)
+            numbers = [to.plus(start, offset) for start in starts]
+            return runs, numbers, [to.plus(w, vectors * VECTOR), to.plus(offset, x_stride), ahead, end]
+
+        sums = to.accumulated(rows, vectors, depth, [w, I64(0), ahead, end], step)
+        for r, target in enumerate(targets):
+            for v in range(vectors):
+                to.store(sums[r][v], to.plus(target, v * VECTOR))
+
+    return _callable(f"vectors{rows}x{vectors}", 13, write)
+
+
+def _tile_of_one() -> Any:
+    """One vector of the batch times rows of a block: (x, x_stride, w, panel_stride, depth, out)."""
+
+    def write(to: Writer) -> None:
+        x, x_stride, w, panel_stride, depth, out = to.function.args
+        panels = [to.plus(to.times(panel_stride, p), v * VECTOR) for p in range(WIDE // NV) for v in range(NV)]
+
+        def step(where: list[Any]) -> Any:
+            w, x = where
+            return [to.plus(w, panel) for panel in panels], [x], [to.plus(w, NV * VECTOR), to.plus(x, x_stride)]
+
+        sums = to.accumulated(1, WIDE, depth, [w, x], step)
+        for v in range(WIDE):
+            to.store(sums[0][v], to.plus(out, v * VECTOR))
+
+    return _callable("one", 6, write)
+
+
+def _packing() -> Any:
+    """Copy runs as long as a tile is wide: (x, x_stride, depth, target, target_stride)."""
+
+    def write(to: Writer) -> None:
+        x, x_stride, depth, target, target_stride = to.function.args
+
+        def body(state: list[Any]) -> list[Any]:
+            x, target = state
+            runs = [to.load(to.plus(x, v * VECTOR), to.vector) for v in range(NV)]
+            for v, run in enumerate(runs):
+                to.store(run, to.plus(target, v * VECTOR))
+            return [to.plus(x, x_stride), to.plus(target, target_stride)]
+
+        to.loop(depth, [x, target], body)
+
+    return _callable("pack", 5, write)
+
+
+def _copying() -> Any:
+    """Copy bytes that follow each other, at least as many as a vector has: (source, target, length)."""
+
+    def write(to: Writer) -> None:
+        source, target, length = to.function.args
+        wholes = to.builder.udiv(length, I64(VECTOR))
+
+        def body(state: list[Any]) -> list[Any]:
+            source, target = state
+            to.store(to.load(source, to.vector), target)
+            return [to.plus(source, VECTOR), to.plus(target, VECTOR)]
+
+        to.loop(wholes, [source, target], body)
+        rest = to.plus(length, -VECTOR)
+        to.store(to.load(to.plus(source, rest), to.vector), to.plus(target, rest))
+
+    return _callable("copy", 3, write)
+
+
+def _fetching() -> Any:
+    """Ask for the cache lines of bytes that follow each other: (source, length)."""
+
+    def write(to: Writer) -> None:
+        source, length = to.function.args
+
+        def body(state: list[Any]) -> list[Any]:
+            to.fetch(state[0])
+            return [to.plus(state[0], LINE)]
+
+        to.loop(to.plus(to.builder.udiv(to.plus(length, -1), I64(LINE)), 2), [source], body)  # the first may be cut
+
+    return _callable("fetch", 2, write)
+
+
+def _pairing() -> Any:
+    """Blocks of 2 x 2 that follow each other, in place, on one tile's width: (w, x, x_stride, count)."""
+
+    def write(to: Writer) -> None:
+        w, x, x_stride, count = to.function.args
+        zero = ir.Constant(to.vector, [0.0] * to.lanes)
+
+        def body(state: list[Any]) -> list[Any]:
+            w, x = state
+            numbers = [to.spread(to.load(to.plus(w, q * to.size), to.element)) for q in range(4)]  # k, then j
+            places = [[to.plus(x, v * VECTOR), to.plus(x, x_stride, v * VECTOR)] for v in range(NV)]
+            runs = [[to.load(place, to.vector) for place in pair] for pair in places]
+            for pair, (first, second) in zip(places, runs, strict=True):
+                for j in (0, 1):
+                    to.store(to.fma(numbers[2 + j], second, to.fma(numbers[j], first, zero)), pair[j])
+            return [to.plus(w, 4 * to.size), to.plus(x, NV * VECTOR)]
+
+        to.loop(count, [w, x], body)
+
+    return _callable("pairs", 4, write)
+
+
+def _transposing(*, inwards: bool) -> Any:
+    """Transpose a square of as many numbers as a vector has, from rows to places in a table, or back.
+
+    Inwards (rows, row_stride, base, table), outwards (base, table, rows, row_stride); the table has offsets from base.
+    """
+
+    def write(to: Writer) -> None:
+        if inwards:
+            rows, row_stride, base, table = to.function.args
+        else:
+            base, table, rows, row_stride = to.function.args
+        lines = [to.plus(rows, to.times(row_stride, r)) for r in range(to.lanes)]
+        places = [
+            to.plus(base, to.builder.load(to.builder.inttoptr(to.plus(table, 8 * r), I64.as_pointer())))
+            for r in range(to.lanes)
+        ]
+        source, target = (lines, places) if inwards else (places, lines)
+        for vector, address in zip(to.transposed([to.load(each, to.vector) for each in source]), target, strict=True):
+            to.store(vector, address)
+
+    return _callable("inwards" if inwards else "outwards", 4, write)
+
+
+def _callable(name: str, n_arguments: int, write: Any) -> Any:
+    """Make such a function known to Numba; a number as first argument says for which floats."""
+
+    def typed(kind: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            to = Writer(builder.module, name, context.get_value_type(kind), n_arguments)
+            if to.is_new:
+                write(to)
+                to.builder.ret_void()
+            builder.call(to.function, args[1:])
+            return context.get_dummy_value()
+
+        return types.void(kind, *[types.int64] * n_arguments), generate
+
+    # Numba counts the arguments of a function, so each number of them needs a signature
+    by_count = {
+        2: lambda typing, kind, a, b: typed(kind),
+        3: lambda typing, kind, a, b, c: typed(kind),
+        4: lambda typing, kind, a, b, c, d: typed(kind),
+        5: lambda typing, kind, a, b, c, d, e: typed(kind),
+        6: lambda typing, kind, a, b, c, d, e, f: typed(kind),
+        7: lambda typing, kind, a, b, c, d, e, f, g: typed(kind),
+        12: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m: typed(kind),
+        13: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m, n: typed(kind),
+    }
+    return intrinsic(by_count[n_arguments])
+
+
+tile_tall = _tile_of_rows(TALL, fetches=True)
+tile_short = _tile_of_rows(SHORT, fetches=True)
+near_tall = _tile_of_rows(TALL, fetches=False)
+near_short = _tile_of_rows(SHORT, fetches=False)
+tile_batch = _tile_of_vectors(TALL, NV)
+tile_broad = _tile_of_vectors(TALL, NV + 1)
+tile_one = _tile_of_one()
+pack = _packing()
+copy = _copying()
+fetch = _fetching()
+pairs = _pairing()
+transpose_in = _transposing(inwards=True)
+transpose_out = _transposing(inwards=False)
+
+
+@intrinsic
+def number_at(typing, kind, address):
+    """The number at an address."""
+
+    def generate(context, builder, signature, args):
+        element = context.get_value_type(kind)
+        return builder.load(builder.inttoptr(args[1], element.as_pointer()), align=1)
+
+    return kind(kind, types.int64), generate
+
+
+@intrinsic
+def put(typing, kind, address, value):
+    """Write a number to an address."""
+
+    def generate(context, builder, signature, args):
+        builder.store(args[2], builder.inttoptr(args[1], args[2].type.as_pointer()), align=1)
+        return context.get_dummy_value()
+
+    return types.void(kind, types.int64, kind), generate

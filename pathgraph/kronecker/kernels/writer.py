@@ -1,0 +1,190 @@
+"""A writer of functions in LLVM's language: machine vectors, loops, squares of numbers that are transposed.
+
+Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops are
+written in LLVM's own vector types (`pathgraph.kronecker.kernels.tiles`). Here is what they are written with, and what
+the processor has: the width of its vectors and how many registers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config
+
+__all__ = ["I32", "I64", "LINE", "N_REGISTERS", "VECTOR", "Writer"]
+
+
+def _registers() -> tuple[int, int]:
+    """Bytes of a vector register, and how many there are."""
+    if config.CPU_FEATURES is not None:  # Numba was told to compile for another processor
+        features = {feature.lstrip("+"): feature[:1] == "+" for feature in config.CPU_FEATURES.split(",")}
+    else:
+        try:
+            features = llvm.get_host_cpu_features()
+        except RuntimeError:  # a processor that LLVM does not know
+            features = {}
+    if features.get("avx512f"):
+        return 64, 32
+    if features.get("avx"):
+        return 32, 16
+    return 16, 32 if features.get("neon") else 16
+
+
+VECTOR, N_REGISTERS = _registers()
+LINE = 64
+"""Bytes of a cache line."""
+I64, I32 = ir.IntType(64), ir.IntType(32)
+VOID = ir.VoidType()
+
+
+class Writer:
+    """Writes one LLVM function of 64-bit integers, once per module."""
+
+    def __init__(self, module: Any, name: str, element: Any, n_arguments: int) -> None:
+        size = 8 if isinstance(element, ir.DoubleType) else 4
+        self.element, self.size, self.lanes = element, size, VECTOR // size
+        self.vector = ir.VectorType(element, self.lanes)
+        name = f"pathgraph.{name}.{VECTOR}.{size}"
+        self.is_new = name not in module.globals
+        if not self.is_new:
+            self.function = module.globals[name]
+            return
+        self.function = ir.Function(module, ir.FunctionType(VOID, [I64] * n_arguments), name)
+        self.function.linkage = "internal"
+        self.function.attributes.add("noinline")
+        self.function.attributes.add("nounwind")
+        self.entry = self.function.append_basic_block("entry")
+        self.builder = ir.IRBuilder(self.entry)
+
+    def plus(self, address: Any, *offsets: Any) -> Any:
+        """An address and offsets from it."""
+        for offset in offsets:
+            address = self.builder.add(address, I64(offset) if isinstance(offset, int) else offset)
+        return address
+
+    def times(self, value: Any, factor: int) -> Any:
+        """An integer times a constant."""
+        return self.builder.mul(value, I64(factor))
+
+    def load(self, address: Any, kind: Any) -> Any:
+        """What an address points to."""
+        return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=1)
+
+    def store(self, value: Any, address: Any) -> None:
+        """Write a value to an address."""
+        self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
+
+    def fetch(self, address: Any, *, to_write: bool = False) -> None:
+        """Ask for the cache line at an address, which need not be a valid one."""
+        module, pointer = self.builder.module, ir.IntType(8).as_pointer()
+        name = "llvm.prefetch.p0"
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(VOID, [pointer, I32, I32, I32]), name)
+        flags = [I32(int(to_write)), I32(3), I32(1)]
+        self.builder.call(module.globals[name], [self.builder.inttoptr(address, pointer), *flags])
+
+    def fetched_next(self, ahead: Any, along: Any, end: Any, jump: Any, row: Any) -> tuple[Any, Any]:
+        """Ask for a line ahead; the next address, and the next end: behind it, both move to the next row."""
+        self.fetch(ahead)
+        ahead = self.plus(ahead, along)
+        is_over = self.builder.icmp_signed(">=", ahead, end)
+        return self.plus(ahead, self.builder.select(is_over, jump, I64(0))), self.plus(
+            end, self.builder.select(is_over, row, I64(0))
+        )
+
+    def spread(self, scalar: Any) -> Any:
+        """A vector of one number."""
+        empty = ir.Constant(self.vector, ir.Undefined)
+        places = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
+        return self.builder.shuffle_vector(self.builder.insert_element(empty, scalar, I32(0)), empty, places)
+
+    def fma(self, first: Any, second: Any, total: Any) -> Any:
+        """``first * second + total``, rounded once if the processor can."""
+        kind = self.vector
+        name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
+        module = self.builder.module
+        if name not in module.globals:
+            ir.Function(module, ir.FunctionType(kind, [kind] * 3), name)
+        return self.builder.call(module.globals[name], [first, second, total])
+
+    def interleaved(self, first: Any, second: Any, run: int, half: int) -> Any:
+        """Runs of elements of two vectors in turn, from the first or second half of every 16 bytes."""
+        part = 16 // self.size
+        starts = [p * part + half * part // 2 for p in range(self.lanes // part)]
+        places = [
+            start + of + u + q
+            for start in starts
+            for u in range(0, part // 2, run)
+            for of in (0, self.lanes)
+            for q in range(run)
+        ]
+        return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, self.lanes), places))
+
+    def transposed(self, rows: list[Any]) -> list[Any]:
+        """As many vectors as they have elements, transposed: inside 16 bytes, then parts of 16 bytes."""
+        done: list[Any] = []
+        if self.size == 8:
+            for r in range(0, self.lanes, 2):
+                done += [self.interleaved(rows[r], rows[r + 1], 1, half) for half in (0, 1)]
+        else:
+            for r in range(0, self.lanes, 4):
+                pairs = [self.interleaved(rows[r + q], rows[r + q + 1], 1, half) for q in (0, 2) for half in (0, 1)]
+                done += [self.interleaved(pairs[q], pairs[q + 2], 2, half) for q in (0, 1) for half in (0, 1)]
+        h, n = 16 // self.size, self.lanes
+        while h < n:
+            low = ir.Constant(ir.VectorType(I32, n), [q if q // h % 2 == 0 else n + q - h for q in range(n)])
+            high = ir.Constant(ir.VectorType(I32, n), [q + h if q // h % 2 == 0 else n + q for q in range(n)])
+            for r in range(n):
+                if r // h % 2 == 0:
+                    pair = done[r], done[r + h]
+                    done[r], done[r + h] = (self.builder.shuffle_vector(*pair, places) for places in (low, high))
+            h *= 2
+        return done
+
+    def spaced(self, start: Any, stride: Any, rows: int, live: Any) -> list[Any]:
+        """The addresses of rows; from row `live` on, those of the last one that there is."""
+        found = [start]
+        for r in range(1, rows):
+            step = self.builder.select(self.builder.icmp_signed("<", I64(r), live), stride, I64(0))
+            found.append(self.plus(found[-1], step))
+        return found
+
+    def loop(self, count: Any, starts: list[Any], body: Any) -> list[Any]:
+        """Repeat ``body(state) -> state`` count times; the last state."""
+        builder = self.builder
+        before = builder.block
+        head, block, after = (self.function.append_basic_block(name) for name in ("head", "body", "after"))
+        builder.branch(head)
+        builder.position_at_end(head)
+        left = builder.phi(I64)
+        left.add_incoming(count, before)
+        state = [builder.phi(start.type) for start in starts]
+        for phi, start in zip(state, starts, strict=True):
+            phi.add_incoming(start, before)
+        builder.cbranch(builder.icmp_signed(">", left, I64(0)), block, after)
+        builder.position_at_end(block)
+        done = body(list(state))
+        for phi, value in zip([left, *state], [builder.sub(left, I64(1)), *done], strict=True):
+            phi.add_incoming(value, builder.block)
+        builder.branch(head)
+        builder.position_at_end(after)
+        return state
+
+    def accumulated(self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any) -> list[list[Any]]:
+        """A tile of sums; ``step(state)`` gives addresses of vectors and numbers, and the next state."""
+        zero = ir.Constant(self.vector, [0.0] * self.lanes)
+
+        def body(state: list[Any]) -> list[Any]:
+            sums, where = state[: rows * vectors], state[rows * vectors :]
+            addresses, numbers, further = step(where)
+            runs = [self.load(address, self.vector) for address in addresses]
+            for r in range(rows):
+                number = self.spread(self.load(numbers[r], self.element))
+                for v in range(vectors):
+                    sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
+            return [*sums, *further]
+
+        done = self.loop(depth, [zero] * (rows * vectors) + starts, body)
+        return [done[r * vectors : (r + 1) * vectors] for r in range(rows)]
