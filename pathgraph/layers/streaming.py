@@ -16,7 +16,8 @@ import numpy as np
 
 from pathgraph.layers.arithmetic import Arrays, Floats, Powers, ScaledFloats
 from pathgraph.layers.compressed import Compressed, compress, full
-from pathgraph.layers.passes import Evaluation, forward_sweep, masses, met
+from pathgraph.layers.masses import masses
+from pathgraph.layers.passes import Evaluation, forward_sweep, met
 from pathgraph.layers.plans import meeting
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_argmax, scaled_total
 
