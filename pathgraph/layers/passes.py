@@ -42,7 +42,11 @@ T = TypeVar("T")
 
 
 class Evaluation(Floats):
-    """Floats with ReLUs and pools, all of them finite."""
+    """Floats with ReLUs and pools, all of them finite; `is_largest`: pools of any rank take the largest."""
+
+    def __init__(self, *, is_largest: bool = False) -> None:
+        super().__init__()
+        self.is_largest = is_largest
 
     def activate(self, layer: Layer, x: Compressed) -> Compressed:
         """The activation of a layer, on finite numbers."""
@@ -56,7 +60,7 @@ class Evaluation(Floats):
         """What a pool layer selects, from windows whose coefficients are 1."""
         run = kernel_of(layer.operations[0])
         assert isinstance(run, SeparableKernel)
-        return run.largest(x, layer.rank)
+        return run.largest(x, 1 if self.is_largest else layer.rank)
 
 
 def forward_sweep(
