@@ -1,5 +1,9 @@
 """Compiled products with powers of weights against exact ones: integers have no rounding, so all must be equal."""
 
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -217,3 +221,18 @@ def test_ranges_are_watched_by_every_task(compiled):
         pg.path_magnitude(graph)
     power_products.COMPILED_FROM = 1 << 60
     assert logs == pytest.approx(pg.log_path_norm(graph), rel=float(gamma(streams.roundings(graph))))
+
+
+def test_calls_that_make_calls_do_not_wait_for_each_other(monkeypatch):
+    """More calls under way than threads, each of which waits for others."""
+    with ThreadPoolExecutor(1) as pool:
+        monkeypatch.setattr(threads, "_pools", {os.getpid(): pool})
+
+        def nested(depth):
+            return threads.run([lambda: nested(depth - 1)] * 3) if depth else 1
+
+        done = []
+        caller = threading.Thread(target=lambda: done.append(nested(4)), daemon=True)
+        caller.start()
+        caller.join(60)
+        assert np.shape(done) == (1, 3, 3, 3, 3)
