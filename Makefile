@@ -169,6 +169,7 @@ bench: $(VENV)/.stamp-test
 	$(PY) -m tests.bench.construction --json build/bench/construction.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.importing --json build/bench/importing.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.layers --json build/bench/layers.json $(BENCH_ARGS)
+	$(PY) -m tests.bench.reports --json build/bench/reports.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.kronecker --json build/bench/kronecker.json $(BENCH_ARGS)
 
 wheel-check: $(VENV)/.stamp-pip

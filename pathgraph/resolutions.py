@@ -26,6 +26,7 @@ __all__ = [
     "ReluNetwork",
     "Streams",
     "Structure",
+    "is_streamed",
     "refuse_device_network",
     "require_network_of_numbers",
     "require_relu_network",
@@ -205,6 +206,15 @@ class Streams(Protocol):
     def parameter_masses(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
         """The sums over the paths through each parameter, aligned with theta; q is finite."""
 
+    def state_sums(self, net: Any, terms: Any, widths: Array, n_states: int) -> tuple[Array, bool]:
+        """The states of a forward sweep over non-negative entries at the outputs, shape (n_states, n_outputs)."""
+
+    def outputs_at(self, net: Any, values: Any, rows: Array) -> Array | None:
+        """The outputs of the same structure with other entries at some inputs; None if a value overflows."""
+
+    def largest_pass(self, net: Any, sizes: Any, widths: Array) -> Array | None:
+        """Per output, the sum pass of non-negative entries with maxima at pools; None if floats could not hold it."""
+
 
 class ReluNetwork(ABC):
     """A network at either resolution, as functions that work at both see it: a `Structure` and its values."""
@@ -311,6 +321,11 @@ def require_relu_network(net: Any, name: str = "net") -> None:
     refuse_device_network(net, name)
     if not isinstance(net, ReluNetwork):
         raise ParameterError(f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}")
+
+
+def is_streamed(net: Any) -> bool:
+    """Whether a network sums layer by layer: its own `streams` do."""
+    return isinstance(net, ReluNetwork) and net.streams is not None
 
 
 def require_network_of_numbers(net: Any, function: str, *, name: str = "net") -> None:

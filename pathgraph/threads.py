@@ -29,7 +29,11 @@ def count() -> int:
 
 
 def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of some calls, made at the same time."""
+    """The results of some calls, made at the same time.
+
+    A call that no thread has begun when this one gets to it is made here: calls may make calls in turn, and never wait
+    for a thread that waits for them.
+    """
     if len(tasks) == 1:
         return [tasks[0]()]
     pool = _pools.get(os.getpid())
@@ -37,4 +41,7 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
         _pools.clear()
         pool = _pools[os.getpid()] = ThreadPoolExecutor(os.cpu_count() or 1, "pathgraph")
     others = [pool.submit(task) for task in tasks[1:]]
-    return [tasks[0](), *(other.result() for other in others)]
+    results = [tasks[0]()]
+    for task, other in zip(tasks[1:], others, strict=True):
+        results.append(task() if other.cancel() else other.result())
+    return results

@@ -258,3 +258,22 @@ def test_as_a_process(model, tmp_path):
     )
     assert (missing.returncode, missing.stdout) == (1, "")
     assert "Traceback" not in missing.stderr
+
+
+def test_a_network_of_many_edges_leaves_out_what_its_size_says(tmp_path):
+    pytest.importorskip("onnx")
+    from tests.bench.resnets import small_resnet
+
+    graph = small_resnet(2)
+    graph.to_onnx(tmp_path / "resnet20.onnx")
+    figures = tmp_path / "figures.json"
+    assert main([str(tmp_path / "resnet20.onnx"), "--quiet", "--report", str(tmp_path), "--json", str(figures)]) == 0
+    found = json.loads(figures.read_text(encoding="utf-8"))
+    assert found["summary"]["n_edges"] == graph.architecture.n_edges > 20_000_000
+    left_out = [one["what"] for one in found["left_out"]]
+    assert left_out[1:] == ["product of norms"]
+    assert left_out[0].startswith("62 of 64 random inputs")
+    (pruned,), rounded = found["pruning"], found["precision"]
+    assert len(rounded) == 2
+    assert all(0 < one["seen"] <= one["bound"] < math.inf for one in (pruned, *rounded))
+    assert "<svg" in (tmp_path / "index.html").read_text(encoding="utf-8")

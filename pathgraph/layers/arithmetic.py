@@ -19,6 +19,7 @@ from pathgraph.layers.bands import BAND, bands, one_band, shifted
 from pathgraph.layers.compressed import Compressed, refined
 from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.kernels import Axes, Kernel
+from pathgraph.layers.power_products import PowerSlabs, threads_for
 from pathgraph.layers.views import sent_back
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_maximum, scaled_product, scaled_sum
 
@@ -57,24 +58,30 @@ class Arrays:
 class Powers:
     """Entries abs(w)**q, made when they are asked for, in one buffer."""
 
-    def __init__(self, tensors: Sequence[Array], q: float) -> None:
+    def __init__(self, tensors: Sequence[Array], q: float, *, n_threads: int | None = None) -> None:
         self.tensors = tensors
         self.q = q
         self._buffer = np.empty(0)
+        self._n_threads = threads_for(sum(tensor.size for tensor in tensors), q) if n_threads is None else n_threads
+
+    def shared(self, n: int) -> list[Powers] | None:
+        """The same for n tasks at the same time, each with its threads; None where there are none for them."""
+        if self._n_threads < 2:
+            return None
+        counts = [max(1, self._n_threads * (i + 1) // n - self._n_threads * i // n) for i in range(n)]
+        return [Powers(self.tensors, self.q, n_threads=count) for count in counts]
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Powers of slices."""
         array = self.tensors[tensor].reshape(shape or (1,))
+        return PowerSlabs(array, self.q, self._powers, self._n_threads)
 
-        def powers(*chosen: slice) -> Array:
-            part = array[chosen]
-            if len(self._buffer) < part.size:
-                self._buffer = np.empty(part.size)
-            out = np.abs(part, out=self._buffer[: part.size].reshape(part.shape))
-            self._raise(out)
-            return out
-
-        return powers
+    def _powers(self, part: Array) -> Array:
+        if len(self._buffer) < part.size:
+            self._buffer = np.empty(part.size)
+        out = np.abs(part, out=self._buffer[: part.size].reshape(part.shape))
+        self._raise(out)
+        return out
 
     def least(self, tensor: int) -> float:
         """The smallest power of a non-zero entry, at most 1; zero if it lies below the floats."""
@@ -118,6 +125,11 @@ class Floats:
         self.product: Product = largest_products if largest else products
         self._add: Callable[..., Array] = np.maximum if largest else np.add
         self.in_range = True
+        self._is_largest = largest
+
+    def fresh(self) -> Floats:
+        """The same with a range to watch of their own."""
+        return Floats(largest=self._is_largest)
 
     def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
         """A kernel on a tensor."""
@@ -185,6 +197,10 @@ class ScaledFloats:
     def __init__(self, *, largest: bool = False) -> None:
         self.product: Product = largest_products if largest else products
         self._add = scaled_maximum if largest else scaled_sum
+
+    def fresh(self) -> ScaledFloats:
+        """Themselves: there is nothing to watch."""
+        return self
 
     def forward(self, run: Kernel, x: Compressed, entries: Powers, tensor: int, shape: Shape) -> Compressed:
         """A kernel on a tensor."""

@@ -6,7 +6,8 @@ partitions`) are gathered into a matrix, and multiplied by w on the left: forwar
 w^t and adds, for each input position, what its windows sent to it; a transposed convolution is that map. The gradient
 in the entries of w is the product of the columns with the values at the targets, counted with multiplicity.
 
-The weights are asked for a slab of rows at a time, so that functions of them, such as |w|^q, are never there at once.
+The weights are asked for a slab of rows at a time, so that functions of them, such as |w|^q, are never there at once;
+or all products with them are compiled (`pathgraph.layers.power_products`).
 All sums are over the channels and taps of the window in C order, whatever the classes: padding reads zeros.
 """
 
@@ -15,14 +16,16 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache, partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from pathgraph.layers import power_products
 from pathgraph.layers.compressed import Compressed, coarsened
 from pathgraph.layers.partitions import PADDING, Partition, Reads, Taps, reads, singletons
+from pathgraph.layers.tap_sums import arrived, collected, gathered, gone_back
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -34,9 +37,6 @@ SLAB = 1 << 17
 
 COLUMNS = 1 << 20
 """Entries of the matrix of windows at a time."""
-
-KEPT = 1 << 14
-"""Entries of an index array up to which it is remembered."""
 
 Slabs: TypeAlias = "Callable[..., Array]"
 """What gives the (mapped) entries of a tensor, some slices of its first axes at a time, as an array that is only good
@@ -119,8 +119,12 @@ class Windows:
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
         n_out, row = self.target[0], math.prod(self.shape[1:])
         out = np.empty((n_out, x.n_states, *(len(m.target) for m in maps)), dtype=x.values.dtype)
-        for states, rows, make in self._columns(x, maps):
+        for states, rows, make in self._columns(x, maps, quick=self._is_quick(weights)):
             part, columns = out[:, states, rows], make()
+            made = self._compiled(power_products.multiplied, weights, columns, product)
+            if made is not None:
+                part[...] = made.reshape(part.shape)
+                continue
             for chosen, groups in self._slabs(row):
                 slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
                 part[chosen] = product(slab, columns[groups]).reshape(-1, *part.shape[1:])
@@ -136,12 +140,12 @@ class Windows:
         values = y.values.reshape(self.groups, -1, math.prod(shape))
         for channels in self._channels(math.prod(shape)):
             sent = self._sent(values, weights, channels, product)
-            sent = sent.reshape(-1, math.prod(self.kernel), math.prod(shape))
             at = slice(None) if self.groups > 1 else channels
             if all(axis.is_full for axis in y.axes[1:]):
-                self._scatter(sent.reshape(len(sent), *self.kernel, *shape), out[at], add)
+                self._scatter(sent.reshape(-1, *self.kernel, *shape), out[at], add)
             else:
-                out[at] = _collected(sent, shape, maps, add)
+                sent = sent.reshape(-1, math.prod(shape))
+                out[at] = collected(sent, self.kernel, shape, maps, add, quick=self._is_quick(weights))
         return Compressed(out, (singletons(self.source[0]), *axes))
 
     def sources(self, axes: Sequence[Partition]) -> tuple[Partition, ...]:
@@ -162,7 +166,16 @@ class Windows:
         values, parts = y.values.reshape(self.groups, -1, size), []
         for channels in self._channels(size):
             sent = self._sent(values, weights, channels, product)
-            parts.append(_gone_back(sent.reshape(-1, *self.kernel, *y.values.shape[1:]), maps, axes[1:]))
+            parts.append(
+                gone_back(
+                    sent.reshape(-1, size),
+                    self.kernel,
+                    y.values.shape[1:],
+                    maps,
+                    axes[1:],
+                    quick=self._is_quick(weights),
+                )
+            )
         out = np.concatenate(parts) if len(parts) > 1 else parts[0]
         return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
 
@@ -174,28 +187,37 @@ class Windows:
         axes, x = x.axes, x.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
         size, n_taps = math.prod(len(m.target) for m in maps), math.prod(self.kernel)
-        if self.groups > 1 or x.n_states > 1 or self.source[0] * n_taps * size > COLUMNS or x.is_full:
+        if self.groups > 1 or x.n_states > 1 or self.source[0] * n_taps * size > COLUMNS:
             return None
-        columns = self._windows(x, maps, slice(None), slice(None))[0]
+        if x.is_full and not self._is_quick(weights):
+            return None
+        columns = self._windows(x, maps, slice(0, 1), slice(0, len(maps[0].target)), quick=self._is_quick(weights))[0]
         y = coarsened(y, (singletons(self.target[0]), *(m.target for m in maps)))
         values, entries = y.values.reshape(-1, size), out.reshape(self.target[0], -1)
-        sent = np.zeros((len(columns), size), dtype=values.dtype)
-        for rows, _ in self._slabs(len(columns)):
-            slab = weights(rows).reshape(-1, len(columns))
-            sent += slab.T @ values[rows]
-            np.multiply(values[rows] @ columns.T, slab, out=entries[rows])
-        made = _gone_back(sent.reshape(-1, *self.kernel, *y.values.shape[1:]), maps, axes[1:])
+        sent = power_products.transposed_with_masses(weights, columns, values, entries)
+        if sent is None:
+            sent = np.zeros((len(columns), size), dtype=values.dtype)
+            for rows, _ in self._slabs(len(columns)):
+                slab = weights(rows).reshape(-1, len(columns))
+                sent += slab.T @ values[rows]
+                np.multiply(values[rows] @ columns.T, slab, out=entries[rows])
+        made = gone_back(sent, self.kernel, y.values.shape[1:], maps, axes[1:], quick=self._is_quick(weights))
         return coarsened(Compressed(made, (singletons(self.source[0]), *axes[1:])), axes)
 
     def pushed_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
         """`pushed` of totals x to the axes of y, and the weights times `pushed_gradient`, likewise."""
         axes, y = y.axes, y.expanded([0])
-        if x.n_states > 1 or (x.is_full and y.is_full):
+        if x.n_states > 1 or (x.is_full and y.is_full and not self._is_quick(weights)):
             return None
-        columns, row = self._arrived(x, axes), math.prod(self.shape[1:])
+        columns, row = self._arrived(x, axes, quick=self._is_quick(weights)), math.prod(self.shape[1:])
         values, entries = y.values.reshape(self.target[0], -1), out.reshape(self.target[0], row)
         made = np.empty(y.values.shape, dtype=x.values.dtype)
-        for chosen, groups in self._slabs(row):
+        whole = None
+        if self.groups == 1:
+            whole = power_products.multiplied_with_masses(weights, columns[0], values, entries)
+        if whole is not None:
+            made[...] = whole.reshape(made.shape)
+        for chosen, groups in self._slabs(row) if whole is None else ():
             slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
             made[chosen] = (slab @ columns[groups]).reshape(-1, *made.shape[1:])
             part = values[chosen].reshape(*slab.shape[:2], -1) @ columns[groups].swapaxes(1, 2)
@@ -233,9 +255,12 @@ class Windows:
         """The transpose of `backward` on classes: totals x of the source give totals of a target with these axes."""
         if all(axis.is_full for axis in (*x.axes, *axes[1:])):
             return coarsened(self.forward(x, weights, product).expanded(), axes)
-        columns, row = self._arrived(x, axes), math.prod(self.shape[1:])
+        columns, row = self._arrived(x, axes, quick=self._is_quick(weights)), math.prod(self.shape[1:])
         out = np.empty((self.target[0], x.n_states, *map(len, axes[1:])), dtype=x.values.dtype)
-        for chosen, groups in self._slabs(row):
+        made = self._compiled(power_products.multiplied, weights, columns, product)
+        if made is not None:
+            out[...] = made.reshape(out.shape)
+        for chosen, groups in self._slabs(row) if made is None else ():
             slab = weights(chosen).reshape(groups.stop - groups.start, -1, row)
             out[chosen] = product(slab, columns[groups]).reshape(-1, *out.shape[1:])
         return coarsened(Compressed(out, (singletons(self.target[0]), *axes[1:])), axes)
@@ -262,18 +287,12 @@ class Windows:
         made = np.empty(self.shape, dtype=dtype) if out is None else out
         return made.reshape(self.target[0], -1)
 
-    def _arrived(self, x: Compressed, axes: Sequence[Partition]) -> Array:
+    def _arrived(self, x: Compressed, axes: Sequence[Partition], *, quick: bool = False) -> Array:
         """Totals of the source by the class of the target that sent them, and by tap: like `_columns`."""
         maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, axes[1:], strict=True)]
         x = coarsened(x, (singletons(self.source[0]), *(m.target for m in maps)))
-        values = x.values
-        for axis, (m, partition) in enumerate(zip(maps, axes[1:], strict=True)):
-            hits = _hits(_Index(m.classes), len(partition))
-            hits = hits.reshape(m.classes.shape[1], len(m.classes), len(partition)).swapaxes(0, 1)
-            values = np.moveaxis(values, 2 + axis, -1) @ hits.reshape(len(m.classes), -1)
-            values = values.reshape(*values.shape[:-1], m.classes.shape[1], len(partition))
-            values = np.moveaxis(values, -2, 1 + axis)  # (C, taps done, S, positions to come, classes done)
-        return values.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
+        columns = arrived(x.values, maps, axes[1:], quick=quick)
+        return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _axes(self) -> Iterator[tuple[int, ...]]:
         return zip(self.source[1:], self.target[1:], self.kernel, self.stride, self.before, self.dilation, strict=True)
@@ -303,6 +322,9 @@ class Windows:
         if self.groups == 1 and channels.stop - channels.start < self.source[0]:
             return product(weights(EVERYTHING, channels).reshape(1, -1, n).swapaxes(1, 2), values)
         if self.groups == 1:  # whole rows of weights, as they lie in memory
+            made = self._compiled(power_products.transposed, weights, values, product)
+            if made is not None:
+                return made[None]
             add = np.add if product is products else np.maximum
             parts = (
                 product(weights(rows).reshape(1, -1, n).swapaxes(1, 2), values[:, rows]) for rows, _ in self._slabs(n)
@@ -317,7 +339,19 @@ class Windows:
             sent[groups] = product(slab.swapaxes(1, 2), values[groups])
         return sent
 
-    def _columns(self, x: Compressed, maps: Sequence[Reads]) -> Iterator[tuple[slice, slice, Callable[[], Array]]]:
+    def _is_quick(self, weights: Slabs) -> bool:
+        """Whether the windows are for compiled products."""
+        return self.groups == 1 and power_products.is_compiled(weights)
+
+    def _compiled(
+        self, multiply: Callable[[Slabs, Array], Array | None], weights: Slabs, read: Array, product: Product
+    ) -> Array | None:
+        """A compiled product of all weights with what they read, (1, numbers, columns); None if there is none."""
+        return multiply(weights, read[0]) if self.groups == 1 and product is products else None
+
+    def _columns(
+        self, x: Compressed, maps: Sequence[Reads], *, quick: bool = False
+    ) -> Iterator[tuple[slice, slice, Callable[[], Array]]]:
         """States, classes of the first axis, and what makes their windows: (groups, C / groups * taps, positions)."""
         n_taps = math.prod(self.kernel)
         row = self.source[0] * n_taps * math.prod(len(m.target) for m in maps[1:])
@@ -328,16 +362,19 @@ class Windows:
             states = slice(first, min(x.n_states, first + n_states))
             for start in range(0, n_rows, step):
                 rows = slice(start, min(n_rows, start + step))
-                yield states, rows, partial(self._windows, x, maps, states, rows)
+                yield states, rows, partial(self._windows, x, maps, states, rows, quick=quick)
 
-    def _windows(self, x: Compressed, maps: Sequence[Reads], states: slice, rows: slice) -> Array:
+    def _windows(
+        self, x: Compressed, maps: Sequence[Reads], states: slice, rows: slice, *, quick: bool = False
+    ) -> Array:
         values = x.values[:, states]
         if all(m.is_copy for m in maps):
             columns = values[:, :, rows]
         elif x.is_full and all(m.target.is_full for m in maps):
             columns = self._sliced(values, rows)
         else:
-            columns = _gathered(values, [_Index(maps[0].classes[rows]), *(_Index(m.classes) for m in maps[1:])])
+            some = [maps[0]._replace(classes=maps[0].classes[rows]), *maps[1:]]
+            columns = gathered(values, some, quick=quick)
         return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _scatter(self, sent: Array, out: Array, add: np.ufunc) -> None:
@@ -378,89 +415,3 @@ class Windows:
 def _is_dense(axes: Sequence[Partition]) -> bool:
     """Whether so few positions are equal that they are better taken one by one."""
     return 8 * math.prod(map(len, axes)) >= 7 * math.prod(axis.size for axis in axes)
-
-
-class _Index:
-    """An index array that can be a key: compared by its contents."""
-
-    __slots__ = ("array", "key")
-
-    def __init__(self, array: Array) -> None:
-        self.array, self.key = array, (array.shape, array.tobytes())
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Index) and self.key == other.key
-
-    def __hash__(self) -> int:
-        return hash(self.key)
-
-
-def _gathered(values: Array, maps: Sequence[_Index]) -> Array:
-    """The windows by an index array: (C, k1, ..., kd, S, n1, ..., nd)."""
-    flat = np.zeros((len(values), math.prod(values.shape[1:]) + 1), dtype=values.dtype)
-    flat[:, :-1] = values.reshape(len(values), -1)
-    return np.take(flat, _remembered(_window_index, values.shape[1:], tuple(maps)), axis=1, mode="clip")
-
-
-def _remembered(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
-    """An index array, kept for the next call if it is small."""
-    size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
-    return _kept(make, shape, maps) if size <= KEPT else make(shape, maps)
-
-
-@lru_cache(maxsize=512)
-def _kept(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
-    return make(shape, maps)
-
-
-def _window_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
-    """Flat positions in (S, c1, ..., cd), with one more for zero: (k1, ..., kd, S, n1, ..., nd)."""
-    n, nothing = len(maps), math.prod(shape)
-    index, is_padding = np.zeros((1,) * (2 * n), dtype=np.int64), np.zeros((1,) * (2 * n), dtype=bool)
-    for axis, m in enumerate(maps):
-        at = [1] * (2 * n)
-        at[axis], at[n + axis] = m.array.shape[1], m.array.shape[0]
-        part = m.array.T.reshape(at)
-        index = index * shape[1 + axis] + part
-        is_padding = is_padding | (part == PADDING)
-    states = np.arange(shape[0]).reshape(-1, *(1,) * n) * math.prod(shape[1:])
-    index = np.expand_dims(index, n) + states
-    return np.asarray(np.where(np.expand_dims(is_padding, n), nothing, index))
-
-
-def _gone_back(sent: Array, maps: Sequence[Reads], axes: Sequence[Partition]) -> Array:
-    """What targets (C, k1, ..., kd, S, n1, ...) send along each tap, added up where it was read: (C, S, c1, ...)."""
-    for done, (m, axis) in enumerate(zip(maps, axes, strict=True)):
-        hits = _hits(_Index(m.classes), len(axis))
-        sent = np.moveaxis(sent, (1, 2 + len(maps) - done), (-2, -1))
-        sent = (sent.reshape(-1, len(hits)) @ hits).reshape(*sent.shape[:-2], len(axis))
-    return sent
-
-
-@lru_cache(maxsize=512)
-def _hits(index: _Index, n_classes: int) -> Array:
-    """Which class each tap of each class of targets reads, as 0 or 1: shape (taps * targets, classes)."""
-    flat = index.array.T.ravel()
-    return np.asarray(flat[:, None] == np.arange(n_classes), dtype=np.float64)
-
-
-def _collected(sent: Array, shape: tuple[int, ...], maps: Sequence[Reads], add: np.ufunc) -> Array:
-    """What was sent from (S, c1, ..., cd) along each tap, (C, taps, positions), added up where it arrives."""
-    if len(sent[0]) == 1 and all(m.is_copy for m in maps):
-        return sent.reshape(len(sent), *shape)
-    index = _remembered(_arrival_index, shape, tuple(_Index(m.classes) for m in maps))
-    flat = np.zeros((len(sent), sent[0].size + 1), dtype=sent.dtype)
-    flat[:, :-1] = sent.reshape(len(sent), -1)
-    out: Array = np.take(flat, index[0], axis=1, mode="clip")
-    for tap in index[1:]:
-        add(out, np.take(flat, tap, axis=1, mode="clip"), out=out)
-    return out
-
-
-def _arrival_index(shape: tuple[int, ...], maps: tuple[_Index, ...]) -> Array:
-    """Flat positions in (taps, S, c1, ..., cd), with one more for zero: (taps, S, n1, ..., nd)."""
-    index = _window_index(shape, maps)
-    n, size = len(maps), math.prod(shape)
-    index = index.reshape(-1, *index.shape[n:])
-    taps = np.arange(len(index)).reshape(-1, *(1,) * (index.ndim - 1)) * size
-    return np.asarray(np.where(index == size, len(index) * size, index + taps))

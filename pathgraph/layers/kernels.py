@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from pathgraph.layers import power_products
 from pathgraph.layers.compressed import Compressed, coarsened, with_rank
 from pathgraph.layers.convolutions import Product, Slabs, Windows, products, slabs
 from pathgraph.layers.operations import (
@@ -235,11 +236,27 @@ class _Linear(Kernel):
         operation = self.operation
         return np.asarray(y.values.reshape(-1, operation.n_out).T @ x.values.reshape(-1, operation.n_in))
 
+    def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
+        axes, x = x.axes, x.expanded([len(x.axes) - 1])
+        y = coarsened(y, self.target_axes(x.axes))
+        read, sent = _columns(x), _columns(y)
+        if self.is_transposed:
+            made = power_products.multiplied_with_masses(weights, sent, read, out)
+        else:
+            made = power_products.transposed_with_masses(weights, read, sent, out)
+        if made is None:
+            return super().backward_with_masses(x, y, weights, out)
+        return coarsened(self._of_columns(made, x), axes)
+
     def _applied(self, x: Compressed, weights: Slabs, product: Product, *, is_transposed: bool) -> Compressed:
         """The matrix or its transpose on a tensor that is full along its last axis."""
-        is_flat = len(x.axes) == 1  # then the states are columns
         n_in, n_out = self.operation.n_in, self.operation.n_out
-        rows = x.values if is_flat else x.values.reshape(-1, x.values.shape[-1]).T
+        rows = _columns(x)
+        made = None
+        if product is products:
+            made = (power_products.transposed if is_transposed else power_products.multiplied)(weights, rows)
+        if made is not None:
+            return self._of_columns(made, x)
         out = np.zeros((n_in if is_transposed else n_out, rows.shape[1]), dtype=x.values.dtype)
         add = np.add if product is products else np.maximum
         for chosen in slabs(n_out, n_in):
@@ -247,8 +264,18 @@ class _Linear(Kernel):
                 add(out, product(weights(chosen).T, rows[chosen]), out=out)
             else:
                 out[chosen] = product(weights(chosen), rows)
-        values = out if is_flat else out.T.reshape(*x.values.shape[:-1], -1)
-        return Compressed(values, (*x.axes[:-1], singletons(len(out))))
+        return self._of_columns(out, x)
+
+    @staticmethod
+    def _of_columns(columns: Array, x: Compressed) -> Compressed:
+        """Columns (numbers of the last axis, all else) as a tensor whose other axes are those of x."""
+        values = columns if len(x.axes) == 1 else columns.T.reshape(*x.values.shape[:-1], -1)
+        return Compressed(values, (*x.axes[:-1], singletons(len(columns))))
+
+
+def _columns(x: Compressed) -> Array:
+    """A tensor as columns along its last axis: (numbers of it, all else); with one axis the states are columns."""
+    return x.values if len(x.axes) == 1 else x.values.reshape(-1, x.values.shape[-1]).T
 
 
 _kernel.register(Linear, _Linear)

@@ -1,34 +1,52 @@
-"""Sweeps over compressed tensors, layer by layer: forward, backward, both to a meeting, and the masses of entries.
+"""Sweeps over compressed tensors, layer by layer: forward, backward, and both to a meeting.
 
 Each drops a tensor after its last reader, unless it is asked to keep it, and stops where numbers leave their range.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
+from pathgraph import threads
 from pathgraph.layers.arithmetic import HUGE, Entries, Floats, Powers
-from pathgraph.layers.compressed import Compressed, compress, full, refined, totals_on, with_rank
+from pathgraph.layers.compressed import Compressed, compress, full, refined, with_rank
 from pathgraph.layers.kernels import Kernel
 from pathgraph.layers.partitions import singletons
 from pathgraph.layers.plans import kernel_of
 from pathgraph.layers.separable import SeparableKernel
-from pathgraph.layers.views import seen, seen_back, sent
-from pathgraph.pathsum.scaled import scaled, scaled_sum
+from pathgraph.layers.views import seen, seen_back
 
 if TYPE_CHECKING:
     from pathgraph.layers.operations import Operation
     from pathgraph.layers.structure import Layer, LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["Evaluation", "forward_sweep", "masses", "met"]
+__all__ = [
+    "Evaluation",
+    "backward_sweep",
+    "constant_tensor",
+    "crossing",
+    "edges_into",
+    "forward_sweep",
+    "met",
+    "receive",
+    "sweeps",
+    "together",
+]
+
+T = TypeVar("T")
 
 
 class Evaluation(Floats):
-    """Floats with ReLUs and pools, all of them finite."""
+    """Floats with ReLUs and pools, all of them finite; `is_largest`: pools of any rank take the largest."""
+
+    def __init__(self, *, is_largest: bool = False) -> None:
+        super().__init__()
+        self.is_largest = is_largest
 
     def activate(self, layer: Layer, x: Compressed) -> Compressed:
         """The activation of a layer, on finite numbers."""
@@ -42,7 +60,7 @@ class Evaluation(Floats):
         """What a pool layer selects, from windows whose coefficients are 1."""
         run = kernel_of(layer.operations[0])
         assert isinstance(run, SeparableKernel)
-        return run.largest(x, layer.rank)
+        return run.largest(x, 1 if self.is_largest else layer.rank)
 
 
 def forward_sweep(
@@ -64,7 +82,7 @@ def forward_sweep(
         left[name] += 1
     alive = dict(inputs)
     is_evaluation = isinstance(numbers, Evaluation)
-    source = _constant(constant)
+    source = constant_tensor(constant)
     for layer in architecture.layers[:stop]:
         if layer.is_view:
             alive[layer.name] = seen(layer, [alive[name] for name in layer.sources])
@@ -107,7 +125,7 @@ def backward_sweep(
     alive: dict[str | None, Compressed] = {}
     for name in architecture.outputs:
         ones = np.ones((1, architecture.layer(name).size))
-        _receive(alive, name, compress(full(ones, architecture.layer(name).shape)), numbers.add)
+        receive(alive, name, compress(full(ones, architecture.layer(name).shape)), numbers.add)
     for layer in reversed(architecture.layers[start:]):
         if layer.name not in alive or layer.activation == "input":
             continue
@@ -115,15 +133,58 @@ def backward_sweep(
         if layer.is_view:
             shapes = [architecture.layer(name).shape or (1,) for name in layer.sources]
             for name, part in zip(layer.sources, seen_back(layer, y, shapes), strict=True):
-                _receive(alive, name, part, numbers.add)
+                receive(alive, name, part, numbers.add)
             continue
-        for operation, source, tensor in _edges(layer):
+        for operation, source, tensor in edges_into(layer):
             part = _apply(numbers, kernel_of(operation).transposed, y, entries, tensor, operation)
             rank = 1 if source is None else len(architecture.layer(source).shape) or 1
-            _receive(alive, source, with_rank(part, rank), numbers.add)
+            receive(alive, source, with_rank(part, rank), numbers.add)
         if not numbers.in_range:
             return None
     return alive
+
+
+def sweeps(
+    architecture: LayerArchitecture,
+    numbers: Any,
+    entries: Powers,
+    inputs: Mapping[str, Compressed],
+    constant: Array,
+    stop: int,
+    *,
+    keep: bool = False,
+) -> tuple[dict[str, Compressed], dict[str | None, Compressed]] | None:
+    """A forward sweep over the first layers, and the backward sweep over the others; None beyond the range."""
+
+    def there(numbers: Any, entries: Powers) -> dict[Any, Compressed] | None:
+        return forward_sweep(architecture, numbers, entries, inputs, constant, stop=stop, keep=keep)
+
+    def back(numbers: Any, entries: Powers) -> dict[Any, Compressed] | None:
+        return backward_sweep(architecture, numbers, entries, stop, keep=keep)
+
+    forward, backward = together(numbers, entries, [there, back])
+    return None if forward is None or backward is None else (forward, backward)
+
+
+def together(numbers: Any, entries: Powers, tasks: Sequence[Callable[[Any, Powers], T]]) -> list[T]:
+    """The results of tasks that do not need each other.
+
+    They run at the same time where products are compiled and there are threads, each with a share of these, else one
+    after the other. Every task has numbers that watch their range, and a buffer for entries, of its own.
+    """
+    shares = entries.shared(len(tasks))
+    if shares is None:
+        return [task(numbers, entries) for task in tasks]
+    state = np.geterr()
+
+    def run(task: Callable[[Any, Powers], T], own: Any, share: Powers) -> T:
+        with np.errstate(**state):
+            return task(own, share)
+
+    each = [numbers.fresh() for _ in tasks]
+    found = threads.run([partial(run, *arguments) for arguments in zip(tasks, each, shares, strict=True)])
+    numbers.in_range &= all(own.in_range for own in each)
+    return found
 
 
 def met(
@@ -135,110 +196,28 @@ def met(
     stop: int,
 ) -> Array | None:
     """The sum over all paths, shape (1,): forward over the first layers, backward over the others."""
-    forward = forward_sweep(architecture, numbers, entries, inputs, constant, stop=stop)
-    backward = None if forward is None else backward_sweep(architecture, numbers, entries, stop)
-    if forward is None or backward is None:
+    found = sweeps(architecture, numbers, entries, inputs, constant, stop)
+    if found is None:
         return None
+    total = crossing(numbers, *found, constant)
+    return total if numbers.in_range else None
+
+
+def crossing(
+    numbers: Floats, forward: Mapping[str, Compressed], backward: Mapping[str | None, Compressed], constant: Array
+) -> Array:
+    """The sum over all paths, shape (1,), where two sweeps met."""
     total = np.zeros(1)
     for name, y in backward.items():
-        x = _constant(constant) if name is None else forward[name]
+        x = constant_tensor(constant) if name is None else forward[name]
         x, y = refined(x, y)
         numbers.watch_products(x, y)
         total += (x.values * y.values * x.counts()).sum()
-    return total if numbers.in_range and total[0] <= HUGE else None
+    numbers.in_range &= bool(total[0] <= HUGE)
+    return total
 
 
-def masses(
-    architecture: LayerArchitecture,
-    numbers: Any,
-    entries: Powers,
-    inputs: Mapping[str, Compressed],
-    constant: Array,
-    wanted: Mapping[int, Array],
-    stop: int,
-) -> bool:
-    """Fill arrays with the masses of some tensors; False as soon as numbers leave their range.
-
-    Values on classes forward, and totals on the same classes backward, for the layers before `stop`; the other way
-    round for those behind.
-    """
-    forward = forward_sweep(architecture, numbers, entries, inputs, constant, stop=stop, keep=True)
-    backward: Any = None
-    if forward is not None:
-        is_whole = stop == len(architecture.layers)
-        backward = {} if is_whole else backward_sweep(architecture, numbers, entries, stop, keep=True)
-    if forward is None or backward is None:
-        return False
-    found: set[int] = set()
-    source = _constant(constant)
-    behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
-
-    def went_back(run: Kernel, x: Compressed, y: Compressed, tensor: int, shape: tuple[int, ...], on: bool) -> Any:
-        """Note the masses, and (if asked `on`) give the totals that the kernel leads back to."""
-        if tensor in wanted and tensor not in found:
-            out = wanted[tensor].reshape(shape)
-            found.add(tensor)
-            if on:
-                return numbers.backward_with_masses(run, x, y, entries, tensor, out)
-            numbers.masses(run, x, y, entries, tensor, out)
-        elif tensor in wanted:
-            out = wanted[tensor].reshape(shape)
-            more = np.empty_like(out)
-            numbers.masses(run, x, y, entries, tensor, more)
-            out[...] = _sum(out, more)
-        return numbers.backward(run, y, x.axes, entries, tensor, shape) if on else None
-
-    # behind the cut: totals forward
-    sent_on: dict[str | None, Compressed] = {None: source}
-    for name, y in backward.items():
-        if name is not None and name not in behind:
-            sent_on[name] = totals_on(forward[name], y.axes)
-    for layer in architecture.layers[stop:]:
-        if layer.name not in backward or layer.activation == "input":
-            continue
-        y, total = backward[layer.name], None
-        if layer.is_view:
-            total = sent(layer, [sent_on[name] for name in layer.sources], y.axes)
-        for operation, name, tensor in () if layer.is_view else _edges(layer):
-            run = kernel_of(operation).transposed
-            part = went_back(run, y, sent_on[name], tensor, operation.tensor_shape, True)
-            total = part if total is None else numbers.add(total, part)
-        sent_on[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
-        if not numbers.in_range:
-            return False
-    # before the cut: totals backward
-    received: dict[str | None, Compressed] = {}
-    for name in architecture.outputs if stop == len(architecture.layers) else ():
-        counts = np.broadcast_to(forward[name].counts(), forward[name].values.shape)
-        start = forward[name].map(scaled(counts) if constant.dtype.names else counts)
-        _receive(received, name, start, numbers.add)
-    for name, y in backward.items():
-        if name is not None and name not in behind:
-            received[name] = totals_on(y, forward[name].axes)
-    for layer in reversed(architecture.layers[:stop]):
-        y = received.pop(layer.name, None)
-        if y is None or layer.activation == "input":
-            continue
-        if layer.is_view:
-            axes = [forward[name].axes for name in layer.sources]
-            for name, part in zip(layer.sources, numbers.sent_back(layer, y, axes), strict=True):
-                _receive(received, name, part, numbers.add)
-            continue
-        for operation, name, tensor in _edges(layer):
-            x, run = source if name is None else forward[name], kernel_of(operation)
-            is_read = name is not None and architecture.layer(name).activation != "input"
-            part = went_back(run, x, y, tensor, operation.tensor_shape, is_read)
-            if is_read:
-                _receive(received, name, part, numbers.add)
-        if not numbers.in_range:
-            return False
-    for tensor, out in wanted.items():
-        if tensor not in found:
-            out[...] = np.zeros((), dtype=out.dtype)
-    return True
-
-
-def _edges(layer: Layer) -> list[tuple[Operation, str | None, int]]:
+def edges_into(layer: Layer) -> list[tuple[Operation, str | None, int]]:
     """The maps into a layer, each with its source, None for the constant, and its tensor."""
     maps: list[tuple[Operation, str | None, int]] = list(
         zip(layer.operations, layer.sources, layer.tensors, strict=True)
@@ -246,7 +225,8 @@ def _edges(layer: Layer) -> list[tuple[Operation, str | None, int]]:
     return maps if layer.bias is None else [*maps, (layer.bias[0], None, layer.bias[1])]
 
 
-def _constant(constant: Array) -> Compressed:
+def constant_tensor(constant: Array) -> Compressed:
+    """The constant, shape (S,), as a tensor with one entry."""
     return Compressed(constant[None], (singletons(1),))
 
 
@@ -255,17 +235,14 @@ def _apply(numbers: Any, run: Kernel, x: Compressed, entries: Entries, tensor: i
     return out
 
 
-def _receive(
+def receive(
     received: dict[Any, Compressed],
     name: str | None,
     part: Compressed,
     add: Callable[[Compressed, Compressed], Compressed],
 ) -> None:
+    """Add a part to what a layer received."""
     received[name] = add(received[name], part) if name in received else part
-
-
-def _sum(a: Array, b: Array) -> Array:
-    return scaled_sum(a, b) if a.dtype.names else a + b
 
 
 def _zeros(layer: Layer, constant: Array) -> Compressed:

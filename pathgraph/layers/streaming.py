@@ -3,7 +3,8 @@
 The sums of `pathgraph.pathsum.sweep`, layer by layer on compressed tensors: an activation is dropped after its last
 reader; for marginals those of one direction are kept (compressed, they are small), and those of the other streamed.
 Functions |w|^q of the entries are made a slab at a time, so the norm of a network needs little more memory than its
-parameters. Evaluation is the same forward sweep with ReLUs and pools, on tensors that are not compressed.
+parameters. Evaluation is the same forward sweep with ReLUs and pools, on tensors that are not compressed. For metrics,
+the sweep takes other entries than those of the graph, and may have several states.
 """
 
 from __future__ import annotations
@@ -16,8 +17,10 @@ import numpy as np
 
 from pathgraph.layers.arithmetic import Arrays, Floats, Powers, ScaledFloats
 from pathgraph.layers.compressed import Compressed, compress, full
-from pathgraph.layers.passes import Evaluation, forward_sweep, masses, met
+from pathgraph.layers.masses import masses
+from pathgraph.layers.passes import Evaluation, forward_sweep, met
 from pathgraph.layers.plans import meeting
+from pathgraph.layers.states import states_at_outputs
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_argmax, scaled_total
 
 if TYPE_CHECKING:
@@ -25,7 +28,16 @@ if TYPE_CHECKING:
     from pathgraph.layers.structure import LayerArchitecture
     from pathgraph.scalars import Array
 
-__all__ = ["evaluate", "parameter_masses", "power_marginals", "power_sums", "power_total"]
+__all__ = [
+    "evaluate",
+    "largest_pass",
+    "outputs_at",
+    "parameter_masses",
+    "power_marginals",
+    "power_sums",
+    "power_total",
+    "state_sums",
+]
 
 BATCH = 1 << 22
 """Entries of the largest activation of the samples that are evaluated together."""
@@ -187,6 +199,60 @@ def evaluate(net: LayerGraph, rows: Array) -> dict[str, Array] | None:
         name: np.concatenate([part[name] for part in parts]).reshape(len(rows), *shape)
         for name, shape in shapes.items()
     }
+
+
+def state_sums(
+    net: LayerGraph, terms: Sequence[tuple[Sequence[Array], Array | None]], widths: Array, n_states: int
+) -> tuple[Array, bool]:
+    """The states of a forward sweep at the outputs, shape (n_states, n_outputs), and whether floats could hold them.
+
+    Parameters
+    ----------
+    net : LayerGraph
+        Only its structure is read.
+    terms : sequence of (values, transition)
+        Non-negative entries in float64, one array for each tensor; from which states to which they lead.
+    widths : ndarray, shape (n_inputs,)
+        Non-negative weights with which the inputs start in the first state. The constant starts with 1.
+    n_states : int
+    """
+    if not _kept_all(widths, widths):
+        return np.zeros((n_states, len(net.dag.outputs))), False
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        return states_at_outputs(net.architecture, terms, _inputs(net, widths[None]), n_states)
+
+
+def outputs_at(net: LayerGraph, values: Sequence[Array], rows: Array) -> Array | None:
+    """The outputs of the same structure with other entries at some inputs; None if a value overflows.
+
+    Parameters
+    ----------
+    net : LayerGraph
+        Only its structure is read.
+    values : sequence of ndarray
+        Entries in float64, one array for each tensor.
+    rows : ndarray, shape (n, n_inputs)
+        All inputs at once: it is for inputs many of whose coordinates are equal, and for a few of them.
+    """
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        constant = np.ones(len(rows))
+        found = forward_sweep(net.architecture, Evaluation(), Arrays(values), _inputs(net, rows), constant)
+    if found is None:
+        return None
+    return np.concatenate([found[name].flat() for name in net.architecture.outputs], axis=1)
+
+
+def largest_pass(net: LayerGraph, sizes: Sequence[Array], widths: Array) -> Array | None:
+    """Per output, the sum pass of non-negative entries with maxima at pools, or None if floats could not hold it.
+
+    Parameters are those of `state_sums`, with one array of entries for each tensor.
+    """
+    if not _kept_all(widths, widths):
+        return None
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        inputs, numbers = _inputs(net, widths[None]), Evaluation(is_largest=True)
+        found = forward_sweep(net.architecture, numbers, Powers(sizes, 1), inputs, np.ones(1))
+    return None if found is None else _outputs(net.architecture, found)
 
 
 def _inputs(net: LayerGraph, rows: Array, *, find: bool = True) -> dict[str, Compressed]:

@@ -30,6 +30,7 @@ from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_absolute, scaled_sum
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import Pools, Term, choose_backend, is_safe, sweep
+from pathgraph.resolutions import is_streamed
 from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = [
@@ -100,7 +101,7 @@ def gap_sweep(
         x, in_range = engine_pairs.gap(net, small, apart, large, _start(net, start, 2), largest=pools == "max")
         return GapStates(x[:, net.dag.outputs], in_range)
     terms: list[Term] = [(small, _move(2, 0, 0)), (apart, _move(2, 0, 1)), (large, _move(2, 1, 1))]
-    return _swept(net, terms, start, states=2, pools=pools)
+    return _swept(net, terms, start, states=2, pools=pools, is_non_negative=True)
 
 
 def meet_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array) -> GapStates:
@@ -121,7 +122,7 @@ def meet_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array) 
         large = mapped(abs, entries)
         apart = mapped(operator.sub, large, small)
         terms += [(apart, _move(3, 0, state)), (large, _move(3, state, state))]
-    return _swept(net, terms, start, states=3)
+    return _swept(net, terms, start, states=3, is_non_negative=True)
 
 
 def power_sweep(net: BlockNetwork, ours: Entries, theirs: Entries, start: Array, q: int) -> tuple[GapStates, GapStates]:
@@ -265,7 +266,11 @@ def _move(states: int, before: int, after: int) -> Array:
     return matrix
 
 
-def _swept(net: BlockNetwork, terms: list[Term], start: Array, *, states: int, pools: Pools = "sum") -> GapStates:
+def _swept(
+    net: Any, terms: list[Term], start: Array, *, states: int, pools: Pools = "sum", is_non_negative: bool = False
+) -> GapStates:
+    if is_non_negative and pools == "sum" and _is_streamed(net, start, [values for values, _ in terms]):
+        return GapStates(*net.streams.state_sums(net, terms, start, states))
     is_scaled = start.dtype == SCALED_DTYPE
     ring = SCALED if is_scaled else REAL
     if start.dtype.kind == "f" and any(w.dtype == SCALED_DTYPE for values, _ in terms for w in values):
@@ -275,6 +280,11 @@ def _swept(net: BlockNetwork, terms: list[Term], start: Array, *, states: int, p
     x = sweep(net, terms, _start(net, start, states), ring=ring, pools=pools)
     in_range = start.dtype.kind != "f" or is_safe([start, *(w for values, _ in terms for w in values)], x)
     return GapStates(np.asarray(x[:, net.dag.outputs]), bool(in_range))
+
+
+def _is_streamed(net: Any, start: Array, entries: Sequence[Entries]) -> bool:
+    """Whether a sweep over these entries runs layer by layer."""
+    return is_streamed(net) and start.dtype == np.float64 and all(w.dtype == np.float64 for v in entries for w in v)
 
 
 def _start(net: BlockNetwork, start: Array, states: int) -> Array:

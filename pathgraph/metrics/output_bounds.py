@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,7 @@ from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.sweep import is_safe, sweep
+from pathgraph.resolutions import is_streamed
 from pathgraph.scalars import Array
 
 __all__ = ["differences_found", "output_bound"]
@@ -30,26 +32,37 @@ def differences_found(pair: Pair) -> Array:
     Rationals, or floats that are less than the true differences by the round-off; zeros where floats come near the ends
     of their range.
     """
-    dag = pair.net.dag
-    start = np.zeros((5, dag.size), dtype=pair.widths.dtype)
-    start[:, CONSTANT] = 1
-    alternating = pair.widths * [(-1) ** i for i in range(len(pair.widths))]
-    start[:4, dag.inputs] = [pair.widths, -pair.widths, alternating, -alternating]
+    dag, widths = pair.net.dag, pair.widths
+    alternating = widths * [(-1) ** i for i in range(len(widths))]
+    rows = np.stack([widths, -widths, alternating, -alternating, widths - widths])
+    if is_streamed(pair.net):
+        found = [pair.net.streams.outputs_at(pair.net, entries, rows) for entries in (pair.ours, pair.theirs)]
+        passes = [pair.net.streams.largest_pass(pair.net, mapped(np.abs, e), widths) for e in (pair.ours, pair.theirs)]
+        if any(part is None for part in (*found, *passes)):
+            return np.zeros((len(rows), len(dag.outputs)))
+        return _apart(found, passes, pair)
+    start = np.zeros((len(rows), dag.size), dtype=widths.dtype)
+    start[:, CONSTANT], start[:, dag.inputs] = 1, rows
     ours, theirs = (
         sweep(pair.net, [(entries, None)], start.copy(), pools="rank", relu=True)[:, dag.outputs]
         for entries in (pair.ours, pair.theirs)
     )
     if pair.is_exact:
         return restored(abs(ours - theirs))
-    masses = []
+    masses: list[Any] = []
     for entries in (pair.ours, pair.theirs):
         sizes = mapped(np.abs, entries)
         mass = sweep(pair.net, [(sizes, None)], start[:1].copy(), pools="max")
-        if not is_safe([pair.widths, *sizes], mass):
+        if not is_safe([widths, *sizes], mass):
             return np.zeros(ours.shape)
         masses.append(mass[0, dag.outputs])
+    return _apart((ours, theirs), masses, pair)
+
+
+def _apart(outputs: Sequence[Any], masses: Sequence[Any], pair: Pair) -> Array:
+    """The differences of outputs less their round-off, from the sum passes that bound it."""
     slack = 2 * gamma(roundings(pair.net, 1)) * (masses[0] + masses[1])
-    return np.asarray(np.maximum(np.abs(ours - theirs) - slack, 0))
+    return np.asarray(np.maximum(np.abs(outputs[0] - outputs[1]) - slack, 0))
 
 
 def output_bound(found: Array, upper: Array, r: Any, per_output: bool, is_exact: bool, method: str, what: str) -> Bound:

@@ -33,7 +33,7 @@ from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
 from pathgraph.pathsum.thinning import thinned
-from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
+from pathgraph.resolutions import ReluNetwork, Structure, is_streamed, require_network_of_numbers
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
 __all__ = ["Moduli", "grouped", "path_magnitude", "set_magnitude"]
@@ -97,7 +97,10 @@ def path_magnitude(net: ReluNetwork | DeviceNetwork, *, inputs: Inputs | None = 
     require_network_of_numbers(net, "path_magnitude")
     moduli = Moduli(net, inputs)
     costs = moduli.compiled_costs()
-    return net.architecture.arranged(public(moduli.swept_costs(), "path_magnitude") if costs is None else costs)
+    if costs is None:
+        costs = moduli.swept_costs()
+        costs = costs if moduli.are_finite else public(costs, "path_magnitude")
+    return net.architecture.arranged(costs)
 
 
 def set_magnitude(
@@ -168,6 +171,8 @@ class Moduli:
     net : Network or LayerGraph
         As it was given.
     widths : ndarray, shape (n_inputs,)
+    are_finite : bool
+        Whether the sums of `summed` were all seen to be finite floats.
     """
 
     def __init__(self, net: ReluNetwork, inputs: Inputs | None = None) -> None:
@@ -177,6 +182,7 @@ class Moduli:
         self.scalars: ScalarKind = net.scalars
         self.widths = accelerated(half_widths(net, inputs))
         self._is_changed = False
+        self.are_finite = False
 
     @cached_property
     def values(self) -> Array:
@@ -300,7 +306,9 @@ class Moduli:
         """
         if self.net.streams is None or self._is_changed:
             return self.per_parameter(self.masses())
-        return self.net.streams.parameter_masses(self.net, 1, self.widths)[0]
+        masses, in_range = self.net.streams.parameter_masses(self.net, 1, self.widths)
+        self.are_finite = in_range and not self.architecture.is_tied
+        return masses
 
     def compiled_costs(self) -> Array | None:
         """The same, all finite, by the kernel with one pass each way, if it fits and floats stay in range."""
@@ -324,6 +332,12 @@ class Moduli:
         in_set[~hit] = 0
         others[hit] = 0
         inside, outside = self.cut(in_set), self.cut(others)
+        if is_streamed(self.net) and self.net.streams is not None and self.dag is self.net.dag:
+            states, in_range = self.net.streams.state_sums(
+                self.net, [(outside, None), (inside, HIT)], self.widths, len(HIT)
+            )
+            if in_range:
+                return np.asarray(states[1])
         x = sweep(self, [(outside, None), (inside, HIT)], self.start(2))
         if self.scalars == "float" and not is_safe([*self.tensors, self.widths], x):
             inside, outside = self.cut(scaled(in_set)), self.cut(scaled(others))

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from itertools import cycle
 from typing import Any
 
+import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
@@ -62,7 +63,8 @@ def counted(function: Callable[[], Any]) -> int:
 
 
 def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
-    """The variants in turn, in this process."""
+    """The variants in turn, in this process, with as many threads for each."""
+    numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
     graph = resnet(depth, size)
     random = np.random.default_rng(1)
     signs = {name: random.choice([-1.0, 1.0], size=t.shape) * t for name, t in graph.parameters.items()}

@@ -62,6 +62,19 @@ def resnet(depth: int, size: int = 224, *, classes: int = 1000, dtype: Any = np.
     return b.build([x])
 
 
+def small_resnet(n_blocks: int = 3, size: int = 32, *, dtype: Any = np.float32, seed: int = 0) -> Any:
+    """The layer graph of a ResNet of the original architecture for small images: ResNet-20 with 3 blocks a width."""
+    net = _Net(dtype, seed)
+    b = net.build
+    x = b.relu(net.conv(b.input((3, size, size)), 16, 3, 1, "conv1"))
+    for stage in range(3):
+        for index in range(n_blocks):
+            stride = 2 if stage > 0 and index == 0 else 1
+            x = net.block(x, 16 << stage, stride, f"layer{stage + 1}.{index}", bottleneck=False)
+    x = b.flatten(b.adaptive_average_pool(x, 1))
+    return b.build([b.linear(x, b.tensor("fc.weight", net.random.standard_normal((10, x.shape[0]), dtype=dtype)))])
+
+
 def torch_twin(depth: int, *, classes: int = 1000) -> Any:
     """The same architecture as a torch module in evaluation mode, with its own random weights."""
     from torch import nn
