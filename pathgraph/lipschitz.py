@@ -63,7 +63,7 @@ def input_lipschitz(
     input_norm : number in [1, inf]
         Measure the change of the input in this norm s instead of the supremum norm. Then the method must be
         "input-paths" and `inputs` left out; the bound of an output is the dual norm of the vector, over the inputs
-        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep for each output, some at a time.
+        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep per output, some at a time.
 
     Returns
     -------

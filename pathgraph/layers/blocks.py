@@ -2,11 +2,11 @@
 
 Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`).
 Scaled numbers are floats in bands of exponents (`pathgraph.layers.bands`), logarithms are scaled numbers, and large
-maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`); those over the edges of an entry need one edge for
-each tap along axes where nothing changes (`pathgraph.layers.constant_axes`). A `LayerBlock` runs every other semiring that
-has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of targets so that
-memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the defaults of
-`pathgraph.pathsum.blocks.Block`.
+maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`); those over the edges of an entry need one edge
+for each tap along axes where nothing changes (`pathgraph.layers.constant_axes`). A `LayerBlock` runs every other
+semiring that has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of
+targets so that memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the
+defaults of `pathgraph.pathsum.blocks.Block`.
 """
 
 from __future__ import annotations

@@ -365,7 +365,7 @@ def _pooled(x: Array, pool: Pool, terms: Sequence[Term], rank: int) -> Array:
 
 
 def _gather(values: Sequence[Array], pool: Pool) -> Array:
-    tensors = np.unique(pool.tensor)
+    tensors = pool.tensors
     if len(tensors) == 1:
         return np.asarray(values[tensors[0]].ravel()[pool.entry])
     out = np.empty(pool.entry.shape, dtype=values[tensors[0]].dtype)
