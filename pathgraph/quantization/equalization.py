@@ -233,9 +233,10 @@ def _of_channels(graph: Any) -> _Directions:
 def _differences(target: Array, source: Array, size: int) -> csr_array:
     """Rows with 1 at the target and -1 at the source; -1 is none."""
     n = len(target)
-    data = np.concatenate([np.where(target >= 0, 1.0, 0.0), np.where(source >= 0, -1.0, 0.0)])
-    columns = np.maximum(np.concatenate([target, source]), 0)
-    return csr_array((data, (np.tile(np.arange(n), 2), columns)), shape=(n, size))
+    ends, rows = np.concatenate([target, source]), np.tile(np.arange(n), 2)
+    data = np.repeat([1.0, -1.0], n)
+    there = ends >= 0
+    return csr_array((data[there], (rows[there], ends[there])), shape=(n, size))
 
 
 class _Problem:
