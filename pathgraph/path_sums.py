@@ -34,8 +34,10 @@ from pathgraph.pathsum.sweep import (
     edge_values,
     entries,
     is_safe,
+    kind_of_sums,
     marginals,
     narrow,
+    refuse_hours,
     sweep,
     swept,
     widen,
@@ -91,6 +93,8 @@ def path_sum(
     ------
     RangeError
         If a float sum leaves the range of floats: use `semirings.SCALED`, `semirings.LOG`, or exact values.
+    UnsupportedOperatorError
+        If the elements are Python objects and there are so many edges that it would take hours.
     ParameterError
         On inputs of a wrong shape.
 
@@ -379,6 +383,7 @@ def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Arra
     """The entries as elements; labelled semirings are told which edge they are on."""
     if ring.needs_numbers:
         require_network_of_numbers(net, f"path sum in {ring!r}")
+    refuse_hours(net, ring, backend, kind_of_sums(net, ring, backend))
     if ring.edge_value is not None:
         require_network(net)  # an entry of a layer graph is many edges
         architecture, numbers = net.architecture, net.values

@@ -201,6 +201,20 @@ CASES: dict[str, Case] = {
 }
 
 
+FEW = [
+    "lg(x)",
+    "path_norm",
+    "path_magnitude",
+    "rescale",
+    "prune",
+    "prune, neurons",
+    "certify",
+    "bits_fixed",
+    "equalize",
+]
+"""What runs by default."""
+
+
 def eps(subject: Subject) -> float:
     """A precision that takes some bits: a thousandth of the path-norm."""
     return 1e-3 * float(pg.path_norm(subject.graph))
@@ -272,7 +286,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--depths", type=int, nargs="+", default=[18])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64])
-    parser.add_argument("--only", metavar="TEXT", help="functions whose names begin so", default="")
+    parser.add_argument("--all", action="store_true", help="every function, not a few of each kind")
+    parser.add_argument("--only", metavar="NAME", nargs="+", help="these functions")
     parser.add_argument("--seconds", type=float, default=120, help="limit for one function")
     parser.add_argument("--gigabytes", type=float, default=16, help="limit of the address space")
     parser.add_argument("--repeats", type=int, help="taken for the sake of the other benchmarks: each runs once")
@@ -282,13 +297,14 @@ def main(arguments: list[str] | None = None) -> int:
         print(json.dumps(one(chosen.one[0], int(chosen.one[1]), int(chosen.one[2]))))
         return 0
     results: dict[str, Any] = {}
+    names = chosen.only or (list(CASES) if chosen.all else FEW)
     for depth in chosen.depths:
         for size in chosen.sizes:
             title = f"ResNet-{depth}, {size} x {size}"
             print(f"{title}  (seconds of one call, peak memory of the process in GB)")
             table = results[title] = {}
             for name in CASES:
-                if not name.startswith(chosen.only):
+                if name not in names:
                     continue
                 found = table[name] = limited(name, depth, size, chosen.seconds, chosen.gigabytes)
                 figures = f"{found['seconds']:8.2f} {found['peak'] / 1e9:6.2f}" if "seconds" in found else " " * 15
