@@ -101,8 +101,8 @@ def _refuse_long(moduli: Moduli, left: int, batch: float) -> None:
     work = n_parameters * left / batch
     if work > (MOST_LAYERED if is_layered else MOST):
         raise ParameterError(
-            f"strategy: 'greedy' scored all {n_parameters:,} parameters for every {batch:.3g} that it removed, and needs "
-            f"about {left / batch:,.0f} more scorings, which takes hours; remove fewer, or use 'iterative' or 'one-shot'"
+            f"strategy: 'greedy' scored all {n_parameters:,} parameters for every {batch:.3g} that it removed; it needs"
+            f" {left / batch:,.0f} more scorings, which take hours; remove fewer, or use 'iterative' or 'one-shot'"
         )
 
 
