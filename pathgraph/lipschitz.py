@@ -30,6 +30,9 @@ __all__ = ["input_lipschitz"]
 
 Method = Literal["max-pass", "input-paths", "path-norm"]
 
+ROOM = 1 << 25
+"""Numbers in the buffer of some outputs that are swept together."""
+
 
 def input_lipschitz(
     net: ReluNetwork,
@@ -60,7 +63,7 @@ def input_lipschitz(
     input_norm : number in [1, inf]
         Measure the change of the input in this norm s instead of the supremum norm. Then the method must be
         "input-paths" and `inputs` left out; the bound of an output is the dual norm of the vector, over the inputs
-        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs one backward sweep with one state per output.
+        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep per output, some at a time.
 
     Returns
     -------
@@ -107,7 +110,7 @@ def input_lipschitz(
                 f"method={method!r}" + ("" if inputs is None else " and inputs=")
             )
         dual = math.inf if input_norm == 1 else 1 / (1 - 1 / input_norm)
-        bounds = joined([norm(row, dual) for row in _masses_from_inputs(net)])
+        bounds = _dual_norms(net, dual)
     elif method == "max-pass" and any(node.pools for node in net.dag.nodes):
         bounds = _max_pass(net, half_widths(net, inputs))
     elif method == "path-norm":
@@ -143,17 +146,37 @@ def _max_pass(net: ReluNetwork, widths: Array) -> Array:
     return scaled(_max_pass(net.to_exact(), object_array(map(to_fraction, widths))))
 
 
-def _masses_from_inputs(net: ReluNetwork) -> Array:
-    """For each output and input, the sum of the absolute path products between them: one backward sweep."""
+def _dual_norms(net: ReluNetwork, dual: float) -> Array:
+    """For each output, the norm over the inputs of the sums of the absolute path products from them.
+
+    One backward sweep with a state for each output, or several with some of them, so that memory stays bounded.
+    """
     outputs = net.dag.outputs
-    y = buffer(net, REAL, states=len(outputs))
-    y[np.arange(len(outputs)), outputs] = 1
-    values = _absolute(net, y)
-    swept = back(net, [(values, None)], y.copy())
+    step = max(1, ROOM // net.dag.size)
+    return joined(
+        [
+            norm(row, dual)
+            for first in range(0, len(outputs), step)
+            for row in _masses_from_inputs(net, outputs[first : first + step])
+        ]
+    )
+
+
+def _masses_from_inputs(net: ReluNetwork, outputs: Array) -> Array:
+    """For some outputs and each input, the sum of the absolute path products between them: one backward sweep."""
+
+    def start() -> Array:
+        y = buffer(net, REAL, states=len(outputs))
+        y[np.arange(len(outputs)), outputs] = 1
+        return y
+
+    swept = start()
+    values = _absolute(net, swept)
+    back(net, [(values, None)], swept)
     if net.is_exact:
         return restored(swept[:, net.dag.inputs])
     if not is_safe(values, swept):
-        swept = back(net, [(tuple(map(scaled, values)), None)], scaled(y), ring=SCALED)
+        swept = back(net, [(tuple(map(scaled, values)), None)], scaled(start()), ring=SCALED)
     return np.asarray(swept[:, net.dag.inputs])
 
 

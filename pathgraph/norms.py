@@ -30,7 +30,7 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.reach import count_by_residues
+from pathgraph.pathsum.residues import count_by_residues
 from pathgraph.pathsum.scaled import (
     SCALED_DTYPE,
     scaled,

@@ -16,13 +16,14 @@ import numpy as np
 
 from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
-from pathgraph.graph.architecture import Architecture
+from pathgraph.graph.architecture import PARAMETER, Architecture
 from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.reach import count_by_residues, longest
+from pathgraph.pathsum.reach import longest
+from pathgraph.pathsum.residues import Counter, count_by_residues
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import (
@@ -33,8 +34,10 @@ from pathgraph.pathsum.sweep import (
     edge_values,
     entries,
     is_safe,
+    kind_of_sums,
     marginals,
     narrow,
+    refuse_hours,
     sweep,
     swept,
     widen,
@@ -90,6 +93,8 @@ def path_sum(
     ------
     RangeError
         If a float sum leaves the range of floats: use `semirings.SCALED`, `semirings.LOG`, or exact values.
+    UnsupportedOperatorError
+        If the elements are Python objects and there are so many edges that it would take hours.
     ParameterError
         On inputs of a wrong shape.
 
@@ -118,13 +123,13 @@ def path_sum(
         return net.path_sum(inputs, biases=biases, per_output=per_output, source=source, target=target)
     _check(net, semiring)
     chosen = choose_backend(backend, net)
-    if semiring is COUNT and backend is None and net.dag.flat is None and inputs is source is target is None:
-        counts = count_by_residues(net.dag, _ones(net), biases=biases)
-        return object_array(counts) if per_output else sum(counts)
+    counter = _counter(net, semiring, inputs, biases, source, backend)
+    if counter is not None:
+        counts = counter.up_to(_ends(net, target))
+        return counts if per_output else sum(counts.tolist())
     start = _start(net, semiring, inputs, biases, source, chosen)
     x, ring = swept(net, _values(net, semiring, chosen), start, semiring, chosen)
-    ends = net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
-    sums = _public(x[0, ends], net, semiring, ring)
+    sums = _public(x[0, _ends(net, target)], net, semiring, ring)
     _check_range(sums, semiring)
     if per_output:
         return sums
@@ -163,6 +168,9 @@ def path_marginals(
         _check_device(net, semiring, backend)
         return net.masses(None, inputs, biases=biases, what="path_marginals")
     _check(net, semiring)
+    counter = _counter(net, semiring, inputs, biases, None, backend)
+    if counter is not None:
+        return _counts_of_parameters(net, counter)
     chosen = choose_backend(backend, net)
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
@@ -201,6 +209,9 @@ def node_marginals(
     [2, 2, 2, 2, 4]
     """
     _check(net, semiring)
+    counter = _counter(net, semiring, inputs, biases, None, backend)
+    if counter is not None:
+        return net.architecture.arranged_nodes(counter.through_neurons()[CONSTANT + 1 :])
     chosen = choose_backend(backend, net)
     ring, _, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     mul = ring.arrays.mul if ring.arrays is not None and chosen != "reference" else np.frompyfunc(ring.mul, 2, 1)
@@ -340,10 +351,39 @@ def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> No
     net.refuse_backend(backend)
 
 
+def _counter(
+    net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: str | None
+) -> Counter | None:
+    """What counts the paths of a layer graph without its edges; None for other sums, and starts that are no counts."""
+    if ring is not COUNT or backend is not None or net.dag.flat is not None:
+        return None
+    numbers = per_input(net, inputs, 1)
+    if not all(isinstance(number, (int, np.integer)) and number >= 0 for number in numbers):
+        return None
+    position = None if source is None else net.architecture.index(source) + 1
+    return Counter(net.dag, _ones(net), inputs=numbers, biases=biases, source=position)
+
+
+def _counts_of_parameters(net: ReluNetwork, counter: Counter) -> Any:
+    """The numbers of paths through each parameter of a layer graph, whose entries are parameters, each its own."""
+    architecture = net.architecture
+    free = architecture.role == PARAMETER
+    slices = dict(enumerate(architecture.tensor_slices))
+    counts = counter.through_entries([tensor for tensor, part in slices.items() if free[part].any()])
+    parts = [np.empty(0, dtype=object), *(counts[tensor].ravel() for tensor in sorted(counts))]
+    return architecture.arranged(np.concatenate(parts))
+
+
+def _ends(net: ReluNetwork, target: Hashable | None) -> Array:
+    """The buffer positions at which paths end."""
+    return net.dag.outputs if target is None else np.array([net.architecture.index(target) + 1])
+
+
 def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Array]:
     """The entries as elements; labelled semirings are told which edge they are on."""
     if ring.needs_numbers:
         require_network_of_numbers(net, f"path sum in {ring!r}")
+    refuse_hours(net, ring, backend, kind_of_sums(net, ring, backend))
     if ring.edge_value is not None:
         require_network(net)  # an entry of a layer graph is many edges
         architecture, numbers = net.architecture, net.values

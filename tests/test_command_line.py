@@ -1,6 +1,7 @@
 """``python -m pathgraph MODEL``: its flags, its files, its refusals."""
 
 import json
+import math
 import os
 import struct
 import subprocess

@@ -10,7 +10,8 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.graph.array_names import ArrayNames, TiedEntries
-from pathgraph.pathsum.reach import count_by_residues, longest
+from pathgraph.pathsum.reach import longest
+from pathgraph.pathsum.residues import count_by_residues
 from tests.layer_graphs import MAKERS, build, moved
 from tests.oracles import Oracle, logarithm
 from tests.tolerances import assert_close, bits, exponential_roundings, gamma, power_roundings, roundings

@@ -2,10 +2,11 @@
 
 Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`).
 Scaled numbers are floats in bands of exponents (`pathgraph.layers.bands`), logarithms are scaled numbers, and large
-maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`). A `LayerBlock` runs every other semiring that
-has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of targets so that
-memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the defaults of
-`pathgraph.pathsum.blocks.Block`.
+maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`); those over the edges of an entry need one edge
+for each tap along axes where nothing changes (`pathgraph.layers.constant_axes`). A `LayerBlock` runs every other
+semiring that has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of
+targets so that memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the
+defaults of `pathgraph.pathsum.blocks.Block`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy.sparse import csr_array
 from pathgraph.layers import edge_loops
 from pathgraph.layers.bands import banded, in_bands
 from pathgraph.layers.compressed import full
+from pathgraph.layers.constant_axes import reduced
 from pathgraph.layers.operations import Operation
 from pathgraph.layers.partitions import singletons
 from pathgraph.pathsum.blocks import Block, Pattern, Positions
@@ -139,7 +141,11 @@ class LayerBlock(Block):
             return super().entry_gradient(x, y, shape, ring)
         if in_bands(ring):
             return banded(lambda a, b, floats: self.entry_gradient(a, b, shape, floats), x, y, ring)
-        if edge_loops.runs(self.operation, ring, x, y) and math.prod(shape) == math.prod(self.operation.tensor_shape):
+        whole = math.prod(shape) == math.prod(self.operation.tensor_shape)
+        if whole and ring.arrays.add in (np.maximum, np.minimum) and (less := reduced(self.operation, x, y)):
+            everything = slice(0, less.operation.source_size), slice(0, less.operation.target_size)
+            return LayerBlock(less.operation, *everything, 0).entry_gradient(less.source, less.target, shape, ring)
+        if whole and edge_loops.runs(self.operation, ring, x, y):
             return edge_loops.made(self.operation, "entry", x, y, ring).reshape(shape)
         run = self._kernel(x, np.empty(shape, dtype=x.dtype), ring) if ring is REAL else None
         if run is not None:

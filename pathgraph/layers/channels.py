@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pathgraph.graph.architecture import STRUCTURAL
+from pathgraph.layers.constant_axes import reduced
 from pathgraph.layers.operations import Linear, TransposedLinear
 
 if TYPE_CHECKING:
@@ -94,18 +95,17 @@ def _distinct(numbers: Array) -> Array:
 def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:
     """The triples of an operation, in runs, from the channels of its targets and of its sources.
 
-    The edges are a product of relations along axes. Along an axis on which no channel changes, one edge stands for all
-    with its tap: what is listed is about as long as the tensor of the entries.
+    Along axes on which no channel changes one edge stands for all with its tap (`pathgraph.layers.constant_axes`).
     """
+    less = reduced(operation, of_source[None], of_target[None])
+    if less is not None:
+        operation, of_source, of_target = less.operation, less.source[0], less.target[0]
     axes = operation._axes
-    targets, sources = of_target.reshape([a.n_out for a in axes]), of_source.reshape([a.n_in for a in axes])
     edges = []
     for k, axis in enumerate(axes):
         edge = np.stack([axis.tap, np.repeat(np.arange(axis.n_out), axis.degree), axis.index])
-        if all((array == array.take([0], axis=k)).all() for array in (targets, sources) if array.size):
-            edge = edge[:, np.unique(axis.tap, return_index=True)[1]]
-        strides = [math.prod(sizes[k + 1 :]) for sizes in ([a.n_taps for a in axes], targets.shape, sources.shape)]
-        edges.append(edge * np.array(strides)[:, None])
+        sizes = ([a.n_taps for a in axes], [a.n_out for a in axes], [a.n_in for a in axes])
+        edges.append(edge * np.array([math.prod(each[k + 1 :]) for each in sizes])[:, None])
     first, *others = edges or [np.zeros((3, 1), dtype=np.int64)]
     rest = np.zeros((3, 1), dtype=np.int64)
     for edge in others:

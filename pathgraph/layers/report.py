@@ -15,7 +15,7 @@ import numpy as np
 
 from pathgraph.generalization.peeling import peeling_constants
 from pathgraph.graph.architecture import ROLES
-from pathgraph.pathsum.reach import count_by_residues
+from pathgraph.pathsum.residues import count_by_residues
 from pathgraph.shown import decimal_text
 
 if TYPE_CHECKING:

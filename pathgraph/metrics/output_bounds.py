@@ -18,7 +18,7 @@ from pathgraph.pathsum.sweep import is_safe, sweep
 from pathgraph.resolutions import is_streamed
 from pathgraph.scalars import Array
 
-__all__ = ["differences_found", "output_bound"]
+__all__ = ["differences_found", "output_bound", "upper_end"]
 
 MAX_EXACT_NORM = 64
 """Integer norms over the outputs up to this one are taken of rationals."""
@@ -96,3 +96,12 @@ def output_bound(found: Array, upper: Array, r: Any, per_output: bool, is_exact:
     if per_output:
         return Bound(low, high, exact, rigorous, method)
     return Bound(low.tolist()[0], high.tolist()[0], exact, rigorous, method)
+
+
+def upper_end(upper: Array, r: Any, is_exact: bool, what: str) -> Any:
+    """The upper end of `output_bound` for the r-norm of the outputs, r being 1 or infinite: a Fraction or a float.
+
+    Parameters are those of `output_bound`.
+    """
+    high = public(norm(restored(upper), r), what, floats=upper_floats, rationals=is_exact)
+    return high.tolist()[0]

@@ -20,7 +20,7 @@ from pathgraph.arguments import Inputs, exponent, half_widths, require_same_stru
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
 from pathgraph.metrics.gaps import fallen_back, gap_sweep, total, zeros
-from pathgraph.metrics.output_bounds import differences_found, output_bound
+from pathgraph.metrics.output_bounds import differences_found, output_bound, upper_end
 from pathgraph.metrics.path_differences import Pair, flips
 from pathgraph.metrics.path_metrics import excess
 from pathgraph.pathsum.exact import accelerated
@@ -28,7 +28,7 @@ from pathgraph.pathsum.flat import mapped
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats
 
-__all__ = ["box_bound", "perturbation_bound"]
+__all__ = ["box_bound", "largest_change", "perturbation_bound"]
 
 
 def perturbation_bound(
@@ -88,13 +88,41 @@ def perturbation_bound(
     """
     require_network_of_numbers(net, "perturbation_bound")
     r = exponent(r, "r", least=1)
-    widths = half_widths(net, inputs)
-    moves = _moves(net, rho)
-    architecture = net.architecture
+    pair = Pair.of(net, net, half_widths(net, inputs))
+    bounds, moved = _changes(pair, _moves(net, rho), shrink)
+    signs = [np.where(w < 0, -1, 1) for w in pair.ours]
+    if all(w.dtype in (np.float64, object) for w in moved):
+        pair = pair._replace(theirs=[sign * w for sign, w in zip(signs, moved, strict=True)])
+    method = "shrinkage" if shrink else "growth"
+    return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
+
+
+def largest_change(net: ReluNetwork, moves: Array, *, inputs: Inputs | None = None, shrink: bool = False) -> Any:
+    """The upper end of `perturbation_bound` for the sum over the outputs, without looking for the lower end.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    moves : ndarray, shape (n_parameters,)
+        The largest changes, >= 0: float64, or Fractions for an exact network.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+    shrink : bool
+
+    Raises
+    ------
+    RangeError
+        If the bound leaves the range of floats.
+    """
+    bounds, _ = _changes(Pair.of(net, net, half_widths(net, inputs)), moves, shrink)
+    return upper_end(bounds, 1, net.is_exact, "perturbation_bound")
+
+
+def _changes(pair: Pair, moves: Array, shrink: bool) -> tuple[Array, list[Array]]:
+    """The bound for each output, and the absolute values of the parameters as they move."""
+    architecture = pair.net.architecture
     each = np.zeros(architecture.n_entries, dtype=moves.dtype)
     is_free = architecture.parameter >= 0
     each[is_free] = moves[architecture.parameter[is_free]]
-    pair = Pair.of(net, net, widths)
     rhos = [accelerated(rho) for rho in architecture.cut(each)]
     sizes = [abs(w) for w in pair.ours]
     if shrink:
@@ -104,12 +132,8 @@ def perturbation_bound(
     else:
         small, apart = sizes, rhos
         large = moved = [total(w, rho) for w, rho in zip(sizes, rhos, strict=True)]
-    bounds = fallen_back(lambda start: gap_sweep(net, small, apart, large, start), pair.widths)[1]
-    signs = [np.where(w < 0, -1, 1) for w in pair.ours]
-    if all(w.dtype in (np.float64, object) for w in moved):
-        pair = pair._replace(theirs=[sign * w for sign, w in zip(signs, moved, strict=True)])
-    method = "shrinkage" if shrink else "growth"
-    return output_bound(differences_found(pair), bounds, r, per_output, net.is_exact, method, "perturbation_bound")
+    bounds = fallen_back(lambda start: gap_sweep(pair.net, small, apart, large, start), pair.widths)[1]
+    return bounds, moved
 
 
 def _leaves(high: Array, low: Array) -> Array:
@@ -125,7 +149,8 @@ def _moves(net: ReluNetwork, rho: Any) -> Array:
     if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
         got = f"shape {rho.shape}" if isinstance(rho, np.ndarray) else repr(rho)
         raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {got}")
-    listed = [rho] if is_one else list(rho)
+    is_plain = isinstance(rho, np.ndarray) and rho.dtype.kind in "fiu" and not net.is_exact
+    listed: Any = [rho] if is_one else rho if is_plain else list(rho)
     if not is_one and len(listed) != size:
         raise ParameterError(f"rho: needed a number, or {size} numbers, one per parameter, got {len(listed)}")
 

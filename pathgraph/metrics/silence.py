@@ -91,7 +91,7 @@ def live_entries(net: BlockNetwork, ours: Entries, theirs: Entries, widths: Arra
     is_pool = np.zeros(net.dag.size, dtype=bool)
     for pool, unused in zip(_pools(net), idle, strict=True):
         is_pool[pool.target] = True
-        for tensor in np.unique(pool.tensor).tolist():
+        for tensor in pool.tensors:
             keep[tensor].reshape(-1)[pool.entry[(pool.tensor == tensor) & ~unused]] = True
     positions = np.arange(net.dag.size)
     for block in net.dag.blocks():
@@ -173,7 +173,7 @@ def _idle(pool: Pool, positive: Entries, negative: Entries, x: Array, margin: Ar
 
 def _gathered(values: Entries, pool: Pool) -> Array:
     out = np.empty(pool.entry.shape, dtype=values[0].dtype)
-    for tensor in np.unique(pool.tensor).tolist():
+    for tensor in pool.tensors:
         chosen = pool.tensor == tensor
         out[chosen] = values[tensor].reshape(-1)[pool.entry[chosen]]
     return out

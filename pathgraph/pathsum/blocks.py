@@ -134,6 +134,12 @@ class Pool(NamedTuple):
     tensor: Array
     entry: Array
 
+    @property
+    def tensors(self) -> list[int]:
+        """The tensors that hold weights of candidates, in order."""
+        found: list[int] = np.flatnonzero(np.bincount(self.tensor.ravel())).tolist()
+        return found
+
 
 @dataclass(frozen=True, eq=False)
 class Node:

@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 from numpy.typing import DTypeLike
 
-from pathgraph.errors import BackendError, ParameterError
+from pathgraph.errors import BackendError, ParameterError, UnsupportedOperatorError
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
 from pathgraph.pathsum.flat import FlatTensors, mapped
@@ -44,8 +44,10 @@ __all__ = [
     "edge_values",
     "entries",
     "is_safe",
+    "kind_of_sums",
     "marginals",
     "narrow",
+    "refuse_hours",
     "sweep",
     "swept",
     "widen",
@@ -57,6 +59,9 @@ Backend: TypeAlias = Literal["reference", "numpy", "numba"]
 
 LARGE = 20_000
 """Edges from which the compiled back end is chosen: compiling, or loading what was compiled, takes its time."""
+
+MOST_EDGES, MOST_EDGES_SINGLY = 200_000_000, 50_000_000
+"""Edges up to which sums of Python objects are taken, by arrays of them or one after the other: minutes, not hours."""
 
 
 def choose_backend(backend: str | None, net: BlockNetwork) -> Backend:
@@ -116,14 +121,19 @@ def edge_values(net: BlockNetwork, ring: Semiring, backend: Backend = "numpy") -
 
 def buffer(net: BlockNetwork, ring: Semiring, states: int = 1, backend: Backend = "numpy") -> Array:
     """A buffer of zeros of the semiring, of shape (states, N), with the dtype that the back end wants."""
-    dtype: Any = object
-    if ring.arrays is not None and backend != "reference":
-        dtype = ring.arrays.dtype or (np.float64 if net.scalars == "float" else object)
-    if np.dtype(dtype) == object:
+    dtype = kind_of_sums(net, ring, backend)
+    if dtype.kind == "O":
         return ring.full((states, net.dag.size))
     out = np.empty((states, net.dag.size), dtype=dtype)
     out[...] = ring.zero
     return out
+
+
+def kind_of_sums(net: BlockNetwork, ring: Semiring, backend: Backend) -> np.dtype[Any]:
+    """The dtype of the elements of a sweep."""
+    if ring.arrays is None or backend == "reference":
+        return np.dtype(object)
+    return np.dtype(ring.arrays.dtype or (np.float64 if net.scalars == "float" else object))
 
 
 @np.errstate(over="ignore", under="ignore", invalid="ignore")
@@ -172,6 +182,7 @@ def sweep(
         and engine.sweep(net, terms, x, ring, largest=pools == "max")
     ):
         return x
+    refuse_hours(net, ring, backend, x.dtype)
     apply = _operation("apply", backend)
     add = _adder(x, ring)
     for node in net.dag.nodes:
@@ -196,6 +207,7 @@ def back(
     In place; afterwards ``y[s, v]`` is the sum over the paths from v in state s to the outputs.
     """
     backend = choose_backend(backend, net)
+    refuse_hours(net, ring, backend, y.dtype)
     if backend == "numba" and engine.back(net, terms, y, ring):
         return y
     apply = _operation("apply_transpose", backend)
@@ -234,6 +246,28 @@ def marginals(
     return tuple(
         ring.full(w.shape).astype(x.dtype) if part is None else part for w, part in zip(values, out, strict=True)
     )
+
+
+def refuse_hours(net: BlockNetwork, ring: Semiring, backend: Backend, dtype: DTypeLike) -> None:
+    """Refuse sums of Python objects (of dtype object) over so many edges that they would take hours.
+
+    Raises
+    ------
+    UnsupportedOperatorError
+    """
+    if np.dtype(dtype).kind != "O" or net.dag.size < LARGE:
+        return
+    is_single = ring.arrays is None or backend == "reference"
+    most = MOST_EDGES_SINGLY if is_single else MOST_EDGES
+    n_edges = sum(int(block.degrees().sum()) for block in net.dag.blocks())
+    if n_edges > most:
+        way_out = (
+            "a semiring with arrays=" if ring.arrays is None else "floats" if not is_single else "another back end"
+        )
+        raise UnsupportedOperatorError(
+            f"net: {ring!r} on Python objects takes hours on its {n_edges:,} edges, and runs on at most {most:,}; use "
+            f"{way_out}, or the same network on smaller inputs"
+        )
 
 
 def swept(
@@ -365,7 +399,7 @@ def _pooled(x: Array, pool: Pool, terms: Sequence[Term], rank: int) -> Array:
 
 
 def _gather(values: Sequence[Array], pool: Pool) -> Array:
-    tensors = np.unique(pool.tensor)
+    tensors = pool.tensors
     if len(tensors) == 1:
         return np.asarray(values[tensors[0]].ravel()[pool.entry])
     out = np.empty(pool.entry.shape, dtype=values[tensors[0]].dtype)

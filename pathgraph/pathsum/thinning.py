@@ -93,7 +93,8 @@ def _without_pairs(block: Block, gone: Array, targets: Array, sources: Array, si
     from pathgraph.layers.operations import FixedLinear
 
     target, source, entry = block.pattern()
-    keep = ~np.isin(targets[target] * size + sources[source], gone)
+    keys = targets[target] * size + sources[source]
+    keep = gone[np.minimum(np.searchsorted(gone, keys), len(gone) - 1)] != keys
     if keep.all():
         return block
     if not keep.any():

@@ -181,7 +181,7 @@ class Moduli:
         self.dag: BlockDag = net.dag
         self.scalars: ScalarKind = net.scalars
         self.widths = accelerated(half_widths(net, inputs))
-        self._is_changed = False
+        self._has_all_edges = True
         self.are_finite = False
 
     @cached_property
@@ -197,7 +197,6 @@ class Moduli:
 
     def remove(self, parameters: Array) -> None:
         """Set the parameters at these places of theta to zero."""
-        self._is_changed = True
         if self.architecture.is_tied:
             mask = np.zeros(self.architecture.n_parameters, dtype=bool)
             mask[parameters] = True
@@ -219,7 +218,6 @@ class Moduli:
     def with_values(self, values: Array) -> Moduli:
         """The same network with other values, which are not copied."""
         other = copy(self)
-        other._is_changed = True
         other.values = values
         other.tensors = self.cut(values)
         return other
@@ -227,7 +225,7 @@ class Moduli:
     def thinned(self, dead: Array, idle: Sequence[Array]) -> Moduli:
         """The same without some edges: see `pathgraph.pathsum.thinning.thinned`."""
         other = copy(self)
-        other._is_changed = True
+        other._has_all_edges = False
         other.dag = thinned(self.dag, dead, idle)
         return other
 
@@ -299,14 +297,16 @@ class Moduli:
                 costs[parameter] = exact[0]
         return costs
 
-    def summed(self) -> Array:
+    def summed(self, *, plain: bool = False) -> Array:
         r"""For each parameter :math:`|\theta_i|\,\partial P/\partial|\theta_i|`, the sum over its places.
 
-        Where a path meets a parameter twice it counts twice, other than in the costs.
+        Where a path meets a parameter twice it counts twice, other than in the costs. `plain`: of the paths from the
+        inputs alone, with weight one.
         """
-        if self.net.streams is None or self._is_changed:
-            return self.per_parameter(self.masses())
-        masses, in_range = self.net.streams.parameter_masses(self.net, 1, self.widths)
+        if self.net.streams is None or not self._has_all_edges:
+            return self.per_parameter(self.masses(plain=plain))
+        widths = np.ones(len(self.widths)) if plain else self.widths
+        masses, in_range = self.net.streams.parameter_masses(self, 1, widths, biases=not plain)
         self.are_finite = in_range and not self.architecture.is_tied
         return masses
 

@@ -170,7 +170,7 @@ def synaptic_flow(moduli: Moduli) -> Array:
     A pool keeps the candidate of its rank, the first one of several that are equal, so that the others score 0.
     """
     if not any(node.pools for node in moduli.dag.nodes):
-        return moduli.per_parameter(moduli.masses(plain=True))
+        return moduli.summed(plain=True)
     return moduli.per_parameter(_through_pools(moduli))
 
 
@@ -180,7 +180,7 @@ def _not_selected(moduli: Moduli, x: Array) -> list[Array]:
     for node in moduli.dag.nodes:
         for pool in node.pools:
             weights = np.empty(pool.entry.shape, dtype=x.dtype)
-            for tensor in np.unique(pool.tensor).tolist():
+            for tensor in pool.tensors:
                 chosen = pool.tensor == tensor
                 weights[chosen] = moduli.tensors[tensor].reshape(-1)[pool.entry[chosen]]
             candidates = weights * x[0, pool.source]

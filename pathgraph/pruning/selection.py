@@ -7,18 +7,25 @@ that results are deterministic.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from typing import Any
 
 import numpy as np
 
+from pathgraph.errors import ParameterError
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph.pruning.masses import Moduli
 from pathgraph.scalars import Array
 
 __all__ = ["greedy", "in_rounds", "order"]
+
+TRIAL = 16
+"""Scorings of a greedy search after which those to come are estimated."""
+
+MOST, MOST_LAYERED = 10**12, 10**11
+"""Parameters scored in a greedy search, in all, that take hours: in a graph of neurons, and in one of layers."""
 
 
 def order(scores: Array, candidates: Array) -> Array:
@@ -47,7 +54,7 @@ def in_rounds(
         chosen = order(score(), candidates)[: wanted - done]
         remove(chosen)
         removed.append(chosen)
-        candidates = candidates[~np.isin(candidates, chosen)]
+        candidates = _without(candidates, chosen)
         done = wanted
     return np.concatenate([np.empty(0, dtype=np.int64), *removed])
 
@@ -60,8 +67,14 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
     of the old costs of what was removed at other levels, no path having two parameters of one level. So the
     candidate with the smallest old cost is next if that is at most c - D for every other one. This saves most where
     many costs vanish, behind neurons that are dead already; in a dense network nearly every removal needs a scoring.
+
+    Raises
+    ------
+    ParameterError
+        If the first scorings show that hours of them would be needed.
     """
     removed: list[int] = []
+    n_scorings = 0
     slack = 0 if moduli.scalars == "exact" else _slack(moduli, len(candidates))
     level = moduli.architecture.parameter_level
     while len(removed) < count:
@@ -70,17 +83,42 @@ def greedy(moduli: Moduli, candidates: Array, count: int) -> Array:
         batch = _decided(costs, level, candidates, wanted, slack)
         moduli.remove(np.array(batch))
         removed += batch
-        candidates = candidates[~np.isin(candidates, batch)]
+        candidates = _without(candidates, np.array(batch))
+        n_scorings += 1
+        if n_scorings % TRIAL == 0:
+            _refuse_long(moduli, count - len(removed), len(removed) / n_scorings)
     return np.array(removed, dtype=np.int64)
+
+
+def _refuse_long(moduli: Moduli, left: int, batch: float) -> None:
+    """Refuse a search that needs too many more scorings, at so many removals for each.
+
+    Raises
+    ------
+    ParameterError
+    """
+    n_parameters, is_layered = moduli.architecture.n_parameters, moduli.dag.flat is None
+    work = n_parameters * left / batch
+    if work > (MOST_LAYERED if is_layered else MOST):
+        raise ParameterError(
+            f"strategy: 'greedy' scored all {n_parameters:,} parameters for every {batch:.3g} that it removed; it needs"
+            f" {left / batch:,.0f} more scorings, which take hours; remove fewer, or use 'iterative' or 'one-shot'"
+        )
+
+
+def _without(candidates: Array, chosen: Array) -> Array:
+    """The candidates without some of them."""
+    is_left = np.ones(int(candidates.max(initial=0)) + 1, dtype=bool)
+    is_left[chosen] = False
+    return np.asarray(candidates[is_left[candidates]])
 
 
 def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: float) -> list[int]:
     """The next removals on which these costs decide: one at least."""
-    ordered = order(costs, candidates)
     if count == 1:
-        return [int(ordered[0])]
-    levels = level[ordered]
-    queues = {int(key): iter(ordered[levels == key]) for key in np.unique(levels)}
+        is_float = costs.dtype.kind == "f"
+        return [int(candidates[costs[candidates].argmin()] if is_float else order(costs, candidates)[0])]
+    queues = {key: iter(first) for key, first in _queues(costs, level, candidates, count)}
     lost: dict[int, Any] = dict.fromkeys(queues, 0)
     heads: list[tuple[Any, int, int]] = []
 
@@ -102,6 +140,17 @@ def _decided(costs: Array, level: Array, candidates: Array, count: int, slack: f
         batch.append(place)
         lost[key] += cost
     return batch
+
+
+def _queues(costs: Array, level: Array, candidates: Array, count: int) -> Iterator[tuple[int, Array]]:
+    """For each level its cheapest candidates in order: `count` and one more, and those that cost as much."""
+    levels = level[candidates]
+    for key in (np.flatnonzero(np.bincount(levels + 1)) - 1).tolist():
+        members = candidates[levels == key]
+        if len(members) > count + 1 and costs.dtype.kind == "f":
+            of_members = costs[members]
+            members = members[of_members <= np.partition(of_members, count)[count]]
+        yield key, order(costs, members)
 
 
 def _fall(lost: dict[int, Any], level: int) -> Any:

@@ -20,7 +20,7 @@ import numpy as np
 
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.metrics.parameter_boxes import perturbation_bound
+from pathgraph.metrics.parameter_boxes import largest_change
 from pathgraph.metrics.parameter_changes import parameter_lipschitz
 from pathgraph.quantization.networks import quantize
 from pathgraph.quantization.quantizers import FloatFormat, Quantizer
@@ -116,14 +116,14 @@ def fixed_step(
     bound = _positive(eps)
     if mode not in ("nearest", "floor", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
-    largest = max(map(abs, map(to_fraction, net.theta.tolist())), default=Fraction(0))
     support, sizes = net.theta != 0, _sizes(net)
+    largest = to_fraction(sizes.max(initial=0))
 
     def succeeds(k: int) -> bool:
         move = _scalar(net, Fraction(2) ** -k / (2 if mode == "nearest" else 1))
         rho = np.minimum(move, sizes) if mode == "nearest" else np.where(support, move, sizes * 0)
-        found = perturbation_bound(net, rho, inputs=inputs, shrink=mode == "toward_zero")
-        return to_fraction(found.upper) <= bound
+        found = largest_change(net, rho, inputs=inputs, shrink=mode == "toward_zero")
+        return to_fraction(found) <= bound
 
     def rounded(k: int) -> bool:
         other = quantize(net, Quantizer(mode, Fraction(2) ** -k))
@@ -185,8 +185,8 @@ def bits_float(
 
     def succeeds(p: int) -> bool:
         unit = _scalar(net, Fraction(1, 2 ** (p if mode == "nearest" else p - 1)))
-        found = perturbation_bound(net, _kept(sizes * unit, sizes), inputs=inputs, shrink=mode == "toward_zero")
-        return to_fraction(found.upper) <= bound
+        found = largest_change(net, _kept(sizes * unit, sizes), inputs=inputs, shrink=mode == "toward_zero")
+        return to_fraction(found) <= bound
 
     def rounded(p: int) -> bool:
         kind = FloatFormat(p, -(10**6), math.inf, 0) if net.is_exact else FloatFormat(p, -1000, math.inf, 0)

@@ -15,11 +15,13 @@ Source: derived here.
 
 from __future__ import annotations
 
+import heapq
 import math
 import sys
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any
 
@@ -27,12 +29,12 @@ import numpy as np
 
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError, RangeError
-from pathgraph.metrics.parameter_boxes import perturbation_bound
+from pathgraph.metrics.parameter_boxes import largest_change
 from pathgraph.quantization.networks import By, parameter_groups, require_grouping
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
-from pathgraph.scalars import object_array, to_fraction
+from pathgraph.scalars import Array, object_array, to_fraction
 
 __all__ = ["BitAllocation", "allocate_bits", "relaxed_bits"]
 
@@ -196,10 +198,13 @@ class _Problem:
         found = parameter_groups(net, by)
         self.labels, self.group = found.labels, found.group
         self.sizes, slopes = sensitivities(net, inputs)
-        n = len(self.labels)
-        self.counts = np.bincount(self.group, minlength=n).tolist()
-        self.largest = [to_fraction(max(self.sizes[self.group == g].tolist(), default=0)) for g in range(n)]
-        self.slopes = [sum(map(to_fraction, slopes[self.group == g].tolist()), Fraction(0)) for g in range(n)]
+        order = np.argsort(self.group, kind="stable")
+        ends = np.searchsorted(self.group[order], np.arange(len(self.labels) + 1))
+        self._members = [order[first:stop] for first, stop in pairwise(ends.tolist())]
+        self.counts = [len(members) for members in self._members]
+        self.largest = [to_fraction(self.sizes[members].max(initial=0)) for members in self._members]
+        self._slopes = slopes
+        self.slopes = [_sum(slopes[members]) for members in self._members]
 
     def relaxed(self) -> list[float]:
         shares = [r * s / self.eps for r, s in zip(self.largest, self.slopes, strict=True)]
@@ -218,41 +223,121 @@ class _Problem:
 
     def bound(self, bits: list[int]) -> Any:
         """The bound of the change of the outputs: no weight moves farther than to zero."""
-        moves = [self.move(g, b) for g, b in enumerate(bits)]
-        each = object_array([moves[g] for g in self.group.tolist()])
-        rho = each if self.net.is_exact else each.astype(np.float64) * (1 + 2.0**-52)
-        return perturbation_bound(self.net, np.minimum(rho, self.sizes), inputs=self.inputs).upper
+        moves = object_array([self.move(g, b) for g, b in enumerate(bits)])
+        rho = moves if self.net.is_exact else self._float(moves)
+        return largest_change(self.net, np.minimum(rho[self.group], self.sizes), inputs=self.inputs)
 
-    def fits(self, bits: list[int]) -> bool:
+    def within(self, bits: list[int]) -> Fraction | None:
+        """The bound, if it is at most eps."""
         try:
-            return to_fraction(self.bound(bits)) <= self.eps
+            bound = to_fraction(self.bound(bits))
         except RangeError:
-            return False
+            return None
+        return bound if bound <= self.eps else None
+
+    @staticmethod
+    def _float(moves: Array) -> Array:
+        """Floats that are no less than the moves."""
+        return np.asarray(moves.astype(np.float64) * (1 + 2.0**-52))
 
     def dealt(self) -> list[int]:
-        """From the relaxed numbers, rounded down, upwards: each bit where the error per weight is largest."""
+        """From the relaxed numbers, rounded down, upwards: each bit where the error per weight is largest.
+
+        The order of the bits does not depend on the bound, which falls with each of them: so the number that it takes
+        is found by bisection.
+        """
         bits = [_allowed(math.floor(b)) for b in self.relaxed()]
         if max(bits, default=0) > MOST:
             raise RangeError(f"eps: {MOST} bits are not enough; give a larger one")
-        while not self.fits(bits):
-            errors = [
-                self.move(g, b) * self.slopes[g] / n for g, (b, n) in enumerate(zip(bits, self.counts, strict=True))
-            ]
-            g = max(range(len(bits)), key=errors.__getitem__)
-            bits[g] = _allowed(bits[g] + 1)
-            if bits[g] > MOST or errors[g] == 0:
+        steps = _Steps(self, bits)
+        short, enough = -1, 0
+        while self.within(steps.after(enough)) is None:
+            short, enough = enough, min(2 * enough + 1, steps.available(2 * enough + 1))
+            if short == enough:
                 raise RangeError(f"eps: {MOST} bits are not enough; give a larger one, or use net.to_exact()")
-        return bits
+        while enough - short > 1:
+            middle = (short + enough) // 2
+            if self.within(steps.after(middle)) is None:
+                short = middle
+            else:
+                enough = middle
+        return steps.after(enough)
 
     def reduced(self, bits: list[int]) -> list[int]:
         """Without the bits that the bound itself does not need, the most expensive ones first."""
+        bound = to_fraction(self.bound(bits))
         for g in sorted(range(len(bits)), key=lambda g: -self.counts[g]):
             while bits[g] > 0:
                 fewer = [*bits[:g], bits[g] - 1 if bits[g] > 2 else 0, *bits[g + 1 :]]
-                if not self.fits(fewer):
+                if bound + self._least_growth(g, bits[g], fewer[g]) > self.eps:
                     break
-                bits = fewer
+                found = self.within(fewer)
+                if found is None:
+                    break
+                bits, bound = fewer, found
         return bits
+
+    def _least_growth(self, g: int, bits: int, fewer: int) -> Fraction:
+        """What the bound grows by at least, if a group has fewer bits.
+
+        The bound is a polynomial in the moves without negative coefficients, hence no flatter than at 0, where its
+        derivatives are the slopes. On floats a millionth is left for round-off.
+        """
+        members = self._members[g]
+        sizes, slopes = self.sizes[members], self._slopes[members]
+        moves = object_array([self.move(g, bits), self.move(g, fewer)])
+        before, after = moves if self.net.is_exact else self._float(moves)
+        grown = _sum(slopes * (np.minimum(after, sizes) - np.minimum(before, sizes)))
+        return grown if self.net.is_exact else grown - (grown + self.eps) / 10**6
+
+
+class _Steps:
+    """The order in which bits are dealt: each where the error per weight is largest, while there is one to reduce.
+
+    Parameters
+    ----------
+    problem : _Problem
+    bits : list of int
+        Before the first step.
+    """
+
+    def __init__(self, problem: _Problem, bits: list[int]) -> None:
+        self._problem, self._start, self._bits = problem, bits, list(bits)
+        self._taken: list[int] = []
+        self._heap: list[tuple[Fraction, int]] | None = None
+
+    def available(self, n: int) -> int:
+        """How many steps there are, up to n."""
+        if self._heap is None:
+            self._heap = [self._entry(g) for g in range(len(self._bits))]
+            heapq.heapify(self._heap)
+        while len(self._taken) < n and self._heap and self._heap[0][0] < 0:
+            g = self._heap[0][1]
+            if _allowed(self._bits[g] + 1) > MOST:
+                break
+            self._bits[g] = _allowed(self._bits[g] + 1)
+            self._taken.append(g)
+            heapq.heapreplace(self._heap, self._entry(g))
+        return min(n, len(self._taken))
+
+    def _entry(self, g: int) -> tuple[Fraction, int]:
+        """Less the error per weight, and the group."""
+        problem = self._problem
+        return -problem.move(g, self._bits[g]) * problem.slopes[g] / problem.counts[g], g
+
+    def after(self, n: int) -> list[int]:
+        """The bits after so many steps, which there are."""
+        bits = list(self._start)
+        for g in self._taken[:n]:
+            bits[g] = _allowed(bits[g] + 1)
+        return bits
+
+
+def _sum(numbers: Array) -> Fraction:
+    """The sum of some numbers: that of floats is rounded once."""
+    if numbers.dtype != object:
+        return to_fraction(math.fsum(numbers))
+    return sum(map(to_fraction, numbers.tolist()), Fraction(0))
 
 
 def _log2(number: float | Fraction) -> float:

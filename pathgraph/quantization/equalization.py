@@ -33,7 +33,7 @@ from pathgraph.layers.channels import channel_classes
 from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, require_grouping
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
-from pathgraph.scalars import Array
+from pathgraph.scalars import Array, to_fraction
 from pathgraph.symmetry import rescale
 
 __all__ = ["Equalization", "equalize"]
@@ -146,7 +146,7 @@ def equalize(
     if not isinstance(powers_of_two, bool):
         raise ParameterError(f"powers_of_two: needed a bool, got {powers_of_two!r}")
     problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)
-    if not len(problem.log_sizes):  # no parameter needs a bit, however far it is scaled
+    if not problem.n_acting:  # no parameter needs a bit, however far it is scaled
         least = -math.inf
         return Equalization(net, MappingProxyType({}), least, least, least, least, 0.0, 0.0)
     z = problem.minimum()
@@ -172,7 +172,7 @@ def equalize(
         min(before, problem.value(z)),
         problem.floor,
         float(np.abs(smooth[1]).max(initial=0.0)),
-        TEMPERATURES[-1] * math.log2(max(2, len(problem.log_sizes))),
+        TEMPERATURES[-1] * math.log2(max(2, problem.n_acting)),
     )
 
 
@@ -185,13 +185,16 @@ class _Directions(NamedTuple):
         From the number of a neuron or channel to its name.
     basis : csr_array, shape (n_directions, n_neurons or n_channels)
         The exponents of the factors.
-    slopes : csr_array, shape (n_parameters, n_directions)
+    slopes : csr_array, shape (n_rows, n_directions)
         What they do to the logarithms of the parameters.
+    row : ndarray of int, shape (n_parameters,)
+        The row of each parameter. Those between two channels have one row.
     """
 
     name: Callable[[int], Hashable]
     basis: csr_array
     slopes: csr_array
+    row: Array
 
 
 def _of_neurons(net: Network) -> _Directions:
@@ -204,7 +207,7 @@ def _of_neurons(net: Network) -> _Directions:
     entry = graph.first_entry
     antecedent = np.append(graph.antecedent, 0)[np.minimum(entry, graph.n_edges)]
     ends = _differences(graph.target[entry], np.where(entry < graph.n_edges, antecedent, -1), graph.n_nodes)
-    return _Directions(graph.nodes.__getitem__, basis, csr_array(ends @ basis.T))
+    return _Directions(graph.nodes.__getitem__, basis, csr_array(ends @ basis.T), np.arange(len(entry)))
 
 
 def _of_channels(graph: Any) -> _Directions:
@@ -214,85 +217,117 @@ def _of_channels(graph: Any) -> _Directions:
         (np.ones(len(channels)), (classes.of_channel[channels], channels)),
         shape=(classes.n_classes, len(classes.names)),
     )
-    entries, first = np.unique(classes.uses.entry, return_index=True)
     target = np.full(graph.architecture.n_entries, -1)
     source = target.copy()
-    target[entries], source[entries] = classes.uses.target[first], classes.uses.source[first]
-    entry = graph.architecture.first_entry
-    ends = _differences(target[entry], source[entry], len(classes.names))
-    return _Directions(classes.names.__getitem__, basis, csr_array(ends @ basis.T))
+    uses = classes.uses
+    target[uses.entry[::-1]], source[uses.entry[::-1]] = uses.target[::-1], uses.source[::-1]  # the first of each
+    entry, outer = graph.architecture.first_entry, classes.n_classes
+    class_of = np.append(np.where(classes.of_channel < 0, outer, classes.of_channel), outer)  # of -1, too
+    pairs = class_of[target[entry]] * (outer + 1) + class_of[source[entry]]
+    found, row = np.unique(pairs, return_inverse=True)
+    ends = np.divmod(found, outer + 1)
+    targets, sources = (np.where(end == outer, -1, end) for end in ends)
+    return _Directions(classes.names.__getitem__, basis, _differences(targets, sources, outer), row)
 
 
 def _differences(target: Array, source: Array, size: int) -> csr_array:
     """Rows with 1 at the target and -1 at the source; -1 is none."""
     n = len(target)
-    data = np.concatenate([np.where(target >= 0, 1.0, 0.0), np.where(source >= 0, -1.0, 0.0)])
-    columns = np.maximum(np.concatenate([target, source]), 0)
-    return csr_array((data, (np.tile(np.arange(n), 2), columns)), shape=(n, size))
+    ends, rows = np.concatenate([target, source]), np.tile(np.arange(n), 2)
+    data = np.repeat([1.0, -1.0], n)
+    there = ends >= 0
+    return csr_array((data[there], (rows[there], ends[there])), shape=(n, size))
 
 
 class _Problem:
-    """The convex program, in the logarithms of the factors along the directions that may be taken."""
+    """The convex program, in the logarithms of the factors along the directions that may be taken.
+
+    Parameters of one group that move alike are one *kind*: the largest of them counts, and the sum of their slopes.
+    Kinds are sorted by group.
+    """
 
     def __init__(self, net: ReluNetwork, inputs: Inputs | None, group: Array) -> None:
         sizes, slopes = sensitivities(net, inputs)
-        acts = np.asarray((sizes != 0) & (slopes != 0), dtype=bool)
-        with np.errstate(under="ignore"):
-            self.log_sizes = np.array([_log(w) for w in sizes[acts].tolist()])
-            self.log_slopes = np.array([_log(s) for s in slopes[acts].tolist()])
-        if not acts.any():
+        acts = np.flatnonzero(np.asarray((sizes != 0) & (slopes != 0), dtype=bool))
+        self.n_acting = len(acts)
+        if not len(acts):
             return
-        found, self.group = np.unique(group[acts], return_inverse=True)
-        self.counts = np.bincount(self.group, minlength=len(found)) / acts.sum()
         self.directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)
-        self.slope = csr_array(self.directions.slopes[np.flatnonzero(acts)])  # a_i, one row per parameter
-        self.floor = float(np.logaddexp.reduce(self.log_sizes + self.log_slopes)) / math.log(2)
+        n_rows = max(1, self.directions.slopes.shape[0])
+        keys = group[acts] * n_rows + self.directions.row[acts]
+        order = np.argsort(keys, kind="stable")
+        keys, acts = keys[order], acts[order]
+        self._start = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+        with np.errstate(under="ignore"):
+            self._log_sizes = _logarithms(sizes[acts])
+            log_slopes = _logarithms(slopes[acts])
+            self._sum_of_slopes = np.logaddexp.reduceat(log_slopes, self._start)
+        self._largest = np.maximum.reduceat(self._log_sizes, self._start)
+        of_kind, row = np.divmod(keys[self._start], n_rows)
+        self._slope = csr_array(self.directions.slopes[row])  # a_i, one row per kind
+        self._slope_transposed = csr_array(self._slope.T)
+        self._first = np.flatnonzero(np.append(True, of_kind[1:] != of_kind[:-1]))
+        self._sizes_of_groups = np.diff(np.append(self._first, len(row)))
+        self._shares = np.add.reduceat(np.diff(np.append(self._start, len(acts))), self._first) / len(acts)
+        self.floor = float(np.logaddexp.reduce(self._log_sizes + log_slopes)) / math.log(2)
+        self._temperature, self._hot = math.nan, self._sum_of_slopes
 
     def value(self, z: Array) -> float:
         """The objective, in bits per weight."""
-        moved = self.slope @ z
-        total = 0.0
-        for g, share in enumerate(self.counts):
-            members = self.group == g
-            top = (self.log_sizes + moved)[members].max()
-            total += share * (top + np.logaddexp.reduce((self.log_slopes - moved)[members]))
-        return total / math.log(2)
+        moved = self._slope @ z
+        tops = np.maximum.reduceat(self._largest + moved, self._first)
+        sums = self._totals(self._sum_of_slopes - moved)[0]
+        return float(self._shares @ (tops + sums)) / math.log(2)
 
     def smoothed(self, z: Array, temperature: float) -> tuple[float, Array]:
         """The objective with a smoothed maximum, and its gradient, in bits per weight."""
-        moved = self.slope @ z
-        total, weights = 0.0, np.zeros_like(moved)
-        for g, share in enumerate(self.counts):
-            members = np.flatnonzero(self.group == g)
-            hot = (self.log_sizes + moved)[members] / temperature
-            cold = (self.log_slopes - moved)[members]
-            top, sum_of_slopes = np.logaddexp.reduce(hot), np.logaddexp.reduce(cold)
-            total += share * (temperature * top + sum_of_slopes)
-            weights[members] = share * (np.exp(hot - top) - np.exp(cold - sum_of_slopes))
-        return total / math.log(2), np.asarray(self.slope.T @ weights) / math.log(2)
+        moved = self._slope @ z
+        tops, hot = self._totals(self._heated(temperature) + moved / temperature)
+        sums, cold = self._totals(self._sum_of_slopes - moved)
+        total = float(self._shares @ (temperature * tops + sums))
+        weights = self._spread(self._shares) * (hot - cold)
+        return total / math.log(2), np.asarray(self._slope_transposed @ weights) / math.log(2)
 
     def curvature(self, z: Array, temperature: float) -> Array:
         """The second derivatives of the smoothed objective, in bits per weight."""
-        moved = self.slope @ z
+        moved = self._slope @ z
         out = np.zeros((len(z), len(z)))
-        for g, share in enumerate(self.counts):
-            members = np.flatnonzero(self.group == g)
-            rows = self.slope[members]
-            for logs, weight in (
-                ((self.log_sizes + moved)[members] / temperature, share / temperature),
-                ((self.log_slopes - moved)[members], share),
-            ):
-                shares = np.exp(logs - np.logaddexp.reduce(logs))
-                mean = np.asarray(rows.T @ shares)
-                out += weight * (np.asarray((rows.T @ csr_array(rows.multiply(shares[:, None]))).todense()))
-                out -= weight * np.outer(mean, mean)
+        for logs, scale in (
+            (self._heated(temperature) + moved / temperature, 1 / temperature),
+            (self._sum_of_slopes - moved, 1.0),
+        ):
+            shares = self._totals(logs)[1]
+            weights = self._spread(self._shares * scale) * shares
+            out += np.asarray((self._slope_transposed @ csr_array(self._slope.multiply(weights[:, None]))).todense())
+            for share, first, size in zip(self._shares, self._first, self._sizes_of_groups, strict=True):
+                members = slice(first, first + size)
+                mean = np.asarray(self._slope[members].T @ shares[members])
+                out -= share * scale * np.outer(mean, mean)
         return out / math.log(2)
+
+    def _heated(self, temperature: float) -> Array:
+        """For each kind, the logarithm of the sum of the sizes to the power 1 / temperature."""
+        if temperature != self._temperature:
+            self._temperature = temperature
+            self._hot = np.logaddexp.reduceat(self._log_sizes / temperature, self._start)
+        return self._hot
+
+    def _totals(self, logs: Array) -> tuple[Array, Array]:
+        """The logarithm of the sum of the exponentials in each group, and their shares in it."""
+        tops = np.maximum.reduceat(logs, self._first)
+        parts = np.exp(logs - self._spread(tops))
+        sums = np.add.reduceat(parts, self._first)
+        return tops + np.log(sums), parts / self._spread(sums)
+
+    def _spread(self, of_groups: Array) -> Array:
+        """One number for each kind, that of its group."""
+        return np.repeat(of_groups, self._sizes_of_groups)
 
     def minimum(self) -> Array:
         """The minimiser, followed from a high temperature to a low one."""
         from scipy.optimize import minimize
 
-        z = np.zeros(self.slope.shape[1])
+        z = np.zeros(self._slope.shape[1])
         if not len(z):
             return z
         with np.errstate(under="ignore"):
@@ -306,8 +341,9 @@ class _Problem:
         return z
 
 
-def _log(number: Any) -> float:
-    """The natural logarithm of a positive number of any size."""
-    if isinstance(number, Fraction):
-        return math.log(number.numerator) - math.log(number.denominator)
-    return math.log(number)
+def _logarithms(numbers: Array) -> Array:
+    """The natural logarithms of positive numbers of any size."""
+    if numbers.dtype != object:
+        return np.asarray(np.log(numbers))
+    exact = (to_fraction(number) for number in numbers.tolist())
+    return np.array([math.log(number.numerator) - math.log(number.denominator) for number in exact])

@@ -24,6 +24,7 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.semirings import MAX_TIMES
 from pathgraph.pathsum.sweep import Term, is_safe, sweep
 from pathgraph.quantization.quantizers import FORMATS, FloatFormat, Quantizer
 from pathgraph.resolutions import ReluNetwork
@@ -81,10 +82,18 @@ def fan_ins(net: ReluNetwork) -> Array:
     """The number of terms of each neuron, by buffer position: its edges and its bias."""
     count = np.zeros(net.dag.size, dtype=np.int64)
     for block in net.dag.blocks():
-        target, _, _ = block.pattern()
-        local = np.bincount(target, minlength=block.shape[0])
-        count[block.target] += local
+        count[block.target] += block.degrees()
     return count
+
+
+def most_terms(net: ReluNetwork, terms_of: Array) -> list[Array]:
+    """For each entry the most terms of any neuron that it stands at, in the shapes of the tensors."""
+    most = [np.zeros(w.shape, dtype=np.int64) for w in net.tensors]
+    for block in net.dag.blocks():
+        ends = np.ones((1, block.shape[1])), terms_of[block.target].astype(np.float64)[None]
+        found = block.entry_gradient(*ends, most[block.tensor].shape, MAX_TIMES)
+        most[block.tensor] = np.maximum(most[block.tensor], found.astype(np.int64))
+    return most
 
 
 def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Array:
@@ -118,11 +127,7 @@ def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Ar
         slips = np.array([float(slip) for slip in slips])
     values = [abs(accelerated(w)) if exact else np.abs(w.astype(np.float64)) for w in net.tensors]
     # an entry that stands at several neurons is taken with the most terms of any
-    most_terms = [np.zeros(w.size, dtype=np.int64) for w in values]
-    for block in net.dag.blocks():
-        target, _, entry = block.pattern()
-        np.maximum.at(most_terms[block.tensor], entry, terms_of[block.target][target])
-    factors = [accelerated(kinds)[n].reshape(w.shape) for n, w in zip(most_terms, values, strict=True)]
+    factors = [accelerated(kinds)[n] for n in most_terms(net, terms_of)]
     apart = [w * factor for w, factor in zip(values, factors, strict=True)]
     large = [w * (1 + factor) for w, factor in zip(values, factors, strict=True)]
     x = np.zeros((2, net.dag.size), dtype=object if exact else np.float64)
@@ -148,7 +153,7 @@ def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Ar
     else:
         slack = 2 * gamma(roundings(net, 3, entry=4) + 4)
         reach, error = reach * (1 + slack), error * (1 + slack)
-    highest = max(reach.tolist())
+    highest = reach.max()
     if highest >= kind.largest:
         raise RangeError(
             f"execution: a sum may reach {float(highest):.4g}, beyond the largest {execution.name}, "

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from fractions import Fraction
 from types import MappingProxyType
 from typing import Any
 
@@ -68,13 +67,13 @@ class NeuronRanges:
         if not exact > 0:
             raise ParameterError(f"step: needed a number > 0, got {step!r}")
         flat = self.flat
-        inner = np.setdiff1d(np.arange(len(flat)), self.net.dag.inputs - 1)
-        top = max((to_fraction(bound) for bound in flat[inner].tolist()), default=Fraction(0))
-        return int(top / exact).bit_length() + 1
+        inner = np.ones(len(flat), dtype=bool)
+        inner[self.net.dag.inputs - 1] = False
+        return int(to_fraction(flat[inner].max(initial=0)) / exact).bit_length() + 1
 
     def __repr__(self) -> str:
         flat = self.flat
-        largest = decimal_text(max(map(to_fraction, flat.tolist()), default=Fraction(0)), 6)
+        largest = decimal_text(to_fraction(flat.max(initial=0)), 6)
         return f"NeuronRanges({len(flat)} neurons; largest bound {largest})"
 
 
