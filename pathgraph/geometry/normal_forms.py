@@ -29,6 +29,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from pathgraph.distinct import distinct
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
@@ -403,5 +404,5 @@ def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     exponents = basis.on_neurons.T @ z
     with np.errstate(over="ignore", under="ignore"):
         factors = np.exp(exponents)
-    moved = np.unique(basis.on_neurons.indices).tolist()
+    moved = distinct(basis.on_neurons.indices).tolist()
     return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}
