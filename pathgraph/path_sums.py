@@ -179,8 +179,9 @@ def path_marginals(
     _check_range(flat, semiring)
     out = flat[architecture.first_entry]
     if architecture.is_tied:
-        later = np.setdiff1d(np.flatnonzero(architecture.parameter >= 0), architecture.first_entry)
-        for entry in later.tolist():
+        is_later = architecture.parameter >= 0
+        is_later[architecture.first_entry] = False
+        for entry in np.flatnonzero(is_later).tolist():
             parameter = architecture.parameter[entry]
             out[parameter] = semiring.add(_scalar(out[parameter]), _scalar(flat[entry]))
     return architecture.arranged(out)

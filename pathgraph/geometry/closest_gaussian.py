@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.sparse import csr_array
 
+from pathgraph.distinct import distinct
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.generalization.gaussians import Gaussian, check_law, divergence_above, gaussian_kl
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
@@ -285,5 +286,5 @@ def _step(logs: Array, exponents: Array) -> float:
 
 def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     factors = np.exp(basis.on_neurons.T @ z)
-    moved = np.unique(basis.on_neurons.indices).tolist()
+    moved = distinct(basis.on_neurons.indices).tolist()
     return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}

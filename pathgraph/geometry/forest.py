@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from scipy.sparse import csr_array
 
+from pathgraph.distinct import distinct
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.network import Network
 from pathgraph.numbers import product, quotient
@@ -85,7 +86,7 @@ class Forest:
         _, first, piece = np.unique(
             connected_components(graph(outer), directed=False)[1][:size], return_index=True, return_inverse=True
         )
-        order, parent = breadth_first_order(graph(np.union1d(outer, first)), size, directed=False)
+        order, parent = breadth_first_order(graph(distinct(np.append(outer, first))), size, directed=False)
         inner = order[1:][parent[order[1:]] != size]
         # The entry between a neuron and its parent: there is one, in one direction or the other.
         keys = tail * size + head

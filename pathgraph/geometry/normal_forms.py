@@ -30,7 +30,8 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.arguments import natural, number
-from pathgraph.errors import RangeError, UnsupportedOperatorError
+from pathgraph.distinct import distinct
+from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
@@ -412,5 +413,5 @@ def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     exponents = basis.on_neurons.T @ z
     with np.errstate(over="ignore", under="ignore"):
         factors = np.exp(exponents)
-    moved = np.unique(basis.on_neurons.indices).tolist()
+    moved = distinct(basis.on_neurons.indices).tolist()
     return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathgraph.distinct import distinct
 from pathgraph.errors import GraphError
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ def _peeled(start: Array, antecedent: Array, most: int) -> tuple[Array, bool]:
         offset = np.repeat(first[frontier] - (np.cumsum(counts) - counts), counts)
         reached = target[by_source[np.arange(counts.sum()) + offset]]
         np.subtract.at(waiting, reached, 1)
-        frontier = np.unique(reached[waiting[reached] == 0])
+        frontier = distinct(reached[waiting[reached] == 0])
         depth += 1
     return level, True
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pathgraph.distinct import distinct
 from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.layers.constant_axes import reduced
 from pathgraph.layers.operations import Linear, TransposedLinear
@@ -80,16 +81,10 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
         for operation, tensor, source_place in maps:
             start = architecture.tensor_slices[tensor].start * width**2
             for entry, target, source in _uses(operation, target_channel, channel[place[source_place]]):
-                keys.append(_distinct((entry * width + target) * width + source + 1) + start)
-    pairs, source = np.divmod(_distinct(np.concatenate(keys)), width)
+                keys.append(distinct((entry * width + target) * width + source + 1) + start)
+    pairs, source = np.divmod(distinct(np.concatenate(keys)), width)
     entry, target = np.divmod(pairs, width)
     return ChannelUses(entry, target, source - 1)
-
-
-def _distinct(numbers: Array) -> Array:
-    """The different numbers, sorted; `numpy.unique` hashes them, which takes ten times as long if most differ."""
-    numbers = np.sort(numbers)
-    return numbers[np.append(True, numbers[1:] != numbers[:-1])] if len(numbers) else numbers
 
 
 def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
+from pathgraph.distinct import distinct
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.flat import FlatDag, FlatTensors
 from pathgraph.pathsum.scaled import SCALED_DTYPE
@@ -259,7 +260,7 @@ def _backward(
     for first, stop in reversed(_steps(dag) if threads.count() > 1 else [(0, dag.n_nodes)]):
         cuts = [0, stop]
         if threads.count() > 1 and _is_wide(dag, first, stop):
-            start = np.unique(dag.start[first : stop + 1])
+            start = distinct(dag.start[first : stop + 1])
             low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
             cuts = np.unique(np.linspace(low, high, threads.count() + 1).astype(int)).tolist()
         ends = dag.ends[np.searchsorted(dag.ends, first) : np.searchsorted(dag.ends, stop) + 1]

@@ -174,7 +174,7 @@ def prune(
     ------
     ParameterError
         On an amount out of range, unknown or contradictory options, gradients that are missing, superfluous, of a wrong
-        shape or not finite.
+        shape or not finite, and greedy searches that would take hours.
     RangeError
         If the certificate leaves the range of floats.
     UnsupportedOperatorError
