@@ -15,13 +15,14 @@ Nothing here waits for the device, and the values are never looked at: NaN and i
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, lanes, run_along_l
+from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, lanes, pack, run_along_l
 from pathgraph_gpu.tuning import chosen
 
 if TYPE_CHECKING:
@@ -58,12 +59,15 @@ def total_of(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
 
 
-def options(dtype: Any, out: Any, tile: Tile | None = None) -> tuple[str, ...]:
+def options(dtype: Any, out: Any, tile: Tile | None = None, widths: tuple[int, int] = (1, 1)) -> tuple[str, ...]:
     """The macros of a kernel, in the order in which they make a key."""
+    used = tile or TILES[np.dtype(dtype).name][0]
     names = [_C_NAMES[np.dtype(kind).name] for kind in (dtype, total_of(dtype), out)]
     macros = tuple(f"-D{name}={value}" for name, value in zip(("VALUE", "TOTAL", "OUT"), names, strict=True))
     is_half = np.dtype(dtype) == np.float16
-    return (*macros, f"-DHALF={int(is_half)}", *(tile or TILES[np.dtype(dtype).name][0]).macros)
+    packs = (f"-DA_WIDTH={widths[0]}", f"-DB_WIDTH={widths[1]}")
+    resident = f"-DRESIDENT={used.resident(total_of(dtype).itemsize, packed=max(widths) > 1)}"
+    return (*macros, f"-DHALF={int(is_half)}", *used.macros, *packs, resident)
 
 
 def product_problem(pattern: KSPattern, outer: int, inner: int, *, transposed: bool = False) -> Problem:
@@ -99,24 +103,37 @@ def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile 
     a, groups, d, m, n, depth, part, *operands, is_batch_outer = problem
     run_l = run_along_l(used, problem)
     run_i = used.groups // run_l
-    slice_rows = used.slice_rows(total_of(dtype).itemsize)
+    size = total_of(dtype).itemsize
     shapes = (
         ((used.rows, m), (used.depth, depth)),
         ((used.depth, depth), (used.columns, n)),
-        ((slice_rows, m), (used.columns, n)),
+        ((used.slice_rows(size), m), (used.columns, n)),
     )
+    sizes = [
+        [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
+        for operand, (rows, columns) in zip(operands, shapes, strict=True)
+    ]
+    line = 16 // size
+    within = math.gcd(line, part)  # a pack lies in one part of the depth
+    a_pack, b_pack, c_pack = (
+        pack(along, most, _address(array) // array.dtype.itemsize)
+        for along, most, array in zip(sizes, (within, within, line), (A, B, C), strict=True)
+    )
+    widths = next(both for both in used.widths(size) if both[0] <= a_pack and both[1] <= b_pack)
     args: list[Any] = [*map(np.int64, (a, groups, d, m, n, depth, part))]
     is_whole = run_l * dtype.itemsize % SECTOR == d * dtype.itemsize % SECTOR == 0  # blocks share no sectors
     args += [np.int32(run_l.bit_length() - 1), np.int32(is_batch_outer and not is_whole)]
-    for array, operand, (rows, columns) in zip((A, B, C), operands, shapes, strict=True):
-        packed = lanes(
-            [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
-        )
-        args += [array, *map(np.int64, (operand.i, operand.row, operand.col, operand.l)), np.int32(packed)]
-    args.append(np.int64(groups * d * m * n))
+    for array, operand, along in zip((A, B, C), operands, sizes, strict=True):
+        args += [array, *map(np.int64, (operand.i, operand.row, operand.col, operand.l)), np.int32(lanes(along))]
+    args += [np.int32(line if c_pack == line else 1), np.int64(groups * d * m * n)]
     blocks = -(-m // used.rows) * -(-n // used.columns) * -(-d // run_l) * -(-groups // run_i) * problem.parts
-    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used))
+    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used, widths))
     kernel((min(blocks, BLOCKS),), (used.threads,), args)
+
+
+def _address(array: Any) -> int:
+    """Where an array begins: of CuPy or of NumPy."""
+    return int(array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data)
 
 
 def multiply(device: Device, pattern: KSPattern, values: Any, x: Any, *, transposed: bool = False) -> Any:
@@ -190,7 +207,8 @@ def configurations() -> list[Configuration]:
         for tile in tiles:
             is_main = tile.row_sums * tile.column_sums * total_of(dtype).itemsize == 256
             for out in dict.fromkeys((dtype, total_of(dtype))):
-                macros = options(dtype, out, tile)
-                found.append(Configuration("products", "ks_product", macros, (tile.threads,), 0, is_main, dtype))
+                for widths in tile.widths(total_of(dtype).itemsize):
+                    macros = options(dtype, out, tile, widths)
+                    found.append(Configuration("products", "ks_product", macros, (tile.threads,), 0, is_main, dtype))
         found.append(Configuration("products", "ks_add_parts", options(dtype, dtype), (THREADS,), 0, False, dtype))
     return found

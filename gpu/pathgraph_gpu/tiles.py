@@ -8,12 +8,13 @@ that is what `pathgraph_gpu.tuning` is for.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["SECTOR", "TILES", "Operand", "Problem", "Tile", "choose", "lanes", "predicted", "run_along_l"]
+__all__ = ["SECTOR", "TILES", "Operand", "Problem", "Tile", "choose", "lanes", "pack", "predicted", "run_along_l"]
 
 SECTOR = 32
 """Bytes that memory moves at once."""
@@ -105,6 +106,28 @@ class Tile(NamedTuple):
         chunk = self.depth * self.groups * (self.rows + self.columns + 2 * line)
         return max(2 * chunk, self.groups * self.slice_rows(itemsize) * (self.columns + line)) * itemsize
 
+    def widths(self, itemsize: int) -> tuple[tuple[int, int], ...]:
+        """How many neighbours of A and of B can be read at once, for sums of this size: the ways, the fastest first.
+
+        The last one is always possible. Two products side by side are two neighbours; A is often read along them.
+        """
+        line = 16 // itemsize
+        a = min(line, self.groups * self.rows * self.depth // self.threads)
+        b = min(line, self.groups * self.columns * self.depth // self.threads)
+        found = [(min(a, self.groups) if self.groups > 1 else a, b)]
+        if self.groups <= 2:
+            found.append((1, b))
+        return tuple(dict.fromkeys([*found, (1, 1)]))
+
+    def resident(self, itemsize: int, *, packed: bool = True) -> int:
+        """How many blocks a processor shall hold at least: threads with few sums need few registers.
+
+        In double precision, and where operands are not read in packs, they need more than would allow another block.
+        """
+        sums = self.row_sums * self.column_sums
+        most = 255 if sums >= 64 or itemsize == 8 or not packed else 64 + 4 * sums if sums <= 16 else 168
+        return max(1, REGISTERS // (self.threads * most))
+
     @property
     def macros(self) -> tuple[str, ...]:
         """Options of the compiler."""
@@ -128,7 +151,11 @@ _SINGLE = (
     Tile(1, 128, 8, 8, 4, 4),
 )
 TILES: dict[str, tuple[Tile, ...]] = {
-    "float16": (*_SINGLE, Tile(16, 32, 32, 2, 8, 8), Tile(16, 16, 32, 2, 4, 8)),
+    "float16": (
+        *(tile for tile in _SINGLE if tile not in (_SINGLE[2], _SINGLE[5], _SINGLE[8])),
+        Tile(16, 32, 32, 2, 8, 8),
+        Tile(16, 16, 32, 2, 4, 8),
+    ),
     "float32": _SINGLE,
     "float64": (
         Tile(1, 128, 64, 8, 8, 4),
@@ -176,6 +203,29 @@ def lanes(sizes: Iterable[tuple[int, int, int]]) -> int:
     return packed
 
 
+def pack(sizes: Iterable[tuple[int, int, int]], most: int, place: int) -> int:
+    """How many neighbours of an operand can be moved at once.
+
+    Parameters
+    ----------
+    sizes : iterable of (int, int, int)
+        As for `lanes`.
+    most : int
+        A power of two, which is never exceeded.
+    place : int
+        Of the operand in memory, in elements.
+
+    Returns
+    -------
+    int
+        A power of two that divides everything: where packs begin, and how many elements there are along them.
+    """
+    (places, extent, stride), *others = sorted(sizes, key=lambda one: (one[1] == 1, one[2]))
+    if stride != 1 or extent == 1:
+        return 1
+    return math.gcd(most, place, places, extent, *(other[2] for other in others if other[1] > 1))
+
+
 def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     """Seconds on a device of nominal rates."""
     a, groups, d, m, n, depth, part, A, B, C, _ = problem
@@ -186,7 +236,8 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     tiles = m_tiles * n_tiles * parts * -(-d // run_l) * -(-groups // run_i)
     padded = tiles * tile.groups * tile.rows * tile.columns * (-(-part // tile.depth) * tile.depth)
     sums, turns = tile.row_sums * tile.column_sums, tile.groups * (tile.rows + tile.columns) / tile.threads
-    slower = 1 + (2 * (tile.row_sums + tile.column_sums) + 4 * turns) / sums  # reads of shared memory, and of global
+    reads = (tile.row_sums + tile.column_sums) * total / 16
+    slower = 1 + (reads + 2 * turns + 8 / tile.depth) / sums  # instructions for a place of the depth, as reported
     compute = padded * slower / FMAS[dtype.name]
 
     def sectors(operand: Operand, rows: tuple[int, int], columns: tuple[int, int], itemsize: int) -> float:
@@ -210,15 +261,15 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     products, size = groups * d, dtype.itemsize
     written = size if parts == 1 else total
     in_depth = (tile.depth, part)
-    moved = products * m * depth * n_tiles * size * sectors(A, (tile.rows, m), in_depth, size)
-    moved += products * n * depth * m_tiles * size * sectors(B, in_depth, (tile.columns, n), size)
+    read = tiles // parts * tile.groups * depth * size  # what is not there is read in another place
+    moved = read * tile.rows * sectors(A, (tile.rows, m), in_depth, size)
+    moved += read * tile.columns * sectors(B, in_depth, (tile.columns, n), size)
     moved += products * m * n * parts * written * sectors(C, (tile.rows, m), (tile.columns, n), written)
     needed = (a * d * m * depth + products * n * depth) * size + products * m * n * parts * written
-    registers = 255 if total == 8 else 136 + sums  # about what compilers report
-    resident = min(2048 // tile.threads, SHARED // tile.shared(total), REGISTERS // (tile.threads * registers))
+    resident = min(2048 // tile.threads, SHARED // tile.shared(total), tile.resident(total))
     places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))
     times = compute, moved / CACHE, needed / MEMORY
-    idle = 1 + places / (2 * tiles)  # half of the places while the last blocks run
+    idle = 1 + places / (8 * tiles)  # a part of the places while the last blocks run
     return (max(times) + sum(times) / 4) * idle  # they overlap, but not wholly
 
 

@@ -23,6 +23,7 @@ from pathgraph.devices import Device
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import cost, execution
 from pathgraph.kronecker.device_operators import DeviceKSChain, moved
+from pathgraph.kronecker.factors import Factors, require_chain
 from pathgraph.kronecker.kernels import chains, launch
 from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand, product_type
@@ -34,7 +35,7 @@ from pathgraph.scalars import Array
 __all__ = ["KSChain"]
 
 
-class KSChain(KSOperator):
+class KSChain(Factors, KSOperator):
     r"""A product of Kronecker-sparse matrices, as a `scipy.sparse.linalg.LinearOperator`.
 
     Parameters
@@ -78,24 +79,9 @@ class KSChain(KSOperator):
         self.factors = tuple(_listed(factors))
         if not self.factors:
             raise ParameterError("factors: needed at least one, got none")
-        for i, (left, right) in enumerate(pairwise(self.factors)):
-            if left.shape[1] != right.shape[0]:
-                raise ParameterError(
-                    f"factors: the {left.shape[1]} columns of factor {i}, {left.pattern}, are not the {right.shape[0]} "
-                    f"rows of factor {i + 1}, {right.pattern}; factors are written left to right"
-                )
+        require_chain(self.factors)
         dtype = product_type(*(factor.dtype for factor in self.factors))
         super().__init__(dtype, (self.factors[0].shape[0], self.factors[-1].shape[1]))
-
-    @property
-    def patterns(self) -> tuple[KSPattern, ...]:
-        """The patterns of the factors, left to right."""
-        return tuple(factor.pattern for factor in self.factors)
-
-    @property
-    def nnz(self) -> int:
-        """Number of values of all factors."""
-        return sum(factor.nnz for factor in self.factors)
 
     @property
     def is_chainable(self) -> bool:

@@ -7,17 +7,17 @@ values, or waits for the device: NaN and infinities spread along the patterns.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from pathgraph.devices import Device, device_named, device_of
 from pathgraph.errors import BackendError, ConversionError, ParameterError, UnsupportedOperatorError
-from pathgraph.kronecker.operands import checked_axis, is_scalar, with_axis
+from pathgraph.kronecker.device_operator import DeviceOperator
+from pathgraph.kronecker.factors import Factors, require_chain
+from pathgraph.kronecker.operands import with_axis
 from pathgraph.kronecker.patterns import KSPattern
 
 if TYPE_CHECKING:
@@ -30,116 +30,7 @@ __all__ = ["DeviceKSChain", "DeviceKSMatrix", "moved"]
 FLOATS = ("float16", "float32", "float64")
 
 
-class _DeviceOperator:
-    """What matrices and chains on a device have in common."""
-
-    __array_ufunc__ = None  # so that ``array @ operator`` asks the operator
-    __array_priority__ = 100.0
-    __hash__ = None  # type: ignore[assignment]
-
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    device: Device
-
-    def apply(self, x: Any, axis: int = 0) -> Any:
-        """The product with every vector along an axis of an array of the device.
-
-        Parameters
-        ----------
-        x : array of the device, n_columns long along `axis`
-            Of the type of the values; any other axes, and it may be empty. It is copied unless it is contiguous.
-        axis : int
-            0 for vectors that are columns (batch last), -1 for vectors that are rows (batch first), or any other axis.
-
-        Returns
-        -------
-        array of the device
-            New and contiguous.
-
-        Raises
-        ------
-        ConversionError
-            If x lives elsewhere.
-        ParameterError
-            On a shape or a type that does not fit.
-
-        Notes
-        -----
-        Every entry is one sum in one order, so that its bits depend neither on the batch nor on the run. float16 is
-        accumulated in float32, then rounded.
-
-        Examples
-        --------
-        >>> import numpy as np, pathgraph as pg
-        >>> device = pg.gpu.loopback()
-        >>> K = pg.KSMatrix(np.array([[[[1.0, 2.0]], [[3.0, 4.0]]]])).to_device(device)
-        >>> K.apply(device.to_device(np.array([[10.0, 1.0], [1.0, 0.0]])), axis=-1)
-        LoopbackArray([[10.,  2., 30.,  4.],
-                       [ 1.,  0.,  3.,  0.]])
-        """
-        batch, shape, axis = self._batch(x, "x", axis, self.shape[1])
-        return self._product(batch).reshape(with_axis(shape, axis, self.shape[0]))
-
-    def _batch(self, array: Any, name: str, axis: Any, size: int) -> tuple[Any, tuple[int, ...], int]:
-        """An array as a batch of shape (outer, size, inner), its shape, and the axis, counted from the first one."""
-        self._require_here(array, name)
-        axis = checked_axis(array, axis, name, size, self.shape)
-        if array.dtype != self.dtype:
-            raise ParameterError(
-                f"{name}: needed {self.dtype}, the type of the values, got {array.dtype}; use astype of one of them"
-            )
-        shape = tuple(array.shape)
-        sides = math.prod(shape[:axis]), size, math.prod(shape[axis + 1 :])
-        return self.device.xp.ascontiguousarray(array).reshape(sides), shape, axis
-
-    def _require_here(self, array: Any, name: str) -> None:
-        """Refuse an operand that is not on the device of the values."""
-        if array is None:
-            raise ParameterError(f"{name}: needed an array of {self.device.name}, got None")
-        device_of(**{"the values": self._witness, name: array})
-
-    @property
-    def _witness(self) -> Any:
-        """An array of the device."""
-        raise NotImplementedError
-
-    def _product(self, batch: Any) -> Any:
-        """The products with a batch of shape (outer, n_columns, inner)."""
-        raise NotImplementedError
-
-    @property
-    def T(self) -> Any:
-        """The transpose, which shares the values."""
-        raise NotImplementedError
-
-    @property
-    def H(self) -> Any:
-        """The adjoint: values are real, so it is the transpose."""
-        return self.T
-
-    def __matmul__(self, other: Any) -> Any:
-        if isinstance(other, _DeviceOperator):
-            return DeviceKSChain([self, other])
-        if is_scalar(other):
-            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
-        self._require_here(other, "x")
-        return self.apply(other, axis=0 if other.ndim == 1 else -2)
-
-    def __rmatmul__(self, other: Any) -> Any:
-        if is_scalar(other):
-            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
-        return self.T.apply(other, axis=-1)
-
-    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
-        raise ConversionError(
-            f"a {type(self).__name__} does not become an array of NumPy silently; use .to_host() and .toarray()"
-        )
-
-    def __reduce__(self) -> NoReturn:
-        raise ConversionError(f"a {type(self).__name__} cannot be pickled or copied; use .to_host()")
-
-
-class DeviceKSMatrix(_DeviceOperator):
+class DeviceKSMatrix(DeviceOperator):
     """A Kronecker-sparse matrix with its values on a device; immutable.
 
     Parameters
@@ -296,7 +187,7 @@ class DeviceKSMatrix(_DeviceOperator):
         return f"DeviceKSMatrix({rows} x {columns}, pattern {tuple(self.pattern)}, {self.dtype} on {self.device.name})"
 
 
-class DeviceKSChain(_DeviceOperator):
+class DeviceKSChain(Factors, DeviceOperator):
     """A product of Kronecker-sparse matrices on one device.
 
     Parameters
@@ -341,28 +232,14 @@ class DeviceKSChain(_DeviceOperator):
         if not listed:
             raise ParameterError("factors: needed at least one, got none")
         device_of(**{f"factors[{i}]": factor._witness for i, factor in enumerate(listed)})
-        for i, (left, right) in enumerate(pairwise(listed)):
-            if left.shape[1] != right.shape[0]:
-                raise ParameterError(
-                    f"factors: the {left.shape[1]} columns of factor {i}, {left.pattern}, are not the {right.shape[0]} "
-                    f"rows of factor {i + 1}, {right.pattern}; factors are written left to right"
-                )
-            if left.dtype != right.dtype:
-                raise ParameterError(f"factors: needed one type, got {left.dtype} and {right.dtype}; use astype")
+        require_chain(listed)
+        for factor in listed:
+            if factor.dtype != listed[0].dtype:
+                raise ParameterError(f"factors: needed one type, got {listed[0].dtype} and {factor.dtype}; use astype")
         self.factors = tuple(listed)
         self.shape = listed[0].shape[0], listed[-1].shape[1]
         self.dtype, self.device = listed[0].dtype, listed[0].device
         self._kept: dict[Any, Any] = {}  # what the device made of the values, which never change
-
-    @property
-    def patterns(self) -> tuple[KSPattern, ...]:
-        """The patterns of the factors, left to right."""
-        return tuple(factor.pattern for factor in self.factors)
-
-    @property
-    def nnz(self) -> int:
-        """Number of values of all factors."""
-        return sum(factor.nnz for factor in self.factors)
 
     @property
     def _witness(self) -> Any:

@@ -66,7 +66,9 @@ def ragged(tile):
     cases += [((a, 2, 3, 1), 2, 1, a % 2 == 1) for a in around(groups)]
     cases += [((1, 2, 3, 1), 1, n, False) for n in around(columns)]
     cases += [((2, 1, 3, 3), n, 1, False) for n in around(columns)]
-    cases += [((2, 3, 2, 3), 3, 2, False), ((3, 1, 1, 1), 2, 5, True), ((1, 1, 1, 1), 1, 1, False)]
+    cases += [((1, 12, 8, 8), 1, 8, False), ((2, 4, 12, 4), 4, 1, True), ((2, 8, 12, 1), 1, 4, True)]  # in packs
+    cases += [((1, 4, 20, 1), 8, 1, False), ((1, 4, 6, 8), 1, 6, True), ((2, 3, 2, 3), 3, 2, False)]
+    cases += [((3, 1, 1, 1), 2, 5, True), ((1, 1, 1, 1), 1, 1, False)]
     return list(dict.fromkeys(cases))
 
 
@@ -77,6 +79,7 @@ def ragged_batches(tile):
     cases += [((2, 2, 3, d), 3, None) for d in around(groups)[-1:]]
     cases += [((1, 2, 3, 3), n, None) for n in (*around(depth), 2 * depth + 1)]
     cases += [((2, 2, 3, 2), 5 * depth + 1, 2 * depth), ((1, 2, 1, 3), 3 * depth, depth)]
+    cases += [((1, 4, 8, 8), n, None) for n in (8, 12)] + [((2, 8, 4, 1), n, 8) for n in (16, 24)]  # in packs
     return list(dict.fromkeys(cases))
 
 
@@ -108,7 +111,9 @@ def maker(mode, change=lambda text: text):
 
 def far_products(make, *, batch_first, along):
     """One product in the last block, whose batch, vectors or values end beyond 2**32."""
-    a, b, c, d, n = {"batch": (1, 2, 1, 1, FAR), "groups": (FAR // 4, 2, 2, 1, 2), "l": (1, 2, 2, FAR // 2, 1)}[along]
+    a, b, c, d, n = {"batch": (1, 2, 3, 1, FAR // 2), "groups": (FAR // 4, 2, 2, 1, 2), "l": (1, 2, 2, FAR // 2, 1)}[
+        along
+    ]
     pattern = pg.KSPattern(a, b, c, d)
     values, x, y = (sparse(size, np.float32) for size in (a * b * c * d, a * c * d * n, a * b * d * n))
     values[-b * c * d :: d] = values[d - 1 :: d][-b * c :] = np.arange(1, b * c + 1)
@@ -169,3 +174,23 @@ FAR_CHECKS = {
     "tiles": far_tiles,
     "parts": far_parts,
 }
+
+
+# -- what a wrong version of the kernels meets --------------------------------------------------------------------
+
+WIDE = Tile(2, 8, 8, 2, 4, 4)  # of float64, whose threads have two runs of rows
+
+
+def probe(device, make, monkeypatch):
+    """Everything that a wrong version of the kernels may break, in little time."""
+    for what in FAR_CHECKS.values():
+        what(make)
+    parts_agree(device)
+    for blocks in (products.BLOCKS, 2):
+        with monkeypatch.context() as patched:
+            patched.setattr(products, "BLOCKS", blocks)
+            for pattern, outer, inner, transposed in ragged(TILE):
+                product_agrees(device, TILE, "float32", pattern, outer, inner, transposed=transposed)
+            for i, (pattern, batch, part) in enumerate(ragged_batches(TILE)):
+                gradient_agrees(device, TILE, "float32", pattern, batch, batch_first=i % 2, part=part)
+    product_agrees(device, WIDE, "float64", (3, 9, 3, 3), 1, 9)

@@ -129,7 +129,7 @@ INSTRUMENTED = ("-fsanitize=thread", "-fsanitize=signed-integer-overflow", "--pa
 @cache
 def library(text, options, mode):
     """The library of a translation unit; it has a function for each kernel, which takes addresses of arguments."""
-    found = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\(\w+\) )?(\w+)\(', text)
+    found = re.findall(r'extern "C" __global__ void (?:__launch_bounds__\([\w, ]+\) )?(\w+)\(', text)
     entry = "\n".join(
         f'extern "C" CUDA_UNWATCHED void run_{name}(void** args) {{ cuda_call(&{name}, args); }}\n'
         f'extern "C" CUDA_UNWATCHED void types_of_{name}(char* out) {{ cuda_write_types(&{name}, out); }}'

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph.testing import ks_patterns
 from pathgraph_gpu import products
-from pathgraph_gpu.tiles import TILES, choose, lanes
+from pathgraph_gpu.tiles import TILES, Tile, choose, lanes, pack
 from tests.cuda_on_cpu.product_checks import (
     FAR_CHECKS,
     gradient_agrees,
@@ -24,7 +24,7 @@ from tests.cuda_on_cpu.product_checks import (
     same,
     small_integers,
 )
-from tests.cuda_on_cpu.runtime import MODES, ORDERS, cpu_device, here, needs_compiler
+from tests.cuda_on_cpu.runtime import MODES, ORDERS, KernelError, aligned, cpu_device, here, needs_compiler
 from tests.tolerances import gamma, unit
 
 pytestmark = needs_compiler
@@ -170,6 +170,83 @@ def test_threads_lie_along_the_smallest_stride():
     assert [packed >> 8 * i & 255 for i in range(4)] == [7, 6, 2, 0]
 
 
+def test_packs_are_as_wide_as_everything_that_they_meet():
+    sizes = [(4, 8, 1), (1, 1, 5), (16, 20, 24), (8, 6, 8)]  # l, with a stride of 1, then rows and columns
+    assert pack(sizes, 4, 0) == pack(sizes, 4, 16) == 4
+    assert pack(sizes, 2, 0) == pack(sizes, 4, 6) == 2  # at most two, and the place where the operand begins
+    assert pack(sizes, 4, 1) == 1
+    for which, one, wanted in (
+        (0, (4, 6, 1), 2),  # products that are no multiple of four
+        (0, (2, 8, 1), 2),  # two places in the tile
+        (0, (1, 8, 1), 1),
+        (0, (4, 8, 2), 1),  # no neighbours
+        (1, (2, 2, 5), 1),  # a stride that is odd
+        (2, (16, 1, 25), 4),  # a stride that leads nowhere
+        (2, (16, 20, 26), 2),
+    ):
+        changed = [*sizes[:which], one, *sizes[which + 1 :]]
+        assert pack(changed, 4, 0) == wanted, one
+    assert pack([(4, 1, 1)] * 4, 4, 0) == 1
+
+
+class Watching:
+    """A device that says how wide the packs of its last launch were."""
+
+    def kernel(self, file, name, options):
+        self.widths = tuple(int(option.split("=")[1]) for option in options if "_WIDTH=" in option)
+        kernel = CHECKED.kernel(file, name, options)
+
+        def call(grid, block, args):
+            self.c_width = int(args[-2])
+            kernel(grid, block, args)
+
+        return call
+
+
+def shifted(array, by):
+    """The same numbers, `by` elements behind where an array of the device begins."""
+    moved = aligned(np.zeros(array.size + by, array.dtype))[by:]
+    moved[:] = array.reshape(-1)
+    return moved.reshape(array.shape)
+
+
+PACKED = {
+    "along l": ((1, 4, 8, 8), 1, 8, False, (4, 4, 4)),
+    "along l and no batch": ((1, 4, 8, 8), 8, 1, False, (4, 4, 4)),
+    "along the depth": ((2, 8, 8, 1), 8, 1, False, (4, 4, 4)),
+    "along rows": ((1, 8, 8, 1), 1, 8, True, (4, 4, 4)),
+    "an odd batch": ((1, 8, 8, 8), 1, 7, False, (1, 1, 1)),
+    "results only": ((1, 8, 3, 1), 8, 1, False, (1, 1, 4)),
+    "operands only": ((1, 3, 8, 1), 8, 1, False, (4, 4, 1)),
+}
+
+
+@pytest.mark.parametrize("shape", PACKED.values(), ids=PACKED)
+def test_packs_are_read_where_they_can_be_and_nowhere_else(shape, monkeypatch):
+    pattern, outer, inner, transposed, wanted = shape
+    pattern, tile, device = pg.KSPattern(*pattern), Tile(4, 8, 8, 4, 4, 4), Watching()
+    values = small_integers(pattern.values_shape, np.float32)
+    matrix = pg.KSMatrix(values).T if transposed else pg.KSMatrix(values)
+    x = small_integers((outer, matrix.shape[1], inner), np.float32, 1)
+    expected = matrix.apply(x, 1)
+    problem = products.product_problem(pattern, outer, inner, transposed=transposed)
+
+    def found(shifts):
+        out = shifted(np.full(expected.shape, np.nan, np.float32), shifts[2])
+        products.launch(device, problem, shifted(values, shifts[0]), shifted(x, shifts[1]), out, tile)
+        assert same(out, expected)
+        return (*device.widths, device.c_width)
+
+    assert found((0, 0, 0)) == found((4, 8, 4)) == wanted
+    assert found((1, 0, 0)) == found((0, 2, 0)) == (1, 1, wanted[2])
+    assert found((0, 0, 3)) == (*wanted[:2], 1)
+    if wanted == (4, 4, 4):
+        monkeypatch.setattr(products, "pack", lambda sizes, most, place: most)
+        for shifts in ((1, 0, 0), (0, 2, 0), (0, 0, 3)):
+            with pytest.raises(KernelError, match="not aligned"):
+                found(shifts)
+
+
 def test_the_model_chooses_tiles_that_fit():
     def chosen(pattern, batch, *, first, dtype=np.float32):
         problem = products.product_problem(pg.KSPattern(*pattern), *((batch, 1) if first else (1, batch)))
@@ -223,6 +300,8 @@ def test_every_configuration_is_listed_once_and_compiles():
             assert tile.shared(size) <= 48 * 1024
             kernel = CHECKED.kernel("products", "ks_product", products.options(dtype, dtype, tile))
             assert kernel.library.cuda_shared_bytes() == tile.shared(size)
+            assert tile.widths(size)[-1] == (1, 1)
+            assert tile.resident(size) * tile.threads <= 2048
 
 
 # -- beyond 2**32 -------------------------------------------------------------------------------------------------

@@ -398,6 +398,22 @@ def test_half_precision_has_no_budget_of_multiply_adds():
     assert not budgets.violations(dataclasses.replace(poor, entries={key: entry}))
 
 
+def test_loops_have_a_budget_where_operands_are_read_in_packs():
+    poor = report(mix=Mix({"multiply-add": 8, "shared": 2, "integer": 1}, 8, 2, True))
+    assert not budgets.violations(poor)
+    (entry, *_) = poor.entries.values()
+    for widths, dtype, is_poor in (
+        (("1", "4"), "float32", True),
+        (("1", "1"), "float32", False),
+        (("2", "2"), "float64", False),
+    ):
+        options = tuple(f"-D{which}_WIDTH={width}" for which, width in zip("AB", widths, strict=True))
+        one = dataclasses.replace(TILE, options=options, dtype=np.dtype(dtype))
+        found = dataclasses.replace(poor, entries={compiled._key(one): dataclasses.replace(entry, configuration=one)})
+        assert len(budgets.violations(found)) == (len(ARCHITECTURES) if is_poor else 0)
+        assert all("2.67" in sentence and "of the loop" in sentence for sentence in budgets.violations(found))
+
+
 def test_a_report_of_other_kernels_is_stale():
     good, key = report(), compiled._key(TILE)
     assert budgets.stale(good, [TILE, PLAIN]) == []

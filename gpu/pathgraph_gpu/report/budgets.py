@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.report.compiled import Key, Report, digest, has_budget
+from pathgraph_gpu.report.compiled import Key, Report, digest, has_budget, in_packs
 from pathgraph_gpu.report.occupancy import ARCHITECTURES
 
-__all__ = ["MULTIPLY_ADDS", "SHARED", "SPILL", "differences", "stale", "violations"]
+__all__ = ["LOOP", "MULTIPLY_ADDS", "SHARED", "SPILL", "differences", "stale", "violations"]
 
 SPILL = 32
 """Bytes of a thread that may be spilled: small spills come and go between versions of the compiler."""
@@ -16,6 +16,8 @@ SHARED = 48 * 1024
 """Bytes of shared memory of a block that every device gives without being asked."""
 MULTIPLY_ADDS = 4
 """At least, for each other instruction of the main tile, in float32 or float64: see `sass`."""
+LOOP = {"float32": 4.0, "float64": 2.1}
+"""At least, for each other instruction of the whole loop, staging included, where operands are read in packs."""
 
 
 def _name(key: Key) -> str:
@@ -46,6 +48,12 @@ def violations(report: Report) -> list[str]:
                         f"{_name(key)} for sm_{architecture}: {mix.per_feeding:.2f} "
                         f"multiply-adds for each other instruction of the main tile, at least {MULTIPLY_ADDS} are "
                         "needed"
+                    )
+                needed = LOOP[entry.configuration.dtype.name] if in_packs(entry.configuration) else 0
+                if mix.per_other < needed:
+                    found.append(
+                        f"{_name(key)} for sm_{architecture}: {mix.per_other:.2f} multiply-adds for each other "
+                        f"instruction of the loop, at least {needed} are needed"
                     )
     return found
 

@@ -57,6 +57,11 @@ def has_budget(one: Configuration) -> bool:
     return one.main_tile and one.dtype != np.float16
 
 
+def in_packs(one: Configuration) -> bool:
+    """Whether several neighbours of an operand are read at once."""
+    return any("_WIDTH=" in option and not option.endswith("=1") for option in one.options)
+
+
 def digest(file: str) -> str:
     """The SHA-256 of a translation unit, headers included."""
     return hashlib.sha256(sources.text(file).encode()).hexdigest()

@@ -1,0 +1,125 @@
+"""Linear operators whose values are on a device: what `DeviceKSMatrix` and `DeviceKSChain` have in common."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NoReturn
+
+import numpy as np
+
+from pathgraph.devices import Device, device_of
+from pathgraph.errors import ConversionError, ParameterError
+from pathgraph.kronecker.operands import checked_axis, is_scalar, with_axis
+
+__all__ = ["DeviceOperator"]
+
+
+class DeviceOperator:
+    """What matrices and chains on a device have in common: products by `apply`, ``@`` and the transpose."""
+
+    __array_ufunc__ = None  # so that ``array @ operator`` asks the operator
+    __array_priority__ = 100.0
+    __hash__ = None  # type: ignore[assignment]
+
+    shape: tuple[int, int]
+    dtype: np.dtype[Any]
+    device: Device
+
+    def apply(self, x: Any, axis: int = 0) -> Any:
+        """The product with every vector along an axis of an array of the device.
+
+        Parameters
+        ----------
+        x : array of the device, n_columns long along `axis`
+            Of the type of the values; any other axes, and it may be empty. It is copied unless it is contiguous.
+        axis : int
+            0 for vectors that are columns (batch last), -1 for vectors that are rows (batch first), or any other axis.
+
+        Returns
+        -------
+        array of the device
+            New and contiguous.
+
+        Raises
+        ------
+        ConversionError
+            If x lives elsewhere.
+        ParameterError
+            On a shape or a type that does not fit.
+
+        Notes
+        -----
+        Every entry is one sum in one order, so that its bits depend neither on the batch nor on the run. float16 is
+        accumulated in float32, then rounded.
+
+        Examples
+        --------
+        >>> import numpy as np, pathgraph as pg
+        >>> device = pg.gpu.loopback()
+        >>> K = pg.KSMatrix(np.array([[[[1.0, 2.0]], [[3.0, 4.0]]]])).to_device(device)
+        >>> K.apply(device.to_device(np.array([[10.0, 1.0], [1.0, 0.0]])), axis=-1)
+        LoopbackArray([[10.,  2., 30.,  4.],
+                       [ 1.,  0.,  3.,  0.]])
+        """
+        batch, shape, axis = self._batch(x, "x", axis, self.shape[1])
+        return self._product(batch).reshape(with_axis(shape, axis, self.shape[0]))
+
+    def _batch(self, array: Any, name: str, axis: Any, size: int) -> tuple[Any, tuple[int, ...], int]:
+        """An array as a batch of shape (outer, size, inner), its shape, and the axis, counted from the first one."""
+        self._require_here(array, name)
+        axis = checked_axis(array, axis, name, size, self.shape)
+        if array.dtype != self.dtype:
+            raise ParameterError(
+                f"{name}: needed {self.dtype}, the type of the values, got {array.dtype}; use astype of one of them"
+            )
+        shape = tuple(array.shape)
+        sides = math.prod(shape[:axis]), size, math.prod(shape[axis + 1 :])
+        return self.device.xp.ascontiguousarray(array).reshape(sides), shape, axis
+
+    def _require_here(self, array: Any, name: str) -> None:
+        """Refuse an operand that is not on the device of the values."""
+        if array is None:
+            raise ParameterError(f"{name}: needed an array of {self.device.name}, got None")
+        device_of(**{"the values": self._witness, name: array})
+
+    @property
+    def _witness(self) -> Any:
+        """An array of the device."""
+        raise NotImplementedError
+
+    def _product(self, batch: Any) -> Any:
+        """The products with a batch of shape (outer, n_columns, inner)."""
+        raise NotImplementedError
+
+    @property
+    def T(self) -> Any:
+        """The transpose, which shares the values."""
+        raise NotImplementedError
+
+    @property
+    def H(self) -> Any:
+        """The adjoint: values are real, so it is the transpose."""
+        return self.T
+
+    def __matmul__(self, other: Any) -> Any:
+        if isinstance(other, DeviceOperator):
+            from pathgraph.kronecker.device_operators import DeviceKSChain
+
+            return DeviceKSChain([self, other])
+        if is_scalar(other):
+            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+        self._require_here(other, "x")
+        return self.apply(other, axis=0 if other.ndim == 1 else -2)
+
+    def __rmatmul__(self, other: Any) -> Any:
+        if is_scalar(other):
+            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+        return self.T.apply(other, axis=-1)
+
+    def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:
+        raise ConversionError(
+            f"a {type(self).__name__} does not become an array of NumPy silently; use .to_host() and .toarray()"
+        )
+
+    def __reduce__(self) -> NoReturn:
+        raise ConversionError(f"a {type(self).__name__} cannot be pickled or copied; use .to_host()")
