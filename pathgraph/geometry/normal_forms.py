@@ -31,7 +31,7 @@ from scipy.sparse import csr_array
 
 from pathgraph.arguments import natural, number
 from pathgraph.distinct import distinct
-from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
+from pathgraph.errors import RangeError, UnsupportedOperatorError
 from pathgraph.geometry.coordinate_steps import increasing_root, log_root, log_total
 from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, reach
 from pathgraph.graph.architecture import PARAMETER
