@@ -14,7 +14,9 @@ from pathgraph.layers.arithmetic import Powers
 from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
-kernels = pytest.importorskip("pathgraph.layers.numba_powers", exc_type=ImportError)
+pytest.importorskip("numba", reason="the kernels are compiled by Numba")
+from pathgraph.layers import numba_powers as kernels
+
 BLOCK, PANEL, LANES = kernels.BLOCK_COLUMNS, kernels.PANEL, kernels.LANES
 
 SHAPES = [
