@@ -63,7 +63,7 @@ def _widths(table: Table, rows: Sequence[Sequence[str]], room: int) -> list[int]
 
     Examples
     --------
-    >>> table = Table(["name", "share of it"], [["a long name", "12.25 %"]], frozenset({1}))
+    >>> table = Table(["name", "share of it"], [["a long name", "12.25 %"]], numeric=frozenset({1}))
     >>> [_widths(table, table.rows, room) for room in (30, 20, 12, 8)]
     [[11, 11], [11, 7], [5, 7], [4, 4]]
     """
