@@ -1,6 +1,10 @@
 """Compiled products with powers of weights against exact ones: integers have no rounding, so all must be equal."""
 
+import importlib
 import os
+import platform
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,7 +18,8 @@ from pathgraph.layers.arithmetic import Powers
 from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
-kernels = pytest.importorskip("pathgraph.layers.numba_powers", exc_type=ImportError)
+pytest.importorskip("numba")
+kernels = importlib.import_module("pathgraph.layers.numba_powers")
 BLOCK, PANEL, LANES = kernels.BLOCK_COLUMNS, kernels.PANEL, kernels.LANES
 
 SHAPES = [
@@ -83,6 +88,19 @@ def test_bits_do_not_depend_on_the_threads_or_on_columns_beside(compiled):
         found.append((there, back, first))
     for other in found[1:]:
         assert all(map(np.array_equal, found[0], other))
+
+
+def test_first_columns_of_other_arrays(compiled):
+    """Where nothing but room lies behind the columns they are not copied; what begins later has less of it."""
+    random = np.random.default_rng(4)
+    w = random.integers(-3, 4, size=(5, PANEL)).astype(float)
+    weights = Powers([w], 1).slabs(0, w.shape)
+    wider = random.integers(0, 4, size=(PANEL, 2 * LANES)).astype(float)
+    for n in range(LANES + 1, 2 * LANES + 1):
+        for first in range(2 * LANES - n + 1):
+            columns = wider[:, first : first + n]
+            assert np.shares_memory(power_products._padded(columns, 2 * LANES), wider) == (first == 0)
+            assert np.array_equal(power_products.multiplied(weights, columns), abs(w) @ columns)
 
 
 def test_what_is_not_compiled(compiled):
@@ -236,3 +254,41 @@ def test_calls_that_make_calls_do_not_wait_for_each_other(monkeypatch):
         caller.start()
         caller.join(60)
         assert np.shape(done) == (1, 3, 3, 3, 3)
+
+
+OTHER_PROCESSOR = """
+import sys
+from itertools import product
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
+    numba.njit(lambda x: x)(1)
+    llvm.get_host_cpu_features = lambda: {"avx512f": True}
+from pathgraph import threads
+from pathgraph.layers import numba_powers, power_products
+from pathgraph.layers.arithmetic import Powers
+assert 8 * numba_powers.LANES == int(sys.argv[2])
+power_products.COMPILED_FROM = power_products.WORTH = 0
+random, n = np.random.default_rng(0), 9
+for n_threads, m, k in product((1, 2, 5), (3, 33), (7 * numba_powers.PANEL + 5, 2 * numba_powers.BLOCK_COLUMNS + 1)):
+    threads.count = lambda: n_threads
+    w, x, y = (random.integers(-3, 4, shape).astype(float) for shape in ((m, k), (k, n), (m, n)))
+    f, weights, entries = abs(w), Powers([w], 1).slabs(0, w.shape), np.empty((m, k))
+    assert np.array_equal(power_products.multiplied_with_masses(weights, x, y, entries), f @ x)
+    assert np.array_equal(entries, (y @ x.T) * f)
+    assert np.array_equal(power_products.transposed_with_masses(weights, x, y, entries), f.T @ y)
+    assert np.array_equal(entries, (y @ x.T) * f)
+"""
+
+
+@pytest.mark.parametrize(("name", "width"), [("generic", 16), ("avx512f", 64)])
+def test_the_code_for_other_processors_is_right(tmp_path, name, width):
+    if name == "generic" and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("the generic processor of another architecture has other registers")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    if name == "generic":
+        environment["NUMBA_CPU_NAME"] = "generic"
+    arguments = [sys.executable, "-c", OTHER_PROCESSOR, name, str(width)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
