@@ -13,8 +13,9 @@ import pytest
 
 import pathgraph as pg
 from pathgraph import threads
-from pathgraph.layers import power_products, streaming
-from pathgraph.layers.arithmetic import Powers
+from pathgraph.layers import masses, power_products, streaming
+from pathgraph.layers.arithmetic import Floats, Powers
+from pathgraph.layers.passes import together
 from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
@@ -101,6 +102,20 @@ def test_first_columns_of_other_arrays(compiled):
             columns = wider[:, first : first + n]
             assert np.shares_memory(power_products._padded(columns, 2 * LANES), wider) == (first == 0)
             assert np.array_equal(power_products.multiplied(weights, columns), abs(w) @ columns)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_in_any_order(compiled, order):
+    random = np.random.default_rng(6)
+    w = random.integers(-3, 4, size=(9, PANEL + 1)).astype(float)
+    x, y = (np.asarray(random.integers(0, 4, size=(k, 5)).astype(float), order=order) for k in w.shape[::-1])
+    for array in (x, y):
+        array.flags.writeable = False
+    weights, entries = Powers([w], 1).slabs(0, w.shape), np.empty(w.shape)
+    assert np.array_equal(power_products.multiplied_with_masses(weights, x, y, entries), abs(w) @ x)
+    assert np.array_equal(entries, (y @ x.T) * abs(w))
+    assert np.array_equal(power_products.transposed_with_masses(weights, x, y, entries), abs(w).T @ y)
+    assert np.array_equal(entries, (y @ x.T) * abs(w))
 
 
 def test_what_is_not_compiled(compiled):
@@ -211,6 +226,25 @@ def test_compiled_sweeps_may_meet_anywhere(name, compiled, monkeypatch):
             assert_all_close(mass, masses[key], slack)
 
 
+def test_places_of_an_entry_on_both_sides_are_never_added_up_at_the_same_time(compiled, monkeypatch):
+    compiled(2)
+    at_once = []
+    monkeypatch.setattr(masses, "together", lambda *given: at_once.append(1) or together(*given))
+    for name in ("tied", "flat"):
+        graph = GRAPHS[name]
+        monkeypatch.setattr(streaming, "meeting", lambda architecture, axes: 2)
+        streaming.power_marginals(graph, 1, streams.widths_of(graph, "ones"), names=graph.roles)
+        assert bool(at_once) == (name == "flat")
+
+
+def test_tasks_treat_errors_as_their_caller_does():
+    entries = Powers([np.ones(1)], 1, n_threads=2)
+    for treatment in ("raise", "ignore"):
+        with np.errstate(all=treatment):
+            found = together(Floats(), entries, [lambda *_: np.geterr()] * 2)
+            assert found == [np.geterr()] * 2
+
+
 def test_norms_and_scores_have_the_same_bits_on_any_number_of_threads(compiled):
     graph = wide()
     random = np.random.default_rng(5)
@@ -267,7 +301,8 @@ if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do
     llvm.get_host_cpu_features = lambda: {"avx512f": True}
 from pathgraph import threads
 from pathgraph.layers import numba_powers, power_products
-from pathgraph.layers.arithmetic import Powers
+from pathgraph.layers.arithmetic import Floats, Powers
+from pathgraph.layers.passes import together
 assert 8 * numba_powers.LANES == int(sys.argv[2])
 power_products.COMPILED_FROM = power_products.WORTH = 0
 random, n = np.random.default_rng(0), 9
