@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.kronecker import repeated
+from pathgraph.kronecker import execution, repeated
 from pathgraph.kronecker.kernels import chains, launch
 
 numba = pytest.importorskip("numba")
@@ -12,7 +12,7 @@ numba = pytest.importorskip("numba")
 OPERATORS = {
     "matrix": lambda dtype: pg.KSMatrix(np.arange(1, 49).reshape(2, 3, 4, 2).astype(dtype)),
     "fused chain": lambda dtype: pg.hadamard(16, dtype=dtype),
-    "chain": lambda dtype: pg.KSChain([pg.KSMatrix(np.full(p, 2, dtype)) for p in ((1, 65, 66, 1), (2, 33, 7, 1))]),
+    "chain": lambda dtype: pg.KSChain([pg.KSMatrix(np.full(p, 2, dtype)) for p in ((1, 65, 66, 1), (1, 66, 65, 1))]),
 }
 
 
@@ -44,6 +44,14 @@ def test_the_same_product_again(operator, axis, n):
         assert np.array_equal(backwards, right)
 
 
+def test_which_chains_are_fused():
+    for name, operator in ((name, make(np.float64)) for name, make in OPERATORS.items() if "chain" in name):
+        for axis in (0, -1):
+            operator.apply(batch(operator, axis), axis)
+            assert bool(operator._packed) == (name == "fused chain")
+            operator._packed.clear()
+
+
 def test_results_do_not_share_memory_with_what_is_kept():
     chain = OPERATORS["chain"](np.float64)
     x = batch(chain, 0)
@@ -51,6 +59,23 @@ def test_results_do_not_share_memory_with_what_is_kept():
     kept = first.copy()
     chain.apply(2 * x)
     assert np.array_equal(first, kept)
+
+
+def test_a_product_may_be_interrupted_by_another(monkeypatch):
+    """A handler of signals, or a finaliser, may multiply between two factors of a chain."""
+    operator, depth = OPERATORS["chain"](np.float64), []
+    x, multiply = batch(operator, 0), execution.multiply
+    right = operator.toarray() @ x
+
+    def interrupted(*arguments):
+        if not depth:
+            depth.append(1)
+            assert np.array_equal(operator.apply(-x), -right)
+            depth.pop()
+        multiply(*arguments)
+
+    monkeypatch.setattr(execution, "multiply", interrupted)
+    assert np.array_equal(operator.apply(x), right)
 
 
 def test_what_is_refused_is_refused_again(operator):

@@ -6,6 +6,8 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.layers import streaming
@@ -90,10 +92,18 @@ def tied():
     return b.build([b.mean(b.shift(x, b.drawn(7)), 1, keep=False)])
 
 
+def means():
+    """Maps along an axis whose positions are equal behind them: totals of them are sums over all."""
+    b = Draft(5)
+    x = b.relu(b.linear(b.input((5, 3)), b.drawn(4, 3), b.drawn(4)))
+    x = b.mean(x, 1, keep=False)
+    return b.build([b.linear(x, b.drawn(2, 5), b.drawn(2))])
+
+
 ROUNDED = ("residual", "views", "tied")
 """Graphs with coefficients that are no dyadic rationals."""
 
-GRAPHS = {make.__name__: make() for make in (residual, flat, unet, views, tied)}
+GRAPHS = {make.__name__: make() for make in (residual, flat, unet, views, tied, means)}
 
 
 def widths_of(graph, kind):
@@ -165,6 +175,21 @@ def test_sweeps_may_meet_anywhere(name, kind, monkeypatch):
         assert in_range
         for key, mass in found.items():
             assert_all_close(mass, masses[key], slack)
+
+
+@given(pg.testing.layer_graphs(exact=False), st.integers(0, 20))
+def test_sweeps_over_drawn_graphs_may_meet_anywhere(graph, place):
+    stop, widths = place % (len(graph.layers) + 1), widths_of(graph, "different")
+    exact, masses = swept(graph, 1, widths)
+    slack = gamma(roundings(graph))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(streaming, "meeting", lambda architecture, axes: stop)
+        total, _ = streaming.power_total(graph, 1, widths)
+        found, in_range = streaming.power_marginals(graph, 1, widths, names=graph.roles)
+    assert in_range
+    assert_all_close(total, np.array([sum(exact)]), slack)
+    for key, mass in found.items():
+        assert_all_close(mass, masses[key], slack)
 
 
 @pytest.mark.parametrize("name", GRAPHS)

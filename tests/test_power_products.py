@@ -1,6 +1,10 @@
 """Compiled products with powers of weights against exact ones: integers have no rounding, so all must be equal."""
 
+import importlib
 import os
+import platform
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -9,14 +13,14 @@ import pytest
 
 import pathgraph as pg
 from pathgraph import threads
-from pathgraph.layers import power_products, streaming
-from pathgraph.layers.arithmetic import Powers
+from pathgraph.layers import masses, power_products, streaming
+from pathgraph.layers.arithmetic import Floats, Powers
+from pathgraph.layers.passes import together
 from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
-pytest.importorskip("numba", reason="the kernels are compiled by Numba")
-from pathgraph.layers import numba_powers as kernels
-
+pytest.importorskip("numba")
+kernels = importlib.import_module("pathgraph.layers.numba_powers")
 BLOCK, PANEL, LANES = kernels.BLOCK_COLUMNS, kernels.PANEL, kernels.LANES
 
 SHAPES = [
@@ -85,6 +89,33 @@ def test_bits_do_not_depend_on_the_threads_or_on_columns_beside(compiled):
         found.append((there, back, first))
     for other in found[1:]:
         assert all(map(np.array_equal, found[0], other))
+
+
+def test_first_columns_of_other_arrays(compiled):
+    """Where nothing but room lies behind the columns they are not copied; what begins later has less of it."""
+    random = np.random.default_rng(4)
+    w = random.integers(-3, 4, size=(5, PANEL)).astype(float)
+    weights = Powers([w], 1).slabs(0, w.shape)
+    wider = random.integers(0, 4, size=(PANEL, 2 * LANES)).astype(float)
+    for n in range(LANES + 1, 2 * LANES + 1):
+        for first in range(2 * LANES - n + 1):
+            columns = wider[:, first : first + n]
+            assert np.shares_memory(power_products._padded(columns, 2 * LANES), wider) == (first == 0)
+            assert np.array_equal(power_products.multiplied(weights, columns), abs(w) @ columns)
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_columns_in_any_order(compiled, order):
+    random = np.random.default_rng(6)
+    w = random.integers(-3, 4, size=(9, PANEL + 1)).astype(float)
+    x, y = (np.asarray(random.integers(0, 4, size=(k, 5)).astype(float), order=order) for k in w.shape[::-1])
+    for array in (x, y):
+        array.flags.writeable = False
+    weights, entries = Powers([w], 1).slabs(0, w.shape), np.empty(w.shape)
+    assert np.array_equal(power_products.multiplied_with_masses(weights, x, y, entries), abs(w) @ x)
+    assert np.array_equal(entries, (y @ x.T) * abs(w))
+    assert np.array_equal(power_products.transposed_with_masses(weights, x, y, entries), abs(w).T @ y)
+    assert np.array_equal(entries, (y @ x.T) * abs(w))
 
 
 def test_what_is_not_compiled(compiled):
@@ -195,6 +226,25 @@ def test_compiled_sweeps_may_meet_anywhere(name, compiled, monkeypatch):
             assert_all_close(mass, masses[key], slack)
 
 
+def test_places_of_an_entry_on_both_sides_are_never_added_up_at_the_same_time(compiled, monkeypatch):
+    compiled(2)
+    at_once = []
+    monkeypatch.setattr(masses, "together", lambda *given: at_once.append(1) or together(*given))
+    for name in ("tied", "flat"):
+        graph = GRAPHS[name]
+        monkeypatch.setattr(streaming, "meeting", lambda architecture, axes: 2)
+        streaming.power_marginals(graph, 1, streams.widths_of(graph, "ones"), names=graph.roles)
+        assert bool(at_once) == (name == "flat")
+
+
+def test_tasks_treat_errors_as_their_caller_does():
+    entries = Powers([np.ones(1)], 1, n_threads=2)
+    for treatment in ("raise", "ignore"):
+        with np.errstate(all=treatment):
+            found = together(Floats(), entries, [lambda *_: np.geterr()] * 2)
+            assert found == [np.geterr()] * 2
+
+
 def test_norms_and_scores_have_the_same_bits_on_any_number_of_threads(compiled):
     graph = wide()
     random = np.random.default_rng(5)
@@ -238,3 +288,42 @@ def test_calls_that_make_calls_do_not_wait_for_each_other(monkeypatch):
         caller.start()
         caller.join(60)
         assert np.shape(done) == (1, 3, 3, 3, 3)
+
+
+OTHER_PROCESSOR = """
+import sys
+from itertools import product
+import llvmlite.binding as llvm
+import numba
+import numpy as np
+if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
+    numba.njit(lambda x: x)(1)
+    llvm.get_host_cpu_features = lambda: {"avx512f": True}
+from pathgraph import threads
+from pathgraph.layers import numba_powers, power_products
+from pathgraph.layers.arithmetic import Floats, Powers
+from pathgraph.layers.passes import together
+assert 8 * numba_powers.LANES == int(sys.argv[2])
+power_products.COMPILED_FROM = power_products.WORTH = 0
+random, n = np.random.default_rng(0), 9
+for n_threads, m, k in product((1, 2, 5), (3, 33), (7 * numba_powers.PANEL + 5, 2 * numba_powers.BLOCK_COLUMNS + 1)):
+    threads.count = lambda: n_threads
+    w, x, y = (random.integers(-3, 4, shape).astype(float) for shape in ((m, k), (k, n), (m, n)))
+    f, weights, entries = abs(w), Powers([w], 1).slabs(0, w.shape), np.empty((m, k))
+    assert np.array_equal(power_products.multiplied_with_masses(weights, x, y, entries), f @ x)
+    assert np.array_equal(entries, (y @ x.T) * f)
+    assert np.array_equal(power_products.transposed_with_masses(weights, x, y, entries), f.T @ y)
+    assert np.array_equal(entries, (y @ x.T) * f)
+"""
+
+
+@pytest.mark.parametrize(("name", "width"), [("generic", 16), ("avx512f", 64)])
+def test_the_code_for_other_processors_is_right(tmp_path, name, width):
+    if name == "generic" and platform.machine().lower() not in ("x86_64", "amd64"):
+        pytest.skip("the generic processor of another architecture has other registers")
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    if name == "generic":
+        environment["NUMBA_CPU_NAME"] = "generic"
+    arguments = [sys.executable, "-c", OTHER_PROCESSOR, name, str(width)]
+    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

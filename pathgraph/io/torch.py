@@ -59,7 +59,8 @@ def from_torch(module: Any, input_shape: Any, *, relu6: str | None = None, leaky
     `LayerGraph.fold_batch_norm` folds them. Pre-hooks of ``torch.nn.utils`` (pruning, weight norm) count as part of
     the module, other hooks are not run. A weight that is computed of parameters (weight norm, parametrisations) is a
     parameter with a name of its own, the same one at each use; a pruned weight has the name of its ``weight_orig``.
-    The module is recorded with 7 samples, and compared with a run on 10: every sample is treated alike.
+    The module is recorded with 7 samples, and compared with a run on 10: every sample is treated alike, unless what
+    depends on their number is the same for both, or shows in the values of tensors only.
 
     Examples
     --------

@@ -4,8 +4,8 @@ A recording holds for the number of samples that it was made with: ``x / len(x)`
 module is run on two batches of different sizes, on tensors that have shapes and no values, and what it does is compared
 operation by operation: sizes may follow the batch, numbers may not.
 
-Not found is what depends on the number of samples through the values of tensors alone, as in a softmax of ones over
-the batch.
+Not found is what is the same for these two sizes, and what depends on the number of samples through the values of
+tensors alone, as in a softmax of ones over the batch.
 """
 
 from __future__ import annotations

@@ -115,12 +115,13 @@ class KSChain(Factors, KSOperator):
             kept = self._packed.setdefault(work, {})
             chains.multiply([each.values for each in weights], x.astype(work, copy=False), out, kept)
             return
+        kept = launch.taken()
         for part in self._tiles(n, work, method):
             given = x[:, part].astype(work, copy=False)
             for step, factor in enumerate(weights[:0:-1]):
                 rows, columns = factor.pattern.shape[0], given.shape[1]
                 shape = (rows, columns) if is_last else (columns, rows)
-                found = launch.between(step % 2, shape, work)
+                found = launch.between(kept, step % 2, shape, work)
                 found = found if is_last else found.T
                 execution.multiply(factor, given, found, method)
                 given = found
@@ -128,6 +129,7 @@ class KSChain(Factors, KSOperator):
             execution.multiply(weights[0], given, target, method)
             if work != out.dtype:
                 out[:, part] = target
+        launch.give_back(kept)
 
     def _bound(self, x: Array, out: Array) -> Bound | None:
         work, is_first = out.dtype, abs(x.strides[1]) > abs(x.strides[0])

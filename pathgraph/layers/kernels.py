@@ -244,9 +244,8 @@ class _Linear(Kernel):
             made = power_products.multiplied_with_masses(weights, sent, read, out)
         else:
             made = power_products.transposed_with_masses(weights, read, sent, out)
-        if made is None:
-            return super().backward_with_masses(x, y, weights, out)
-        return coarsened(self._of_columns(made, x), axes)
+        back = super().backward_with_masses(x, y, weights, out) if made is None else self._of_columns(made, x)
+        return coarsened(back, axes)
 
     def _applied(self, x: Compressed, weights: Slabs, product: Product, *, is_transposed: bool) -> Compressed:
         """The matrix or its transpose on a tensor that is full along its last axis."""

@@ -17,6 +17,7 @@ The vectors and loops are written with the `Writer` of the Kronecker-sparse kern
 
 from __future__ import annotations
 
+from math import lcm
 from typing import Any
 
 from llvmlite import ir
@@ -26,9 +27,6 @@ from numba.extending import intrinsic
 
 from pathgraph.kronecker.kernels.writer import I64, N_REGISTERS, VECTOR, Writer
 
-MADE_OF = "6ca5848a2fef12ff"
-"""Of the file of the writer: Numba's cache notices a change in this file only."""
-
 LANES = VECTOR // 8
 ROWS = 8 if N_REGISTERS == 32 else 4
 """Rows of a tile."""
@@ -36,12 +34,16 @@ WIDE = 3
 """Most vectors of a tile: with the sums, the vectors and a number spread out, registers are just enough."""
 PANEL = WIDE * LANES
 """Columns of the matrix of the entries that are made together."""
+SHARE = lcm(PANEL, ROWS)
+"""Columns of which each thread has a whole number: tiles of other rows would reach into the next thread's."""
 UNIT = 4 * LANES
 """Weights that are mapped at a time."""
 BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 """Of the block of weights that is mapped at a time; the last one of a row may have nearly twice as many columns."""
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
+MADE_OF = "6ca5848a2fef12ff"
+"""Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
 
@@ -234,7 +236,7 @@ def rows(w, q, low, high, x, x_stride, vectors, made, made_stride, y, y_stride, 
 def columns(w, q, low, high, vectors, made, made_stride, y, y_stride, depth, panels, entries, buffer):
     """Columns low:high of W: those rows of made, which starts as zeros, and of the entries unless `entries` is 0.
 
-    `low` is a multiple of PANEL, and `high` one or the end. Made has room for ROWS rows more.
+    `low` is a multiple of SHARE, and `high` one or the end. Made has room for ROWS rows more.
     """
     n_rows_all, n_columns = w.shape
     block, stride, bytes_of_row = buffer.ctypes.data, STRIDE * 8, n_columns * 8

@@ -168,7 +168,7 @@ def _made(
         assert columns is not None
         assert values is not None
         panels, y, target = _panels(columns, kernels.PANEL), np.ascontiguousarray(values), _address(entries)
-    unit, size = (kernels.PANEL, n_columns) if is_transposed else (kernels.ROWS, n_rows)
+    unit, size = (kernels.SHARE, n_columns) if is_transposed else (kernels.ROWS, n_rows)
     n_threads = weights.n_threads if matrix.size * n >= WORTH else 1
     cuts = _cuts(size, unit, n_threads)
     of_read, of_made = (_address(read), read.strides[0]), (vectors, _address(made), made.strides[0])
@@ -211,7 +211,9 @@ def _padded(columns: Array, width: int) -> Array:
 def _has_room(columns: Array, width: int) -> bool:
     """Whether columns are the first ones of a wider array."""
     base = columns.base
-    return isinstance(base, np.ndarray) and base.shape == (len(columns), width) and base.dtype == np.float64
+    if not isinstance(base, np.ndarray) or base.shape != (len(columns), width) or base.dtype != np.float64:
+        return False
+    return _address(base) == _address(columns)
 
 
 def _panels(columns: Array, width: int) -> Array:

@@ -110,9 +110,8 @@ def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any])
     shares = list(pairwise([tasks * t // parts for t in range(parts + 1)]))
 
     def share(x: int, out: int, first: int, stop: int) -> None:
-        numba_chains.chained(
-            *head, first, stop, factors, x, x_strides, out, out_strides, sizes, places, scratch(room)
-        )  # fmt: skip
+        _held, buffer = scratch(room)  # a product that interrupts this one may need more room
+        numba_chains.chained(*head, first, stop, factors, x, x_strides, out, out_strides, sizes, places, buffer)
 
     def multiplied(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
         if len(shares) == 1:

@@ -30,7 +30,7 @@ from pathgraph.pathsum.engine import is_available as is_numba_available
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "always", "between", "bound", "is_available", "multiply", "plan", "scratch"]
+__all__ = ["Plan", "always", "between", "bound", "give_back", "is_available", "multiply", "plan", "scratch", "taken"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 ROOM = 96 << 10
@@ -93,7 +93,8 @@ def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
     more = chosen.more
 
     def share(x: int, out: int, first: int, stop: int) -> None:
-        kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, scratch(room))
+        _held, buffer = scratch(room)  # a product that interrupts this one may need more room
+        kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, buffer)
 
     def run(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
         if len(shares) == 1:
@@ -223,20 +224,32 @@ def _places(b: int, c: int, lines: int, is_whole: bool, step: int, run: int, apa
 _local = threading.local()
 
 
-def scratch(n_bytes: int) -> int:
-    """The address of memory of this thread, at the begin of a cache line."""
+def scratch(n_bytes: int) -> tuple[Array, int]:
+    """Memory of this thread, to be held while it is used, and the address of a cache line from where on it is free."""
     found = getattr(_local, "scratch", None)
-    if found is None or len(found) < n_bytes + 64:
-        found = _local.scratch = np.empty(n_bytes + 64, dtype=np.uint8)
-        _local.address = int(found.ctypes.data) + -int(found.ctypes.data) % 64
-    return int(_local.address)
+    if found is None or len(found[0]) < n_bytes + 64:
+        room = np.empty(n_bytes + 64, dtype=np.uint8)
+        found = _local.scratch = room, int(room.ctypes.data) + -int(room.ctypes.data) % 64
+    return found
 
 
-def between(number: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
-    """An array of this thread for what goes from one factor of a chain to the next: new pages would cost a third more.
+def taken() -> dict[int, Array]:
+    """What this thread keeps for `between`, until it is given back: what interrupts a product finds nothing here."""
+    return _local.__dict__.pop("between", {})  # type: ignore[no-any-return]
+
+
+def give_back(kept: dict[int, Array]) -> None:
+    """Keep it for the next product."""
+    _local.between = kept
+
+
+def between(kept: dict[int, Array], number: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
+    """An array for what goes from one factor of a chain to the next: new pages would cost a third more.
 
     Parameters
     ----------
+    kept : dict
+        What was `taken`.
     number : int
         0 or 1: there are two of them.
     shape, dtype : (int, int), dtype
@@ -245,8 +258,7 @@ def between(number: int, shape: tuple[int, int], dtype: np.dtype[Any]) -> Array:
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > KEPT or dtype.hasobject:
         return np.empty(shape, dtype)
-    kept = _local.__dict__.setdefault("between", {})
     if number not in kept or len(kept[number]) < n_bytes + 64:
         kept[number] = np.empty(n_bytes + 64, dtype=np.uint8)
     start = -kept[number].ctypes.data % 64
-    return kept[number][start : start + n_bytes].view(dtype).reshape(shape)  # type: ignore[no-any-return]
+    return kept[number][start : start + n_bytes].view(dtype).reshape(shape)
