@@ -14,7 +14,10 @@ from pathgraph.layers.arithmetic import Powers
 from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
-kernels = pytest.importorskip("pathgraph.layers.numba_powers", exc_type=ImportError)
+pytest.importorskip("numba")
+
+from pathgraph.layers import numba_powers as kernels
+
 BLOCK, PANEL, LANES = kernels.BLOCK_COLUMNS, kernels.PANEL, kernels.LANES
 
 SHAPES = [
