@@ -74,6 +74,8 @@ def test_one_edge_for_each_tap_where_nothing_changes(name, dtype, ring):
         expected = Block.entry_gradient(block, *ends, operation.tensor_shape, ring)
         assert ours.tolist() == expected.astype(ours.dtype).tolist()
         found = reduced(operation, *ends)
+        is_shorter = any(len(set(axis.tap.tolist())) < len(axis.tap) for axis in operation._axes[kept:])
+        assert found is not None or not is_shorter
         assert found is None or found.operation.n_edges < max(1, operation.n_edges)
 
 
@@ -158,5 +160,6 @@ def test_sums_of_objects_that_take_hours_are_refused(monkeypatch):
         pg.path_sum(graph.to_exact())
     with pytest.raises(pg.UnsupportedOperatorError, match="use another back end"):
         pg.path_marginals(graph, backend="reference")
-    assert pg.path_sum(graph, COUNT) > 0
+    for function in (pg.path_sum, pg.path_marginals, pg.node_marginals):  # numbers of paths are no sums of objects
+        assert function(graph, COUNT)
     assert pg.path_norm(graph) > 0
