@@ -1,5 +1,6 @@
 """Compiled products with powers of weights against exact ones: integers have no rounding, so all must be equal."""
 
+import importlib
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -15,9 +16,7 @@ from tests import test_layer_streaming as streams
 from tests.tolerances import gamma
 
 pytest.importorskip("numba")
-
-from pathgraph.layers import numba_powers as kernels
-
+kernels = importlib.import_module("pathgraph.layers.numba_powers")
 BLOCK, PANEL, LANES = kernels.BLOCK_COLUMNS, kernels.PANEL, kernels.LANES
 
 SHAPES = [

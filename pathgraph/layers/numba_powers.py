@@ -40,7 +40,7 @@ BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
 MADE_OF = "6ca5848a2fef12ff"
-"""Of the file whose functions are compiled here: Numba's cache notices a change in this file only."""
+"""Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
 
