@@ -171,7 +171,7 @@ bench: $(VENV)/.stamp-test
 	$(PY) -m tests.bench.layers --json build/bench/layers.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.reports --json build/bench/reports.json $(BENCH_ARGS)
 	$(PY) -m tests.bench.kronecker --json build/bench/kronecker.json $(BENCH_ARGS)
-	$(PY) -m tests.bench.real_size --json build/bench/real_size.json
+	$(PY) -m tests.bench.real_size --json build/bench/real_size.json $(BENCH_ARGS)
 
 wheel-check: $(VENV)/.stamp-pip
 	$(SAY) 'wheel-check: building the wheel'

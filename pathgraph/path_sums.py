@@ -23,7 +23,7 @@ from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.reach import longest
-from pathgraph.pathsum.residues import Counter, count_by_residues
+from pathgraph.pathsum.residues import PathCounter, count_by_residues
 from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
 from pathgraph.pathsum.sweep import (
@@ -354,7 +354,7 @@ def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> No
 
 def _counter(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: str | None
-) -> Counter | None:
+) -> PathCounter | None:
     """What counts the paths of a layer graph without its edges; None for other sums, and starts that are no counts."""
     if ring is not COUNT or backend is not None or net.dag.flat is not None:
         return None
@@ -362,10 +362,10 @@ def _counter(
     if not all(isinstance(number, (int, np.integer)) and number >= 0 for number in numbers):
         return None
     position = None if source is None else net.architecture.index(source) + 1
-    return Counter(net.dag, _ones(net), inputs=numbers, biases=biases, source=position)
+    return PathCounter(net.dag, _ones(net), inputs=numbers, biases=biases, source=position)
 
 
-def _counts_of_parameters(net: ReluNetwork, counter: Counter) -> Any:
+def _counts_of_parameters(net: ReluNetwork, counter: PathCounter) -> Any:
     """The numbers of paths through each parameter of a layer graph, whose entries are parameters, each its own."""
     architecture = net.architecture
     free = architecture.role == PARAMETER

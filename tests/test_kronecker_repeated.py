@@ -115,6 +115,19 @@ def test_an_overlap_is_seen_again():
         kept.apply(x, out=values.reshape(8, 2))
 
 
+def test_checks_are_passed_once(operator, monkeypatch):
+    x = batch(operator, 0)
+    right, out = operator.apply(x), np.empty((operator.shape[0], x.shape[1]))
+    operator.apply(x, out=out)
+    monkeypatch.setattr(type(operator), "_run", None)  # the way through all checks ends there
+    if operator._known:  # a chain that is not fused is made factor by factor
+        assert np.array_equal(operator.apply(2 * x), 2 * right)
+        assert np.array_equal(operator.apply(2 * x, out=out), 2 * right)
+    else:
+        assert isinstance(operator, pg.KSChain)
+        assert not operator._is_fused(x.shape[1], x.dtype, "auto", batch_first=False)
+
+
 def test_threads_may_change_between_two_products():
     if numba.config.NUMBA_NUM_THREADS < 2:
         pytest.skip("Numba has one thread here")

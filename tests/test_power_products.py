@@ -13,7 +13,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph import threads
-from pathgraph.layers import masses, power_products, streaming
+from pathgraph.layers import masses, power_products, streaming, window_loops
 from pathgraph.layers.arithmetic import Floats, Powers
 from pathgraph.layers.passes import together
 from tests import test_layer_streaming as streams
@@ -171,8 +171,10 @@ def assert_all_close(found, exact, slack):
 
 
 def test_the_wide_graph_takes_every_compiled_way(compiled, monkeypatch):
-    names = ("gathered", "collected", "scattered", "spread", "multiplied", "transposed")
-    names += ("multiplied_with_masses", "transposed_with_masses")
+    ways = {
+        window_loops: window_loops.__all__,
+        power_products: ["multiplied", "transposed", "multiplied_with_masses", "transposed_with_masses"],
+    }
     taken = set()
 
     def noted(name, function):
@@ -183,13 +185,14 @@ def test_the_wide_graph_takes_every_compiled_way(compiled, monkeypatch):
 
         return call
 
-    for name in names:
-        monkeypatch.setattr(power_products, name, noted(name, getattr(power_products, name)))
+    for module, names in ways.items():
+        for name in names:
+            monkeypatch.setattr(module, name, noted(name, getattr(module, name)))
     graph = GRAPHS["wide"]
     for stop in (0, len(graph.layers) // 2, len(graph.layers)):
         monkeypatch.setattr(streaming, "meeting", lambda architecture, axes, stop=stop: stop)
         pg.path_magnitude(graph)
-    assert taken == set(names)
+    assert taken == {name for names in ways.values() for name in names}
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])

@@ -103,7 +103,9 @@ EXACT = {
 
 
 SLACK = {
-    "bicubic": 1e-12,  # its coefficients have rounding errors of their own
+    # on both sides and along both axes at most 12 roundings of a coefficient, and 4 of a sum of products, whose
+    # coefficients are together less than 1.5 in absolute value
+    "bicubic": 2 * 2 * (12 + 4) * 1.5**2 * float(unit()),
     "whole numbers": 2 * float(unit()),  # a product with the reciprocal of 9, for a quotient by 9
 }
 

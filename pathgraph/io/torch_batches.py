@@ -134,7 +134,7 @@ def _is_size(one: Any, other: Any, batch: int) -> bool:
 
 
 class _Seen(NamedTuple):
-    """A tensor without values: the how-manieth one of the run it is, and its shape."""
+    """A tensor without values: its number in the order of the run, and its shape."""
 
     number: int
     shape: tuple[int, ...]

@@ -6,8 +6,8 @@ for other entries than `PowerSlabs` of a large network, for other powers than 1,
 little but the product, which the BLAS does as well), for small or strange shapes, and without Numba.
 
 They are made on `pathgraph.threads`, as many as Numba may use, the same bits on any number of them: each thread has
-rows, or columns, of the weights of its own. What is gathered for them and added up behind them is compiled, too, so
-that no product with zeros and ones wakes the threads of the BLAS.
+rows, or columns, of the weights of its own. What convolutions gather for them and add up behind them is compiled, too:
+`pathgraph.layers.window_loops`.
 """
 
 from __future__ import annotations
@@ -27,13 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PowerSlabs",
-    "collected",
-    "gathered",
     "is_compiled",
     "multiplied",
     "multiplied_with_masses",
-    "scattered",
-    "spread",
     "threads_for",
     "transposed",
     "transposed_with_masses",
@@ -84,46 +80,6 @@ def threads_for(n_entries: int, q: float) -> int:
 def is_compiled(weights: Any) -> bool:
     """Whether products with these entries are compiled."""
     return isinstance(weights, PowerSlabs) and weights.n_threads > 0
-
-
-def gathered(values: Array, place: Array) -> Array:
-    """Windows as columns: (C, n) at places (T, P), n for nothing, to (C T, P)."""
-    from pathgraph.layers import numba_windows
-    from pathgraph.layers.numba_powers import LANES
-
-    n_taps, n = place.shape
-    padded = np.zeros((len(values), values.shape[1] + 1))
-    padded[:, :-1] = values
-    out = np.zeros((len(values) * n_taps, -(-n // LANES) * LANES))
-    numba_windows.gather(padded, place, out)
-    return out[:, :n]
-
-
-def scattered(sent: Array, place: Array, n: int) -> Array:
-    """What columns (C T, P) send to places (T, P) of n, added up: (C, n)."""
-    from pathgraph.layers import numba_windows
-
-    out = np.zeros((len(sent) // len(place), n + 1))
-    numba_windows.scatter(sent, place, out)
-    return out[:, :n]
-
-
-def collected(sent: Array, place: Array) -> Array:
-    """What columns (C T, n) send along each tap to P targets, of which it is read at place (T, P): (C, P)."""
-    from pathgraph.layers import numba_windows
-
-    out = np.zeros((len(sent) // len(place), place.shape[1]))
-    numba_windows.collect(sent, place, out)
-    return out
-
-
-def spread(values: Array, place: Array, n: int) -> Array:
-    """What values (C, P) send along each tap to places (T, P) of n, added up: (C T, n)."""
-    from pathgraph.layers import numba_windows
-
-    out = np.zeros((len(values) * len(place), n + 1))
-    numba_windows.spread(np.ascontiguousarray(values), place, out)
-    return out[:, :n]
 
 
 def multiplied(weights: Any, columns: Array) -> Array | None:

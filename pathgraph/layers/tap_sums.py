@@ -3,7 +3,7 @@
 A window map has k1 x ... x kd taps. `gathered` copies what each window reads into columns, one row for each channel and
 tap; `collected` and `gone_back` add up what columns send back, to positions or to the classes that were read;
 `arrived` is the transpose of `collected`. All come in two executions: by NumPy, and, with `quick`, by compiled loops
-over an index array, for what compiled products multiply or made (`pathgraph.layers.power_products`).
+over an index array, for what compiled products multiply or made (`pathgraph.layers.window_loops`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pathgraph.layers import power_products
+from pathgraph.layers import window_loops
 from pathgraph.layers.partitions import PADDING, Partition, Reads
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ def gathered(values: Array, maps: Sequence[Reads], *, quick: bool = False) -> Ar
     shape, index = values.shape[1:], _indices(maps)
     rows = values.reshape(len(values), -1)
     if quick:
-        return power_products.gathered(rows, _quick_places(shape, index))
+        return window_loops.gathered(rows, _quick_places(shape, index))
     flat = np.zeros((len(values), math.prod(shape) + 1), dtype=values.dtype)
     flat[:, :-1] = rows
     return np.asarray(np.take(flat, _remembered(_window_index, shape, index), axis=1, mode="clip"))
@@ -111,7 +111,7 @@ def gone_back(
         return sent.reshape(-1, *shape)
     if quick and shape[0] == 1:
         sizes = (1, *map(len, axes))
-        made = power_products.scattered(sent, _quick_places(sizes, _indices(maps)), math.prod(sizes))
+        made = window_loops.scattered(sent, _quick_places(sizes, _indices(maps)), math.prod(sizes))
         return made.reshape(-1, *sizes)
     sent = sent.reshape(-1, *kernel, *shape)
     for done, (m, axis) in enumerate(zip(maps, axes, strict=True)):
@@ -131,7 +131,7 @@ def arrived(values: Array, maps: Sequence[Reads], axes: Sequence[Partition], *, 
         return values
     if quick and values.shape[1] == 1:
         sizes = (1, *map(len, axes))
-        return power_products.spread(
+        return window_loops.spread(
             values.reshape(len(values), -1), _quick_places(sizes, _indices(maps)), math.prod(sizes)
         )
     for axis, (m, partition) in enumerate(zip(maps, axes, strict=True)):
@@ -164,7 +164,7 @@ def collected(
     if n_taps == 1 and all(m.is_copy for m in maps):
         return sent.reshape(len(sent), *shape)
     if quick and add is np.add:
-        made = power_products.collected(sent, _quick_places(shape, _indices(maps)))
+        made = window_loops.collected(sent, _quick_places(shape, _indices(maps)))
         return made.reshape(-1, *targets)
     index = _remembered(_arrival_index, shape, _indices(maps))
     flat = np.zeros((len(sent) // n_taps, n_taps * sent.shape[1] + 1), dtype=sent.dtype)

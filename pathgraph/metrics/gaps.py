@@ -269,7 +269,7 @@ def _move(states: int, before: int, after: int) -> Array:
 def _swept(
     net: Any, terms: list[Term], start: Array, *, states: int, pools: Pools = "sum", is_non_negative: bool = False
 ) -> GapStates:
-    if is_non_negative and pools == "sum" and _is_streamed(net, start, [values for values, _ in terms]):
+    if is_non_negative and pools == "sum" and _sums_by_layer(net, start, [values for values, _ in terms]):
         return GapStates(*net.streams.state_sums(net, terms, start, states))
     is_scaled = start.dtype == SCALED_DTYPE
     ring = SCALED if is_scaled else REAL
@@ -282,7 +282,7 @@ def _swept(
     return GapStates(np.asarray(x[:, net.dag.outputs]), bool(in_range))
 
 
-def _is_streamed(net: Any, start: Array, entries: Sequence[Entries]) -> bool:
+def _sums_by_layer(net: Any, start: Array, entries: Sequence[Entries]) -> bool:
     """Whether a sweep over these entries runs layer by layer."""
     return is_streamed(net) and start.dtype == np.float64 and all(w.dtype == np.float64 for v in entries for w in v)
 

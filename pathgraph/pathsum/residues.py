@@ -22,7 +22,7 @@ from pathgraph.scalars import object_array
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Counter", "count_by_residues"]
+__all__ = ["PathCounter", "count_by_residues"]
 
 ROOM = 1 << 23
 """Numbers in the buffer of some residues that are swept together."""
@@ -46,11 +46,11 @@ def count_by_residues(
     biases : bool
         Whether paths start at biases.
     """
-    counts: list[int] = Counter(dag, ones, inputs=inputs, biases=biases).up_to(dag.outputs).tolist()
+    counts: list[int] = PathCounter(dag, ones, inputs=inputs, biases=biases).up_to(dag.outputs).tolist()
     return counts
 
 
-class Counter:
+class PathCounter:
     """Numbers of paths of a DAG.
 
     Parameters
@@ -168,8 +168,10 @@ class Counter:
 
 
 class _Bounds(NamedTuple):
-    """Attributes.
+    """How large numbers of paths, and sums over blocks, can be.
 
+    Attributes
+    ----------
     most : list of int
         A number larger than that of the paths up to any neuron of each node, if one starts at each input and bias.
     owner : ndarray of int, shape (N,)

@@ -33,7 +33,7 @@ from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product
 from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
 from pathgraph.pathsum.thinning import thinned
-from pathgraph.resolutions import ReluNetwork, Structure, is_streamed, require_network_of_numbers
+from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction
 
 __all__ = ["Moduli", "grouped", "path_magnitude", "set_magnitude"]
@@ -332,7 +332,7 @@ class Moduli:
         in_set[~hit] = 0
         others[hit] = 0
         inside, outside = self.cut(in_set), self.cut(others)
-        if is_streamed(self.net) and self.net.streams is not None and self.dag is self.net.dag:
+        if self.net.streams is not None and self.dag is self.net.dag:
             states, in_range = self.net.streams.state_sums(
                 self.net, [(outside, None), (inside, HIT)], self.widths, len(HIT)
             )

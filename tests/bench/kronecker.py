@@ -233,14 +233,13 @@ def _fastest(function: Callable[[], Any], repeats: int) -> float:
 CACHE = 24e6
 """Bytes of a case below which its arrays are taken to be in the caches."""
 
-
 BARS = {
     ("batch last", "csr"): 10.0, ("batch last", "bmm"): 1.7, ("batch last", "strided"): 1.4,
     ("batch last", "lazylinop"): 1.7, ("batch last", "roofline"): 0.75,
     ("batch first", "csr"): 10.0, ("batch first", "bmm"): 2.3, ("batch first", "lazylinop"): 2.0,
     ("batch first", "roofline"): 0.65,
 }  # fmt: skip
-"""The medians that were asked for before anything was measured here."""
+"""Medians to reach, set before anything was measured."""
 
 
 # -- the questions ------------------------------------------------------------------------------------------------

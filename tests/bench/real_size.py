@@ -3,7 +3,7 @@
 Each function runs once, in a fresh process that has built the network (batch-norms folded) and what it is compared
 with, under limits of time and memory. The seconds are those of the call, with compilation or its loading from the
 cache, and beside them those of the processor; the peak is that of the whole process. By default a few functions on
-a ResNet-18 with 64 x 64 images; the table of the guide is made by ``--all --depths 18 50 --sizes 224``.
+a ResNet-18 with 64 x 64 images; ``--all --depths 18 50 --sizes 224`` is everything at the size of ImageNet.
 """
 
 from __future__ import annotations
@@ -286,6 +286,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--depths", type=int, nargs="+", default=[18])
     parser.add_argument("--sizes", type=int, nargs="+", default=[64])
+    parser.add_argument("--quick", action="store_true", help="images of 32 x 32")
     parser.add_argument("--all", action="store_true", help="every function, not a few of each kind")
     parser.add_argument("--only", metavar="NAME", nargs="+", help="these functions")
     parser.add_argument("--seconds", type=float, default=120, help="limit for one function")
@@ -299,7 +300,7 @@ def main(arguments: list[str] | None = None) -> int:
     results: dict[str, Any] = {}
     names = chosen.only or (list(CASES) if chosen.all else FEW)
     for depth in chosen.depths:
-        for size in chosen.sizes:
+        for size in [32] if chosen.quick else chosen.sizes:
             title = f"ResNet-{depth}, {size} x {size}"
             print(f"{title}  (seconds of one call, peak memory of the process in GB)")
             table = results[title] = {}

@@ -22,22 +22,14 @@ from tests.bench import measure
 from tests.bench.resnets import resnet
 
 BAR = 15.0
+"""Seconds that a report at 224 x 224 may take."""
 
 
 def reported(model: Path, folder: Path) -> dict[str, Any]:
     """One report; Unix only."""
     figures = folder / "figures.json"
-    command = [
-        sys.executable,
-        "-m",
-        "pathgraph",
-        str(model),
-        "--quiet",
-        "--report",
-        str(folder),
-        "--json",
-        str(figures),
-    ]
+    options = ["--quiet", "--report", str(folder), "--json", str(figures)]
+    command = [sys.executable, "-m", "pathgraph", str(model), *options]
     start = time.perf_counter()
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2])
     _, status, usage = os.wait4(process.pid, 0)
@@ -66,15 +58,15 @@ def main(arguments: list[str] | None = None) -> int:
         model = Path(name, "resnet18.onnx")
         resnet(18, size, dtype=np.float32).to_onnx(model)
         runs = [reported(model, Path(name)) for _ in range(chosen.repeats)]
-    best = sorted(runs, key=lambda run: float(run["seconds"]))[len(runs) // 2]
+    middle = sorted(runs, key=lambda run: float(run["seconds"]))[len(runs) // 2]
     print(
-        f"report of a ResNet-18 at {size} x {size}: {best['seconds']:.1f} s, median of {len(runs)} "
+        f"report of a ResNet-18 at {size} x {size}: {middle['seconds']:.1f} s, median of {len(runs)} "
         f"(bar {BAR:.0f} s at 224)"
     )
-    print(f"  processor {best['processor seconds']:.1f} s, peak {best['peak, MB']:.0f} MB")
-    for part, seconds in best["parts, seconds"].items():
+    print(f"  processor {middle['processor seconds']:.1f} s, peak {middle['peak, MB']:.0f} MB")
+    for part, seconds in middle["parts, seconds"].items():
         print(f"  {part:24}{seconds:8.2f} s")
-    print(f"  left out: {'; '.join(best['left out'])}")
+    print(f"  left out: {'; '.join(middle['left out'])}")
     if chosen.json:
         measure.write_json(chosen.json, {f"ResNet-18, {size}": runs})
     return 0
