@@ -3,7 +3,7 @@
 Each function runs once, in a fresh process that has built the network (batch-norms folded) and what it is compared
 with, under limits of time and memory. The seconds are those of the call, with compilation or its loading from the
 cache, and beside them those of the processor; the peak is that of the whole process. By default a few functions on
-a ResNet-18 with 64 x 64 images; the table of the guide is made by ``--all --depths 18 50 --sizes 224``.
+a ResNet-18 with 64 x 64 images; ``--all --depths 18 50 --sizes 224`` runs every function at the size of ImageNet.
 """
 
 from __future__ import annotations
