@@ -25,7 +25,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pathgraph.kronecker.kernels.numba_tiles import I64, N_REGISTERS, VECTOR, Writer
+from pathgraph.kronecker.kernels.writer import I64, N_REGISTERS, VECTOR, Writer
 
 LANES = VECTOR // 8
 ROWS = 8 if N_REGISTERS == 32 else 4
