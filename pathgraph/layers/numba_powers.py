@@ -12,8 +12,7 @@ Each number of a product is the sum over its terms from the first to the last, e
 (where the processor has it): its bits depend neither on the blocks nor on the threads. The last panel of columns begins
 earlier, so that it ends with the row; numbers that two panels make get the same bits twice.
 
-The vectors and loops are written with the `Writer` of the Kronecker-sparse kernels: a cached function does not notice
-a change of that file.
+The vectors and loops are written with the `Writer` of the Kronecker-sparse kernels.
 """
 
 from __future__ import annotations
@@ -40,6 +39,8 @@ BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 """Of the block of weights that is mapped at a time; the last one of a row may have nearly twice as many columns."""
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
+MADE_OF = "6ca5848a2fef12ff"
+"""Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
 
