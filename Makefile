@@ -31,15 +31,15 @@ help:
 	  'make test         run the tests' \
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
 	  'make test-dask    install Dask, and run theorem checks on a local cluster (make test does where it is installed)' \
-  'make test-gpu     compile the CUDA kernels with NVRTC, without a GPU: budgets, and whether the report is current' \
-  'make gpu-report   renew the report of what the compiler makes of the CUDA kernels; minutes' \
+	  'make test-gpu     compile the CUDA kernels with NVRTC, without a GPU: budgets, and whether the report is current' \
+	  'make gpu-report   renew the report of what the compiler makes of the CUDA kernels; minutes' \
 	  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
 	  'make doctest      run the examples of the docstrings' \
 	  'make docs         build the documentation into docs/_build/html, warnings are errors' \
 	  'make browser-check  open the built documentation in Chromium, look at it and use its live page' \
-  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
+	  'make bench        measure speed and memory against other libraries, on an idle machine; figures into build/bench' \
 	  'make wheel-check  build the wheel, install it in a fresh environment, use it in an empty directory' \
 	  'make environment  install at once what all these commands need, but PyTorch' \
 	  'make clean        remove the environment and everything that was built'

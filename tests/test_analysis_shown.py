@@ -3,6 +3,7 @@
 import io
 import re
 import sys
+from dataclasses import replace
 
 import networkx as nx
 import numpy as np
@@ -89,6 +90,20 @@ def test_plain_text_where_rich_is_missing(model, capsys, monkeypatch):
     assert max(map(len, printed.splitlines())) < 140
 
 
+@pytest.mark.parametrize("rich", [True, False])
+def test_the_caption_of_a_narrow_table_is_not_folded(rich, monkeypatch):
+    if rich:
+        pytest.importorskip("rich")
+    else:
+        monkeypatch.setitem(sys.modules, "rich", None)
+        monkeypatch.setitem(sys.modules, "rich.console", None)
+    monkeypatch.setenv("COLUMNS", "80")
+    stream, caption = io.StringIO(), "A caption that is wider than its table, and not than the terminal"
+    table = Table(["n", "m", "k"], [["1", "2", "3"]], caption)
+    show("a model", [Section("Numbers", "", [table])], stream)
+    assert caption in [line.strip() for line in stream.getvalue().splitlines()]
+
+
 # -- the page -------------------------------------------------------------------------------------------------------
 
 
@@ -136,6 +151,20 @@ def test_every_figure_has_a_picture():
     found = analyse(REGISTRY["skip"].net, QUICK)
     figures = {item.name for section in document(found) for item in section.items if isinstance(item, Figure)}
     assert set(pictures.pictures(found)) == figures
+
+
+def test_names_of_formats_with_as_many_bits_keep_apart():
+    pytest.importorskip("matplotlib")
+    found = analyse(perceptron(), Settings(trials=4, formats=("e4m3", "e5m2"), shares=(), bits=(3, 24)))
+    bounds = (1e3, 2e3, 1e-6, 1e6)  # among so many decades twice as much is a small step
+    certificates = [replace(one, bound=bound) for one, bound in zip(found.precision, bounds, strict=True)]
+    figure = pictures._bits(replace(found, precision=certificates))
+    (panel,) = figure.axes
+    names = [text for text in panel.texts if text.get_text().startswith("float8")]
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in names]
+    assert len(boxes) == 2
+    assert not boxes[0].overlaps(boxes[1])
 
 
 def test_large_graphs_are_drawn_in_a_page():

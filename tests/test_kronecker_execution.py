@@ -381,3 +381,4 @@ def test_plans_count():
     assert steps.bytes == sum(step.bytes for step in steps.steps)
     assert steps.seconds == sum(step.seconds for step in steps.steps)
     assert repr(steps).startswith("3 factors, right to left")
+    assert repr(pg.KSChain([matrix]).explain(1)).startswith("1 factor, right to left, on 1 tile of at most")

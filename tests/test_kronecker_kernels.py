@@ -419,20 +419,18 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert compilations() == 0
 
 
-MADE_OF = {
-    "kronecker.kernels.numba_blocks": ["writer", "tiles"],
-    "kronecker.kernels.numba_chains": ["writer", "tiles", "numba_blocks"],
-    "kronecker.kernels.numba_tiles": ["writer", "tiles", "numba_blocks"],
-    "layers.numba_powers": ["writer"],
-}
-
-
-@pytest.mark.parametrize("name", MADE_OF)
-def test_a_cached_kernel_notices_changes_in_what_it_is_made_of(name):
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("kronecker.kernels.numba_blocks", ["writer", "tiles"]),
+        ("kronecker.kernels.numba_chains", ["writer", "tiles", "numba_blocks"]),
+        ("kronecker.kernels.numba_tiles", ["writer", "tiles", "numba_blocks"]),
+        ("layers.numba_powers", ["writer"]),
+    ],
+)
+def test_a_cached_kernel_notices_changes_in_what_it_is_made_of(name, parts):
     """Numba looks at one file. So a kernel's file names the digest of the others, and changes with them."""
-    module = importlib.import_module(f"pathgraph.{name}")
-    folder = Path(launch.__file__).parent
-    parts = MADE_OF[name]
+    module, folder = importlib.import_module(f"pathgraph.{name}"), Path(launch.__file__).parent
     digest = hashlib.sha256(b"".join((folder / f"{part}.py").read_bytes() for part in parts)).hexdigest()
     assert digest[:16] == module.MADE_OF, f"write MADE_OF = {digest[:16]!r} into {name}.py"
 

@@ -207,14 +207,12 @@ def _bits(analysis: Analysis) -> Figure:
         panel.plot([x for x, _ in dots], [y for _, y in dots], "D", color=colour, label=f"{what}, floats", markersize=5)
     for one in floats:
         if one.bound >= least:
+            is_lower = any(other.bits == one.bits and other.bound > one.bound for other in floats)
+            side, lift = ("center", 0) if is_lower else ("bottom", 2)  # names of as many bits keep apart
             panel.annotate(
-                one.name,
-                (one.bits or 0, one.bound),
-                xytext=(6, 3),
-                textcoords="offset points",
-                color=SOFT,
-                fontsize=7.5,
-            )
+                one.name, (one.bits or 0, one.bound), xytext=(6, lift), textcoords="offset points", va=side,
+                color=SOFT, fontsize=7.5,
+            )  # fmt: skip
     panel.set_yscale("log")
     panel.set_xlabel("bits of a weight")
     panel.set_ylabel("change of the outputs")

@@ -102,6 +102,7 @@ def _show_rich(console: Any, title: str, sections: Sequence[Section]) -> None:
 
 def _rich_item(item: Facts | Table | Note, width: int) -> Any:
     from rich.box import SIMPLE_HEAD
+    from rich.console import Group
     from rich.table import Table as RichTable
     from rich.text import Text
 
@@ -115,7 +116,7 @@ def _rich_item(item: Facts | Table | Note, width: int) -> Any:
         for fact in item.facts:
             table.add_row(Text(fact.name), Text(fact.value), Text(fact.meaning))
         return table
-    table = RichTable(box=SIMPLE_HEAD, title=item.caption or None, title_justify="left", padding=(0, 1, 0, 0))
+    table = RichTable(box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     rows, n = _rows(item), len(item.columns)
     widths = _widths(item, rows, width - 2 * n - 1) if n > 2 else [None] * n
     for place, (column, size) in enumerate(zip(item.columns, widths, strict=True)):
@@ -123,7 +124,8 @@ def _rich_item(item: Facts | Table | Note, width: int) -> Any:
         table.add_column(Text(column), justify="right" if numeric else "left", overflow="fold", width=size)
     for row in rows:
         table.add_row(*(Text(cell) for cell in row))
-    return table
+    # As a title the caption would be folded to the width of the table.
+    return Group(Text(item.caption, style="italic"), table) if item.caption else table
 
 
 # -- plain ----------------------------------------------------------------------------------------------------------
@@ -153,7 +155,7 @@ def plain_lines(title: str, sections: Sequence[Section], width: int = WIDTH) -> 
             elif isinstance(item, Facts):
                 lines += _facts(item.facts, width)
             elif isinstance(item, Table):
-                lines += ["", *([item.caption] if item.caption else []), *_table(item, width)]
+                lines += ["", *wrap(item.caption, width), *_table(item, width)]
     return lines
 
 

@@ -223,8 +223,8 @@ def _powered_far(entry: Tensor, q: float, largest: float) -> Scaled:
     values = (entry.abs() / largest) ** q
     if bool(((values == 0) & (entry != 0)).any()):
         raise ParameterError(
-            f"q: needed a power that float64 can hold for all weights, got {q}, to which a weight that is not 0 has "
-            "the power 0; pathgraph.log_path_norm takes any q"
+            f"q: needed a power that float64 can hold for all weights, got {q}, at which weights that are "
+            "not 0 become 0 beside the largest of their tensor; pathgraph.log_path_norm takes any q"
         )
     return Scaled(values * 2.0 ** (exponent_of_largest - power), power)
 

@@ -61,7 +61,7 @@ class Plan:
     bytes : int
         Numbers read and written once, and copies of the method.
     seconds : float
-        What the roofline of this machine predicts.
+        What the roofline of this machine predicts, without the few microseconds in which a call finds its kernel.
     """
 
     pattern: KSPattern
@@ -79,7 +79,7 @@ class Plan:
             f"{self.method}: {self.reason}\n"
             f"{self.pattern}: {a * d} blocks of {b} x {c}, {self.batch} vectors of {self.dtype}\n"
             f"{self.flops:.3g} flop, {self.bytes:.3g} bytes, {self.flops / self.bytes:.2g} flop/byte\n"
-            f"about {self.seconds:.2g} s on this machine"
+            f"about {self.seconds:.2g} s on this machine, beside the microseconds of a call"
         )
 
 
@@ -117,7 +117,8 @@ class ChainPlan:
         return sum(step.seconds for step in self.steps)
 
     def __repr__(self) -> str:
-        head = f"{len(self.steps)} factors, right to left, on {self.tiles} tiles of at most {self.tile} vectors"
+        factors = f"{len(self.steps)} factor{'s' * (len(self.steps) != 1)}"
+        head = f"{factors}, right to left, on {self.tiles} tile{'s' * (self.tiles != 1)} of at most {self.tile} vectors"
         lines = [
             f"{tuple(step.pattern)}: {step.method}, {step.flops:.3g} flop, {step.bytes:.3g} bytes, {step.seconds:.2g} s"
             for step in reversed(self.steps)
