@@ -25,7 +25,7 @@ def deep():
 
 
 def counter_of(graph, **options):
-    return residues.Counter(graph.dag, [np.ones(tensor.shape) for tensor in graph.tensors], **options)
+    return residues.PathCounter(graph.dag, [np.ones(tensor.shape) for tensor in graph.tensors], **options)
 
 
 def assert_right(graph, starts):
