@@ -3,7 +3,6 @@
 import hashlib
 import importlib
 import os
-import platform
 import subprocess
 import sys
 from fractions import Fraction
@@ -15,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.processors import VECTORS, run_compiled_for
 from tests.tolerances import gamma
 
 numba = pytest.importorskip("numba")
@@ -436,16 +436,8 @@ def test_a_cached_kernel_notices_changes_in_what_it_is_made_of(name, parts):
 
 
 OTHER_PROCESSOR = """
-import sys
-from itertools import product
-import llvmlite.binding as llvm
-import numba
-import numpy as np
-if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
-    numba.njit(lambda x: x)(1)
-    llvm.get_host_cpu_features = lambda: {"avx512f": True}
 from pathgraph.kronecker.kernels import launch, tiles
-assert tiles.VECTOR == int(sys.argv[2])
+assert tiles.VECTOR == WIDTH
 random = np.random.default_rng(0)
 for d, n in product((1, 5, 20), (3, 40)):
     w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
@@ -458,13 +450,6 @@ for d, n in product((1, 5, 20), (3, 40)):
 """
 
 
-@pytest.mark.parametrize(("name", "width"), [("generic", 16), ("avx512f", 64)])
-def test_the_code_for_other_processors_is_right(tmp_path, name, width):
-    if name == "generic" and platform.machine().lower() not in ("x86_64", "amd64"):
-        pytest.skip("the generic processor of another architecture has other registers")
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    if name == "generic":
-        environment["NUMBA_CPU_NAME"] = "generic"
-    arguments = [sys.executable, "-c", OTHER_PROCESSOR, name, str(width)]
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("processor", VECTORS)
+def test_the_code_for_other_processors_is_right(tmp_path, processor):
+    run_compiled_for(processor, OTHER_PROCESSOR, tmp_path)

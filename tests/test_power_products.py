@@ -2,9 +2,6 @@
 
 import importlib
 import os
-import platform
-import subprocess
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -17,6 +14,7 @@ from pathgraph.layers import masses, power_products, streaming, window_loops
 from pathgraph.layers.arithmetic import Floats, Powers
 from pathgraph.layers.passes import together
 from tests import test_layer_streaming as streams
+from tests.processors import VECTORS, run_compiled_for
 from tests.tolerances import gamma
 
 pytest.importorskip("numba")
@@ -294,19 +292,10 @@ def test_calls_that_make_calls_do_not_wait_for_each_other(monkeypatch):
 
 
 OTHER_PROCESSOR = """
-import sys
-from itertools import product
-import llvmlite.binding as llvm
-import numba
-import numpy as np
-if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
-    numba.njit(lambda x: x)(1)
-    llvm.get_host_cpu_features = lambda: {"avx512f": True}
 from pathgraph import threads
 from pathgraph.layers import numba_powers, power_products
-from pathgraph.layers.arithmetic import Floats, Powers
-from pathgraph.layers.passes import together
-assert 8 * numba_powers.LANES == int(sys.argv[2])
+from pathgraph.layers.arithmetic import Powers
+assert 8 * numba_powers.LANES == WIDTH
 power_products.COMPILED_FROM = power_products.WORTH = 0
 random, n = np.random.default_rng(0), 9
 for n_threads, m, k in product((1, 2, 5), (3, 33), (7 * numba_powers.PANEL + 5, 2 * numba_powers.BLOCK_COLUMNS + 1)):
@@ -320,13 +309,6 @@ for n_threads, m, k in product((1, 2, 5), (3, 33), (7 * numba_powers.PANEL + 5, 
 """
 
 
-@pytest.mark.parametrize(("name", "width"), [("generic", 16), ("avx512f", 64)])
-def test_the_code_for_other_processors_is_right(tmp_path, name, width):
-    if name == "generic" and platform.machine().lower() not in ("x86_64", "amd64"):
-        pytest.skip("the generic processor of another architecture has other registers")
-    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
-    if name == "generic":
-        environment["NUMBA_CPU_NAME"] = "generic"
-    arguments = [sys.executable, "-c", OTHER_PROCESSOR, name, str(width)]
-    done = subprocess.run(arguments, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
+@pytest.mark.parametrize("processor", VECTORS)
+def test_the_code_for_other_processors_is_right(tmp_path, processor):
+    run_compiled_for(processor, OTHER_PROCESSOR, tmp_path)

@@ -34,18 +34,7 @@ MULTIPLIER = 0x9E3779B97F4A7C15
 def count_by_residues(
     dag: BlockDag, ones: Sequence[Array], *, inputs: Sequence[int] | Array | None = None, biases: bool = True
 ) -> list[int]:
-    """The number of paths up to each output, exactly.
-
-    Parameters
-    ----------
-    dag : BlockDag
-    ones : sequence of ndarray
-        Ones, in the shapes of the tensors, and zeros where there shall be no edge.
-    inputs : sequence of int >= 0 (or of bool), shape (n_inputs,), optional
-        How many paths start at each input; one by default.
-    biases : bool
-        Whether paths start at biases.
-    """
+    """The number of paths up to each output, exactly; the arguments are those of `PathCounter`."""
     counts: list[int] = PathCounter(dag, ones, inputs=inputs, biases=biases).up_to(dag.outputs).tolist()
     return counts
 
