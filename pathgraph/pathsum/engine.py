@@ -13,7 +13,7 @@ from __future__ import annotations
 import importlib.util
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -142,7 +142,8 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
     elif _is_plain(terms, y):
         row = np.ascontiguousarray(y[0])
         nothing = np.empty(0, dtype=row.dtype)
-        _backward(dag, flattened(net, terms[0][0], y.dtype), nothing, row, nothing, 0, 1.0)
+        places = (dag.start[:-1], dag.bias)
+        _backward(dag, flattened(net, terms[0][0], y.dtype), nothing, row, nothing, places, y.dtype.type(0), (0, 1.0))
         y[0] = row
     else:
         states = np.ascontiguousarray(y.T)
@@ -237,7 +238,14 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
 
 
 def _backward(
-    dag: FlatDag, values: Array, x: Array, y: Array, mass: Array, code: int, q: float, *, by_neuron: bool = False
+    dag: FlatDag,
+    values: Array,
+    x: Array,
+    y: Array,
+    mass: Array,
+    places: tuple[Array, Array],
+    room: Any,
+    power: tuple[int, float],
 ) -> bool:
     """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished.
 
@@ -245,27 +253,36 @@ def _backward(
     """
     from pathgraph.pathsum.numba_sums import backward_biases, backward_pairs, backward_rows
 
-    edges, biases = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    with np.errstate(over="ignore", invalid="ignore"):
-        room = 2 * np.finfo(y.dtype).tiny * x.max(initial=1)
-    if len(mass) and not dag.has_runs and threads.count() == 1:
+    edges, biases = places
+    code, q = power
+    n = threads.count()
+    if len(mass) and not dag.has_runs and n == 1:
         pairs = np.stack([x, y], axis=1)
-        graph = (dag.ends, dag.start, dag.antecedent, values)
-        lost = bool(backward_pairs(code)(*graph, pairs, mass, edges, room, q))
+        lost = bool(backward_pairs(code)(dag.ends, dag.start, dag.antecedent, values, pairs, mass, edges, room, q))
         y[:] = pairs[:, 1]
-        return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
-    rows = backward_rows(code, len(mass) > 0)
-    whole = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, room, q)
-    lost = False
-    for first, stop in reversed(_steps(dag) if threads.count() > 1 else [(0, dag.n_nodes)]):
+    else:
+        rows = backward_rows(code, len(mass) > 0)
+        whole = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, room, q)
+        lost = False
+        for ends, cuts in _shared_levels(dag, n):
+            lost |= any(threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)]))
+    if len(dag.biased):
+        lost |= bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
+    return lost
+
+
+def _shared_levels(dag: FlatDag, n: int) -> Iterator[tuple[Array, list[int]]]:
+    """The ends of levels that are sent back together, last ones first, and where their antecedents are cut for n."""
+    if n == 1:
+        yield dag.ends, [0, dag.n_nodes]
+        return
+    for first, stop in reversed(_steps(dag)):
         cuts = [0, stop]
-        if threads.count() > 1 and _is_wide(dag, first, stop):
+        if _is_wide(dag, first, stop):
             start = distinct(dag.start[first : stop + 1])
             low, high = dag.antecedent[start[:-1]].min(), dag.antecedent[start[1:] - 1].max() + 1
-            cuts = np.unique(np.linspace(low, high, threads.count() + 1).astype(int)).tolist()
-        ends = dag.ends[np.searchsorted(dag.ends, first) : np.searchsorted(dag.ends, stop) + 1]
-        lost |= any(threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)]))
-    return lost | bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
+            cuts = np.unique(np.linspace(low, high, n + 1).astype(int)).tolist()
+        yield dag.ends[np.searchsorted(dag.ends, first) : np.searchsorted(dag.ends, stop) + 1], cuts
 
 
 # -- sums of powers, without making the powers --------------------------------------------------------------------
@@ -294,43 +311,66 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     mass : ndarray, shape (n_entries,)
     safe : bool
     """
-    safe = power_sums(net, q, x)
-    dag = flat_of(net)
-    y = np.zeros_like(x)
-    y[net.dag.outputs] = 1
+    from pathgraph.pathsum.numba_sums import largest_and_sum
+
+    dag, outputs = flat_of(net), net.dag.outputs
     entries = flattened(net, net.tensors, x.dtype)
-    mass = np.empty(len(entries), dtype=x.dtype)
-    lost = _backward(dag, entries, x, y, mass, *_coded(q), by_neuron=by_neuron)
-    with np.errstate(over="ignore", invalid="ignore"):
-        total = float(x[net.dag.outputs].sum())  # no path has more than all of them
-    return y, mass, safe and not lost and stays_in_range(y) and total <= float(np.finfo(x.dtype).max) / 4
+    limits, power = _limits(x.dtype), _coded(q)
+    # a large graph leaves nothing of the interpreter in the caches: what can wait comes after both sweeps
+    lost = _forward(dag, entries, x, *power)
+    largest, total = largest_and_sum(x, outputs)
+    y, mass = _zeros_apart(x), np.empty(len(entries), dtype=x.dtype)
+    y[outputs] = 1
+    places = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
+    lost |= _backward(dag, entries, x, y, mass, places, largest * limits.room, power)
+    # no path has more than all of them
+    return y, mass, not lost and total <= limits.top and stays_in_range(x, y)
+
+
+PAGE = 4096
+"""Bytes: processors first compare the last bits of the addresses of a read and of the writes before it."""
+
+
+def _zeros_apart(x: Array) -> Array:
+    """Zeros like `x`, half a page from it modulo pages: no write to them seems to hit what is read of `x` next."""
+    buffer = np.zeros(x.size + PAGE // x.itemsize, dtype=x.dtype)
+    here, there = (int(each.__array_interface__["data"][0]) for each in (buffer, x))
+    shift = (there + PAGE // 2 - here) % PAGE // x.itemsize
+    return buffer[shift : shift + x.size]
 
 
 def _coded(q: float) -> tuple[int, float]:
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
 
 
-def stays_in_range(x: Array) -> bool:
-    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; `x` has one for every neuron.
+def stays_in_range(*sums: Array) -> bool:
+    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; each array has all neurons.
 
     A power or a product of floats that leaves the normal range loses at most the smallest positive float, times the
     largest sum. So if the smallest sum that is not zero exceeds the smallest normal number by a factor of the largest
     sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
     the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
     """
-    least, most = extremes(x)
-    limits = _limits(x.dtype)
-    return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
+    limits = _limits(sums[0].dtype)
+    return all(
+        most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
+        for x, (least, most) in zip(sums, _extremes(sums), strict=True)
+    )
 
 
 def extremes(x: Array) -> tuple[float, float]:
     """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
+    return _extremes((x,))[0]
+
+
+def _extremes(arrays: Sequence[Array]) -> list[tuple[float, float]]:
     from pathgraph.pathsum.numba_sums import extreme_bits
 
-    limits = _limits(x.dtype)
-    bits = np.array(extreme_bits(x.view(limits.integer), limits.mask), dtype=limits.integer)
-    least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
-    return least, most
+    dtype = arrays[0].dtype
+    limits = _limits(dtype)
+    bits = np.array([extreme_bits(x.view(limits.integer), limits.mask) for x in arrays], dtype=limits.integer)
+    sizes = [math.inf if math.isnan(size) else size for size in bits.view(dtype).ravel().tolist()]
+    return list(zip(sizes[::2], sizes[1::2], strict=True))
 
 
 class _Limits(NamedTuple):
@@ -338,6 +378,7 @@ class _Limits(NamedTuple):
     mask: Any  # all bits but the sign
     top: float  # sums up to this one leave room for one more operation
     bottom: float  # the smallest normal number over the precision
+    room: Any  # twice the smallest normal number
 
 
 @cache
@@ -345,7 +386,7 @@ def _limits(dtype: np.dtype[Any]) -> _Limits:
     info: Any = np.finfo(dtype)
     integer = np.dtype(f"u{dtype.itemsize}")
     mask = integer.type(np.iinfo(integer).max >> 1)
-    return _Limits(integer, mask, float(info.max) / 4, float(info.tiny) / float(info.eps))
+    return _Limits(integer, mask, float(info.max) / 4, float(info.tiny) / float(info.eps), 2 * info.tiny)
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

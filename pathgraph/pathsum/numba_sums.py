@@ -51,6 +51,9 @@ LINES, FEW = 32, 8
 AHEAD = 64
 """Lines between what a sweep works on and what it asks for; left alone, a processor stops at the end of each page."""
 
+FURTHER = 128
+"""The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
+
 
 @intrinsic
 def line_of(typing, array):
@@ -202,7 +205,7 @@ def backward_rows(code: int, with_mass: bool) -> Any:
     @compiled
     def rows(ends, low, high, start, antecedent, run, w, x, y, mass, place, room, q):
         line = line_of(w)
-        few, ahead = U(FEW) * line, U(AHEAD) * line
+        few, ahead = U(FEW) * line, U(FURTHER if with_mass else AHEAD) * line
         tiny = np.finfo(y.dtype).tiny
         lost = False
         for level in range(len(ends) - 2, -1, -1):
@@ -337,3 +340,14 @@ def extreme_bits(bits, mask):
         most = max(most, size)
         least = min(least, (size - one) & mask)  # zero goes to the top
     return least + one, most
+
+
+@compiled
+def largest_and_sum(x, some):
+    """The largest of the non-negative `x`, or 1; and the sum over some positions."""
+    largest, total = x.dtype.type(1), x.dtype.type(0)
+    for k in range(len(x)):
+        largest = max(largest, x[k])
+    for k in some:
+        total += x[k]
+    return largest, total
