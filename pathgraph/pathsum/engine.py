@@ -311,20 +311,20 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     mass : ndarray, shape (n_entries,)
     safe : bool
     """
-    from pathgraph.pathsum.numba_sums import largest_and_sum
-
     dag, outputs = flat_of(net), net.dag.outputs
     entries = flattened(net, net.tensors, x.dtype)
     limits, power = _limits(x.dtype), _coded(q)
     # a large graph leaves nothing of the interpreter in the caches: what can wait comes after both sweeps
     lost = _forward(dag, entries, x, *power)
-    largest, total = largest_and_sum(x, outputs)
+    least, most = extremes(x)
     y, mass = _zeros_apart(x), np.empty(len(entries), dtype=x.dtype)
     y[outputs] = 1
     places = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    lost |= _backward(dag, entries, x, y, mass, places, largest * limits.room, power)
-    # no path has more than all of them
-    return y, mass, not lost and total <= limits.top and stays_in_range(x, y)
+    lost |= _backward(dag, entries, x, y, mass, places, max(1.0, most) * limits.room, power)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(x[outputs].sum())  # no path has more than all of them
+    is_safe = not lost and total <= limits.top and _leaves_room(least, most, x) and stays_in_range(y)
+    return y, mass, is_safe
 
 
 PAGE = 4096
@@ -343,34 +343,31 @@ def _coded(q: float) -> tuple[int, float]:
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
 
 
-def stays_in_range(*sums: Array) -> bool:
-    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; each array has all neurons.
+def stays_in_range(x: Array) -> bool:
+    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; `x` has one for every neuron.
 
     A power or a product of floats that leaves the normal range loses at most the smallest positive float, times the
     largest sum. So if the smallest sum that is not zero exceeds the smallest normal number by a factor of the largest
     sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
     the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
     """
-    limits = _limits(sums[0].dtype)
-    return all(
-        most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
-        for x, (least, most) in zip(sums, _extremes(sums), strict=True)
-    )
+    return _leaves_room(*extremes(x), x)
+
+
+def _leaves_room(least: float, most: float, x: Array) -> bool:
+    """What `stays_in_range` says of sums with these `extremes`."""
+    limits = _limits(x.dtype)
+    return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
 
 
 def extremes(x: Array) -> tuple[float, float]:
     """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
-    return _extremes((x,))[0]
-
-
-def _extremes(arrays: Sequence[Array]) -> list[tuple[float, float]]:
     from pathgraph.pathsum.numba_sums import extreme_bits
 
-    dtype = arrays[0].dtype
-    limits = _limits(dtype)
-    bits = np.array([extreme_bits(x.view(limits.integer), limits.mask) for x in arrays], dtype=limits.integer)
-    sizes = [math.inf if math.isnan(size) else size for size in bits.view(dtype).ravel().tolist()]
-    return list(zip(sizes[::2], sizes[1::2], strict=True))
+    limits = _limits(x.dtype)
+    bits = np.array(extreme_bits(x.view(limits.integer), limits.mask), dtype=limits.integer)
+    least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
+    return least, most
 
 
 class _Limits(NamedTuple):

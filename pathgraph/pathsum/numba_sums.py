@@ -278,7 +278,7 @@ def backward_pairs(code: int) -> Any:
             for v in range(ends[level], ends[level + 1]):
                 out = xy[v + 1, 1]
                 limit = room * max(xy.dtype.type(1), out)
-                small = 0
+                least = xy.dtype.type(np.inf)
                 here = U(place[v] - start[v])
                 e = U(start[v]) + ahead
                 while e < U(start[v + 1]) + ahead:
@@ -292,8 +292,8 @@ def backward_pairs(code: int) -> Any:
                     xy[u, 1] += sent
                     through = sent * xy[u, 0]
                     mass[here + e] = through
-                    small += through < limit
-                if small > 0 and out != 0:
+                    least = min(least, through)
+                if least < limit and out != 0:
                     for e in range(U(start[v]), U(start[v + 1])):
                         if w[e] != 0 and xy[U(antecedent[e]) + U(1), 0] != 0:
                             factor = value(xy.dtype.type(w[e]), code, q)
@@ -340,14 +340,3 @@ def extreme_bits(bits, mask):
         most = max(most, size)
         least = min(least, (size - one) & mask)  # zero goes to the top
     return least + one, most
-
-
-@compiled
-def largest_and_sum(x, some):
-    """The largest of the non-negative `x`, or 1; and the sum over some positions."""
-    largest, total = x.dtype.type(1), x.dtype.type(0)
-    for k in range(len(x)):
-        largest = max(largest, x[k])
-    for k in some:
-        total += x[k]
-    return largest, total
