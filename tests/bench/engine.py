@@ -11,7 +11,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Callable
+from functools import partial
 from itertools import cycle
+from operator import matmul
 from typing import Any
 
 import numba
@@ -145,17 +147,29 @@ def layers_by_blas(net: pg.Network, width: int) -> Callable[[], Any]:
 
 
 def sizes(largest: int, repeats: int, results: dict[str, Any]) -> None:
-    """The time of a path-norm against the number of edges, dense layers and random graphs."""
-    dense, scattered = {}, {}
+    """The time of a path-norm against the number of edges, dense layers and random graphs, and that of the CSR product.
+
+    Beyond the caches the antecedents of a random graph are read from memory, each for itself, by either.
+    """
+    found: dict[str, dict[int, float]] = {"dense": {}, "random": {}, "random, csr": {}}
     for n_edges in [n for k in (4, 5, 6, 7) for n in (10**k, 3 * 10**k) if n <= largest]:
-        width = int((n_edges / 4) ** 0.5)
-        nets = {"dense": perceptron(width, 4), "random": random_dag(n_edges // 10, n_edges, max(10, n_edges // 1000))}
-        for name, net in nets.items():
-            assert engine.refusal(net) is None
-            taken = measure.interleaved({name: lambda net=net: pg.path_norm(net, backend="numba")}, repeats)[name]
-            (dense if name == "dense" else scattered)[net.architecture.n_edges] = measure.median(taken)
-        print(f"  {n_edges:>9} edges: {dense[max(dense)]:.6f} s dense, {scattered[max(scattered)]:.6f} s random")
-    results["sizes"] = {"dense": dense, "random": scattered}
+        dense = perceptron(int((n_edges / 4) ** 0.5), 4)
+        scattered = random_dag(n_edges // 10, n_edges, max(10, n_edges // 1000))
+        graph, x = scattered.architecture, np.random.default_rng(1).random(scattered.architecture.n_nodes)
+        matrix = csr_array(
+            (scattered.values, graph.antecedent, graph.start.astype(np.int32)), shape=(graph.n_nodes,) * 2
+        )
+        variants: dict[str, measure.Variant] = {
+            "dense": partial(pg.path_norm, dense, backend="numba"),
+            "random": partial(pg.path_norm, scattered, backend="numba"),
+            "random, csr": partial(matmul, matrix, x),
+        }
+        for name, variant in variants.items():  # one after the other: each leaves its own in the caches
+            size = dense.architecture.n_edges if name == "dense" else graph.n_edges
+            found[name][size] = measure.median(measure.interleaved({name: variant}, repeats)[name])
+        line = ", ".join(f"{seconds[max(seconds)]:.6f} s {name}" for name, seconds in found.items())
+        print(f"  {n_edges:>9} edges: {line}")
+    results["sizes"] = found
 
 
 def threads(net: pg.Network, repeats: int, results: dict[str, Any]) -> None:
