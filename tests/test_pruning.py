@@ -537,6 +537,10 @@ BAD = {
     "unknown name": (lambda: pg.set_magnitude(NET, [((0, 0), (2, 0))]), "no parameter of the network"),
     "unhashable name": (lambda: pg.set_magnitude(NET, [[1]]), "no parameter of the network"),
     "a bias that is absent": (lambda: pg.set_magnitude(NET, [(2, 0)]), "no parameter of the network"),
+    "a bare edge": (
+        lambda: pg.set_magnitude(NET, ((0, 0), (1, 0))),
+        r"of the one edge .*: write \[\(\(0, 0\), \(1, 0\)\)\]",
+    ),
     "one name": (lambda: pg.set_magnitude(NET, "w"), "needed a collection"),
     "a number": (lambda: pg.set_magnitude(NET, 3), "needed a collection"),
     "a mask": (lambda: pg.set_magnitude(NET, np.ones(7, dtype=bool)), r"mask of shape \(8,\)"),
