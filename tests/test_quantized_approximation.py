@@ -136,6 +136,29 @@ def test_families_of_bounded_depth_are_encodable_at_every_speed():
         pg.encoding_speed([1.0], [4, 5], [0.5])
 
 
+@pytest.mark.parametrize("bad", [None, 5, "a", b"x", {}, {3: 4}, object(), [None], [1 + 2j], [10**400], [math.nan]])
+def test_columns_that_are_no_numbers(bad):
+    for counts, sizes, radii, name in (
+        (bad, [4], [0.5], "log2_counts"),
+        ([1], bad, [0.5], "sizes"),
+        ([1], [4], bad, "radii"),
+    ):
+        if bad in ({3: 4}, b"x") and name != "radii":
+            continue  # numbers that may be counts and sizes
+        needed = "one size" if bad == {} else rf"{name}(\[0\])?: needed a (number in|sequence)"
+        with pytest.raises(ParameterError, match=needed):
+            pg.encoding_speed(counts, sizes, radii)
+    if not isinstance(bad, (list, dict, str, bytes)):
+        for call in (lambda: pg.spline_network(bad, [0, 1]), lambda: pg.speed_table(pg.squaring_network, bad, float)):
+            with pytest.raises(ParameterError, match="needed a sequence of numbers, got"):
+                call()
+
+
+def test_squares_of_any_accuracy_would_not_fit():
+    with pytest.raises(ParameterError, match="m: needed an integer from 1 to 4096"):
+        pg.squaring_network(10**400)
+
+
 # -- rounding with data -------------------------------------------------------------------------------------------
 
 
@@ -205,6 +228,9 @@ def test_rounding_with_data_runs_on_every_kind_of_network(case):
 
 def test_bad_data_are_refused():
     net = pg.from_weights([[[1.0, 2.0]]])
+    for bad, got in (([[1j]], "a list"), (np.array([[1j, 0]]), r"complex128 and shape \(1, 2\)"), ("a", "'a'")):
+        with pytest.raises(ParameterError, match=rf"data: needed real numbers of shape \(n, \d\), .* got .*{got}"):
+            pg.quantize_with_data(net, pg.Quantizer(step=1), bad)
     with pytest.raises(ParameterError, match="data: needed shape"):
         pg.quantize_with_data(net, pg.Quantizer(step=1), [[1.0]])
     with pytest.raises(ParameterError, match="not stochastic"):
