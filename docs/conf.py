@@ -7,6 +7,8 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
+from shared_members import BasesApart  # noqa: E402
+
 _project = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
 project = "pathgraph"
@@ -37,6 +39,7 @@ nb_merge_streams = True
 
 # --- API reference -------------------------------------------------------------------------------
 autosummary_generate = True
+autosummary_context = {"bases_apart": BasesApart()}
 autosummary_ignore_module_all = False
 add_module_names = False
 autodoc_member_order = "bysource"

@@ -14,8 +14,10 @@ from numpy.typing import ArrayLike
 from pathgraph.errors import ParameterError
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, as_values, refuse_floats
+from pathgraph.shown import article
 
 __all__ = [
+    "LARGEST_EXPONENT",
     "Inputs",
     "classes",
     "exponent",
@@ -233,9 +235,13 @@ def samples(data: Any, n_inputs: int, n_samples: Any = None) -> Array:
         On another shape, no rows, another number of rows than n_samples, and what is no finite number.
     """
     try:
+        if np.iscomplexobj(data):
+            raise TypeError
         rows = np.array(data, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):
-        raise ParameterError(f"data: needed numbers of shape (n, {n_inputs})") from None
+        raise ParameterError(
+            f"data: needed real numbers of shape (n, {n_inputs}), a row for each sample, got {_described(data)}"
+        ) from None
     if rows.ndim != 2 or rows.shape[1] != n_inputs or not len(rows):
         raise ParameterError(f"data: needed shape (n, {n_inputs}) with n >= 1, got {rows.shape}")
     if not np.isfinite(rows).all():
@@ -243,6 +249,13 @@ def samples(data: Any, n_inputs: int, n_samples: Any = None) -> Array:
     if n_samples is not None and natural(n_samples, "n_samples") != len(rows):
         raise ParameterError(f"n_samples: data has {len(rows)} rows, got {n_samples}")
     return rows
+
+
+def _described(data: Any) -> str:
+    """What it is, of whatever size."""
+    if isinstance(data, np.ndarray):
+        return f"an array of {data.dtype} and shape {data.shape}"
+    return repr(data) if isinstance(data, Number | str | bytes | None) else article(type(data).__name__)
 
 
 def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:

@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pathgraph.arguments import exponent, generator, natural
+from pathgraph.arguments import LARGEST_EXPONENT, exponent, generator, natural
 from pathgraph.errors import ParameterError, RangeError, RescalingError, UnsupportedOperatorError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER, STRUCTURAL, Architecture
@@ -144,7 +144,8 @@ def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_ex
     >>> pg.path_lifting(pg.rescale(net, factors)) == pg.path_lifting(net)
     True
     """
-    natural(max_exponent, "max_exponent")
+    if natural(max_exponent, "max_exponent") > LARGEST_EXPONENT:
+        raise ParameterError(f"max_exponent: needed at most 2**20, got {max_exponent}; take a smaller one")
     random = generator(rng)
     if not isinstance(net, Network):
         require_network_of_numbers(net, "random_rescaling")

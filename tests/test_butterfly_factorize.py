@@ -322,7 +322,7 @@ def test_zero_and_rank_deficient():
     ones = pg.butterfly_factorize(np.ones((8, 8)), pg.square_dyadic(8), order="balanced")
     assert ones.error <= ones.roundoff + backward(ones)
     single = pg.butterfly_factorize([[1.0, 2.0], [3.0, 4.0]], [(1, 1, 1, 2)])
-    assert single.error == pytest.approx(math.sqrt(13))
+    assert abs(single.error - math.sqrt(13)) <= slack_of(single)
     assert single.lower <= single.error <= single.upper
     assert single.cut_errors == single.order == ()
     assert pg.butterfly_factorize([[3.0]], [(1, 1, 1, 1)] * 3).error <= 3 * UNIT
@@ -337,7 +337,7 @@ def test_what_may_be_factorised():
         assert pg.butterfly_factorize(A, patterns) == result
     assert pg.butterfly_factorize(K, result.chain) == result
     assert pg.butterfly_factorize(sparse.coo_array(K.toarray()), patterns) == result
-    assert np.linalg.norm(K.toarray() - result.chain.toarray()) == pytest.approx(result.error)
+    assert abs(np.linalg.norm(K.toarray() - result.chain.toarray()) - result.error) <= slack_of(result)
 
 
 def test_result():

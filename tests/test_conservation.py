@@ -164,8 +164,15 @@ def test_exact_networks_take_no_floats():
     ):
         with pytest.raises(pg.ParameterError, match=r"needed an exact number, got the float 0\.5"):
             call()
-    with pytest.raises(pg.ParameterError, match="thetas: needed records of an exact network, got float scalars"):
+    with pytest.raises(pg.ParameterError, match=r"thetas: record 0: needed an exact record .*, got float scalars"):
         pg.check_conservation(net, [[3.0, 4.0], [3.5, 4.0]])
+
+
+@pytest.mark.parametrize(("bad", "got"), [([np.nan, 1], "got nan"), ([1], r"got \(1,\)"), (["a", 1], "got 'a'")])
+def test_records_are_named_by_their_number(bad, got):
+    net = pg.from_weights([[[3]], [[4]]])
+    with pytest.raises(pg.ParameterError, match=f"thetas: record 1: theta.*needed.*{got}"):
+        pg.check_conservation(net, [net.theta, bad])
 
 
 @pytest.mark.parametrize("bad", [[np.nan, 1], ["a", 1], [1], [[1, 2]]])

@@ -17,7 +17,7 @@ from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.scaled import scaled
 from pathgraph.pathsum.sweep import back, buffer, choose_backend, edge_values, entries, marginals, sweep
 from tests.networks import on_networks
-from tests.tolerances import assert_close, gamma, power_roundings, roundings
+from tests.tolerances import assert_close, gamma, logarithm_slack, power_roundings, roundings
 
 numba = pytest.importorskip("numba")
 rings = pg.semirings
@@ -309,14 +309,14 @@ def test_sums_beyond_the_range_of_floats_are_swept_in_scaled_numbers(size):
     net = pg.from_weights([np.full((3, 3), size)] * 3)
     exact = 27 * Fraction(size) ** 3
     found, expected = (pg.log_path_norm(net, backend=backend) for backend in ("numba", "numpy"))
-    assert found == pytest.approx(expected, rel=1e-14)
+    assert abs(found - expected) <= logarithm_slack(expected, 2 * 30)
     m, e = pg.path_sum(net, rings.SCALED, backend="numba")
     assert_close(Fraction(m) * Fraction(2) ** e, 3 * exact, gamma(30))
 
 
 def test_a_product_that_vanishes_is_noticed():
     net = pg.from_weights([[[1e-200], [1.0]], [[1e-200, 0.0]], [[1e300]]])
-    assert pg.path_norm(net, backend="numba") == pytest.approx(1e-100, rel=1e-15)
+    assert pg.path_norm(net, backend="numba") == pytest.approx(1e-100, rel=float(gamma(8)), abs=0)
     x = np.zeros(net.dag.size)
     x[1] = 1
     assert not engine.power_sums(net, 1, x.copy())

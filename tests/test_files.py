@@ -186,3 +186,14 @@ def test_names_that_cannot_be_written_leave_the_old_file(tmp_path):
         pg.save(pg.from_networkx(graph), tmp_path / "net.npz")
     assert (tmp_path / "net.npz").read_bytes() == before
     assert [file.name for file in tmp_path.iterdir()] == ["net.npz"]
+
+
+@pytest.mark.parametrize("path", [None, 1, True, 1.5, [], object()])
+def test_what_is_no_path_is_refused(path):
+    """Not even a number, which `open` would take for a file that is open already, and close it."""
+    net = pg.from_weights([[[1]]])
+    for call in (lambda: pg.load(path), lambda: pg.save(net, path)):
+        with pytest.raises(
+            pg.ParameterError, match=r"path: needed the path of a file, a string or a pathlib.Path, got"
+        ):
+            call()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.geometry.coordinate_steps import log_root
-from pathgraph.geometry.normal_forms import _step
+from pathgraph.geometry.orbit_objective import coordinate_step
 from pathgraph.testing import relu_dags, rescalings
 from tests.networks import REGISTRY, on_networks
 from tests.tolerances import gamma
@@ -112,10 +112,10 @@ def test_closed_form_step_agrees_with_the_root_finder():
     for _ in range(50):
         logs, exponents = random.normal(size=6), np.array([1, 1, -1, -1, -1, 1])
         rest, total = random.normal(), int(exponents.sum())
-        root = _step(logs, exponents, rest, 8, total)
+        root = coordinate_step(logs, exponents, rest, 8, total)
         shares = np.exp(logs + exponents * root)
         assert abs(8 * exponents @ shares - total * (np.exp(rest) + shares.sum())) < 1e-12 * 8 * shares.sum()
-        double = _step(logs, 2 * exponents, rest, 8, 2 * total)
+        double = coordinate_step(logs, 2 * exponents, rest, 8, 2 * total)
         shares = np.exp(logs + 2 * exponents * double)
         assert abs(8 * exponents @ shares - total * (np.exp(rest) + shares.sum())) < 1e-9 * 8 * shares.sum()
 

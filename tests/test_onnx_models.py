@@ -11,7 +11,7 @@ import pathgraph as pg  # noqa: E402
 from pathgraph.pathsum.sweep import sweep  # noqa: E402
 from tests import onnx_oracle  # noqa: E402
 from tests.onnx_models import FIXTURES  # noqa: E402
-from tests.tolerances import gamma  # noqa: E402
+from tests.tolerances import float_slack  # noqa: E402
 
 OPTIONS = {"mobilenet": {"relu6": "exact"}}
 
@@ -57,24 +57,6 @@ def power_sums(graph, q):
     x[0, exact.dag.inputs] = x[0, 0] = Fraction(1)
     values = [np.abs(w) ** q for w in exact.tensors]
     return sweep(exact, [(values, None)], x, backend="numpy")[0][exact.dag.outputs].tolist()
-
-
-def float_slack(graph, x, dtype=np.float32):
-    """For each output a bound on the round-off of any evaluation in `dtype`: gamma_k times the sum of absolute values.
-
-    A neuron rounds at most once per edge, once for the bias, and once for a division of an average.
-    """
-    roundings = sum(
-        sum(int(operation.n_edges // max(1, operation.target_size)) + 1 for operation in layer.operations) + 3
-        for layer in graph.layers
-        if not layer.is_view
-    )
-    wide = graph.to_float(np.float64)
-    state = np.zeros((len(x), wide.dag.size))
-    state[:, 0], state[:, wide.dag.inputs] = 1, np.abs(x).reshape(len(x), -1)
-    masses = sweep(wide, [([np.abs(w) for w in wide.tensors], None)], state, backend="numpy")
-    slack = float(gamma(2 * roundings, dtype))
-    return [slack * masses[:, graph.positions(name)] for name in graph.architecture.outputs]
 
 
 def without_softmax(model):

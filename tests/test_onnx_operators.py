@@ -7,7 +7,8 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 import pathgraph as pg  # noqa: E402
 from tests.onnx_models import Model  # noqa: E402
-from tests.test_onnx_models import float_slack, outputs_of, run_onnxruntime  # noqa: E402
+from tests.test_onnx_models import outputs_of, run_onnxruntime  # noqa: E402
+from tests.tolerances import float_slack  # noqa: E402
 
 
 def single(operator, shape, *tensors, opset=18, outputs=1, batch="N", **attributes):

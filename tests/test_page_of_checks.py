@@ -154,6 +154,20 @@ def test_a_report_that_cannot_be_written(tmp_path, capsys):
     assert "--report: needed a folder, or a place where one can be made" in capsys.readouterr().err
 
 
+def test_a_report_that_fails_after_the_checks(tmp_path, capsys, monkeypatch):
+    """The folder may be gone by then: a line says so, and not a traceback."""
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathgraph_proofs_checks.cli.save_page", full)
+    assert main(["--no-digits", "--only", "number-of-paths", "--report", str(tmp_path)]) == 2
+    said = capsys.readouterr()
+    assert "everything holds" in said.out
+    assert said.err.startswith("--report: needed a folder that can be made and written, got")
+    assert "(No space left on device); name another" in said.err
+
+
 def test_math_core_is_asked_for(monkeypatch, tmp_path):
     monkeypatch.setitem(__import__("sys").modules, "math_core", None)
     with pytest.raises(pg.BackendError, match=r"pip install 'pathgraph\[checks\]'"):

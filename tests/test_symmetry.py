@@ -179,3 +179,8 @@ def test_euclidean_normal_form_of_floats(case):
         assert abs(found - weight) <= gamma(2 * len(path)) * abs(weight)
     with pytest.raises(pg.UnsupportedOperatorError, match="q=2"):
         pg.normalize(case.net, 2)
+
+
+def test_exponents_beyond_every_integer_type_are_refused():
+    with pytest.raises(pg.ParameterError, match=r"max_exponent: needed at most 2\*\*20, got 1000"):
+        pg.random_rescaling(pg.from_weights([[[1]], [[1]]], dtype=object), 0, max_exponent=10**400)

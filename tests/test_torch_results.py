@@ -11,9 +11,9 @@ from torch import nn
 from torch.nn.utils import prune
 
 from pathgraph.io.torch import apply_to, pruning_masks, pruning_scores
+from tests.tolerances import gamma
+from tests.torch_calls import assert_same
 from tests.torch_zoo import GoogLeNet, ResNet, Tied, filled
-
-X = np.random.default_rng(2).standard_normal((2, 3, 12, 12))
 
 
 def doubled(graph, names):
@@ -43,16 +43,21 @@ def test_changed_values_arrive():
             parameter.fill_(float("inf"))
     changed.apply_to(other)
     assert torch.equal(other.fc.weight, 2 * module.fc.weight)
-    assert torch.allclose(other.layer1[0].bn1.weight, 2 * module.layer1[0].bn1.weight, rtol=1e-15)
+    wanted = 2 * module.layer1[0].bn1.weight  # times and by the root of the variance: three roundings each
+    assert bool((abs(other.layer1[0].bn1.weight - wanted) <= float(gamma(6)) * abs(wanted)).all())
     again = pg.from_torch(other, (3, 12, 12))
     assert again.architecture == changed.architecture
     for name, array in changed.entries_by_name.items():
         if changed.roles[name] == "frozen":
-            assert np.allclose(again.entries_by_name[name], array, rtol=1e-13, atol=1e-13)
+            # there and back: a scale is w / sqrt(v + eps), a shift b - mean * scale, and so are their inverses
+            prefix, kind = name.rsplit(".", 1)
+            offset = other.get_submodule(prefix).running_mean.numpy() * again.entries_by_name[f"{prefix}.scale"]
+            size = abs(array) + (2 * abs(offset) if kind == "shift" else 0)
+            assert (abs(again.entries_by_name[name] - array) <= float(gamma(16)) * size).all()
         else:
             assert (again.entries_by_name[name] == array).all()
     assert other.fc.weight.requires_grad
-    assert np.allclose(other(torch.from_numpy(X)).detach().numpy(), changed(X), rtol=1e-9)
+    assert_same(other, changed, [(3, 12, 12)])  # batch-norms round a dozen times more; a bound of the fan-ins has room
 
 
 def test_tied_and_reshaped_parameters_arrive():
@@ -157,16 +162,14 @@ def test_masks_prune_and_graphs_follow():
     for (part, name), kept in pruning_masks(module, {"0.weight": mask}).items():
         assert kept.dtype == torch.bool
         prune.custom_from_mask(part, name, kept)
-    x = np.random.default_rng(1).standard_normal((5, 3))
     pruned = graph.with_parameters({"0.weight": graph.parameters["0.weight"] * mask})
-    assert np.allclose(module(torch.from_numpy(x)).detach().numpy(), pruned(x), rtol=1e-12)
+    assert_same(module, pruned, [(3,)])
     changed = pg.from_torch(module, 3)
     assert (changed.parameters["0.weight_orig"] == pruned.parameters["0.weight"]).all()
     doubled(changed, ["0.weight_orig"]).apply_to(module)
-    assert np.allclose(
-        module[0](torch.from_numpy(x)).detach().numpy() - module[0].bias.detach().numpy(),
-        2 * x @ pruned.parameters["0.weight"].T,
-    )
+    first = nn.Sequential(module[0])
+    wanted = pg.from_torch(first, 3).with_parameters({"0.weight_orig": 2 * pruned.parameters["0.weight"]})
+    assert_same(first, wanted, [(3,)])
 
 
 def test_parameters_of_the_module_itself():

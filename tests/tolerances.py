@@ -12,6 +12,8 @@ from fractions import Fraction
 
 import numpy as np
 
+from pathgraph.pathsum.sweep import sweep
+
 
 def unit(dtype=np.float64):
     """The unit round-off."""
@@ -66,6 +68,34 @@ def exponential_roundings(log):
     is correct to 1 ulp.
     """
     return math.ceil(8 * (abs(log) + 2)) + 2
+
+
+def logarithm_slack(log, roundings):
+    """How far a computed logarithm of a sum is from an expected one that was computed, too: both round, and the sum."""
+    return float(gamma(roundings) + 2 * exponential_roundings(log) * unit())
+
+
+def evaluation_roundings(graph):
+    """Of any evaluation of a layer graph: a neuron rounds at most once per edge, once for the bias, once to divide."""
+    return sum(
+        sum(int(operation.n_edges // max(1, operation.target_size)) + 1 for operation in layer.operations) + 3
+        for layer in graph.layers
+        if not layer.is_view
+    )
+
+
+def float_slack(graph, *xs, dtype=np.float32):
+    """For each output a bound on the round-off of any evaluation in `dtype`: gamma_k times the sum of absolute values.
+
+    Twice as many roundings cover the difference of two evaluations, and that the sum is computed itself.
+    """
+    wide = graph.to_float(np.float64)
+    rows = [np.abs(x).astype(float).reshape(len(x), -1) for x in xs]
+    state = np.zeros((len(rows[0]), wide.dag.size))
+    state[:, 0], state[:, wide.dag.inputs] = 1, np.concatenate(rows, axis=1)
+    masses = sweep(wide, [([np.abs(w) for w in wide.tensors], None)], state, backend="numpy")
+    slack = float(gamma(2 * evaluation_roundings(graph), dtype))
+    return [slack * masses[:, graph.positions(name)] for name in graph.architecture.outputs]
 
 
 def assert_close(computed, exact, slack):

@@ -350,10 +350,17 @@ def _records(net: Network, thetas: list[Any]) -> tuple[list[Array], int]:
     """The records in the scalars of the network; floats are divided by a power of two that none exceeds in size."""
     if len(thetas) < 2:
         raise ParameterError(f"thetas: needed at least two records, got {len(thetas)}")
-    recorded = [net.with_theta(theta) for theta in thetas]
-    for one in recorded:
+    recorded = []
+    for k, theta in enumerate(thetas):
+        try:
+            one = net.with_theta(theta)
+        except ParameterError as error:
+            raise ParameterError(f"thetas: record {k}: {error}") from None
         if one.scalars not in ("exact", net.scalars):
-            raise ParameterError(f"thetas: needed records of {article(net.scalars)} network, got {one.scalars} scalars")
+            raise ParameterError(
+                f"thetas: record {k}: needed {article(net.scalars)} record like the network, got {one.scalars} scalars"
+            )
+        recorded.append(one)
     if net.is_exact:
         return [one.theta for one in recorded], 0
     wide = [one.theta.astype(np.float64) for one in recorded]

@@ -32,9 +32,19 @@ def parameter_mask(architecture: Architecture, parameters: Collection[Any] | Arr
         )
     mask = np.zeros(size, dtype=bool)
     named = {name: int(architecture.parameter[entry]) for entry, name in architecture.ties.items()}
-    for name in parameters:
-        mask[_place(architecture, named, name)] = True
+    try:
+        for name in parameters:
+            mask[_place(architecture, named, name)] = True
+    except ParameterError as error:
+        if not _is_edge(architecture, parameters):
+            raise
+        raise ParameterError(f"{error}; of the one edge {parameters!r}: write [{parameters!r}]") from None
     return mask
+
+
+def _is_edge(architecture: Architecture, name: Any) -> bool:
+    """Whether a caller gave the name of one weight where a collection of names was needed."""
+    return isinstance(name, tuple) and len(name) == 2 and _found(architecture.edge_entry, *name) is not None
 
 
 def _place(architecture: Architecture, named: dict[Hashable, int], name: Any) -> int:

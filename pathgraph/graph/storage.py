@@ -43,7 +43,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     FileNotFoundError
         If the folder does not exist.
     ParameterError
-        If the network is symbolic, or a name cannot be written.
+        If the network is symbolic, a name cannot be written, or `path` is no path.
 
     Examples
     --------
@@ -78,7 +78,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
         "output": insertion[architecture.output],
         "values": np.array([str(v) for v in net.values], dtype=str) if net.is_exact else net.values,
     }
-    destination = Path(path)
+    destination = _path(path)
     if not destination.parent.is_dir():
         raise FileNotFoundError(
             f"path: there is no folder {str(destination.parent)!r} to write {destination.name!r} in"
@@ -92,6 +92,13 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _path(path: Any) -> Path:
+    """A path; numbers are none, though `open` would take them for files that are open already, and close those."""
+    if not isinstance(path, (str, os.PathLike)):
+        raise ParameterError(f"path: needed the path of a file, a string or a pathlib.Path, got {path!r}")
+    return Path(path)
+
+
 def load(path: str | os.PathLike[str]) -> Network:
     """Read a network that `save` wrote.
 
@@ -103,6 +110,8 @@ def load(path: str | os.PathLike[str]) -> Network:
         If the file is damaged or holds something else.
     FileNotFoundError
         If there is no such file.
+    ParameterError
+        If `path` is no path.
 
     Examples
     --------
@@ -113,7 +122,7 @@ def load(path: str | os.PathLike[str]) -> Network:
     ...     pg.load(path)
     Network(4 neurons: 2 inputs, 1 hidden, 1 output; 3 edges, 0 biases; 3 parameters; float64)
     """
-    with open(path, "rb") as handle:
+    with _path(path).open("rb") as handle:
         try:
             with np.load(handle, allow_pickle=False) as file:
                 header = json.loads(str(file["header"]))

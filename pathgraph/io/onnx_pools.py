@@ -181,7 +181,7 @@ def _resized(
     mode = "linear" if mode == "bilinear" else mode
     if mode not in ("nearest", "linear") or coordinates not in COORDINATES or rounding not in ROUNDINGS:
         raise Refused(f"mode {mode!r} with {coordinates!r} and {rounding!r} is not read")
-    factors, targets = _scales(ctx, node, x, scales, sizes)
+    factors, targets = _scales(node, x, scales, sizes)
     changed = [a for a in range(len(x.shape)) if targets[a] != x.shape[a] or factors[a] != 1]
     if x.batch in changed:
         raise Refused("it resizes the batch axis")
@@ -201,9 +201,7 @@ def _resized(
     return x if first is None else ctx.made(_named(ctx, node, x, maps, first, mode), x)
 
 
-def _scales(
-    ctx: Reading, node: Node, x: Activation, scales: Value | None, sizes: Value | None
-) -> tuple[list[Fraction], list[int]]:
+def _scales(node: Node, x: Activation, scales: Value | None, sizes: Value | None) -> tuple[list[Fraction], list[int]]:
     """Factor and new size of each axis of the file."""
     rank = len(x.shape)
     axes = node.attributes.read("axes", "ints")

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import natural
+from pathgraph.arguments import natural, number
 from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network
 from pathgraph.graph.weights import from_weights
@@ -35,6 +35,24 @@ from pathgraph.quantization.worst_case import lipschitz_constant
 from pathgraph.scalars import Array, to_fraction
 
 __all__ = ["SpeedRow", "encoding_speed", "speed_table", "spline_network", "squaring_network"]
+
+
+LARGEST = 4096
+"""Saw-teeth of a network of squares: the numerators and denominators of its weights have twice as many bits."""
+
+
+def listed(values: Any, name: str) -> list[Any]:
+    """The members of a sequence.
+
+    Raises
+    ------
+    ParameterError
+        If it is none.
+    """
+    try:
+        return list(values)
+    except TypeError:
+        raise ParameterError(f"{name}: needed a sequence of numbers, got {values!r}") from None
 
 
 def squaring_network(m: int, *, balanced: bool = False) -> Network:
@@ -57,7 +75,7 @@ def squaring_network(m: int, *, balanced: bool = False) -> Network:
     Raises
     ------
     ParameterError
-        If m is no integer, or less than 1.
+        If m is no integer from 1 to 4096.
 
     Notes
     -----
@@ -78,7 +96,8 @@ def squaring_network(m: int, *, balanced: bool = False) -> Network:
     >>> pg.path_norm(net)
     Fraction(49, 8)
     """
-    natural(m, "m", least=1)
+    if natural(m, "m", least=1) > LARGEST:
+        raise ParameterError(f"m: needed an integer from 1 to {LARGEST}, whose weights are 4**-m, got {m}")
     # hidden layer s holds relu(g_{s-1}), relu(g_{s-1} - 1/2) and the part of the sum that is known; g_0 = x
     weights: list[list[list[Any]]] = [[[1], [1], [1]]]
     biases: list[list[Any] | None] = [[Fraction(0), Fraction(-1, 2), Fraction(0)]]
@@ -125,7 +144,7 @@ def spline_network(knots: Sequence[Any], values: Sequence[Any]) -> Network:
     >>> [int(net([x])[0]) for x in (0, 1, 2, 3)]
     [1, 2, 1, 0]
     """
-    places, heights = list(knots), list(values)
+    places, heights = listed(knots, "knots"), listed(values, "values")
     if len(places) < 2 or len(heights) != len(places):
         raise ParameterError(f"knots: needed at least two, and as many values, got {len(places)} and {len(heights)}")
     is_exact = not any(isinstance(v, (float, np.floating)) for v in (*places, *heights))
@@ -216,7 +235,7 @@ def speed_table(
     [(1, 7), (2, 11), (3, 14)]
     """
     rows = []
-    for m in sizes:
+    for m in listed(sizes, "sizes"):
         net, allowed = family(m), to_fraction(error(m))
         rows.append(
             SpeedRow(
@@ -312,17 +331,15 @@ def encoding_speed(log2_counts: Sequence[float], sizes: Sequence[int], radii: Se
     >>> pg.encoding_speed([4096.0], [256], [2.0**-16]).round(3).tolist()
     [[2.0, 1.619]]
     """
-    counts, m, radius = (np.asarray(each, dtype=np.float64) for each in (log2_counts, sizes, radii))
-    if not (counts.shape == m.shape == radius.shape and counts.ndim == 1):
-        raise ParameterError(
-            f"sizes: needed one size and radius per count, got {counts.shape}, {m.shape}, {radius.shape}"
+    counts, m, radius = (
+        np.array([number(one, f"{name}[{i}]", interval) for i, one in enumerate(listed(given, name))])
+        for name, given, interval in (
+            ("log2_counts", log2_counts, "(0, inf)"),
+            ("sizes", sizes, "[3, inf)"),
+            ("radii", radii, "(0, 1)"),
         )
-    for name, given, allowed, needed in (
-        ("log2_counts", counts, counts > 0, "numbers > 0"),
-        ("sizes", m, m >= 3, "sizes >= 3"),
-        ("radii", radius, (radius > 0) & (radius < 1), "numbers in (0, 1)"),
-    ):
-        if not allowed.all():
-            raise ParameterError(f"{name}: needed {needed}, got {given[~allowed][0]:g}")
+    )
+    if not len(counts) == len(m) == len(radius):
+        raise ParameterError(f"sizes: needed one size and radius per count, got {len(counts)}, {len(m)}, {len(radius)}")
     gamma = -np.log(radius) / np.log(m)
     return np.stack([gamma, np.log(np.maximum(counts / m, 1)) / np.log(np.log(m))], axis=1)

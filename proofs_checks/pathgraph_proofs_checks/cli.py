@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     -------
     int
         0 if everything holds and every mutant is refuted, 2 if a check raised and so decided nothing, or none applies
-        to the model given, or it cannot be read, else 1. Wrong arguments exit with 2, too.
+        to the model given, or it cannot be read, or the page cannot be written, else 1. Wrong arguments exit with 2,
+        too.
 
     Examples
     --------
@@ -286,7 +287,12 @@ def _check(
         code = code if tried else 2
     results.write()
     if options.report is not None:
-        page = save_page(reports, profile, options.report, None if model is None else model.name)
+        try:
+            page = save_page(reports, profile, options.report, None if model is None else model.name)
+        except OSError as error:
+            said = f"needed a folder that can be made and written, got {str(options.report)!r} ({error.strerror})"
+            print(f"--report: {said}; name another", file=sys.stderr)
+            return 2
         print_lines(console, [f"report: {page}"])
     return code
 

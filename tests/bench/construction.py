@@ -163,9 +163,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="a tenth of the size")
     parser.add_argument("--cold", action="store_true", help="count the import of Numba, too")
     parser.add_argument("--one", nargs=2, metavar=("EDGES", "ORDER"), help=argparse.SUPPRESS)
+    parser.add_argument("--expand", type=int, metavar="BLOCKS", help=argparse.SUPPRESS)
     chosen = parser.parse_args(arguments)
-    if chosen.one and chosen.one[1] == "expand":
-        print(json.dumps(expanded(int(chosen.one[0]))))
+    if chosen.expand is not None:
+        print(json.dumps(expanded(chosen.expand)))
         return 0
     if chosen.one:
         print(json.dumps(from_arrays(int(chosen.one[0]), chosen.one[1], cold=chosen.cold)))
@@ -180,7 +181,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"from_arrays, {order}")
         for name, value in found.items():
             print(f"  {name}: {value:.4g}" if isinstance(value, float) else f"  {name}: {value}")
-    found = measure.in_fresh_process("tests.bench.construction", "--one", "1" if chosen.quick else "3", "expand")
+    found = measure.in_fresh_process("tests.bench.construction", "--expand", "1" if chosen.quick else "3")
     results["expand"] = found
     print("expand")
     for name, value in found.items():

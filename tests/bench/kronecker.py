@@ -215,12 +215,6 @@ def cached_bandwidth() -> float:
     return 2 * source.nbytes / _fastest(lambda: np.copyto(target, source), 200)
 
 
-def read_bandwidth(n_bytes: int) -> float:
-    """Bytes a second of a sum over an array."""
-    source = np.ones(n_bytes // 8)
-    return source.nbytes / _fastest(lambda: np.dot(source, source) / 2, 12)
-
-
 def _fastest(function: Callable[[], Any], repeats: int) -> float:
     times = []
     for _ in range(repeats):

@@ -1,6 +1,6 @@
 """What is silent on a box of inputs may be dropped from the bounds; candidates that tie are not silent."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -13,7 +13,6 @@ from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import either, relu_dags
 
-Intervals = Mapping[Any, tuple[Fraction, Fraction]]
 pooling = either(relu_dags(ties=False), relu_dags(activations=["pool"], max_inputs=2, ties=False))
 
 

@@ -8,10 +8,10 @@ import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import inputs
 from pathgraph.testing.outcome import Inequality
-from pathgraph_proofs_checks.pairs import Factors, moved, same_signs
+from pathgraph_proofs_checks.pairs import Factors, moved, same_signs, valued
 from pathgraph_proofs_checks.parts import Input
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
-from pathgraph_proofs_checks.sizes import mlps
+from pathgraph_proofs_checks.sizes import either, mapped, mlps
 from pathgraph_proofs_checks.variants import layers, without_biases
 
 
@@ -19,6 +19,11 @@ def rows(net: Network) -> Fraction:
     """The largest l1 norm of a row of weights with its bias, at least 1."""
     sums = [sum(map(abs, row)) for matrix in layers(net, biases=True) for row in matrix]
     return Fraction(max(1, *sums))
+
+
+def small(net: Network) -> Network:
+    """With all values divided by 8: most rows are shorter than 1."""
+    return valued(net, [Fraction(w) / 8 for w in net.values])
 
 
 def constant(layers: int, width: int, radius: Fraction, size: Any, biases: bool = True) -> Any:
@@ -40,7 +45,7 @@ def constant(layers: int, width: int, radius: Fraction, size: Any, biases: bool 
     hypotheses=("perceptrons, the R of both networks, W the largest width of a layer, inputs and outputs included"),
     source=DERIVED,
     instances=drawn(same_signs, inputs),
-    networks=mlps(),
+    networks=either(mlps(), mapped(small, mlps())),
     on_network=0,
     constant=1,
 )
