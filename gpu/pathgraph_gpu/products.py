@@ -59,15 +59,22 @@ def total_of(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
 
 
-def options(dtype: Any, out: Any, tile: Tile | None = None, widths: tuple[int, int] = (1, 1)) -> tuple[str, ...]:
-    """The macros of a kernel, in the order in which they make a key."""
-    used = tile or TILES[np.dtype(dtype).name][0]
-    names = [_C_NAMES[np.dtype(kind).name] for kind in (dtype, total_of(dtype), out)]
-    macros = tuple(f"-D{name}={value}" for name, value in zip(("VALUE", "TOTAL", "OUT"), names, strict=True))
-    is_half = np.dtype(dtype) == np.float16
+def options(dtype: Any, out: Any, tile: Tile, widths: tuple[int, int] = (1, 1)) -> tuple[str, ...]:
+    """The macros of a product, in the order in which they make a key."""
     packs = (f"-DA_WIDTH={widths[0]}", f"-DB_WIDTH={widths[1]}")
-    resident = f"-DRESIDENT={used.resident(total_of(dtype).itemsize, packed=max(widths) > 1)}"
-    return (*macros, f"-DHALF={int(is_half)}", *used.macros, *packs, resident)
+    resident = f"-DRESIDENT={tile.resident(total_of(dtype).itemsize, packed=max(widths) > 1)}"
+    return (*_types(VALUE=dtype, TOTAL=total_of(dtype), OUT=out), *tile.macros, *packs, resident)
+
+
+def parts_options(dtype: Any) -> tuple[str, ...]:
+    """The macros of the sum of parts."""
+    return _types(VALUE=dtype, TOTAL=total_of(dtype))
+
+
+def _types(**types: Any) -> tuple[str, ...]:
+    names = {name: np.dtype(dtype).name for name, dtype in types.items()}
+    macros = (f"-D{name}={_C_NAMES[dtype]}" for name, dtype in names.items())
+    return (*macros, f"-DHALF={int('float16' in names.values())}")
 
 
 def product_problem(pattern: KSPattern, outer: int, inner: int, *, transposed: bool = False) -> Problem:
@@ -188,7 +195,7 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
         return out
     partial = xp.empty((problem.parts, *pattern.values_shape), dtype=total)
     launch(device, problem, gradient, x, partial)
-    kernel = device.kernel("products", "ks_add_parts", options(x.dtype, x.dtype))
+    kernel = device.kernel("product_parts", "ks_add_parts", parts_options(x.dtype))
     grid = (min(2**16, -(-pattern.nnz // THREADS)),)
     kernel(grid, (THREADS,), (np.int64(pattern.nnz), np.int64(problem.parts), partial, out))
     return out
@@ -197,7 +204,7 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
 def configurations() -> list[Configuration]:
     """Every configuration of these kernels, and of those of chains, that can be chosen.
 
-    A main tile has 64 sums in a thread, or 32 of float64.
+    A main tile has 64 sums in a thread, or at least 32 of float64.
     """
     from pathgraph_gpu import chains
 
@@ -205,10 +212,10 @@ def configurations() -> list[Configuration]:
     for name, tiles in TILES.items():
         dtype = np.dtype(name)
         for tile in tiles:
-            is_main = tile.row_sums * tile.column_sums * total_of(dtype).itemsize == 256
+            is_main = tile.row_sums * tile.column_sums * total_of(dtype).itemsize >= 256
             for out in dict.fromkeys((dtype, total_of(dtype))):
                 for widths in tile.widths(total_of(dtype).itemsize):
                     macros = options(dtype, out, tile, widths)
                     found.append(Configuration("products", "ks_product", macros, (tile.threads,), 0, is_main, dtype))
-        found.append(Configuration("products", "ks_add_parts", options(dtype, dtype), (THREADS,), 0, False, dtype))
+        found.append(Configuration("product_parts", "ks_add_parts", parts_options(dtype), (THREADS,), 0, False, dtype))
     return found

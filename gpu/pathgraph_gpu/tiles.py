@@ -158,7 +158,7 @@ TILES: dict[str, tuple[Tile, ...]] = {
     ),
     "float32": _SINGLE,
     "float64": (
-        Tile(1, 128, 64, 8, 8, 4),
+        Tile(1, 128, 64, 4, 8, 8),
         Tile(1, 64, 32, 8, 8, 4),
         Tile(2, 64, 64, 8, 8, 4),
         Tile(4, 64, 32, 4, 8, 4),
