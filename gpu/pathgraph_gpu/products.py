@@ -8,7 +8,8 @@ needs no copy. The kernel is ``kernels/products.cu``; `pathgraph_gpu.tiles` says
 The gradient of the values is a sum over the batch, which is cut into parts whose number depends on shapes only, and
 whose sums are added in their order. Two runs give the same bits; there are no atomics.
 
-**Types.** float32 and float64 are computed as they are, float16 in float32 and rounded once.
+**Types.** float32 and float64 are computed as they are, float16 in float32 and rounded once; complex numbers by their
+real and imaginary parts, in `pathgraph_gpu.complex_products`.
 
 Nothing here waits for the device, and the values are never looked at: NaN and infinities spread along the pattern.
 """
@@ -143,35 +144,48 @@ def _address(array: Any) -> int:
     return int(array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data)
 
 
-def multiply(device: Device, pattern: KSPattern, values: Any, x: Any, *, transposed: bool = False) -> Any:
+def multiply(
+    device: Device, pattern: KSPattern, values: Any, x: Any, *, transposed: bool = False, out: Any = None
+) -> Any:
     """The products of a matrix, or of its transpose, with the vectors of a batch.
 
     Parameters
     ----------
     values : array of the device, shape (a, b, c, d)
     x : array of the device, shape (outer, columns, inner)
+    out : array of the device, shape (outer, rows, inner), optional
+        Where the products are written: contiguous, of the type of x, sharing no memory with it or the values.
 
     Returns
     -------
     array of the device, shape (outer, rows, inner)
+        `out`, or a new one.
     """
+    if x.dtype.kind == "c":
+        from pathgraph_gpu import complex_products
+
+        return complex_products.multiply(device, pattern, values, x, transposed=transposed, out=out)
     outer, _, inner = x.shape
     problem = product_problem(pattern, outer, inner, transposed=transposed)
-    out = device.xp.empty((outer, pattern.shape[transposed], inner), dtype=x.dtype)
+    result = device.xp.empty((outer, pattern.shape[transposed], inner), dtype=x.dtype) if out is None else out
     if outer * inner:
-        launch(device, problem, values, x, out)
-    return out
+        launch(device, problem, values, x, result)
+    return result
 
 
-def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any]) -> Any:
+def multiply_chain(
+    device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None
+) -> Any:
     """The products of a chain with the vectors of a batch; see `pathgraph_gpu.chains.multiply_chain`."""
     from pathgraph_gpu import chains
 
-    return chains.multiply_chain(device, factors, x, kept)
+    return chains.multiply_chain(device, factors, x, kept, out=out)
 
 
 def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -> Any:
     """The gradient of the values: over the batch, the sum of the products of the gradient and the vectors.
+
+    For complex numbers, the vectors are conjugated.
 
     Parameters
     ----------
@@ -185,6 +199,10 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
     xp, (outer, _, inner) = device.xp, x.shape
     if not outer * inner:
         return xp.zeros(pattern.values_shape, dtype=x.dtype)
+    if x.dtype.kind == "c":
+        from pathgraph_gpu import complex_products
+
+        return complex_products.values_gradient(device, pattern, x, gradient)
     if outer > 1 and inner > 1:  # a batch on both sides of the vectors is turned to one side
         x, gradient = (xp.ascontiguousarray(array.transpose(0, 2, 1)) for array in (x, gradient))
     problem = gradient_problem(pattern, outer * inner, batch_first=outer > 1 or inner == 1)
