@@ -84,9 +84,7 @@ def runs_of(patterns: Sequence[KSPattern], *, batch_first: bool) -> list[Run]:
     return best[-1][2]
 
 
-def multiply_chain(
-    device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None
-) -> Any:
+def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None) -> Any:
     """The products of a chain with the vectors of a batch, from the right.
 
     Parameters

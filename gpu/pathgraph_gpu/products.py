@@ -173,9 +173,7 @@ def multiply(
     return result
 
 
-def multiply_chain(
-    device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None
-) -> Any:
+def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None) -> Any:
     """The products of a chain with the vectors of a batch; see `pathgraph_gpu.chains.multiply_chain`."""
     from pathgraph_gpu import chains
 

@@ -155,7 +155,7 @@ class DeviceOperator:
 
 def _overlap(one: Any, other: Any) -> bool:
     """Whether two contiguous arrays share memory."""
-    return _address(one) < _address(other) + other.nbytes and _address(other) < _address(one) + one.nbytes
+    return bool(_address(one) < _address(other) + other.nbytes and _address(other) < _address(one) + one.nbytes)
 
 
 def _address(array: Any) -> int:

@@ -9,6 +9,8 @@ HELD_A, HELD_B = (
     for v in "ab"
 )
 
+LAST, INNER = "++k)\n            multiply(last", "++k)\n                multiply(buffer"
+
 MUTANTS = [
     *of(
         "products",
@@ -74,8 +76,16 @@ MUTANTS = [
         ("no end between two turns", "            if (!(next_a[0] < end_a))\n                break;\n", ""),
         ("the last chunk where the first one is", "last = CHUNK * SIZE;", "last = 0;"),
         ("the last chunk where the second one is", "            last = 0;\n", ""),
-        ("a place of the last chunk is left out", "BK; ++k)\n            multiply", "BK - 1; ++k)\n            multiply"),
-        ("a place of a chunk is left out", "BK; ++k)\n                multiply", "BK - 1; ++k)\n                multiply"),
+        (
+            "a place of the last chunk is left out",
+            "BK; ++k)\n            multiply",
+            "BK - 1; ++k)\n            multiply",
+        ),
+        (
+            "a place of a chunk is left out",
+            "BK; ++k)\n                multiply",
+            "BK - 1; ++k)\n                multiply",
+        ),
         # parts of the depth
         ("a part goes on to the end", "depth - low < part ? depth - low : part", "depth - low"),
         ("every part begins at the first of A", "(low - missing) * a_col", "(0 - missing) * a_col"),

@@ -75,7 +75,9 @@ def test_complex_numbers(dtype):
         of_x, of_values = there.vjp(moved(x, dtype), moved(g, dtype))
         wanted = operator.vjp(x, g)
         assert same(of_x, wanted[0])
-        pairs = [(of_values, wanted[1])] if isinstance(operator, pg.KSMatrix) else zip(of_values, wanted[1], strict=True)
+        pairs = (
+            [(of_values, wanted[1])] if isinstance(operator, pg.KSMatrix) else zip(of_values, wanted[1], strict=True)
+        )
         assert all(same(*pair) for pair in pairs)
     assert THERE.conj() is THERE
     assert CHAIN.to_device(DEVICE).H.to_host() == CHAIN.T
@@ -86,7 +88,11 @@ def test_complex_numbers(dtype):
 def test_a_product_into_an_array(operator, dtype):
     there = operator.astype(dtype).to_device(DEVICE)
     rows, columns = operator.shape
-    for axis, shape, wanted in ((0, (columns, 2), (rows, 2)), (-1, (3, columns), (3, rows)), (1, (2, columns, 2), None)):
+    for axis, shape, wanted in (
+        (0, (columns, 2), (rows, 2)),
+        (-1, (3, columns), (3, rows)),
+        (1, (2, columns, 2), None),
+    ):
         x = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
         out = moved(np.full(wanted or (2, rows, 2), np.nan), dtype)
         assert there.apply(moved(x, dtype), axis, out=out) is out

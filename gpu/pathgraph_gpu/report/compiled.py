@@ -65,6 +65,12 @@ def in_packs(one: Configuration) -> bool:
     return any("_WIDTH=" in option and not option.endswith("=1") for option in one.options)
 
 
+def sums_of(one: Configuration) -> int:
+    """The sums of a thread in a main tile, by its macros."""
+    macros = dict(option[2:].split("=", 1) for option in one.options)
+    return int(macros["TM"]) * int(macros["TN"])
+
+
 def digest(file: str) -> str:
     """The SHA-256 of a translation unit, headers included."""
     return hashlib.sha256(sources.text(file).encode()).hexdigest()
