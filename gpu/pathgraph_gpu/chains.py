@@ -146,7 +146,7 @@ def _packed(device: Device, factors: Sequence[Factor], run: Run) -> tuple[Any, A
 
 
 def _multiply_run(
-    device: Device, patterns: Sequence[KSPattern], run: Run, table: Any, values: Any, x: Any, out: Any
+    device: Device, patterns: Sequence[KSPattern], run: Run, table: Any, values: Any, x: Any, out: Any = None
 ) -> Any:
     """The products of a run with a batch, in one launch: into `out` unless it is None."""
     dtype, (outer, _, inner) = np.dtype(x.dtype), x.shape
