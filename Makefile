@@ -32,7 +32,7 @@ help:
 	  'make test-torch   install PyTorch, of TORCH=$(TORCH), and run the tests that need it' \
 	  'make test-dask    install Dask, and run theorem checks on a local cluster (make test does where it is installed)' \
 	  'make test-gpu     compile the CUDA kernels with NVRTC, without a GPU: budgets, and whether the report is current' \
-	  'make gpu-report   renew the report of what the compiler makes of the CUDA kernels; minutes' \
+	  'make gpu-report   renew the report of what the compiler makes of the CUDA kernels, and their traffic; minutes' \
 	  'make lint         check style and formatting rules (ruff)' \
 	  'make format       apply the automatic corrections of ruff' \
 	  'make types        check the types (mypy, strict)' \
@@ -120,14 +120,15 @@ test-dask: $(VENV)/.stamp-dask
 	$(PY) -m pytest tests/test_checks_at_scale.py -k dask $(PYTEST_ARGS)
 
 test-gpu: $(VENV)/.stamp-gpu
-	$(SAY) 'test-gpu: every translation unit of the CUDA kernels for one architecture, against the report'
+	$(SAY) 'test-gpu: every translation unit of the CUDA kernels for every architecture, against the report and budgets'
 	$(PY) -m pathgraph_gpu.report --check $(GPU_REPORT)
 	$(SAY) 'test-gpu: the command that verifies kernels says that it did not'
 	@$(PY) -m pathgraph.gpu.verify --quick; code=$$?; test $$code -eq 0 -o $$code -eq 3
 
-gpu-report: $(VENV)/.stamp-gpu
+gpu-report: $(VENV)/.stamp-gpu $(VENV)/.stamp-test
 	$(SAY) 'gpu-report: what the compiler makes of every CUDA kernel, for all architectures'
 	$(PY) -m pathgraph_gpu.report $(GPU_REPORT) $(REPORT_ARGS)
+	$(PY) -m tests.cuda_on_cpu.traffic docs/benchmarks/gpu-traffic.json
 
 # ---- quality ----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ apart. If these are short, a block takes parts of some vectors through all facto
 launches, and among those takes the shortest parts. Other factors take a launch of `pathgraph_gpu.products`.
 
 Whether factors are fused changes no bit of a result: every entry is the same sum. float16 is computed in float32 and
-rounded once, at the end.
+rounded once, at the end. Complex factors are never fused.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ def runs_of(patterns: Sequence[KSPattern], *, batch_first: bool) -> list[Run]:
     return best[-1][2]
 
 
-def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any]) -> Any:
+def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None) -> Any:
     """The products of a chain with the vectors of a batch, from the right.
 
     Parameters
@@ -94,10 +94,13 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
     x : array of the device, shape (outer, columns, inner)
     kept : dict
         What is made of the factors is kept here for their next product.
+    out : array of the device, shape (outer, rows, inner), optional
+        Where the products are written, as in `products.multiply`.
 
     Returns
     -------
     array of the device, shape (outer, rows, inner)
+        `out`, or a new one.
     """
     dtype = x.dtype
     if dtype == np.float16:
@@ -105,16 +108,28 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
             kept["wide"] = [(pattern, values.astype(np.float32), turned) for pattern, values, turned in factors]
         factors, x = kept["wide"], x.astype(np.float32)
     patterns = [pattern.T if turned else pattern for pattern, _, turned in factors]
-    for run in reversed(runs_of(patterns, batch_first=x.shape[2] == 1)):
+    for run in reversed(_runs(patterns, x)):
+        last = out if run.start == 0 and dtype == x.dtype else None
         if run.width == 0:
             pattern, values, turned = factors[run.start]
-            x = products.multiply(device, pattern, values, x, transposed=turned)
+            x = products.multiply(device, pattern, values, x, transposed=turned, out=last)
             continue
         if run not in kept:
             kept[run] = _packed(device, factors[run.start : run.stop], run)
         table, values = kept[run]
-        x = _multiply_run(device, patterns[run.start : run.stop], run, table, values, x)
-    return x if dtype == x.dtype else x.astype(dtype)
+        x = _multiply_run(device, patterns[run.start : run.stop], run, table, values, x, last)
+    if dtype == x.dtype:
+        return x
+    if out is None:
+        return x.astype(dtype)
+    out[...] = x  # rounded
+    return out
+
+
+def _runs(patterns: Sequence[KSPattern], x: Any) -> list[Run]:
+    if x.dtype.kind == "c":
+        return [Run(at, at + 1, 1, 1, 0) for at in range(len(patterns))]
+    return runs_of(patterns, batch_first=x.shape[2] == 1)
 
 
 def _packed(device: Device, factors: Sequence[Factor], run: Run) -> tuple[Any, Any]:
@@ -130,11 +145,13 @@ def _packed(device: Device, factors: Sequence[Factor], run: Run) -> tuple[Any, A
     return device.to_device(table.reshape(-1)), values
 
 
-def _multiply_run(device: Device, patterns: Sequence[KSPattern], run: Run, table: Any, values: Any, x: Any) -> Any:
-    """The products of a run with a batch, in one launch."""
+def _multiply_run(
+    device: Device, patterns: Sequence[KSPattern], run: Run, table: Any, values: Any, x: Any, out: Any = None
+) -> Any:
+    """The products of a run with a batch, in one launch: into `out` unless it is None."""
     dtype, (outer, _, inner) = np.dtype(x.dtype), x.shape
     rows, columns = patterns[0].shape[0], patterns[-1].shape[1]
-    out = device.xp.empty((outer, rows, inner), dtype=dtype)
+    out = device.xp.empty((outer, rows, inner), dtype=dtype) if out is None else out
     if not outer * inner:
         return out
     is_batch_outer = inner == 1

@@ -82,9 +82,38 @@ class LoopbackArray(NDArrayOperatorsMixin):
         return self._data.dtype
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of its entries."""
+        return self._data.nbytes
+
+    @property
+    def flags(self) -> Any:
+        """What is known of its layout, as for an array of NumPy."""
+        return self._data.flags
+
+    @property
+    def data(self) -> SimpleNamespace:
+        """Where it is: ``data.ptr`` is the address of its first entry."""
+        return SimpleNamespace(ptr=self._data.ctypes.data)
+
+    @property
     def T(self) -> LoopbackArray:
         """The transpose, a view."""
         return LoopbackArray(self._data.T)
+
+    @property
+    def real(self) -> LoopbackArray:
+        """The real parts, a view."""
+        return LoopbackArray(self._data.real)
+
+    @property
+    def imag(self) -> LoopbackArray:
+        """The imaginary parts: a view of complex numbers, zeros for others."""
+        return LoopbackArray(self._data.imag)
+
+    def conj(self) -> LoopbackArray:
+        """The conjugates: a copy of complex numbers."""
+        return LoopbackArray(self._data.conj())
 
     def get(self) -> Array:
         """A copy for the CPU."""
@@ -178,13 +207,18 @@ class LoopbackDevice:
         def made(array: Any, dtype: Any = None) -> LoopbackArray:
             return LoopbackArray(_host(array, dtype))
 
+        def contiguous(array: Any, dtype: Any = None) -> LoopbackArray:
+            """The array itself, if it is one of the device and contiguous, as with CuPy."""
+            is_one = isinstance(array, LoopbackArray) and dtype in (None, array.dtype) and array.flags.c_contiguous
+            return array if is_one else made(array, dtype)
+
         def filled(make: Any) -> Any:
             return lambda shape, dtype=float: LoopbackArray(make(shape, dtype=dtype))
 
         self.xp = SimpleNamespace(
             array=made,
             asarray=made,
-            ascontiguousarray=made,
+            ascontiguousarray=contiguous,
             empty=filled(np.empty),
             zeros=filled(np.zeros),
             ones=filled(np.ones),
@@ -264,11 +298,18 @@ class Products:
     """The functions of `pathgraph_gpu.products`, by pathgraph's code for the CPU."""
 
     def multiply(
-        self, device: Any, pattern: KSPattern, values: LoopbackArray, x: LoopbackArray, *, transposed: bool = False
+        self,
+        device: Any,
+        pattern: KSPattern,
+        values: LoopbackArray,
+        x: LoopbackArray,
+        *,
+        transposed: bool = False,
+        out: LoopbackArray | None = None,
     ) -> LoopbackArray:
         """The products of a matrix, or of its transpose, with a batch of shape (outer, columns, inner)."""
         matrix = KSMatrix(values.get())
-        return LoopbackArray((matrix.T if transposed else matrix).apply(x.get(), 1))
+        return _written((matrix.T if transposed else matrix).apply(x.get(), 1), out)
 
     def multiply_chain(
         self,
@@ -276,18 +317,27 @@ class Products:
         factors: list[tuple[KSPattern, LoopbackArray, bool]],
         x: LoopbackArray,
         kept: dict[Any, Any],
+        *,
+        out: LoopbackArray | None = None,
     ) -> LoopbackArray:
         """The products of a chain with a batch."""
         if "chain" not in kept:
             matrices = [(KSMatrix(values.get()), transposed) for _, values, transposed in factors]
             kept["chain"] = KSChain([matrix.T if transposed else matrix for matrix, transposed in matrices])
-        return LoopbackArray(kept["chain"].apply(x.get(), 1))
+        return _written(kept["chain"].apply(x.get(), 1), out)
 
     def values_gradient(
         self, device: Any, pattern: KSPattern, x: LoopbackArray, gradient: LoopbackArray
     ) -> LoopbackArray:
         """The gradient of the values."""
         return LoopbackArray(KSMatrix(np.zeros(pattern.values_shape, x.dtype)).vjp(x.get(), gradient.get(), 1)[1])
+
+
+def _written(result: Array, out: LoopbackArray | None) -> LoopbackArray:
+    if out is None:
+        return LoopbackArray(result)
+    out[...] = LoopbackArray(result)
+    return out
 
 
 @cache

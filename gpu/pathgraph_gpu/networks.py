@@ -48,6 +48,9 @@ __all__ = ["check", "configurations", "evaluate", "masses", "positions", "power_
 LOST, INVALID, TOO_LARGE, UNEQUAL = 1, 2, 4, 8
 """Bits of the status, as in the kernels."""
 
+MARGINALS = ("path_backward", "path_masses", "path_group", "path_narrow")
+"""The kernels of the translation unit ``path_marginals``; the others are in ``path_sums``."""
+
 CHUNK_BYTES = 1 << 28
 """What the values of all neurons on the samples that are evaluated at once may take."""
 
@@ -55,13 +58,16 @@ CHUNK_BYTES = 1 << 28
 # -- kernels and buffers ------------------------------------------------------------------------------------------
 
 
-def power_code(q: float | None) -> int:
-    """What the kernels do with an entry: None keeps its sign; infinity takes maxima in the place of sums."""
+def power_code(q: float | None, *, scaled: bool = False) -> int:
+    """What the kernels do with an entry: None keeps its sign; infinity takes maxima in the place of sums.
+
+    Scaled numbers have one way for all powers but 1.
+    """
     if q is None:
         return 0
     if q == math.inf:
         return 5
-    return int(q) if q in (1, 2, 4) else 3
+    return int(q) if q == 1 or (q in (2, 4) and not scaled) else 3
 
 
 _C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
@@ -96,7 +102,7 @@ class _Sweep:
         self.graph = graph_of(device, net.architecture)
         self.total = np.dtype(np.float64 if scaled else total)
         self.scaled, self.sides = scaled, sides
-        self._options = _options(net.dtype, self.graph.index, self.total, power_code(q), scaled)
+        self._options = _options(net.dtype, self.graph.index, self.total, power_code(q, scaled=scaled), scaled)
         self.q = self.total.type(1 if q is None or q == math.inf else q)
         self.status = device.xp.zeros(1, dtype=np.int32)
 
@@ -107,7 +113,8 @@ class _Sweep:
 
     def launch(self, name: str, grid: tuple[int, ...], block: tuple[int, ...], *args: Any) -> None:
         """Launch a kernel of path sums."""
-        self.device.kernel("path_sums", name, self._options)(grid, block, args)
+        file = "path_marginals" if name in MARGINALS else "path_sums"
+        self.device.kernel(file, name, self._options)(grid, block, args)
 
     def start(self, positions: Any, weights: Any, *, constant: bool) -> Any:
         """A buffer with the numbers that paths start with."""
@@ -363,10 +370,10 @@ def configurations() -> list[Configuration]:
         add("evaluate", ["evaluate_levels", "evaluate_load", "evaluate_store"], plain, value)
         add("path_values", ["path_take", "path_check"], plain, value)
         for total, scaled in ((np.float32, False), (np.float64, False), (np.float64, True)):
-            for power in range(6):
-                names = ["path_start", "path_forward", "path_gather"]
-                if power in (0, 1) and total is np.float64:
-                    names += ["path_backward", "path_masses", "path_group", *(["path_narrow"] if scaled else [])]
+            for power in (0, 1, 3, 5) if scaled else range(6):
+                options = _options(value, np.int32, total, power, scaled)
                 if power != 0 or total is np.float64:
-                    add("path_sums", names, _options(value, np.int32, total, power, scaled), value)
+                    add("path_sums", ["path_start", "path_forward", "path_gather"], options, value)
+                if power in (0, 1) and total is np.float64:
+                    add("path_marginals", [*MARGINALS] if scaled else [*MARGINALS[:3]], options, value)
     return found

@@ -8,7 +8,8 @@ needs no copy. The kernel is ``kernels/products.cu``; `pathgraph_gpu.tiles` says
 The gradient of the values is a sum over the batch, which is cut into parts whose number depends on shapes only, and
 whose sums are added in their order. Two runs give the same bits; there are no atomics.
 
-**Types.** float32 and float64 are computed as they are, float16 in float32 and rounded once.
+**Types.** float32 and float64 are computed as they are, float16 in float32 and rounded once; complex numbers by their
+real and imaginary parts, in `pathgraph_gpu.complex_products`.
 
 Nothing here waits for the device, and the values are never looked at: NaN and infinities spread along the pattern.
 """
@@ -59,15 +60,22 @@ def total_of(dtype: Any) -> np.dtype[Any]:
     return np.dtype(np.float32) if np.dtype(dtype) == np.float16 else np.dtype(dtype)
 
 
-def options(dtype: Any, out: Any, tile: Tile | None = None, widths: tuple[int, int] = (1, 1)) -> tuple[str, ...]:
-    """The macros of a kernel, in the order in which they make a key."""
-    used = tile or TILES[np.dtype(dtype).name][0]
-    names = [_C_NAMES[np.dtype(kind).name] for kind in (dtype, total_of(dtype), out)]
-    macros = tuple(f"-D{name}={value}" for name, value in zip(("VALUE", "TOTAL", "OUT"), names, strict=True))
-    is_half = np.dtype(dtype) == np.float16
+def options(dtype: Any, out: Any, tile: Tile, widths: tuple[int, int] = (1, 1)) -> tuple[str, ...]:
+    """The macros of a product, in the order in which they make a key."""
     packs = (f"-DA_WIDTH={widths[0]}", f"-DB_WIDTH={widths[1]}")
-    resident = f"-DRESIDENT={used.resident(total_of(dtype).itemsize, packed=max(widths) > 1)}"
-    return (*macros, f"-DHALF={int(is_half)}", *used.macros, *packs, resident)
+    resident = f"-DRESIDENT={tile.resident(total_of(dtype).itemsize, packed=max(widths) > 1)}"
+    return (*_types(VALUE=dtype, TOTAL=total_of(dtype), OUT=out), *tile.macros, *packs, resident)
+
+
+def parts_options(dtype: Any) -> tuple[str, ...]:
+    """The macros of the sum of parts."""
+    return _types(VALUE=dtype, TOTAL=total_of(dtype))
+
+
+def _types(**types: Any) -> tuple[str, ...]:
+    names = {name: np.dtype(dtype).name for name, dtype in types.items()}
+    macros = (f"-D{name}={_C_NAMES[dtype]}" for name, dtype in names.items())
+    return (*macros, f"-DHALF={int('float16' in names.values())}")
 
 
 def product_problem(pattern: KSPattern, outer: int, inner: int, *, transposed: bool = False) -> Problem:
@@ -136,35 +144,46 @@ def _address(array: Any) -> int:
     return int(array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data)
 
 
-def multiply(device: Device, pattern: KSPattern, values: Any, x: Any, *, transposed: bool = False) -> Any:
+def multiply(
+    device: Device, pattern: KSPattern, values: Any, x: Any, *, transposed: bool = False, out: Any = None
+) -> Any:
     """The products of a matrix, or of its transpose, with the vectors of a batch.
 
     Parameters
     ----------
     values : array of the device, shape (a, b, c, d)
     x : array of the device, shape (outer, columns, inner)
+    out : array of the device, shape (outer, rows, inner), optional
+        Where the products are written: contiguous, of the type of x, sharing no memory with it or the values.
 
     Returns
     -------
     array of the device, shape (outer, rows, inner)
+        `out`, or a new one.
     """
+    if x.dtype.kind == "c":
+        from pathgraph_gpu import complex_products
+
+        return complex_products.multiply(device, pattern, values, x, transposed=transposed, out=out)
     outer, _, inner = x.shape
     problem = product_problem(pattern, outer, inner, transposed=transposed)
-    out = device.xp.empty((outer, pattern.shape[transposed], inner), dtype=x.dtype)
+    result = device.xp.empty((outer, pattern.shape[transposed], inner), dtype=x.dtype) if out is None else out
     if outer * inner:
-        launch(device, problem, values, x, out)
-    return out
+        launch(device, problem, values, x, result)
+    return result
 
 
-def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any]) -> Any:
+def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict[Any, Any], *, out: Any = None) -> Any:
     """The products of a chain with the vectors of a batch; see `pathgraph_gpu.chains.multiply_chain`."""
     from pathgraph_gpu import chains
 
-    return chains.multiply_chain(device, factors, x, kept)
+    return chains.multiply_chain(device, factors, x, kept, out=out)
 
 
 def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -> Any:
     """The gradient of the values: over the batch, the sum of the products of the gradient and the vectors.
+
+    For complex numbers, the vectors are conjugated.
 
     Parameters
     ----------
@@ -178,6 +197,10 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
     xp, (outer, _, inner) = device.xp, x.shape
     if not outer * inner:
         return xp.zeros(pattern.values_shape, dtype=x.dtype)
+    if x.dtype.kind == "c":
+        from pathgraph_gpu import complex_products
+
+        return complex_products.values_gradient(device, pattern, x, gradient)
     if outer > 1 and inner > 1:  # a batch on both sides of the vectors is turned to one side
         x, gradient = (xp.ascontiguousarray(array.transpose(0, 2, 1)) for array in (x, gradient))
     problem = gradient_problem(pattern, outer * inner, batch_first=outer > 1 or inner == 1)
@@ -188,7 +211,7 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
         return out
     partial = xp.empty((problem.parts, *pattern.values_shape), dtype=total)
     launch(device, problem, gradient, x, partial)
-    kernel = device.kernel("products", "ks_add_parts", options(x.dtype, x.dtype))
+    kernel = device.kernel("product_parts", "ks_add_parts", parts_options(x.dtype))
     grid = (min(2**16, -(-pattern.nnz // THREADS)),)
     kernel(grid, (THREADS,), (np.int64(pattern.nnz), np.int64(problem.parts), partial, out))
     return out
@@ -197,7 +220,7 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
 def configurations() -> list[Configuration]:
     """Every configuration of these kernels, and of those of chains, that can be chosen.
 
-    A main tile has 64 sums in a thread, or 32 of float64.
+    A main tile has 64 sums in a thread, or at least 32 of float64.
     """
     from pathgraph_gpu import chains
 
@@ -205,10 +228,10 @@ def configurations() -> list[Configuration]:
     for name, tiles in TILES.items():
         dtype = np.dtype(name)
         for tile in tiles:
-            is_main = tile.row_sums * tile.column_sums * total_of(dtype).itemsize == 256
+            is_main = tile.row_sums * tile.column_sums * total_of(dtype).itemsize >= 256
             for out in dict.fromkeys((dtype, total_of(dtype))):
                 for widths in tile.widths(total_of(dtype).itemsize):
                     macros = options(dtype, out, tile, widths)
                     found.append(Configuration("products", "ks_product", macros, (tile.threads,), 0, is_main, dtype))
-        found.append(Configuration("products", "ks_add_parts", options(dtype, dtype), (THREADS,), 0, False, dtype))
+        found.append(Configuration("product_parts", "ks_add_parts", parts_options(dtype), (THREADS,), 0, False, dtype))
     return found

@@ -158,7 +158,7 @@ TILES: dict[str, tuple[Tile, ...]] = {
     ),
     "float32": _SINGLE,
     "float64": (
-        Tile(1, 128, 64, 8, 8, 4),
+        Tile(1, 128, 64, 4, 8, 8),
         Tile(1, 64, 32, 8, 8, 4),
         Tile(2, 64, 64, 8, 8, 4),
         Tile(4, 64, 32, 4, 8, 4),
@@ -262,10 +262,12 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     written = size if parts == 1 else total
     in_depth = (tile.depth, part)
     read = tiles // parts * tile.groups * depth * size  # what is not there is read in another place
-    moved = read * tile.rows * sectors(A, (tile.rows, m), in_depth, size)
-    moved += read * tile.columns * sectors(B, in_depth, (tile.columns, n), size)
+    of_a, of_b = sectors(A, (tile.rows, m), in_depth, size), sectors(B, in_depth, (tile.columns, n), size)
+    moved = read * (tile.rows * of_a + tile.columns * of_b)
     moved += products * m * n * parts * written * sectors(C, (tile.rows, m), (tile.columns, n), written)
-    needed = (a * d * m * depth + products * n * depth) * size + products * m * n * parts * written
+    once = a * d * m * depth * size, products * n * depth * size, products * m * n * parts * written
+    again = (once[0] * (of_a - 1) + once[1] * (of_b - 1)) / 4  # some blocks that share a sector come too late for it
+    needed = sum(once) + again
     resident = min(2048 // tile.threads, SHARED // tile.shared(total), tile.resident(total))
     places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))
     times = compute, moved / CACHE, needed / MEMORY

@@ -145,7 +145,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     BackendError
         If the device has no kernels.
     ParameterError
-        For another matrix, on another axis, and for numbers below 1.
+        For another matrix, complex values, another axis, and numbers below 1.
 
     Notes
     -----
@@ -169,6 +169,11 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     device: Any = matrix.device
     if not hasattr(device, "clock"):
         raise BackendError(f"matrix: its device, {device.name}, has no kernels to be timed")
+    if matrix.dtype.name not in TILES:
+        raise ParameterError(
+            f"matrix: needed values in one of {', '.join(TILES)}, got {matrix.dtype}; complex matrices use the tiles "
+            "of real ones and twice the batch"
+        )
     natural(batch, "batch", least=1)
     natural(repeats, "repeats", least=1)
     if axis not in (0, -1):

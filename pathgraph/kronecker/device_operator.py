@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 import numpy as np
@@ -25,7 +26,7 @@ class DeviceOperator:
     dtype: np.dtype[Any]
     device: Device
 
-    def apply(self, x: Any, axis: int = 0) -> Any:
+    def apply(self, x: Any, axis: int = 0, *, out: Any = None) -> Any:
         """The product with every vector along an axis of an array of the device.
 
         Parameters
@@ -34,18 +35,20 @@ class DeviceOperator:
             Of the type of the values; any other axes, and it may be empty. It is copied unless it is contiguous.
         axis : int
             0 for vectors that are columns (batch last), -1 for vectors that are rows (batch first), or any other axis.
+        out : array of the device, n_rows long along `axis`, optional
+            Where to write the product: contiguous, of the type of the values, sharing no memory with them or with `x`.
 
         Returns
         -------
         array of the device
-            New and contiguous.
+            `out`, or a new array, which is contiguous.
 
         Raises
         ------
         ConversionError
-            If x lives elsewhere.
+            If x or out lives elsewhere.
         ParameterError
-            On a shape or a type that does not fit.
+            On a shape or a type that does not fit, and an `out` that is not contiguous or overlaps.
 
         Notes
         -----
@@ -62,7 +65,24 @@ class DeviceOperator:
                        [ 1.,  0.,  3.,  0.]])
         """
         batch, shape, axis = self._batch(x, "x", axis, self.shape[1])
-        return self._product(batch).reshape(with_axis(shape, axis, self.shape[0]))
+        needed = with_axis(shape, axis, self.shape[0])
+        if out is None:
+            return self._product(batch).reshape(needed)
+        self._require_output(out, needed, batch)
+        self._product(batch, out.reshape((batch.shape[0], self.shape[0], batch.shape[2])))
+        return out
+
+    def _require_output(self, out: Any, shape: tuple[int, ...], batch: Any) -> None:
+        """Refuse what a product with a batch cannot be written to."""
+        self._require_here(out, "out")
+        if tuple(out.shape) != shape:
+            raise ParameterError(f"out: needed shape {shape}, got {tuple(out.shape)}")
+        if out.dtype != self.dtype:
+            raise ParameterError(f"out: needed {self.dtype}, the type of the values, got {out.dtype}")
+        if not out.flags.c_contiguous:
+            raise ParameterError("out: needed a contiguous array, in C order; pass a new one")
+        if any(_overlap(out, array) for array in (batch, *self._arrays())):
+            raise ParameterError("out: needed an array that shares no memory with what is multiplied; pass a new one")
 
     def _batch(self, array: Any, name: str, axis: Any, size: int) -> tuple[Any, tuple[int, ...], int]:
         """An array as a batch of shape (outer, size, inner), its shape, and the axis, counted from the first one."""
@@ -87,8 +107,16 @@ class DeviceOperator:
         """An array of the device."""
         raise NotImplementedError
 
-    def _product(self, batch: Any) -> Any:
-        """The products with a batch of shape (outer, n_columns, inner)."""
+    def _arrays(self) -> Iterable[Any]:
+        """The arrays that hold the values; contiguous."""
+        raise NotImplementedError
+
+    def _product(self, batch: Any, out: Any = None) -> Any:
+        """The products with a batch of shape (outer, n_columns, inner); written to `out` unless it is None."""
+        raise NotImplementedError
+
+    def conj(self) -> Any:
+        """The operator with conjugate values; itself if they are real."""
         raise NotImplementedError
 
     @property
@@ -98,8 +126,8 @@ class DeviceOperator:
 
     @property
     def H(self) -> Any:
-        """The adjoint: values are real, so it is the transpose."""
-        return self.T
+        """The adjoint: the transpose of the conjugate, which are new values if they are complex."""
+        return self.conj().T
 
     def __matmul__(self, other: Any) -> Any:
         if isinstance(other, DeviceOperator):
@@ -123,3 +151,13 @@ class DeviceOperator:
 
     def __reduce__(self) -> NoReturn:
         raise ConversionError(f"a {type(self).__name__} cannot be pickled or copied; use .to_host()")
+
+
+def _overlap(one: Any, other: Any) -> bool:
+    """Whether two contiguous arrays share memory."""
+    return bool(_address(one) < _address(other) + other.nbytes and _address(other) < _address(one) + one.nbytes)
+
+
+def _address(array: Any) -> int:
+    """Where an array begins: of CuPy, or of NumPy's memory."""
+    return int(array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data)

@@ -1,13 +1,13 @@
 """Kronecker-sparse matrices and chains whose values are on a device: `KSMatrix.to_device` makes them.
 
 They multiply arrays of the device, which come and go there: nothing is moved silently, and arrays of the CPU beside
-them are a `ConversionError`. Values and arrays have one type, float16, float32 or float64. Nothing here looks at
-values, or waits for the device: NaN and infinities spread along the patterns.
+them are a `ConversionError`. Values and arrays have one type: float16, float32, float64, complex64 or complex128.
+Nothing here looks at values, or waits for the device: NaN and infinities spread along the patterns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["DeviceKSChain", "DeviceKSMatrix", "moved"]
 
-FLOATS = ("float16", "float32", "float64")
+TYPES = ("float16", "float32", "float64", "complex64", "complex128")
 
 
 class DeviceKSMatrix(DeviceOperator):
@@ -36,7 +36,7 @@ class DeviceKSMatrix(DeviceOperator):
     Parameters
     ----------
     values : array of a device, shape (a, b, c, d)
-        float16, float32 or float64. It is copied.
+        float16, float32, float64, complex64 or complex128. It is copied.
 
     Attributes
     ----------
@@ -82,7 +82,7 @@ class DeviceKSMatrix(DeviceOperator):
             )
         if len(values.shape) != 4 or min(values.shape) < 1:
             raise ParameterError(f"values: needed shape (a, b, c, d), each at least 1, got {tuple(values.shape)}")
-        _require_floats(values.dtype)
+        _require_type(values.dtype)
         self._set(KSPattern(*values.shape), device.xp.array(device.xp.ascontiguousarray(values)), device, False)
 
     def _set(self, pattern: KSPattern, stored: Any, device: Device, is_transposed: bool) -> None:
@@ -117,19 +117,30 @@ class DeviceKSMatrix(DeviceOperator):
         """The pattern of the values as they are kept, they, and whether the matrix is the transpose."""
         return (self.pattern.T if self._is_transposed else self.pattern), self._stored, self._is_transposed
 
-    def _product(self, batch: Any) -> Any:
+    def _arrays(self) -> Iterable[Any]:
+        return (self._stored,)
+
+    def _product(self, batch: Any, out: Any = None) -> Any:
         pattern, values, is_transposed = self.factor
-        return _products(self.device).multiply(self.device, pattern, values, batch, transposed=is_transposed)
+        return _products(self.device).multiply(self.device, pattern, values, batch, transposed=is_transposed, out=out)
 
     @property
     def T(self) -> DeviceKSMatrix:
         """The transpose, of pattern (a, c, b, d), which shares the values."""
         return self._of(self.pattern.T, self._stored, self.device, not self._is_transposed)
 
+    def conj(self) -> DeviceKSMatrix:
+        """The matrix with conjugate values; itself if they are real."""
+        if self.dtype.kind != "c":
+            return self
+        return self._of(self.pattern, self._stored.conj(), self.device, self._is_transposed)
+
     def astype(self, dtype: DTypeLike) -> DeviceKSMatrix:
-        """The matrix with its values in another type: float16, float32 or float64."""
+        """The matrix with its values in another type: one of those above, and complex if they are complex."""
         kind = np.dtype(dtype)
-        _require_floats(kind)
+        _require_type(kind)
+        if self.dtype.kind == "c" and kind.kind != "c":
+            raise ParameterError(f"dtype: needed a complex type for values of {self.dtype}, got {kind}")
         return self._of(self.pattern, self.values.astype(kind), self.device)
 
     def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Any, Any]:
@@ -146,9 +157,9 @@ class DeviceKSMatrix(DeviceOperator):
         Returns
         -------
         gradient_x : array of the device
-            :math:`K^T G`, of the shape of x.
+            :math:`K^H G`, of the shape of x.
         gradient_values : array of the device, shape (a, b, c, d)
-            :math:`\sum_n G_{ijln} x_{ikln}` over the batch, in an order that depends on shapes only.
+            :math:`\sum_n G_{ijln} \overline{x_{ikln}}` over the batch, in an order that depends on shapes only.
 
         Raises
         ------
@@ -172,7 +183,7 @@ class DeviceKSMatrix(DeviceOperator):
             raise ParameterError(f"gradient: needed shape {needed}, that of the product, got {tuple(gradient.shape)}")
         given = self._batch(gradient, "gradient", at, self.shape[0])[0]
         of_values = _products(self.device).values_gradient(self.device, self.pattern, batch, given)
-        return self.T._product(given).reshape(shape), of_values
+        return self.H._product(given).reshape(shape), of_values
 
     def to_host(self) -> KSMatrix:
         """The matrix on the CPU: a copy, which waits for the device."""
@@ -245,14 +256,21 @@ class DeviceKSChain(Factors, DeviceOperator):
     def _witness(self) -> Any:
         return self.factors[0]._witness
 
-    def _product(self, batch: Any) -> Any:
+    def _arrays(self) -> Iterable[Any]:
+        return (array for factor in self.factors for array in factor._arrays())
+
+    def _product(self, batch: Any, out: Any = None) -> Any:
         factors = [factor.factor for factor in self.factors]
-        return _products(self.device).multiply_chain(self.device, factors, batch, self._kept)
+        return _products(self.device).multiply_chain(self.device, factors, batch, self._kept, out=out)
 
     @property
     def T(self) -> DeviceKSChain:
         """The transpose: the transposes of the factors, in the other order."""
         return DeviceKSChain([factor.T for factor in reversed(self.factors)])
+
+    def conj(self) -> DeviceKSChain:
+        """The chain of the conjugates of the factors; itself if they are real."""
+        return DeviceKSChain([factor.conj() for factor in self.factors]) if self.dtype.kind == "c" else self
 
     def astype(self, dtype: DTypeLike) -> DeviceKSChain:
         """The chain with the values of all factors in another type."""
@@ -290,9 +308,9 @@ class DeviceKSChain(Factors, DeviceOperator):
         return f"DeviceKSChain({rows} x {columns}, {count}, {self.dtype} on {self.device.name})"
 
 
-def _require_floats(dtype: np.dtype[Any]) -> None:
-    if dtype.name not in FLOATS:
-        raise ParameterError(f"values: needed one of {', '.join(FLOATS)}, got {dtype}")
+def _require_type(dtype: np.dtype[Any]) -> None:
+    if dtype.name not in TYPES:
+        raise ParameterError(f"values: needed one of {', '.join(TYPES)}, got {dtype}")
 
 
 def moved(values: Array, pattern: KSPattern, device: Device | str) -> DeviceKSMatrix:
@@ -303,11 +321,11 @@ def moved(values: Array, pattern: KSPattern, device: Device | str) -> DeviceKSMa
     BackendError
         If the device cannot be used, with the reason.
     UnsupportedOperatorError
-        If the values are no floats of at most 64 bits.
+        If the values are of none of the types that a device multiplies.
     """
-    if values.dtype.name not in FLOATS:
+    if values.dtype.name not in TYPES:
         raise UnsupportedOperatorError(
-            f"to_device: needed one of {', '.join(FLOATS)}, the values are {values.dtype}; use .astype(...).to_device()"
+            f"to_device: needed one of {', '.join(TYPES)}, the values are {values.dtype}; use .astype(...).to_device()"
         )
     is_named = isinstance(device, str) or not hasattr(device, "to_device")
     chosen: Any = device_named(device) if is_named else device  # type: ignore[arg-type]

@@ -214,7 +214,7 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         BackendError
             If the device cannot be used, with the reason.
         UnsupportedOperatorError
-            If the values are not float16, float32 or float64.
+            If the values are not float16, float32, float64, complex64 or complex128.
 
         Examples
         --------

@@ -111,7 +111,7 @@ def edges_beyond_32_bits(make, run):
     y, mass = np.array([0, 0, 0, 0, 2], dtype=np.float32), sparse(FAR + 4, np.float32)
     arrays = (start, antecedent, runs, bias, w, x, y, np.int32(0), bias, mass)
     args = (4 * ONE, *arrays, np.int32(4), np.float32(1), status)
-    make("path_sums", "path_masses", SUMS)((4,), (4,), args, blocks=[(3,)])
+    make("path_marginals", "path_masses", SUMS)((4,), (4,), args, blocks=[(3,)])
     assert mass[FAR : FAR + 4].tolist() == [6, 20, 56, 32]
 
 
@@ -123,7 +123,7 @@ def backward_entries_beyond_32_bits(make, fan):
     y, status = np.array([0, 0, 0, 0, 5], dtype=np.float32), np.zeros(1, dtype=np.int32)
     arrays = (ends, out_start, target, entry, np.array([fan, fan, fan, -1]), start, np.array([-1, -1, -1, 0]), w, y)
     args = (0 * ONE, 2 * ONE, *arrays, ONE, np.float32(1), status)
-    make("path_sums", "path_backward", SUMS)((1,), (32, 8), args)
+    make("path_marginals", "path_backward", SUMS)((1,), (32, 8), args)
     assert y.tolist() == [0, 5, 10, 20, 5]
 
 

@@ -87,6 +87,11 @@ PROBES = {
         *((limits_agree, net) for net in DEEP.values()),
         (powers_agree, LARGE),
     ],
+    "path_marginals": [
+        *((magnitudes_agree, registered(name)) for name in ("k_pool", "convolution", "fixed_bias", "only_constants")),
+        *((magnitudes_agree, net) for net in (LARGE, WIDE, MANY_INPUTS)),
+        *((limits_agree, net) for net in DEEP.values()),
+    ],
     "evaluate": [
         *((evaluations_agree, registered(name)) for name in ("k_pool", "pool_ties", "constants", "multi_output")),
         *((evaluations_agree, net) for net in (LARGE, WIDE, MANY_INPUTS)),
@@ -95,7 +100,8 @@ PROBES = {
     "path_values": [(theta_agrees, registered(name)) for name in ("k_pool", "fixed_bias", "convolution")],
 }
 FAR_PROBES = {
-    "path_sums": ["edges", "edges of a run", "entries", "entries of a fan", "neurons"],
+    "path_sums": ["edges", "edges of a run", "neurons"],
+    "path_marginals": ["edges", "entries", "entries of a fan"],
     "evaluate": ["samples"],
     "path_values": ["parameters"],
 }

@@ -9,6 +9,8 @@ HELD_A, HELD_B = (
     for v in "ab"
 )
 
+LAST, INNER = "++k)\n            multiply(last", "++k)\n                multiply(buffer"
+
 MUTANTS = [
     *of(
         "products",
@@ -19,7 +21,7 @@ MUTANTS = [
             "held_b);\n",
         ),
         ("the first chunk is read before all of it is there", "held_b);\n        __syncthreads();\n", "held_b);\n"),
-        ("one buffer for two chunks", "turn(0) && turn(1)", "turn(0) && turn(0)"),
+        ("one buffer for two chunks", "turn(1);", "turn(0);"),
         ("the next chunk of A over the one that is read", "chunks_a + (1 - buffer)", "chunks_a + buffer"),
         ("the next chunk of B over the one that is read", "chunks_b + (1 - buffer)", "chunks_b + buffer"),
         (
@@ -70,6 +72,20 @@ MUTANTS = [
         ("B goes on along its columns", "turn_b = BK * b_row", "turn_b = BK * b_col"),
         ("the last chunk is left out", "(chunks - 1) * turn_a", "(chunks > 1 ? chunks - 2 : 0) * turn_a"),
         ("a chunk too many", "(chunks - 1) * turn_a", "chunks * turn_a"),
+        ("a chunk too many in the loop", "while (next_a[0] < end_a)", "while (next_a[0] <= end_a)"),
+        ("no end between two turns", "            if (!(next_a[0] < end_a))\n                break;\n", ""),
+        ("the last chunk where the first one is", "last = CHUNK * SIZE;", "last = 0;"),
+        ("the last chunk where the second one is", "            last = 0;\n", ""),
+        (
+            "a place of the last chunk is left out",
+            "BK; ++k)\n            multiply",
+            "BK - 1; ++k)\n            multiply",
+        ),
+        (
+            "a place of a chunk is left out",
+            "BK; ++k)\n                multiply",
+            "BK - 1; ++k)\n                multiply",
+        ),
         # parts of the depth
         ("a part goes on to the end", "depth - low < part ? depth - low : part", "depth - low"),
         ("every part begins at the first of A", "(low - missing) * a_col", "(0 - missing) * a_col"),
@@ -83,8 +99,8 @@ MUTANTS = [
         ("every pack of B is a line", "is_line_b = !(b_lanes & 255 << 24)", "is_line_b = true"),
         (
             "packs of A that are not aligned",
-            f"t)\n    {HELD_A[:-17]}",
-            f"t)\n    {HELD_A[:-17]}".replace("next_a[t]", "(next_a[t] + sizeof(VALUE))"),
+            f"t)\n{HELD_A[:-17]}",
+            f"t)\n{HELD_A[:-17]}".replace("next_a[t]", "(next_a[t] + sizeof(VALUE))"),
         ),
         ("packs along l that lie along rows", "beside_a * A_LINE", "beside_a"),
         ("packs of B along l that lie along columns", "beside_b * B_LINE", "beside_b"),
@@ -116,7 +132,9 @@ MUTANTS = [
         ("C by 32 bits", OFFSETS, f"int({OFFSETS})"),
         ("C by 32 bits without sign", OFFSETS, f"unsigned({OFFSETS})"),
         ("numbers that are divided, by 32 bits", "(before | count) >> 32", "count >> 32"),
-        # the sum of the parts
+    ),
+    *of(
+        "product_parts",
         ("the first part counts twice", "p = 1; p < parts", "p = 0; p < parts"),
         ("the last part does not count", "p = 1; p < parts", "p = 1; p < parts - 1"),
         ("parts by 32 bits", "partial[p * count + e]", "partial[int(p * count + e)]"),

@@ -61,7 +61,7 @@ def aligned(array):
 def empty(shape, dtype=float):
     """An array of junk: bytes 0x7F, which are large as integers and no ordinary floats."""
     array = np.empty(shape, dtype=dtype)
-    array.view(np.uint8).reshape(-1)[...] = 0xFF if array.dtype.kind == "f" else 0x7F
+    array.view(np.uint8).reshape(-1)[...] = 0xFF if array.dtype.kind in "fc" else 0x7F
     return array.view(CpuArray)
 
 

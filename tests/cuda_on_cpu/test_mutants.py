@@ -15,6 +15,7 @@ pytestmark = needs_compiler
 PROBES = {
     **{file: (partial(path_probes.probe, file), path_checks.maker) for file in path_probes.PROBES},
     "products": (product_checks.probe, product_checks.maker),
+    "product_parts": (product_checks.probe_parts, product_checks.maker),
     "chains": (chain_checks.probe, product_checks.maker),
 }
 MUTANTS = [*path_mutants.MUTANTS, *product_mutants.MUTANTS, *chain_checks.MUTANTS]

@@ -72,6 +72,57 @@ def test_matrices_chains_and_gradients_in_every_order(dtype, order, mode):
         assert there.T.T.to_host() == K
 
 
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=lambda dtype: dtype.__name__)
+def test_complex_matrices_chains_and_gradients(dtype, mode):
+    device = cpu_device(mode, "shuffled")
+    real = np.dtype(dtype).type().real.dtype
+
+    def numbers(shape, seed=0):
+        return (small_integers(shape, real, seed) + 1j * small_integers(shape, real, seed + 1)).astype(dtype)
+
+    for shape in ((2, 3, 5, 9), (5, 2, 2, 1)):
+        K = pg.KSMatrix(numbers(shape))
+        chain = pg.KSChain([K, pg.KSMatrix(numbers((1, K.shape[1], 2, 1)))])
+        for batch, axis in (((33,), 0), ((7,), -1), ((2, 3), 1), ((), 0), ((0,), 0)):
+            for matrix, there in ((K, K.to_device(device)), (K.T, K.to_device(device).T)):
+                x, g = (numbers(with_vectors(batch, axis, size), 3) for size in reversed(matrix.shape))
+                far = device.to_device(x), device.to_device(g)
+                assert same(there.apply(far[0], axis), matrix.apply(x, axis))
+                assert same(there.H.apply(far[1], axis), matrix.H.apply(g, axis))
+                assert all(same(*pair) for pair in zip(there.vjp(*far, axis), matrix.vjp(x, g, axis), strict=True))
+            y = numbers(with_vectors(batch, axis, 2))
+            assert same(chain.to_device(device).apply(device.to_device(y), axis), chain.apply(y, axis))
+
+
+def test_parts_of_complex_numbers_that_are_not_finite_stay_apart():
+    K = pg.KSMatrix(np.array([[[[2 + 0j]]]])).to_device(CHECKED)
+    found = np.asarray(K @ CHECKED.to_device(np.array([complex(1, 3)])))
+    assert found[0] == 2 + 6j
+    found = np.asarray(K @ CHECKED.to_device(np.array([complex(np.inf, 3)])))
+    assert found.real[0] == np.inf
+    assert np.isnan(found.imag[0])  # infinity times the imaginary part, a zero, as for NumPy
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64])
+def test_products_into_an_array(dtype):
+    """Nothing but the array is written, and the bits are those of a new one: also of fused chains, at any address."""
+    K = pg.KSMatrix(small_integers((2, 4, 4, 2), dtype))
+    small = pg.hadamard(16).astype(dtype)
+    for operator in (K, K.T, small, pg.KSChain([K, small])):
+        there = operator.to_device(CHECKED)
+        for axis, batch in ((0, 5), (-1, 5), (0, 8)):
+            x = CHECKED.to_device(small_integers(with_vectors((batch,), axis, 16), dtype))
+            memory = CHECKED.xp.zeros(16 * batch + 6, dtype=dtype)
+            memory[...] = 7
+            out = memory[3:-3].reshape(with_vectors((batch,), axis, 16))
+            assert there.apply(x, axis, out=out) is out
+            assert same(out, np.asarray(there.apply(x, axis)))
+            assert same(out, operator.apply(np.asarray(x), axis))
+            assert (memory[:3] == 7).all()
+            assert (memory[-3:] == 7).all()
+
+
 def with_vectors(batch, axis, size):
     axis %= len(batch) + 1
     return (*batch[:axis], size, *batch[axis:])

@@ -62,7 +62,7 @@ def test_right_kernels_of_products_pass():
 @pytest.mark.parametrize(
     ("file", "old", "new", "what"),
     [
-        ("path_sums", "for (int k = 1; k < 8; ++k)", "for (int k = 1; k < 7; ++k)", "through parameters"),
+        ("path_marginals", "for (int k = 1; k < 8; ++k)", "for (int k = 1; k < 7; ++k)", "through parameters"),
         ("path_sums", "if (bias[v] >= 0)", "if (bias[v] > 0)", "sums"),
         ("path_sums", "gap > 1100", "gap > 10", "sums"),
         ("path_values", "out[i] = numbers[place[i]];", "out[i] = numbers[i];", "parameters"),

@@ -48,7 +48,7 @@ def test_results_are_those_of_the_cpu(chain):
     assert there.patterns == chain.patterns
 
 
-@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.complex64, np.complex128])
 def test_types_stay(dtype):
     there = K.astype(dtype).to_device(DEVICE)
     assert there.dtype == dtype == THERE.astype(dtype).dtype
@@ -56,6 +56,73 @@ def test_types_stay(dtype):
     assert same(there @ moved(np.ones(6), dtype), K.astype(dtype) @ np.ones(6, dtype=dtype))
     assert CHAIN.to_device(DEVICE).astype(dtype).to_host() == CHAIN.astype(dtype)
     assert THERE.T.astype(dtype).to_host() == K.astype(dtype).T
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128])
+def test_complex_numbers(dtype):
+    rng = np.random.default_rng(0)
+
+    def numbers(*shape):
+        return (rng.integers(-3, 4, size=shape) + 1j * rng.integers(-3, 4, size=shape)).astype(dtype)
+
+    matrix = pg.KSMatrix(numbers(1, 2, 3, 2))
+    for operator in (matrix, matrix.T, pg.KSChain([matrix, pg.KSMatrix(numbers(1, 3, 2, 2))])):
+        there = operator.to_device(DEVICE)
+        x, g = numbers(operator.shape[1], 3), numbers(operator.shape[0], 3)
+        assert same(there @ moved(x, dtype), operator @ x)
+        assert same(there.H @ moved(g, dtype), operator.H @ g)
+        assert there.conj().to_host() == operator.conj()
+        of_x, of_values = there.vjp(moved(x, dtype), moved(g, dtype))
+        wanted = operator.vjp(x, g)
+        assert same(of_x, wanted[0])
+        pairs = (
+            [(of_values, wanted[1])] if isinstance(operator, pg.KSMatrix) else zip(of_values, wanted[1], strict=True)
+        )
+        assert all(same(*pair) for pair in pairs)
+    assert THERE.conj() is THERE
+    assert CHAIN.to_device(DEVICE).H.to_host() == CHAIN.T
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64])
+@pytest.mark.parametrize("operator", [K, K.T, CHAIN], ids=["matrix", "transpose", "chain"])
+def test_a_product_into_an_array(operator, dtype):
+    there = operator.astype(dtype).to_device(DEVICE)
+    rows, columns = operator.shape
+    for axis, shape, wanted in (
+        (0, (columns, 2), (rows, 2)),
+        (-1, (3, columns), (3, rows)),
+        (1, (2, columns, 2), None),
+    ):
+        x = np.arange(np.prod(shape)).reshape(shape).astype(dtype)
+        out = moved(np.full(wanted or (2, rows, 2), np.nan), dtype)
+        assert there.apply(moved(x, dtype), axis, out=out) is out
+        assert same(out, operator.astype(dtype).apply(x, axis))
+    buffer = moved(np.zeros(2 * rows), dtype)
+    there.apply(moved(np.ones(columns), dtype), out=buffer[:rows])  # a part of an array
+    assert buffer.get()[:rows].any()
+    assert not buffer.get()[rows:].any()
+
+
+def test_arrays_that_a_product_cannot_be_written_to():
+    square = pg.KSMatrix(np.ones((1, 2, 2, 2))).to_device(DEVICE)
+    x = moved(np.ones((4, 4)))
+    wrong = {
+        "out: needed shape .4, 4., got .4,": lambda: square.apply(x, out=moved(np.ones(4))),
+        "out: needed float64, the type of the values, got float32": lambda: square.apply(
+            x, out=moved(x.get(), np.float32)
+        ),
+        "out: needed a contiguous array": lambda: square.apply(x, out=moved(np.ones((4, 4))).T),
+        "shares no memory": lambda: square.apply(x, out=x),
+        "out: needed an array that shares no memory": lambda: square.apply(
+            moved(np.ones(4))[:], out=square._stored.reshape(-1)[4:]
+        ),
+    }
+    for message, call in wrong.items():
+        with pytest.raises(pg.ParameterError, match=message):
+            call()
+    for out in (np.ones((4, 4)), [1.0]):
+        with pytest.raises(pg.ConversionError):
+            square.apply(x, out=out)
 
 
 def test_any_axes():
@@ -135,18 +202,20 @@ def test_wrong_arguments():
         "got the number 3": lambda: 3 @ THERE,
         "values: needed shape .a, b, c, d.": lambda: pg.DeviceKSMatrix(moved([1])),
         "each at least 1, got .1, 0, 1, 1.": lambda: pg.DeviceKSMatrix(moved(np.ones((1, 0, 1, 1)))),
-        "values: needed one of float16, float32, float64, got int64": lambda: THERE.astype(int),
+        "values: needed one of float16, float32, float64, complex64, complex128, got int64": lambda: THERE.astype(int),
         "factors: needed at least one": lambda: pg.DeviceKSChain([]),
         "factors.0.: needed a DeviceKSMatrix, got KSMatrix": lambda: pg.DeviceKSChain([K]),
         "the 6 columns of factor 0": lambda: THERE @ THERE,
         "factors: needed one type, got float64 and float32": lambda: THERE @ THERE.T.astype(np.float32),
-        "got complex128": lambda: pg.DeviceKSMatrix(DEVICE.to_device(np.ones((1, 1, 1, 1), dtype=complex))),
+        "complex128, got object": lambda: pg.DeviceKSMatrix(DEVICE.to_device(np.ones((1, 1, 1, 1), dtype=object))),
+        "x: needed float64, the type of the values, got complex128": lambda: THERE @ moved(np.ones(6), complex),
+        "dtype: needed a complex type for values of complex128": lambda: THERE.astype(complex).astype(float),
         "x: needed 4 entries": lambda: chain @ moved([1]),
     }
     for message, call in wrong.items():
         with pytest.raises(pg.ParameterError, match=message):
             call()
-    for values in (np.ones((1, 1, 1, 1), dtype=int), np.full((1, 1, 1, 1), 1j)):
+    for values in (np.ones((1, 1, 1, 1), dtype=int), np.full((1, 1, 1, 1), 1, dtype=object)):
         with pytest.raises(pg.UnsupportedOperatorError, match=r"to_device: needed one of float16, .* use .astype"):
             pg.KSMatrix(values).to_device(DEVICE)
     with pytest.raises(pg.BackendError, match=r"needed one of .*'cupy'.* or a Device, got 'abacus'"):

@@ -344,6 +344,7 @@ def report(**changes):
             one,
             dict.fromkeys(ARCHITECTURES, resources if one is TILE else Resources(32, 0, 0, 0, 0)),
             dict.fromkeys(ARCHITECTURES, changes.get("mix", GOOD)) if one is TILE else {80: Mix()},
+            dict.fromkeys(ARCHITECTURES, "5a"),
         )
         for one in (TILE, PLAIN)
     }
@@ -402,12 +403,14 @@ def test_loops_have_a_budget_where_operands_are_read_in_packs():
     poor = report(mix=Mix({"multiply-add": 8, "shared": 2, "integer": 1}, 8, 2, True))
     assert not budgets.violations(poor)
     (entry, *_) = poor.entries.values()
-    for widths, dtype, is_poor in (
-        (("1", "4"), "float32", True),
-        (("1", "1"), "float32", False),
-        (("2", "2"), "float64", False),
+    for widths, columns, dtype, is_poor in (
+        (("1", "4"), 8, "float32", True),
+        (("1", "1"), 8, "float32", False),
+        (("2", "2"), 4, "float64", False),
+        (("2", "2"), 8, "float64", True),
     ):
         options = tuple(f"-D{which}_WIDTH={width}" for which, width in zip("AB", widths, strict=True))
+        options = ("-DTM=8", f"-DTN={columns}", *options)
         one = dataclasses.replace(TILE, options=options, dtype=np.dtype(dtype))
         found = dataclasses.replace(poor, entries={compiled._key(one): dataclasses.replace(entry, configuration=one)})
         assert len(budgets.violations(found)) == (len(ARCHITECTURES) if is_poor else 0)
@@ -426,6 +429,9 @@ def test_a_report_of_other_kernels_is_stale():
     (found,) = budgets.stale(good, [dataclasses.replace(TILE, block=(64,)), PLAIN])
     assert "another block" in found
     fewer = dataclasses.replace(good.entries[key], resources={80: Resources(1, 0, 0, 0, 0)})
+    (found,) = budgets.stale(dataclasses.replace(good, entries=good.entries | {key: fewer}), [TILE, PLAIN])
+    assert "lacks architectures" in found
+    fewer = dataclasses.replace(good.entries[key], programs={})
     (found,) = budgets.stale(dataclasses.replace(good, entries=good.entries | {key: fewer}), [TILE, PLAIN])
     assert "lacks architectures" in found
     fewer = dataclasses.replace(good.entries[key], mixes={80: GOOD})
@@ -448,16 +454,30 @@ def test_differences_from_what_is_compiled_are_seen():
 
 @pytest.fixture
 def counted(monkeypatch):
-    """A compiler that always says the same, and the tasks it was given."""
+    """A compiler that always says the same, and the tasks it was given; those that were disassembled come twice."""
     done = []
 
-    def fake(task):
-        file, _, _, mixed = task
-        done.append(task)
-        names = {"evaluate": ["evaluate_levels", "evaluate_load"], "path_values": ["path_take"]}[file]
-        return {name: (Resources(40, 0, 0, 0, 0), GOOD if name in mixed else None) for name in names}
+    class Compiler:
+        def compile(self, text, options, architecture, *, name):
+            done.append((name.removesuffix(".cu"), options, architecture))
+            return f"{name} {architecture}".encode(), name
 
-    monkeypatch.setattr(compiled, "_compile", fake)
+    def parsed(name):
+        names = {"evaluate.cu": ["evaluate_levels", "evaluate_load"], "path_values.cu": ["path_take"]}[name]
+        return dict.fromkeys(names, Resources(40, 0, 0, 0, 0))
+
+    def disassembled(cubin):
+        name, architecture = cubin.decode().split()
+        done.append((name.removesuffix(".cu"), "disassembled", int(architecture)))
+        return dict.fromkeys(parsed(name), GOOD)
+
+    for name, fake in (
+        ("Nvrtc", Compiler),
+        ("parse_log", parsed),
+        ("disassembled", disassembled),
+        ("mix", lambda m: m),
+    ):
+        monkeypatch.setattr(compiled, name, fake)
     monkeypatch.setattr(compiled.importlib.metadata, "version", lambda wheel: "1.0")
     for module in (compiled, command):
         monkeypatch.setattr(module, "configurations", lambda: [TILE, PLAIN])
@@ -467,13 +487,33 @@ def counted(monkeypatch):
 def test_everything_is_compiled_for_every_architecture(counted):
     found = compiled.compile_report(jobs=1)
     assert budgets.stale(found, [TILE, PLAIN]) == []
-    assert len(counted) == 2 * len(ARCHITECTURES)
+    assert sorted(task[::2] for task in counted if task[1] != "disassembled") == [
+        (file, architecture) for file in ("evaluate", "path_values") for architecture in ARCHITECTURES
+    ]
+    assert [task[::2] for task in counted if task[1] == "disassembled"] == [
+        *(("evaluate", architecture) for architecture in ARCHITECTURES),
+        ("path_values", 80),
+    ]
     assert set(found.entries[compiled._key(PLAIN)].mixes) == {80}
+
+
+def test_a_program_that_is_known_is_not_disassembled(counted):
+    known = compiled.compile_report(jobs=1)
+    counted.clear()
+    assert compiled.compile_report(jobs=1, counted=known) == known
+    assert len(counted) == 2 * len(ARCHITECTURES)
+    assert all(task[1] != "disassembled" for task in counted)
+    key = compiled._key(TILE)
+    other = known.entries[key].programs | {90: "0"}
+    changed = known.entries | {key: dataclasses.replace(known.entries[key], programs=other)}
+    counted.clear()
+    assert compiled.compile_report(jobs=1, counted=dataclasses.replace(known, entries=changed)) == known
+    assert [task[2] for task in counted if task[1] == "disassembled"] == [90]
 
 
 def test_or_for_one_architecture_each_by_turns(counted):
     compiled.compile_report(once=True, jobs=1)
-    assert [task[2] for task in counted] == list(ARCHITECTURES[:2])
+    assert [task[2] for task in counted if task[1] != "disassembled"] == list(ARCHITECTURES[:2])
 
 
 def test_what_is_known_is_not_compiled_again(counted):
@@ -486,14 +526,23 @@ def test_what_is_known_is_not_compiled_again(counted):
     assert {task[0] for task in counted} == {"path_values"}
     counted.clear()
     assert compiled.compile_report(jobs=1, known=dataclasses.replace(known, versions={})) == known
-    assert len(counted) == 2 * len(ARCHITECTURES)
+    assert len([task for task in counted if task[1] != "disassembled"]) == 2 * len(ARCHITECTURES)
 
 
 def test_the_command_writes_and_checks(counted, tmp_path, capsys):
     file = tmp_path / "report.json"
     assert command.main([str(file), "--jobs", "1"]) == 0
+    counted.clear()
     assert command.main([str(file), "--jobs", "1", "--check"]) == 0
-    assert "current" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "current" in said
+    assert "compiled kernels: 14, of which 14 are in the reported programs" in said
+    assert len(counted) == 2 * len(ARCHITECTURES)  # all of them, none disassembled
+    for extra, number in (("--whole", 2 * len(ARCHITECTURES) + 8), ("--once", 2)):
+        counted.clear()
+        assert command.main([str(file), "--jobs", "1", "--check", extra]) == 0
+        assert len(counted) == number
+    capsys.readouterr()
     file.write_text(file.read_text().replace("[40, 0,", "[41, 0,"), encoding="utf-8")
     assert command.main([str(file), "--jobs", "1", "--check"]) == 1
     assert "make gpu-report" in capsys.readouterr().err

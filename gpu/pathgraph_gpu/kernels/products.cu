@@ -11,7 +11,7 @@
 // depth, so that its bits depend neither on the tile nor on the rest of the batch, and it is written once.
 //
 // Little is done for a chunk but to multiply: each thread has pointers that move on by one step, and places in shared
-// memory that stay. There are no guards. A depth that is no multiple of BK begins with places that are set to zero; and
+// memory that stay. The last chunk, which no other follows, is multiplied behind the loop. There are no guards. A depth that is no multiple of BK begins with places that are set to zero; and
 // in place of rows, columns and products that are not there others of the tile are read, whose sums are not written.
 //
 // Reads and writes go through shared memory, so that neighbouring threads take neighbouring places of the operand,
@@ -22,29 +22,7 @@
 // Macros: VALUE, of the operands A and B, TOTAL, of the sums, OUT, of C; HALF, if one of them is __half; GROUPS, BM,
 // BN, BK, TM, TN, A_WIDTH, B_WIDTH, powers of two; RESIDENT, the blocks that a multiprocessor shall hold at least.
 
-#if HALF
-#include <cuda_fp16.h>
-
-__device__ __forceinline__ float widened(__half a)
-{
-    return __half2float(a);
-}
-
-__device__ __forceinline__ void put(__half* at, float a)
-{
-    *at = __float2half_rn(a);
-}
-#endif
-
-__device__ __forceinline__ TOTAL widened(TOTAL a)
-{
-    return a;
-}
-
-__device__ __forceinline__ void put(TOTAL* at, TOTAL a)
-{
-    *at = a;
-}
+#include "halves.cuh"
 
 // Keeps a number in a register: otherwise it is computed again for every chunk.
 #define KEEP(number) asm volatile("" : "+r"(number))
@@ -63,6 +41,7 @@ __device__ __forceinline__ void put(TOTAL* at, TOTAL a)
 #define A_TURNS (A_ALL / (THREADS * A_WIDTH))
 #define B_TURNS (B_ALL / (THREADS * B_WIDTH))
 #define CHUNK (BK * (A_STEP + B_STEP))
+#define TAIL (BK < 4 ? BK : 4)  // places of the last chunk that are multiplied in one turn
 #define SIZE ((int)sizeof(TOTAL))
 #define WHOLE (GROUPS * BM * B_LINE * (int)sizeof(TOTAL) <= 40 * 1024)
 #define TOGETHER (WHOLE ? TM / VEC : 1)
@@ -214,49 +193,57 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) ks_product(
             for (int x = 0; x < TN; ++x)
                 sum[y][x] = 0;
 
-        // multiplies the chunk in one of two buffers, and puts the next one into the other; false if there is none
-        auto turn = [&](int buffer) -> bool {
-            const bool has_next = next_a[0] != end_a;
-            if (has_next) {
+        // multiplies one place of the depth, in the chunk that is `buffer` bytes behind the first one
+        auto multiply = [&](int buffer, int k) {
+            const TOTAL* from_a = (const TOTAL*)(chunks_a + own_a + buffer);
+            const TOTAL* from_b = (const TOTAL*)(chunks_b + own_b + buffer);
+            Vector left[TM / VEC], right[TN / VEC];
 #pragma unroll
-                for (int t = 0; t < A_TURNS; ++t)
-                    held_a[t] = *(const Pack<VALUE, A_WIDTH>*)next_a[t];
+            for (int y = 0; y < TM / VEC; ++y)
+                left[y] = *(const Vector*)(from_a + k * A_STEP + y * ROWS * VEC);
 #pragma unroll
-                for (int t = 0; t < B_TURNS; ++t)
-                    held_b[t] = *(const Pack<VALUE, B_WIDTH>*)next_b[t];
-            }
-            const TOTAL* from_a = (const TOTAL*)(chunks_a + own_a + buffer * CHUNK * SIZE);
-            const TOTAL* from_b = (const TOTAL*)(chunks_b + own_b + buffer * CHUNK * SIZE);
+            for (int x = 0; x < TN / VEC; ++x)
+                right[x] = *(const Vector*)(from_b + k * B_STEP + x * COLUMNS * VEC);
 #pragma unroll
-            for (int k = 0; k < BK; ++k) {
-                Vector left[TM / VEC], right[TN / VEC];
+            for (int y = 0; y < TM; ++y)
 #pragma unroll
-                for (int y = 0; y < TM / VEC; ++y)
-                    left[y] = *(const Vector*)(from_a + k * A_STEP + y * ROWS * VEC);
+                for (int x = 0; x < TN; ++x)
+                    sum[y][x] += left[y / VEC].at[y % VEC] * right[x / VEC].at[x % VEC];
+        };
+        // multiplies the chunk in one of two buffers, and puts the next one into the other
+        auto turn = [&](int buffer) {
 #pragma unroll
-                for (int x = 0; x < TN / VEC; ++x)
-                    right[x] = *(const Vector*)(from_b + k * B_STEP + x * COLUMNS * VEC);
+            for (int t = 0; t < A_TURNS; ++t)
+                held_a[t] = *(const Pack<VALUE, A_WIDTH>*)next_a[t];
 #pragma unroll
-                for (int y = 0; y < TM; ++y)
-#pragma unroll
-                    for (int x = 0; x < TN; ++x)
-                        sum[y][x] += left[y / VEC].at[y % VEC] * right[x / VEC].at[x % VEC];
-            }
-            if (!has_next)
-                return false;
+            for (int t = 0; t < B_TURNS; ++t)
+                held_b[t] = *(const Pack<VALUE, B_WIDTH>*)next_b[t];
 #pragma unroll
             for (int t = 0; t < A_TURNS; ++t)
                 next_a[t] += turn_a;
 #pragma unroll
             for (int t = 0; t < B_TURNS; ++t)
                 next_b[t] += turn_b;
+#pragma unroll
+            for (int k = 0; k < BK; ++k)
+                multiply(buffer * CHUNK * SIZE, k);
             spread(chunks_a + (1 - buffer) * CHUNK * SIZE, to_a, step_a, is_line_a, held_a);
             spread(chunks_b + (1 - buffer) * CHUNK * SIZE, to_b, step_b, is_line_b, held_b);
             __syncthreads();
-            return true;
         };
-        while (turn(0) && turn(1)) {
+        int last = 0;
+#pragma unroll 1
+        while (next_a[0] < end_a) {
+            turn(0);
+            last = CHUNK * SIZE;
+            if (!(next_a[0] < end_a))
+                break;
+            turn(1);
+            last = 0;
         }
+#pragma unroll TAIL
+        for (int k = 0; k < BK; ++k)
+            multiply(last, k);
 
         // C, all rows or some at a time
 #pragma unroll
@@ -295,18 +282,5 @@ extern "C" __global__ void __launch_bounds__(THREADS, RESIDENT) ks_product(
             }
         }
         __syncthreads();
-    }
-}
-
-// The parts of some sums, added in their order: out[e] = partial[e] + partial[count + e] + ...
-extern "C" __global__ void ks_add_parts(
-    long long count, long long parts, const TOTAL* __restrict__ partial, VALUE* __restrict__ out)
-{
-    const long long step = (long long)gridDim.x * blockDim.x;
-    for (long long e = (long long)blockIdx.x * blockDim.x + threadIdx.x; e < count; e += step) {
-        TOTAL total = partial[e];
-        for (long long p = 1; p < parts; ++p)
-            total += partial[p * count + e];
-        put(out + e, total);
     }
 }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.report.compiled import Key, Report, digest, has_budget, in_packs
+from pathgraph_gpu.report.compiled import Key, Report, digest, has_budget, in_packs, sums_of
 from pathgraph_gpu.report.occupancy import ARCHITECTURES
 
 __all__ = ["LOOP", "MULTIPLY_ADDS", "SHARED", "SPILL", "differences", "stale", "violations"]
@@ -16,8 +16,9 @@ SHARED = 48 * 1024
 """Bytes of shared memory of a block that every device gives without being asked."""
 MULTIPLY_ADDS = 4
 """At least, for each other instruction of the main tile, in float32 or float64: see `sass`."""
-LOOP = {"float32": 4.0, "float64": 2.1}
-"""At least, for each other instruction of the whole loop, staging included, where operands are read in packs."""
+LOOP = {64: 4.0, 32: 2.3}
+"""At least, for each other instruction of the whole loop, staging included, where operands are read in packs: by the
+sums of a thread."""
 
 
 def _name(key: Key) -> str:
@@ -49,7 +50,7 @@ def violations(report: Report) -> list[str]:
                         f"multiply-adds for each other instruction of the main tile, at least {MULTIPLY_ADDS} are "
                         "needed"
                     )
-                needed = LOOP[entry.configuration.dtype.name] if in_packs(entry.configuration) else 0
+                needed = LOOP[sums_of(entry.configuration)] if in_packs(entry.configuration) else 0
                 if mix.per_other < needed:
                     found.append(
                         f"{_name(key)} for sm_{architecture}: {mix.per_other:.2f} multiply-adds for each other "
@@ -70,7 +71,7 @@ def stale(report: Report, configurations: Sequence[Configuration]) -> list[str]:
             found.append(f"{name}: in the report, but no configuration")
         elif here[key] != entry.configuration:
             found.append(f"{name}: the report is of another block, tile or dtype")
-        elif set(entry.resources) != set(ARCHITECTURES):
+        elif set(entry.resources) != set(ARCHITECTURES) or set(entry.programs) != set(ARCHITECTURES):
             found.append(f"{name}: the report lacks architectures")
         elif has_budget(entry.configuration) and set(entry.mixes) != set(ARCHITECTURES):
             found.append(f"{name}: the report lacks instruction counts of the main tile")

@@ -31,9 +31,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--check",
         action="store_true",
         help="do not write it: it has to be current, within the budgets, and what the compiler makes of every "
-        "translation unit for one of the architectures, by turns",
+        "translation unit for every architecture; a program that is the reported one, bit for bit, is not disassembled",
     )
-    parser.add_argument("--whole", action="store_true", help="compile all, for all architectures, whatever is known")
+    parser.add_argument("--once", action="store_true", help="with --check: for one of the architectures each, by turns")
+    parser.add_argument("--whole", action="store_true", help="compile and disassemble all, whatever is known")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (default: 2)")
     given = parser.parse_args(arguments)
     try:
@@ -57,12 +58,26 @@ def _check(given: argparse.Namespace) -> int:
     report = Report.from_json(given.report.read_text(encoding="utf-8"))
     found = stale(report, configurations())
     if not found:
-        found = differences(report, compile_report(once=not given.whole, jobs=given.jobs))
+        compiled = compile_report(once=given.once, jobs=given.jobs, counted=None if given.whole else report)
+        found = differences(report, compiled)
+        n, same = _same(report, compiled)
+        print(f"compiled kernels: {n}, of which {same} are in the reported programs, bit for bit")
+        found += [problem for problem in violations(compiled) if problem not in violations(report)]
     if found:
         found.append("run make gpu-report, and commit its file")
     else:
         print(f"{given.report}: {report!r}, current and as compiled here")
     return _told(found + violations(report))
+
+
+def _same(report: Report, compiled: Report) -> tuple[int, int]:
+    """How many kernels were compiled, and how many of their programs are the reported ones."""
+    found = [
+        key in report.entries and report.entries[key].programs.get(architecture) == program
+        for key, entry in compiled.entries.items()
+        for architecture, program in entry.programs.items()
+    ]
+    return len(found), sum(found)
 
 
 def _told(problems: list[str]) -> int:

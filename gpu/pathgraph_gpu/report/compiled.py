@@ -1,7 +1,8 @@
 """Every configuration of every kernel, compiled for every architecture: the report, and how it is kept.
 
 The unit of compilation is a translation unit with its macros, for one architecture. A report keeps the digest of every
-text it was made of, so that a change of a kernel is noticed without a compiler.
+text it was made of, so that a change of a kernel is noticed without a compiler; and of every program that came out, so
+that a program that comes out again, bit for bit, need not be disassembled to know its instructions.
 """
 
 from __future__ import annotations
@@ -39,6 +40,8 @@ Key = tuple[str, str, tuple[str, ...]]
 """File, kernel, options."""
 Task = tuple[str, tuple[str, ...], int, frozenset[str]]
 """File, options, architecture, and the kernels whose instructions are counted."""
+Program = tuple[str, dict[str, tuple[Resources, Mix | None]]]
+"""The digest of a cubin, and of each of its kernels the resources, and the instructions if they were counted."""
 
 
 def configurations() -> list[Configuration]:
@@ -62,6 +65,12 @@ def in_packs(one: Configuration) -> bool:
     return any("_WIDTH=" in option and not option.endswith("=1") for option in one.options)
 
 
+def sums_of(one: Configuration) -> int:
+    """The sums of a thread in a main tile, by its macros."""
+    macros = dict(option[2:].split("=", 1) for option in one.options)
+    return int(macros["TM"]) * int(macros["TN"])
+
+
 def digest(file: str) -> str:
     """The SHA-256 of a translation unit, headers included."""
     return hashlib.sha256(sources.text(file).encode()).hexdigest()
@@ -78,11 +87,14 @@ class Entry:
         By architecture.
     mixes : dict of int to Mix
         For the architectures for which instructions were counted.
+    programs : dict of int to str
+        By architecture, the digest of the cubin.
     """
 
     configuration: Configuration
     resources: dict[int, Resources]
     mixes: dict[int, Mix]
+    programs: dict[int, str]
 
     @property
     def threads(self) -> int:
@@ -126,6 +138,7 @@ class Report:
             item["mix"] = {
                 str(k): [m.multiply_adds, m.feeding, int(m.in_loop), m.counts] for k, m in entry.mixes.items()
             }
+            item["programs"] = {str(k): program for k, program in entry.programs.items()}
             lines.append(json.dumps(item))
         head = json.dumps({"versions": self.versions, "texts": self.texts})[1:-1]
         return "{" + head + ',\n"kernels": [\n' + ",\n".join(lines) + "\n]}\n"
@@ -165,7 +178,8 @@ def _entry(item: dict[str, Any]) -> Entry:
         np.dtype(item["dtype"]),
     )
     resources = {int(k): Resources(*numbers) for k, numbers in item["compiled"].items()}
-    return Entry(one, resources, {int(k): Mix(m[3], m[0], m[1], bool(m[2])) for k, m in item["mix"].items()})
+    mixes = {int(k): Mix(m[3], m[0], m[1], bool(m[2])) for k, m in item["mix"].items()}
+    return Entry(one, resources, mixes, {int(k): program for k, program in item["programs"].items()})
 
 
 def tasks(found: Sequence[Configuration], *, once: bool = False) -> list[Task]:
@@ -188,15 +202,25 @@ def tasks(found: Sequence[Configuration], *, once: bool = False) -> list[Task]:
     return made
 
 
-def _compile(task: Task) -> dict[str, tuple[Resources, Mix | None]]:
+def _compile(task: Task, expected: str = "") -> Program:
+    """A unit, compiled; its instructions are not counted if it is the program that is expected."""
     file, options, architecture, counted = task
     cubin, log = Nvrtc().compile(sources.text(file), options, architecture, name=f"{file}.cu")
-    code = disassembled(cubin) if counted else {}
-    return {name: (found, mix(code[name]) if name in counted else None) for name, found in parse_log(log).items()}
+    program = hashlib.sha256(cubin).hexdigest()[:16]
+    kernels = parse_log(log)
+    if not counted or program == expected:
+        return program, {name: (found, None) for name, found in kernels.items()}
+    code = disassembled(cubin)
+    return program, {name: (found, mix(code[name]) if name in counted else None) for name, found in kernels.items()}
 
 
 def compile_report(
-    found: Sequence[Configuration] | None = None, *, once: bool = False, jobs: int = 2, known: Report | None = None
+    found: Sequence[Configuration] | None = None,
+    *,
+    once: bool = False,
+    jobs: int = 2,
+    known: Report | None = None,
+    counted: Report | None = None,
 ) -> Report:
     """Compile the configurations.
 
@@ -210,6 +234,8 @@ def compile_report(
         Processes.
     known : Report, optional
         Of which units are taken whose text, options and compiler are the same.
+    counted : Report, optional
+        Of which the instructions are taken of units that are compiled to the same program, bit for bit.
 
     Raises
     ------
@@ -226,16 +252,22 @@ def compile_report(
     made: dict[Key, Entry] = {}
     for one in found:
         entry = kept.get(_key(one))
-        old = ({}, {}) if one in fresh or entry is None else (entry.resources, entry.mixes)
-        made[_key(one)] = Entry(one, dict(old[0]), dict(old[1]))
+        made[_key(one)] = Entry(one, {}, {}, {}) if one in fresh or entry is None else entry
     todo = tasks(fresh, once=once)
-    for (file, options, architecture, _), kernels in zip(todo, _run(todo, jobs), strict=True):
+    old = {} if counted is None else counted.entries
+    programs = {(*key[::2], k): program for key, entry in old.items() for k, program in entry.programs.items()}
+    expected = [programs.get((file, options, architecture), "") for file, options, architecture, _ in todo]
+    for (file, options, architecture, names), (program, kernels) in zip(todo, _run(todo, expected, jobs), strict=True):
         for name, (resources, counts) in kernels.items():
-            entry = made.get((file, name, options))
-            if entry is not None:
-                entry.resources[architecture] = resources
-                if counts is not None:
-                    entry.mixes[architecture] = counts
+            key = file, name, options
+            if key not in made:
+                continue
+            made[key].resources[architecture] = resources
+            made[key].programs[architecture] = program
+            if counts is None and name in names:
+                counts = old[key].mixes.get(architecture)
+            if counts is not None:
+                made[key].mixes[architecture] = counts
     return Report(versions, texts, made)
 
 
@@ -247,11 +279,12 @@ def _is_new(one: Configuration, kept: dict[Key, Entry], known: Report | None, te
         or entry.configuration != one
         or known.texts.get(one.file) != texts[one.file]
         or set(entry.resources) != set(ARCHITECTURES)
+        or set(entry.programs) != set(ARCHITECTURES)
     )
 
 
-def _run(todo: list[Task], jobs: int) -> Iterable[dict[str, tuple[Resources, Mix | None]]]:
+def _run(todo: list[Task], expected: list[str], jobs: int) -> Iterable[Program]:
     if jobs == 1:
-        return map(_compile, todo)
+        return map(_compile, todo, expected)
     with ProcessPoolExecutor(jobs) as pool:
-        return list(pool.map(_compile, todo, chunksize=1))
+        return list(pool.map(_compile, todo, expected, chunksize=1))
