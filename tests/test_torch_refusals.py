@@ -11,7 +11,8 @@ torch = pytest.importorskip("torch", reason="PyTorch is not installed; make test
 from torch import nn
 from torch.nn import functional as F
 
-from tests.torch_calls import Call
+from tests.torch_calls import Call, assert_same
+from tests.torch_zoo import filled
 
 
 class Refusing(nn.Module):
@@ -31,7 +32,10 @@ def test_every_unsupported_operation_is_named_once():
     with pytest.raises(pg.UnsupportedOperatorError) as error:
         pg.from_torch(Refusing(), 4)
     lines = str(error.value).splitlines()
-    assert lines[0] == "from_torch: 5 operations are not supported:"
+    assert lines[0] == (
+        "from_torch: 5 operations are not supported (layer_norm, sigmoid, mul, softmax, gelu); "
+        "the reason and the way out for each:"
+    )
     for line, start in zip(
         lines[1:],
         [
@@ -44,6 +48,44 @@ def test_every_unsupported_operation_is_named_once():
         strict=True,
     ):
         assert line.startswith(f"  {start}")
+
+
+NORMALISATIONS = {
+    "group": lambda: nn.GroupNorm(2, 4),
+    "layer": lambda: nn.LayerNorm([4, 3, 3]),
+    "root mean square": lambda: nn.RMSNorm([4, 3, 3]),
+    "instance": lambda: nn.InstanceNorm2d(4),
+    "batch": lambda: nn.BatchNorm2d(4, track_running_stats=False),
+    "batch, in a function": lambda: Call(lambda x: F.batch_norm(x, None, None, training=True)),
+}
+
+
+@pytest.mark.parametrize("name", NORMALISATIONS)
+def test_normalisations_are_refused_in_the_first_line(name):
+    """What is the case and what to do, for one and for several of them."""
+    one, two = NORMALISATIONS[name](), nn.Sequential(NORMALISATIONS[name](), nn.ReLU(), NORMALISATIONS[name]())
+    for module, start in ((one, "from_torch: 1 operation is not"), (two, "from_torch: 2 operations are not")):
+        with pytest.raises(pg.UnsupportedOperatorError) as error:
+            pg.from_torch(module, (4, 3, 3))
+        first, *others = str(error.value).splitlines()
+        assert first.startswith(f"{start} supported")
+        assert "it divides by statistics of" in first
+        assert "in evaluation mode" in first
+        assert len(others) == (2 if module is two else 0)
+        assert all("norm" in line for line in others)
+
+
+def test_instance_norms_with_running_statistics():
+    module = filled(
+        lambda: nn.Sequential(nn.Conv2d(1, 4, 2), nn.InstanceNorm2d(4, affine=True, track_running_stats=True))
+    )
+    graph = pg.from_torch(module, (1, 4, 4))
+    assert_same(module, graph, [(1, 4, 4)])
+    with torch.no_grad():
+        before = module[1].weight.clone()
+        module[1].weight.zero_()
+    graph.apply_to(module)
+    assert torch.allclose(module[1].weight, before)
 
 
 def values_decide(x):
