@@ -30,7 +30,7 @@ __all__ = ["input_lipschitz"]
 
 Method = Literal["max-pass", "input-paths", "path-norm"]
 
-ROOM = 1 << 25
+ROOM = 1 << 24
 """Numbers in the buffer of some outputs that are swept together."""
 
 
@@ -63,7 +63,8 @@ def input_lipschitz(
     input_norm : number in [1, inf]
         Measure the change of the input in this norm s instead of the supremum norm. Then the method must be
         "input-paths" and `inputs` left out; the bound of an output is the dual norm of the vector, over the inputs
-        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep per output, some at a time.
+        u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep per output, some at a time:
+        about a forward pass each, a minute for the 1000 outputs of a ResNet-18 on 224 x 224 images.
 
     Returns
     -------
@@ -157,13 +158,18 @@ def _dual_norms(net: ReluNetwork, dual: float) -> Array:
         [
             norm(row, dual)
             for first in range(0, len(outputs), step)
-            for row in _masses_from_inputs(net, outputs[first : first + step])
+            for row in _masses_from_inputs(net, first, min(first + step, len(outputs)))
         ]
     )
 
 
-def _masses_from_inputs(net: ReluNetwork, outputs: Array) -> Array:
+def _masses_from_inputs(net: ReluNetwork, first: int, stop: int) -> Array:
     """For some outputs and each input, the sum of the absolute path products between them: one backward sweep."""
+    if net.streams is not None:
+        found = net.streams.sums_from_inputs(net, first, stop)
+        if found is not None:
+            return found
+    outputs = net.dag.outputs[first:stop]
 
     def start() -> Array:
         y = buffer(net, REAL, states=len(outputs))

@@ -209,6 +209,9 @@ class Streams(Protocol):
     def state_sums(self, net: Any, terms: Any, widths: Array, n_states: int) -> tuple[Array, bool]:
         """The states of a forward sweep over non-negative entries at the outputs, shape (n_states, n_outputs)."""
 
+    def sums_from_inputs(self, net: Any, first: int, stop: int) -> Array | None:
+        """For some outputs and each input, the sum over the paths between them; None if floats could not hold it."""
+
     def outputs_at(self, net: Any, values: Any, rows: Array) -> Array | None:
         """The outputs of the same structure with other entries at some inputs; None if a value overflows."""
 

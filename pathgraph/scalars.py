@@ -10,6 +10,7 @@ Values are stored in one read-only 1-D array: float32, float64, or object.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction
@@ -28,6 +29,7 @@ __all__ = [
     "as_values",
     "finite",
     "float_type",
+    "fractions_of",
     "frozen",
     "is_symbol",
     "kind_of",
@@ -57,6 +59,22 @@ def object_array(items: Iterable[Any]) -> Array:
     for index, item in enumerate(listed):
         array[index] = item
     return array
+
+
+def fractions_of(array: Array) -> Array:
+    """The exact values of an array of finite floats, read-only.
+
+    The collector of garbage waits: no Fraction is in a cycle, and it would look at all of them again and again.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        exact = np.empty(array.size, dtype=object)
+        exact[:] = [Fraction(item) for item in array.ravel().tolist()]
+    finally:
+        if was_enabled:
+            gc.enable()
+    return frozen(exact.reshape(array.shape))
 
 
 def frozen(array: Array) -> Array:

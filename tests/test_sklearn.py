@@ -1,7 +1,10 @@
 """from_sklearn: layer graphs compute what estimators compute before their last function."""
 
+import re
+
 import numpy as np
 import pytest
+from sklearn.compose import TransformedTargetRegressor
 from sklearn.decomposition import PCA
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import (
@@ -12,10 +15,13 @@ from sklearn.linear_model import (
     Ridge,
     RidgeClassifier,
     SGDClassifier,
+    TweedieRegressor,
 )
+from sklearn.model_selection import GridSearchCV
+from sklearn.multioutput import MultiOutputRegressor
 from sklearn.neural_network import MLPClassifier, MLPRegressor
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, RobustScaler, StandardScaler
+from sklearn.pipeline import Pipeline, make_pipeline, make_union
+from sklearn.preprocessing import MaxAbsScaler, MinMaxScaler, PowerTransformer, RobustScaler, StandardScaler
 from sklearn.svm import SVC, LinearSVC
 from sklearn.tree import DecisionTreeRegressor
 
@@ -166,6 +172,78 @@ def test_bad_arguments():
         pg.from_sklearn(make_pipeline(StandardScaler(), Ridge()))
     with pytest.raises(pg.ParameterError, match="needed an estimator of scikit-learn, got dict"):
         pg.from_sklearn({})
+
+
+class Squared(MLPRegressor):
+    """Another estimator than the one it is made of."""
+
+    def predict(self, X):
+        return super().predict(X) ** 2
+
+
+class Same(Ridge):
+    """A subclass that computes the same."""
+
+
+def test_subclasses():
+    with pytest.raises(pg.UnsupportedOperatorError, match="something else than MLPRegressor, by a predict of its own"):
+        pg.from_sklearn(fitted(Squared(hidden_layer_sizes=(3,), max_iter=2), TARGETS[:, 0]))
+    model = fitted(Same(), TARGETS)
+    assert_close(pg.from_sklearn(model), model.predict(X))
+
+
+def test_a_link_that_does_nothing_is_not_noted():
+    for model in (TweedieRegressor(power=0), TweedieRegressor(power=1.5, link="identity")):
+        model = fitted(model, CLASSES + 1.0)
+        graph = pg.from_sklearn(model)
+        assert graph.notes == ()
+        assert_close(graph, model.predict(X))
+    assert pg.from_sklearn(fitted(TweedieRegressor(power=1.5), CLASSES + 1.0)).notes
+
+
+@pytest.mark.parametrize(
+    ("estimator", "way_out"),
+    [
+        (MLPRegressor(activation="tanh", max_iter=2), "which is not piecewise linear; train it with activation='relu'"),
+        (GridSearchCV(Ridge(), {"alpha": [1, 2]}), "give its best_estimator_"),
+        (TransformedTargetRegressor(Ridge()), "give its regressor_"),
+        (MultiOutputRegressor(Ridge()), "give its estimators_ one by one"),
+        (make_pipeline(MinMaxScaler(clip=True), Ridge()), "fit it with clip=False"),
+        (make_pipeline(PowerTransformer(), Ridge()), "apply it to the data, and leave it out of the pipeline"),
+        (make_pipeline(make_union(StandardScaler(), MinMaxScaler()), Ridge()), "scale all columns by one scaler"),
+    ],
+    ids=repr,
+)
+def test_refusals_say_the_way_out(estimator, way_out):
+    with pytest.raises(pg.UnsupportedOperatorError, match=re.escape(way_out)):
+        pg.from_sklearn(fitted(estimator, TARGETS))
+
+
+def changed(model, targets=TARGETS[:, 0], **attributes):
+    """A fitted model some attributes of which are then set, or deleted."""
+    model = fitted(model, targets)
+    for name, value in attributes.items():
+        delattr(model, name) if value is None else setattr(model, name, value)
+    return model
+
+
+def test_estimators_that_are_not_as_fit_leaves_them():
+    mlp = MLPRegressor(hidden_layer_sizes=(3,), max_iter=2)
+    for model, reason in (
+        (changed(mlp, coefs_=[np.ones((5, 3))]), r"those of the estimator \(MLPRegressor\) do not fit together"),
+        (changed(Ridge(), coef_=None), "do not fit together: 'Ridge' object has no attribute 'coef_'"),
+        (changed(Ridge(), coef_=np.ones(5) * 1j), "needed real numbers, got complex ones"),
+        (changed(Ridge(), coef_=np.ones(5) * np.nan), r"coef_\[0\]: needed a finite number"),
+        (changed(Ridge(), coef_=np.ones(4)), "cannot be reshaped"),
+        (changed(Ridge(), n_features_in_=7), "cannot be reshaped"),
+        (changed(Ridge(), n_features_in_=None), "needed one with n_features_in_"),
+        (changed(StandardScaler(), scale_=np.zeros(5)), "needed a finite number, got inf"),
+        (Pipeline([("s", StandardScaler()), ("m", fitted(Ridge(), TARGETS))]), "call its fit first"),
+        (Pipeline([("s", "passthrough")]).fit(X), "needed one with n_features_in_"),
+        (MLPRegressor, "got the class MLPRegressor"),
+    ):
+        with pytest.raises(pg.ParameterError, match=reason), np.errstate(divide="ignore"):
+            pg.from_sklearn(model)
 
 
 def test_a_step_that_changes_the_number_of_features_is_refused_by_name():

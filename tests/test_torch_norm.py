@@ -1,6 +1,9 @@
 """The differentiable path-norm: equal to an oracle and to ours, its gradients are scores, and training lowers it."""
 
+import copy
+import io
 import math
+import pickle
 from itertools import pairwise
 
 import numpy as np
@@ -286,6 +289,60 @@ def test_modules_that_changed_after_they_were_recorded():
     module.to("meta")
     with pytest.raises(pg.ParameterError, match=r"needed tensors with values, but '0\.weight' has none"):
         norm()
+
+
+class Regularised(nn.Module):
+    """A module that holds the norm of a part of it, or of itself."""
+
+    def __init__(self, of_itself):
+        super().__init__()
+        self.net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 2))
+        self.norm = PathNorm(self if of_itself else self.net, 3)
+
+    def forward(self, x):
+        return self.net(x)
+
+
+def saved(module):
+    file = io.BytesIO()
+    torch.save(module, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+@pytest.mark.parametrize("of_itself", [False, True])
+@pytest.mark.parametrize("copied", [copy.deepcopy, saved, lambda module: pickle.loads(pickle.dumps(module))])
+def test_a_norm_is_copied_with_its_module(copied, of_itself):
+    module = Regularised(of_itself)
+    before = module.norm().item()
+    assert not [name for name in module.state_dict() if "norm" in name]
+    twin = copied(module)
+    assert twin.norm().item() == before
+    assert (twin.norm.q, twin.norm.log, repr(twin.norm)) == (1, False, repr(module.norm))
+    with torch.no_grad():
+        twin.net[3].weight.mul_(2)
+    assert twin.norm().item() != before == module.norm().item()
+    twin.norm().backward()
+    assert twin.net[0].weight.grad is not None
+    assert module.net[0].weight.grad is None
+    again = copied(twin)  # of what has been copied
+    assert again.norm().item() == twin.norm().item()
+    wide = copied(module).double()
+    assert wide.norm().item() == before
+    wide.load_state_dict(twin.state_dict())
+    assert wide.norm().item() == twin.norm().item()
+
+
+def test_a_norm_by_itself_is_copied():
+    graph = pg.from_torch(nn.Linear(3, 2), 3)
+    for norm in (PathNorm(graph, q=2), PathNorm(nn.Linear(3, 2), 3, log=True)):
+        for twin in (copy.deepcopy(norm), copy.copy(norm), pickle.loads(pickle.dumps(norm))):
+            assert twin().item() == norm().item()
+    module = nn.Sequential(nn.Linear(3, 2))
+    norm = PathNorm(module, 3)
+    module.append(nn.Linear(2, 2))
+    with pytest.raises(pg.ParameterError, match="it is not what it was when it was recorded; record the module again"):
+        pickle.loads(pickle.dumps(norm))()
 
 
 def test_one_number_for_a_sample():

@@ -12,7 +12,8 @@ _WHY = {
         "Sigmoid HardSigmoid HardSwish Swish Gelu Tanh Elu Selu Celu Softplus Softsign Mish Erf Exp Log Sin Cos Pow "
         "Sqrt Reciprocal LpPool GlobalLpPool Shrink ReduceL2 ReduceSumSquare ReduceProd ReduceLogSum ReduceLogSumExp"
     ),
-    "it divides by statistics of the sample, which is not piecewise linear": (
+    "it divides by statistics of the sample, which is not piecewise linear; a BatchNormalization with fixed "
+    "statistics, or a Mul and an Add with constants, is read in its place": (
         "LRN LayerNormalization InstanceNormalization GroupNormalization RMSNormalization LpNormalization "
         "MeanVarianceNormalization"
     ),

@@ -62,9 +62,23 @@ class Refusals:
         """
         if not self.found:
             return
-        nodes = "1 operation is" if len(self.found) == 1 else f"{len(self.found)} operations are"
-        lines = [
-            f"  {found.node} ({found.operator}){f' in {found.place}' if found.place else ''}: {found.reason}"
-            for found in self.found
-        ]
-        raise UnsupportedOperatorError("\n".join([f"{self.source}: {nodes} not supported:", *lines]))
+        raise UnsupportedOperatorError(f"{self.source}: {_written(self.found)}")
+
+
+def _written(found: list[Refusal]) -> str:
+    """The message: what is the case and what to do in the first line, if all have one reason; then every node."""
+    nodes = [f"{one.node} ({one.operator}){f' in {one.place}' if one.place else ''}" for one in found]
+    reasons = list(dict.fromkeys(one.reason for one in found))
+    if len(found) == 1:
+        return f"1 operation is not supported: {nodes[0]}: {reasons[0]}"
+    kinds = ", ".join(dict.fromkeys(_short(one.operator) for one in found))
+    if len(reasons) == 1:
+        first = f"{len(found)} operations are not supported ({kinds}): {reasons[0]}"
+        return "\n".join([first, *(f"  {node}" for node in nodes)])
+    first = f"{len(found)} operations are not supported ({kinds}); the reason and the way out for each:"
+    return "\n".join([first, *(f"  {node}: {one.reason}" for node, one in zip(nodes, found, strict=True))])
+
+
+def _short(operator: str) -> str:
+    """The name of an operator of PyTorch without what stands around it; others as they are."""
+    return operator.removeprefix("aten.").split(".")[0] if operator.startswith("aten.") else operator

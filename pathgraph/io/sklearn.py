@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -58,6 +59,27 @@ LINEAR = [
 LINKED = ("GammaRegressor", "PoissonRegressor", "TweedieRegressor")
 """Models that apply the inverse of a link function to it at last."""
 
+COMPUTES = ("predict", "decision_function", "transform", "_forward_pass", "_decision_function")
+"""Methods that say what an estimator computes: a subclass that has others is another estimator."""
+
+WAYS_OUT = {
+    "give its best_estimator_": ("GridSearchCV", "RandomizedSearchCV", "HalvingGridSearchCV", "HalvingRandomSearchCV"),
+    "give its estimator_, without the selection of samples": ("RANSACRegressor",),
+    "give its regressor_, which predicts the transformed target": ("TransformedTargetRegressor",),
+    "give its estimators_ one by one": (
+        *("MultiOutputClassifier", "MultiOutputRegressor", "OneVsOneClassifier", "OneVsRestClassifier"),
+        *("BaggingClassifier", "BaggingRegressor", "VotingClassifier", "VotingRegressor"),
+    ),
+    "LinearSVC and LinearSVR are read": ("NuSVC", "NuSVR", "SVC", "SVR"),
+    "scale all columns by one scaler": ("ColumnTransformer", "FeatureUnion"),
+    "apply it to the data, and leave it out of the pipeline": (
+        *("FunctionTransformer", "KBinsDiscretizer", "Normalizer", "PolynomialFeatures", "PowerTransformer"),
+        *("Binarizer", "QuantileTransformer", "SimpleImputer", "SplineTransformer", "PCA", "TruncatedSVD"),
+        *("SelectKBest", "VarianceThreshold", "OneHotEncoder"),
+    ),
+}
+"""What to do about estimators that have no rule."""
+
 Step: TypeAlias = "Callable[[LayerGraphBuilder, Signal, Any, str, list[str]], Signal]"
 
 
@@ -83,7 +105,8 @@ def from_sklearn(estimator: Any) -> LayerGraph:
     UnsupportedOperatorError
         Naming all steps, activations and estimators that have no layers.
     ParameterError
-        If the estimator has not been fitted.
+        If this is no estimator, or one that has not been fitted, or whose attributes were changed into others than
+        ``fit`` makes.
     BackendError
         If scikit-learn is not installed.
 
@@ -113,17 +136,23 @@ def from_sklearn(estimator: Any) -> LayerGraph:
     from pathgraph.layers.builder import LayerGraphBuilder
 
     if not isinstance(estimator, BaseEstimator):
-        raise ParameterError(f"estimator: needed an estimator of scikit-learn, got {type(estimator).__name__}")
+        what = f"the class {estimator.__name__}" if isinstance(estimator, type) else type(estimator).__name__
+        raise ParameterError(f"estimator: needed an estimator of scikit-learn, got {what}")
     try:
         check_is_fitted(estimator)
+        steps = list(_steps(estimator, "")) if isinstance(estimator, Pipeline) else [("", estimator)]
+        for _, step in steps:
+            check_is_fitted(step)
     except (NotFittedError, TypeError) as error:
-        raise ParameterError(f"estimator: needed a fitted estimator, got {estimator!r}") from error
-    steps = list(_steps(estimator, "")) if isinstance(estimator, Pipeline) else [("", estimator)]
-    first = next((step for _, step in steps if hasattr(step, "n_features_in_")), estimator)
+        raise ParameterError(f"estimator: needed a fitted estimator, got {estimator!r}; call its fit first") from error
+    sizes = [int(step.n_features_in_) for _, step in steps if hasattr(step, "n_features_in_")]
+    if not sizes:
+        raise ParameterError("estimator: needed one with n_features_in_, the number of features, got none that has it")
     refusals, notes = Refusals("from_sklearn"), list[str]()
     build = LayerGraphBuilder()
-    x = build.input((int(first.n_features_in_),))
+    x = build.input((sizes[0],))
     for place, (prefix, step) in enumerate(steps):
+        name = prefix.rstrip(".") or "the estimator"
         rule = _rule(step, is_last=place == len(steps) - 1)
         try:
             x = rule(build, x, step, prefix, notes)
@@ -131,7 +160,12 @@ def from_sklearn(estimator: Any) -> LayerGraph:
             if not refusals.found:  # else the shape is wrong because a step before was left out
                 raise
         except Refused as refusal:
-            refusals.add(prefix.rstrip(".") or "the estimator", type(step).__name__, "", str(refusal))
+            refusals.add(name, type(step).__name__, "", str(refusal))
+        except (AttributeError, IndexError, TypeError, ValueError) as error:
+            raise ParameterError(
+                f"estimator: needed attributes as fit makes them, but those of {name} ({type(step).__name__}) do not "
+                f"fit together: {error}; fit it again"
+            ) from error
     refusals.raise_if_any()
     return build.build([x], notes=notes)
 
@@ -151,17 +185,28 @@ def _rule(step: Any, *, is_last: bool) -> Step:
     """What makes layers of a step: the first class in its ancestry that has a rule."""
     for kind in type(step).__mro__:
         if kind.__module__.split(".")[0] == "sklearn" and kind.__name__ in RULES:
+            own = [name for name in COMPUTES if getattr(type(step), name, None) is not getattr(kind, name, None)]
+            if own:
+                return partial(_overridden, kind.__name__, own[0])
             rule, is_model = RULES[kind.__name__]
             return rule if is_last or not is_model else _misplaced
     return _unknown
 
 
 def _unknown(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    raise Refused("there is no rule for this estimator; needed a perceptron, a linear model, or a scaler before one")
+    way = next((way for way, names in WAYS_OUT.items() if type(step).__name__ in names), None)
+    read = "needed a perceptron, a linear model, or a scaler before one"
+    raise Refused(f"there is no rule for this estimator; {way or read}")
+
+
+def _overridden(
+    kind: str, method: str, build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]
+) -> Signal:
+    raise Refused(f"it computes something else than {kind}, by a {method} of its own; needed one of {kind} itself")
 
 
 def _misplaced(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    raise Refused("a model that predicts is the last step")
+    raise Refused("a model that predicts must be the last step; leave out what comes behind it")
 
 
 # -- models ----------------------------------------------------------------------------------------------------------
@@ -170,7 +215,10 @@ def _misplaced(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, note
 def _perceptron(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``coefs_`` of shape (n_in, n_out) and ``intercepts_``."""
     if step.activation not in ("relu", "identity"):
-        raise Refused(f"needed activation='relu' or 'identity', got {step.activation!r}")
+        raise Refused(
+            f"needed activation='relu' or 'identity', got {step.activation!r}, which is not piecewise linear; train it "
+            "with activation='relu'"
+        )
     layers = list(zip(step.coefs_, step.intercepts_, strict=True))
     for place, (weight, bias) in enumerate(layers):
         w = build.tensor(f"{prefix}coefs_.{place}", _values(weight))
@@ -199,7 +247,10 @@ def _linear(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: 
 
 def _linked(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """A generalised linear model before its link."""
-    notes.append("the last function (the inverse link) was left out: the outputs are what it reads")
+    power, link = getattr(step, "power", None), getattr(step, "link", None)
+    is_identity = link == "identity" or (link == "auto" and power is not None and power <= 0)
+    if not is_identity:
+        notes.append("the last function (the inverse link) was left out: the outputs are what it reads")
     return _linear(build, x, step, prefix, notes)
 
 
@@ -220,14 +271,14 @@ def _robust(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: 
 def _max_abs(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``x / scale_``."""
     if getattr(step, "clip", False):
-        raise Refused("clip=True limits the features on both sides")
+        raise Refused("clip=True limits the features on both sides; fit it with clip=False")
     return _affine(build, x, prefix, factor=1 / step.scale_)
 
 
 def _min_max(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
     """``x * scale_ + min_``."""
     if step.clip:
-        raise Refused("clip=True limits the features on both sides")
+        raise Refused("clip=True limits the features on both sides; fit it with clip=False")
     return _affine(build, x, prefix, factor=step.scale_, after=step.min_)
 
 
@@ -251,6 +302,8 @@ def _affine(
 
 
 def _values(values: Any) -> Array:
+    if np.iscomplexobj(values):
+        raise TypeError("needed real numbers, got complex ones")
     return np.asarray(values, dtype=np.float32 if getattr(values, "dtype", None) == np.float32 else np.float64)
 
 

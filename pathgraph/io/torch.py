@@ -59,8 +59,9 @@ def from_torch(module: Any, input_shape: Any, *, relu6: str | None = None, leaky
     `LayerGraph.fold_batch_norm` folds them. Pre-hooks of ``torch.nn.utils`` (pruning, weight norm) count as part of
     the module, other hooks are not run. A weight that is computed of parameters (weight norm, parametrisations) is a
     parameter with a name of its own, the same one at each use; a pruned weight has the name of its ``weight_orig``.
-    The module is recorded with 7 samples, and compared with a run on 10: every sample is treated alike, unless what
-    depends on their number is the same for both, or shows in the values of tensors only.
+    The module is recorded with 7 samples, and with a number of samples that is left open, which shows every use of that
+    number but as the size of axis 0; such uses are refused. Where the number cannot be left open (``str(len(x))``), a
+    few others are tried, and what is the same for them is not found.
 
     Examples
     --------

@@ -1,212 +1,359 @@
 """Does a module do the same to every sample, however many there are?
 
 A recording holds for the number of samples that it was made with: ``x / len(x)`` has become a division by 7. So the
-module is run on two batches of different sizes, on tensors that have shapes and no values, and what it does is compared
-operation by operation: sizes may follow the batch, numbers may not.
+module is recorded once more with an unknown number of samples, by `torch.export` with a dynamic axis. What comes out
+shows every use of that number: in the sizes of tensors, where it belongs; in other numbers and in the conditions that
+were asked on the way, where it does not. That covers all numbers from 2 on; 1 is recorded by itself, and compared.
 
-Not found is what is the same for these two sizes, and what depends on the number of samples through the values of
-tensors alone, as in a softmax of ones over the batch.
+Where it cannot be recorded so, several numbers of samples are tried. Not found is then what is the same for them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch import fx
 
 from pathgraph.io.refusals import Refusal
+from pathgraph.io.torch_constants import overload_key, read_by
 
-__all__ = ["batch_dependence"]
+__all__ = ["OTHERS", "Recording", "batch_dependence", "kind_of", "place_of"]
 
-OTHER = 10
-"""Samples of the second batch: no common factor with the first one, and even."""
+OTHERS = (10, 1, 2, 389, 70_001)
+"""Numbers of samples that are tried where none can be left open: prime to 7, small, even, and larger than limits."""
 
 SIZES = frozenset(
     {"view", "_unsafe_view", "reshape", "_reshape_alias", "expand", "repeat", "empty", "zeros", "ones", "full", "rand"}
     | {"randn", "new_empty", "new_zeros", "new_ones", "new_full", "empty_strided", "new_empty_strided", "as_strided"}
-    | {"split_with_sizes", "split", "slice", "narrow", "arange", "select"}
+    | {"split_with_sizes", "split", "slice", "narrow", "select", "unflatten", "tile", "broadcast_to"}
 )
 """Operators whose whole numbers may follow the size of the batch: what they make shows whether samples are mixed."""
 
 FILLS = frozenset({"full", "new_full"})
 """Those of them that take a number that is no size."""
 
+ROW_BY_ROW = frozenset(
+    {"cat", "stack", "linear", "matmul", "mm", "addmm", "bmm", "einsum", "pad", "constant_pad_nd", "contiguous"}
+    | {"conv1d", "conv2d", "conv3d", "conv_transpose1d", "conv_transpose2d", "conv_transpose3d", "sum", "mean", "amax"}
+    | {"amin", "max", "min", "max_pool1d", "max_pool2d", "max_pool3d", "avg_pool1d", "avg_pool2d", "avg_pool3d"}
+    | {"adaptive_avg_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "clone", "to", "_to_copy", "type_as"}
+    | {"zeros_like", "ones_like", "full_like", "flip", "dropout", "batch_norm", "lift_fresh_copy", "lift_fresh"}
+)
+"""Operators that keep the rows of a constant apart, or else change axis 0; besides pointwise ones and views."""
 
-class Operation(NamedTuple):
-    """One operation on the way: its operator, what it was given, and in which module."""
+ALONG = frozenset({"softmax", "log_softmax", "_softmax", "_log_softmax"})
+"""Those that do along every axis but ``dim``."""
 
-    operator: str
-    given: list[Any]
-    place: str
+MARKS = frozenset({"alias", "detach", "lift_fresh", "lift_fresh_copy"})
+"""Operators that one way of recording writes down and another does not."""
 
-    @property
-    def name(self) -> str:
-        """The operator without its overload."""
-        return self.operator.split(".")[0].rstrip("_")
+DEPENDS = "what it is given depends on the number of samples; needed the same for any batch"
+
+
+class Recording(NamedTuple):
+    """A module as a graph of operators on so many samples.
+
+    Attributes
+    ----------
+    graph : fx.Graph
+    values : dict from fx.Node to str
+        For placeholders and attributes: the name of the tensor they stand for.
+    inputs : list of fx.Node
+    outputs : list of fx.Node
+    constants : dict from str to torch.Tensor
+        Tensors that the program holds besides parameters and buffers.
+    """
+
+    graph: fx.Graph
+    values: dict[fx.Node, str]
+    inputs: list[fx.Node]
+    outputs: list[Any]
+    constants: dict[str, torch.Tensor]
 
 
 def batch_dependence(
-    copies: tuple[torch.nn.Module, torch.nn.Module],
-    shapes: Sequence[tuple[int, ...]],
+    recorded: Recording,
     batch: int,
-    dtype: torch.dtype,
-    device: torch.device,
+    leave_open: Callable[[bool], Recording],
+    record: Callable[[int], Recording],
 ) -> tuple[Refusal, ...]:
     """Where a module does something else with another number of samples.
 
     Parameters
     ----------
-    copies : tuple of two torch.nn.Module
-        Two copies of it, which may be changed by running them, but not in their tensors.
-    shapes : sequence of tuple of int
-        Of the inputs, without the batch axis.
+    recorded : Recording
     batch : int
-        The number of samples that it was recorded with.
-    dtype, device
-        Of the inputs.
+        The number of samples that it was made with.
+    leave_open : callable
+        Records the module with an unknown number of samples, strictly or not: strictly, the program is followed
+        through ``len(x)``, too, which takes longer.
+    record : callable
+        Records the module with so many samples.
 
     Returns
     -------
     tuple of Refusal
-        Empty if there is no such place, or if the module cannot be run in this way even with `batch` samples.
+        Empty if there is no such place.
     """
-    try:
-        first = _run(copies[0], [(batch, *shape) for shape in shapes], dtype, device)
-    except Exception:
-        return ()
-    try:
-        second = _run(copies[1], [(OTHER, *shape) for shape in shapes], dtype, device)
-    except Exception as error:
-        said = (str(error).strip().splitlines() or ["no message"])[0]
-        return (_of_module(f"it takes {batch} samples and not {OTHER}: {type(error).__name__}: {said}"),)
-    numbers: list[Refusal] = []
-    shapes_differ = False
-    for one, other in zip(first, second, strict=False):
-        if one.operator != other.operator:
-            reason = f"with {OTHER} samples in place of {batch}, {other.operator} comes here"
-            return (*dict.fromkeys(numbers), Refusal(one.name, f"aten.{one.operator}", one.place, reason))
-        agree = _agreement(one.given, other.given, batch, one.name)
-        shapes_differ |= not agree.shapes
-        if not agree.numbers:
-            reason = "what it is given depends on the number of samples; needed the same for any batch"
-            numbers.append(Refusal(one.name, f"aten.{one.operator}", one.place, reason))
-    if len(first) != len(second):
-        numbers.append(_of_module(f"it takes {len(first)} operations on {batch} samples and {len(second)} on {OTHER}"))
-    elif shapes_differ and not numbers:
-        numbers.append(_of_module("sizes of its tensors depend on the number of samples in other places than axis 0"))
-    return tuple(dict.fromkeys(numbers))
+    for is_strict in (False, True):
+        try:
+            opened = leave_open(is_strict)
+            found = _uses(opened)
+        except Exception:  # the module asks for the number itself, or cannot be recorded in this way
+            continue
+        is_proof = _operators(opened) == _operators(recorded)
+        return found or _compared(recorded, batch, record, (1,) if is_proof else OTHERS)
+    return _compared(recorded, batch, record, OTHERS)
+
+
+def _operators(recorded: Recording) -> list[str]:
+    """The operators in their order, but those that only mark tensors."""
+    names = [overload_key(node) for node in _calls(recorded.graph)]
+    return [name for name in names if name.split(".")[0].rstrip("_") not in MARKS]
+
+
+def place_of(node: fx.Node) -> str:
+    """The submodule in which an operation happens."""
+    stack = list(node.meta.get("nn_module_stack", {}).values())
+    return " ".join(str(part) for part in stack[-1:] for part in (part[0] or "the module", f"({part[1]})"))
+
+
+def kind_of(node: fx.Node) -> str:
+    """What an operation is called in messages."""
+    return f"aten.{overload_key(node)}" if isinstance(node.target, torch._ops.OpOverload) else overload_key(node)
+
+
+def _refused(node: fx.Node, reason: str) -> Refusal:
+    return Refusal(node.name, kind_of(node), place_of(node), reason)
 
 
 def _of_module(reason: str) -> Refusal:
     return Refusal("the module", "forward", "", reason)
 
 
-class _Agreement(NamedTuple):
-    """Whether the numbers given to an operation are the same, and whether the shapes are, up to the batch."""
-
-    numbers: bool
-    shapes: bool
+def _name(node: fx.Node) -> str:
+    """The operator without its overload, and whether in place or not."""
+    return overload_key(node).split(".")[0].rstrip("_")
 
 
-def _agreement(one: Any, other: Any, batch: int, name: str, is_listed: bool = False) -> _Agreement:
-    """How two arguments of an operator agree, where sizes may follow the batch."""
-    if isinstance(one, torch.Tensor) and isinstance(other, torch.Tensor):
-        return _Agreement(one is other or (one.shape == other.shape and torch.equal(one, other)), True)
-    if isinstance(one, _Seen) and isinstance(other, _Seen):
-        sizes = zip(one.shape, other.shape, strict=False)
-        is_shaped = len(one.shape) == len(other.shape) and all(_is_size(a, b, batch) for a, b in sizes)
-        return _Agreement(one.number == other.number, is_shaped)
-    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
-        is_top = isinstance(one, _Given)
-        parts = [_agreement(a, b, batch, name, not is_top) for a, b in zip(one, other, strict=False)]
-        same_length = len(one) == len(other)
-        return _Agreement(same_length and all(p.numbers for p in parts), all(p.shapes for p in parts))
-    if name in SIZES and (is_listed or name not in FILLS) and _is_size(one, other, batch):
-        return _Agreement(True, True)
-    return _Agreement(type(one) is type(other) and bool(one == other or (one != one and other != other)), True)
+def _calls(graph: fx.Graph) -> list[fx.Node]:
+    """The operations that make or change tensors."""
+    return [node for node in graph.nodes if node.op == "call_function" and _is_operator(node)]
 
 
-def _is_size(one: Any, other: Any, batch: int) -> bool:
-    """Whether two whole numbers are equal, or grow as the batch does."""
-    return type(one) is int and type(other) is int and (one == other or one * OTHER == other * batch)
+def _is_operator(node: fx.Node) -> bool:
+    """Whether it is no arithmetic of sizes, and none of the assertions that `torch.export` adds.
+
+    What has failed, so that the program went on in another way, has no value.
+    """
+    made = node.meta.get("val")
+    is_size = isinstance(made, (int, float, torch.SymInt, torch.SymFloat, torch.SymBool))
+    is_given_up = made is None and not node.users
+    return not is_size and not is_given_up and not _name(node).startswith(("sym_", "_assert", "assert"))
 
 
-class _Seen(NamedTuple):
-    """A tensor without values: its number in the order of the run, and its shape."""
-
-    number: int
-    shape: tuple[int, ...]
+# -- with an unknown number of samples ---------------------------------------------------------------------------------
 
 
-class _Given(list[Any]):
-    """The arguments of one call."""
+def _uses(recorded: Recording) -> tuple[Refusal, ...]:
+    """Every use of an unknown number of samples but as the size of axis 0."""
+    tensors = [node.meta["val"] for node in recorded.inputs]
+    if any(not isinstance(tensor.shape[0], torch.SymInt) for tensor in tensors):
+        raise ValueError("the number of samples is not open")
+    batch = _Batch()
+    shapes = tensors[0].fake_mode.shape_env
+    asked = [*shapes.guards, *(one for several in shapes.deferred_runtime_asserts.values() for one in several)]
+    found = [_of_module(reason) for condition in asked for reason in batch.conditions(condition)]
+    depends = set(recorded.inputs)  # on the inputs
+    for node in _calls(recorded.graph):
+        is_constant = not any(part in depends for part in read_by(node))
+        if not is_constant:
+            depends.add(node)
+        strange = batch.strange_numbers(node)
+        if strange:
+            found.append(_refused(node, f"{DEPENDS}, got {' and '.join(strange)}"))
+        elif is_constant:
+            found += [_refused(node, reason) for reason in batch.mixed_rows(node)]
+    return tuple(dict.fromkeys(found))
 
 
-def _run(
-    module: torch.nn.Module, shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: torch.device
-) -> list[Operation]:
-    """What a module does with inputs of some shapes."""
-    from torch._subclasses.fake_tensor import FakeTensorMode
+class _Batch:
+    """The number of samples: the sizes of all inputs along axis 0, and no other size, are open."""
 
-    fake = FakeTensorMode(allow_non_fake_inputs=True)
-    tensors = [*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False)]
-    state = {name: fake.from_tensor(tensor) for name, tensor in tensors}
-    with fake, _Record(module, {id(tensor): name for name, tensor in state.items()}) as record:
-        inputs = tuple(torch.empty(shape, dtype=dtype, device=device) for shape in shapes)
-        record.found.clear()
-        torch.func.functional_call(module, state, inputs, tie_weights=False)
-    found: list[Operation] = record.found
-    return found
+    def __init__(self) -> None:
+        import sympy
 
+        self._symbol = sympy.Symbol("batch", integer=True, positive=True)
 
-class _Record(TorchDispatchMode):  # type: ignore[misc]
-    """Writes down every operation, and in which submodule it happens."""
+    def of(self, value: Any) -> Any:
+        """A number as an expression of the number of samples, or None if it has nothing to do with it."""
+        if not isinstance(value, (torch.SymInt, torch.SymFloat, torch.SymBool)):
+            return None
+        expression = self._named(value.node.expr)
+        return expression if self._symbol in expression.free_symbols else None
 
-    def __init__(self, module: torch.nn.Module, names: dict[int, str]) -> None:
-        super().__init__()
-        self._names = names
-        self._numbers: dict[int, int] = {}
-        self._alive: list[Any] = []  # so that no two tensors have one id
-        self.found: list[Operation] = []
-        self._places = [""]
-        for path, part in module.named_modules():
-            kind = f"{type(part).__module__}.{type(part).__qualname__}"
-            part.register_forward_pre_hook(self._entered(f"{path or 'the module'} ({kind})"))
-            part.register_forward_hook(self._left, always_call=True)
+    def _named(self, expression: Any) -> Any:
+        """The expression with this symbol for all sizes; sizes that depend on values are named u0, u1, ..."""
+        sizes = [symbol for symbol in expression.free_symbols if not symbol.name.startswith(("u", "zu"))]
+        return expression.xreplace(dict.fromkeys(sizes, self._symbol))
 
-    def _entered(self, place: str) -> Any:
-        return lambda *_: self._places.append(place)
+    def is_multiple(self, expression: Any) -> bool:
+        """Whether it is the number of samples times a number."""
+        return bool((expression / self._symbol).is_number)
 
-    def _left(self, *_: Any) -> None:
-        self._places.pop()
+    def conditions(self, condition: Any) -> Iterator[str]:
+        """What was asked about the number of samples, if that is not true of every batch."""
+        asked = self._named(condition.expr)
+        if self._symbol not in asked.free_symbols:
+            return
+        text = f"{asked.lhs} {asked.rel_op} {asked.rhs}" if asked.is_Relational else str(asked)
+        where = str(getattr(getattr(condition, "sloc", None), "maybe_user_loc", None) or "")
+        line = f" ({_shortened(where)})" if where else ""
+        yield f"it does this for {text} alone, where batch is the number of samples{line}; needed the same for any"
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        options: Mapping[str, Any] = kwargs or {}
-        name = str(func)
-        if name.startswith("aten."):
-            values = (*args, *(options[key] for key in sorted(options)))
-            given = _Given(self._summary(value) for value in values)
-            self.found.append(Operation(name.removeprefix("aten."), given, self._places[-1]))
-        made = func(*args, **options)
+    def strange_numbers(self, node: fx.Node) -> list[str]:
+        """The numbers among the arguments that follow the number of samples and are no sizes."""
+        name = _name(node)
+        out = []
+        for value, is_listed in _arguments(node):
+            found = self.of(value)
+            may_be_size = name in SIZES and (is_listed or name not in FILLS)
+            if found is not None and not (may_be_size and self.is_multiple(found)):
+                out.append(str(found))
+        return out
+
+    def mixed_rows(self, node: fx.Node) -> Iterator[str]:
+        """Where an operation on constants that have a row for each sample could mix the rows."""
+        read = [part for part in read_by(node) if self._is_open(part.meta.get("val"))]
+        made = node.meta.get("val")
         for tensor in made if isinstance(made, (list, tuple)) else [made]:
-            self._summary(tensor)
-        return made
+            if not isinstance(tensor, torch.Tensor):
+                continue
+            sizes = [self.of(size) for size in tensor.shape]
+            is_first = bool(sizes) and sizes[0] is not None and self.is_multiple(sizes[0])
+            if any(size is not None for size in sizes[1:]) or (sizes[:1] != [None] and sizes and not is_first):
+                yield "the number of samples is the size of another axis than 0 of a constant, or only a part of it"
+            elif read and not is_first:
+                yield "it makes one value of a constant that has a row for each sample, so that their number matters"
+        if read and not self._keeps_rows(node):
+            yield "it may mix the rows of a constant that has one for each sample; make it of sizes that are fixed"
 
-    def _summary(self, value: Any) -> Any:
-        """The name of a tensor of the module, the number of another one without values; what has values as it is."""
-        from torch._subclasses.fake_tensor import FakeTensor
+    def _is_open(self, tensor: Any) -> bool:
+        return isinstance(tensor, torch.Tensor) and any(self.of(size) is not None for size in tensor.shape)
 
-        if isinstance(value, FakeTensor):
-            if id(value) in self._names:
-                return self._names[id(value)]
-            if value.constant is not None:
-                return value.constant
-            if id(value) not in self._numbers:
-                self._numbers[id(value)] = len(self._numbers)
-                self._alive.append(value)
-            return _Seen(self._numbers[id(value)], tuple(value.shape))
-        if isinstance(value, (list, tuple)):
-            return [self._summary(part) for part in value]
-        return value
+    def _keeps_rows(self, node: fx.Node) -> bool:
+        name, target = _name(node), node.target
+        schema: Any = getattr(target, "_schema", None)
+        if name in ALONG:
+            return bool(node.args[1] not in (0, -node.args[0].meta["val"].dim()))
+        is_view = schema is not None and any(
+            value.alias_info is not None and not value.alias_info.is_write for value in schema.returns
+        )
+        is_pointwise = torch.Tag.pointwise in getattr(target, "tags", ())
+        return is_view or is_pointwise or name in SIZES or name in ROW_BY_ROW or name == "getitem"
+
+
+def _shortened(where: str) -> str:
+    """``file.py:3 in f: the line`` of a place as torch writes it, which begins with the line or with the folders."""
+    found = re.search(r"([^\s/]+\.py):(\d+) in (\S+)", where)
+    return f"{found[1]}:{found[2]} in {found[3]}" if found else where
+
+
+def _arguments(node: fx.Node) -> Iterator[tuple[Any, bool]]:
+    """The values of the arguments, those in lists included, and whether they stand in one."""
+    for argument in (*node.args, *node.kwargs.values()):
+        for value in argument if isinstance(argument, (list, tuple)) else [argument]:
+            is_listed = isinstance(argument, (list, tuple))
+            yield (value.meta.get("val") if isinstance(value, fx.Node) else value), is_listed
+
+
+# -- with other numbers of samples -------------------------------------------------------------------------------------
+
+
+def _equal(one: torch.Tensor, other: torch.Tensor) -> bool:
+    """Whether two tensors are the same, NaN included."""
+    if (one.shape, one.dtype, one.layout) != (other.shape, other.dtype, other.layout):
+        return False
+    return bool(torch.equal(one, other)) or bool(((one == other) | ((one != one) & (other != other))).all())
+
+
+def _compared(
+    recorded: Recording, batch: int, record: Callable[[int], Recording], others: Sequence[int]
+) -> tuple[Refusal, ...]:
+    """Where recordings with other numbers of samples differ."""
+    for n in others:
+        try:
+            other = record(n)
+        except MemoryError:
+            continue
+        except Exception as error:
+            cause = error.__cause__ or error
+            said = (str(cause).strip().splitlines() or ["no message"])[0]
+            return (_of_module(f"it takes {batch} samples and not {n}: {type(cause).__name__}: {said}"),)
+        found = _Comparison(batch, n).of(recorded, other)
+        if found:
+            return found
+    return ()
+
+
+class _Comparison(NamedTuple):
+    """Of two recordings, with `batch` and with `other` samples."""
+
+    batch: int
+    other: int
+
+    def of(self, first: Recording, second: Recording) -> tuple[Refusal, ...]:
+        """Where they differ in more than sizes that follow the number of samples."""
+        ones, others = _calls(first.graph), _calls(second.graph)
+        places = self._placed(first), self._placed(second)
+        found: list[Refusal] = []
+        for one, other in zip(ones, others, strict=False):
+            if overload_key(one) != overload_key(other):
+                reason = f"with {self.other} samples in place of {self.batch}, {overload_key(other)} comes here"
+                return (*dict.fromkeys(found), _refused(one, reason))
+            given = [(one.args, other.args), (tuple(one.kwargs.values()), tuple(other.kwargs.values()))]
+            if not all(self._agree(a, b, places, _name(one), 0) for a, b in given):
+                found.append(_refused(one, DEPENDS))
+            elif not self._same_shapes(one.meta.get("val"), other.meta.get("val")):
+                reason = "sizes of what it makes depend on the number of samples in other places than axis 0"
+                found.append(_refused(one, reason))
+        if len(ones) != len(others):
+            counts = f"{len(ones)} operations on {self.batch} samples and {len(others)} on {self.other}"
+            found.append(_of_module(f"it takes {counts}"))
+        return tuple(dict.fromkeys(found))
+
+    def _placed(self, recording: Recording) -> dict[fx.Node, Any]:
+        """What stands for each node: the number of the operation, the name or the values of what the module holds."""
+        calls = {node: place for place, node in enumerate(_calls(recording.graph))}
+        inputs = {node: f"input {place}" for place, node in enumerate(recording.inputs)}
+        held = {node: recording.constants.get(name, name) for node, name in recording.values.items()}
+        return {**calls, **inputs, **held}
+
+    def _agree(self, one: Any, other: Any, places: tuple[dict[fx.Node, Any], ...], name: str, depth: int) -> bool:
+        if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+            pairs = zip(one, other, strict=False)
+            return len(one) == len(other) and all(self._agree(a, b, places, name, depth + 1) for a, b in pairs)
+        if isinstance(one, fx.Node) and isinstance(other, fx.Node):
+            a, b = places[0].get(one, one.meta.get("val")), places[1].get(other, other.meta.get("val"))
+            if isinstance(a, torch.Tensor) and isinstance(b, torch.Tensor):
+                return a is b or _equal(a, b)
+            return type(a) is type(b) and bool(a == b)
+        is_size = name in SIZES and (depth > 1 or name not in FILLS)
+        if is_size and self._is_size(one, other):
+            return True
+        return type(one) is type(other) and bool(one == other or (one != one and other != other))
+
+    def _same_shapes(self, one: Any, other: Any) -> bool:
+        if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+            return len(one) == len(other) and all(self._same_shapes(a, b) for a, b in zip(one, other, strict=True))
+        if not isinstance(one, torch.Tensor) or not isinstance(other, torch.Tensor):
+            return True
+        sizes = zip(one.shape, other.shape, strict=False)
+        return len(one.shape) == len(other.shape) and all(self._is_size(a, b) for a, b in sizes)
+
+    def _is_size(self, one: Any, other: Any) -> bool:
+        """Whether two whole numbers are equal, or grow as the batch does."""
+        return type(one) is int and type(other) is int and (one == other or one * self.other == other * self.batch)

@@ -6,13 +6,15 @@ operations by a symbolic trace. Either way the result is an `fx.Graph` of ``aten
 parameters, the buffers, lifted constants and the inputs.
 
 A batch of `BATCH` samples is recorded: an axis 0 of another size later on means that the module mixes samples. That
-it would do the same with any other number of samples is what `torch_batches` finds out.
+it would do the same with any other number of samples is what `torch_batches` finds out. PyTorch records in one thread
+at a time; others wait.
 """
 
 from __future__ import annotations
 
 import copy
 import logging
+import threading
 import warnings
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,12 +26,24 @@ from torch import fx
 
 from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.io.refusals import Refusal
-from pathgraph.io.torch_batches import batch_dependence
+from pathgraph.io.torch_batches import Recording, batch_dependence
 
 __all__ = ["BATCH", "Capture", "capture", "state_of"]
 
 BATCH = 7
 """Samples in the recorded batch; a number that programs rarely write down."""
+
+MOST_BYTES = 1 << 30
+"""Of the inputs that other numbers of samples are tried on."""
+
+RECORDERS = [
+    *("__trace", "_dynamo", "_dynamo.convert_frame", "_export", "_guards", "_subclasses.fake_tensor", "export"),
+    *("export._trace", "fx.experimental.symbolic_shapes"),
+]
+"""What logs failures, which become errors, or are tried in another way."""
+
+LOCK = threading.RLock()
+"""`torch.export` works in one thread at a time."""
 
 KEPT_HOOKS = "torch.nn.utils"
 """Pre-hooks of this package compute a weight from other parameters, and belong to what the module computes."""
@@ -91,7 +105,7 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
             raise ParameterError(f"module: needed real tensors with values, but {name!r} has {what}")
     like = next((tensor for tensor in state.values() if tensor.is_floating_point()), None)
     kinds = [(like.dtype, like.device)] if like is not None else [(torch.float32, "cpu"), (torch.float64, "cpu")]
-    with torch.no_grad(), _quiet():
+    with LOCK, torch.no_grad(), _quiet():
         for place, (dtype, device) in enumerate(kinds):
             samples = _samples(shapes, dtype, device)
             try:
@@ -100,8 +114,12 @@ def capture(module: Any, shapes: Sequence[tuple[int, ...]]) -> Capture:
             except ParameterError:
                 if place == len(kinds) - 1:
                     raise
-        copies = _twin(module)[0], _twin(module)[0]
-        refusals = batch_dependence(copies, shapes, BATCH, dtype, torch.device(device))
+        refusals = batch_dependence(
+            found,
+            BATCH,
+            lambda is_strict: _opened(_twin(module)[0], samples, is_strict),
+            lambda n: _recorded(_twin(module)[0], _others(samples, n)),
+        )
     graph, values, inputs, outputs, constants = found
     aliases |= _held(constants, state)
     return Capture(
@@ -124,6 +142,13 @@ def _samples(shapes: Sequence[tuple[int, ...]], dtype: torch.dtype, device: Any)
         raise ParameterError(
             f"input_shape: needed sizes of which {BATCH} samples fit into memory, got {list(shapes)}"
         ) from error
+
+
+def _others(samples: tuple[torch.Tensor, ...], n: int) -> tuple[torch.Tensor, ...]:
+    """Inputs of so many samples; their values are never read."""
+    if n * sum(sample[0].nbytes for sample in samples) > MOST_BYTES:
+        raise MemoryError
+    return tuple(torch.empty(n, *sample.shape[1:], dtype=sample.dtype, device=sample.device) for sample in samples)
 
 
 def state_of(module: torch.nn.Module) -> dict[str, torch.Tensor]:
@@ -207,17 +232,20 @@ def _tensors_in(values: Sequence[Any]) -> Iterator[torch.Tensor]:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without warnings, and without the log of failures, which become errors."""
-    log = logging.getLogger("torch._subclasses.fake_tensor")
-    was_disabled, log.disabled = log.disabled, True
+    logs = [logging.getLogger(f"torch.{name}") for name in RECORDERS]
+    were_disabled = [log.disabled for log in logs]
+    for log in logs:
+        log.disabled = True
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        log.disabled = was_disabled
+        for log, was_disabled in zip(logs, were_disabled, strict=True):
+            log.disabled = was_disabled
 
 
-def _recorded(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any:
+def _recorded(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Recording:
     """The graph by whichever way works."""
     try:
         return _exported(module, samples)
@@ -225,12 +253,22 @@ def _recorded(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any
         return _traced(module, samples, failure)
 
 
-def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any:
+def _opened(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], is_strict: bool) -> Recording:
+    """The graph for a number of samples that is left open."""
+    from torch.export import Dim, ShapesCollection
+
+    shapes = ShapesCollection()
+    for sample in samples:
+        shapes[sample] = {0: Dim.DYNAMIC}
+    return _exported(module, samples, dynamic_shapes=shapes, strict=is_strict)
+
+
+def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], **options: Any) -> Recording:
     """The graph by `torch.export`."""
     from torch.export import export
     from torch.export.graph_signature import InputKind, OutputKind
 
-    program = export(module, samples)
+    program = export(module, samples, **options)
     nodes = {node.name: node for node in program.graph.nodes}
     values, inputs, constants = {}, [], {}
     for spec in program.graph_signature.input_specs:
@@ -249,10 +287,10 @@ def _exported(module: torch.nn.Module, samples: tuple[torch.Tensor, ...]) -> Any
         for spec, value in zip(specs, end.args[0], strict=True)
         if spec.kind == OutputKind.USER_OUTPUT and value is not None
     ]
-    return program.graph, values, inputs, outputs, constants
+    return Recording(program.graph, values, inputs, outputs, constants)
 
 
-def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure: Exception) -> Any:
+def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure: Exception) -> Recording:
     """The graph by a trace of `torch.fx`, after `torch.export` has failed."""
     from torch.fx.experimental.proxy_tensor import make_fx
     from torch.utils._pytree import tree_leaves
@@ -281,7 +319,7 @@ def _traced(module: torch.nn.Module, samples: tuple[torch.Tensor, ...], failure:
             constants[name] = getattr(traced, node.target)
     (end,) = [node for node in traced.graph.nodes if node.op == "output"]
     outputs = [value for value in tree_leaves(end.args[0]) if value is not None]
-    return traced.graph, values, placeholders[len(names) :], outputs, constants
+    return Recording(traced.graph, values, placeholders[len(names) :], outputs, constants)
 
 
 def _is_tensor(value: Any) -> bool:

@@ -153,7 +153,7 @@ def read_by(node: fx.Node) -> list[fx.Node]:
 
 
 def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torch.Tensor:
-    """The value of a constant on a state of the module, computed where that lies."""
+    """The value of a constant on a state of the module, computed where that lies, and in double precision."""
     known: dict[fx.Node, Any] = {}
     device = getattr(state, "device", None) or next((t.device for t in state.values()), torch.device("cpu"))
 
@@ -176,7 +176,9 @@ def evaluate(node: fx.Node, values: Mapping[fx.Node, str], state: State) -> torc
         if place is not None:
             shaped: Any = item.args[place]
             arguments[place] = torch.empty(shaped.meta["val"].shape, dtype=torch.float64, device=device)
-        known[item] = item.target(*fx.map_arg(tuple(arguments), value), **fx.map_arg(options, value))
+        made = item.target(*fx.map_arg(tuple(arguments), value), **fx.map_arg(options, value))
+        is_single = isinstance(made, torch.Tensor) and made.is_floating_point() and made.dtype != torch.float64
+        known[item] = made.to(torch.float64) if is_single else made
         return known[item]
 
     out: torch.Tensor = value(node)

@@ -18,6 +18,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.io.modelling import LEAKY_RELU, RELU6, checked_option
 from pathgraph.io.refusals import Refusals, Refused
 from pathgraph.io.torch_arguments import MIXES
+from pathgraph.io.torch_batches import kind_of, place_of
 from pathgraph.io.torch_capture import BATCH, Capture, capture
 from pathgraph.io.torch_constants import UNWRITTEN, Constant, Recipe, key_of, overload_key, read_by, rounds, shape_only
 from pathgraph.io.torch_reasons import reason_of
@@ -152,6 +153,8 @@ class Importer(Tensors):
     def _called(self, node: fx.Node) -> Any:
         if _shares_memory(node):
             self._alias(node)
+        if node.meta.get("val") is None and not node.users and _makes_tensors(node):
+            return UNKNOWN  # it failed, and the program went on in another way
         if key_of(node) in UNWRITTEN:
             return self.value(node.args[0])
         if all(isinstance(self._values.get(part), Constant) for part in read_by(node)):
@@ -246,10 +249,7 @@ class Importer(Tensors):
         return [self.value(part) for part in item] if isinstance(item, (list, tuple)) else item
 
     def _refuse(self, node: fx.Node, reason: str) -> None:
-        stack = list(node.meta.get("nn_module_stack", {}).values())
-        place = " ".join(str(part) for part in stack[-1:] for part in (part[0] or "the module", f"({part[1]})"))
-        kind = f"aten.{overload_key(node)}" if isinstance(node.target, torch._ops.OpOverload) else overload_key(node)
-        self._refusals.add(node.name, kind, place, reason)
+        self._refusals.add(node.name, kind_of(node), place_of(node), reason)
 
     def _require_batch(self, node: fx.Node, found: Any) -> None:
         """Axis 0 is the batch, everywhere; the other axes have the recorded sizes, and nothing is rounded."""
@@ -310,6 +310,11 @@ def _shares_memory(node: fx.Node) -> bool:
     return schema is not None and any(
         value.alias_info is not None and not value.alias_info.is_write for value in schema.returns
     )
+
+
+def _makes_tensors(node: fx.Node) -> bool:
+    schema: Any = getattr(node.target, "_schema", None)
+    return schema is not None and bool(schema.returns)
 
 
 def _is_batch(tensor: torch.Tensor) -> bool:

@@ -7,6 +7,7 @@ nothing overflows on the way.
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, TypeAlias
@@ -80,6 +81,10 @@ class PathNorm:
 
     One call costs a few float64 forward passes on one sample at most.
 
+    It can be an attribute of a module that is copied, moved to another dtype or device, pickled and saved
+    (``torch.save``), and adds nothing to its ``state_dict()``: a copy goes with the copied module. One that was read
+    from a file records the module anew by its first call.
+
     Examples
     --------
     >>> import torch
@@ -105,9 +110,10 @@ class PathNorm:
         if self.q == math.inf:
             raise ParameterError("q: needed a finite number >= 1, got inf, whose path-norm is not differentiable")
         self.log = bool(log)
-        self._recipes: dict[str, Recipe] = {}
-        self._constants: dict[str, Tensor] = {}
+        recipes: dict[str, Recipe] = {}
+        constants: dict[str, Tensor] = {}
         self._module = None
+        self._arguments = (input_shape, relu6, leaky_relu)
         if isinstance(source, LayerGraph):
             if (input_shape, relu6, leaky_relu) != (None, None, None):
                 raise ParameterError("input_shape, relu6, leaky_relu: a LayerGraph has its own; leave them out")
@@ -119,11 +125,39 @@ class PathNorm:
             if input_shape is None:
                 raise ParameterError("input_shape: needed the shape of one input, without the batch axis, got None")
             imported = import_module(source, input_shape, relu6=relu6, leaky_relu=leaky_relu)
-            self.graph, self._recipes, self._constants = imported
+            self.graph, recipes, constants = imported
             self._module = source
-        self._plan = _Plan(self.graph.dag)
-        own = self.graph.to_float(np.float64).entries_by_name if set(self.graph.roles) - set(self._recipes) else {}
-        self._fixed = {n: torch.from_numpy(np.array(array)) for n, array in own.items() if n not in self._recipes}
+        self._prepared: _Prepared | None = _prepared(self.graph, recipes, constants)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the plan and the recipes, which are made again."""
+        return {key: value for key, value in vars(self).items() if key != "_prepared"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        # the module may hold this object, and then is not complete yet: it is recorded by the first call
+        vars(self).update(state, _prepared=None)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> PathNorm:
+        """Of the copied module, with the same recording."""
+        twin = object.__new__(type(self))
+        memo[id(self)] = twin
+        vars(twin).update(vars(self))
+        twin._module = copy.deepcopy(self._module, memo)
+        return twin
+
+    def _parts(self) -> _Prepared:
+        """What a call needs, made again after unpickling."""
+        if self._prepared is None:
+            recipes: dict[str, Recipe] = {}
+            constants: dict[str, Tensor] = {}
+            if self._module is not None:
+                input_shape, relu6, leaky_relu = self._arguments
+                graph, recipes, constants = import_module(self._module, input_shape, relu6=relu6, leaky_relu=leaky_relu)
+                shapes = [{n: a.shape for n, a in g.entries_by_name.items()} for g in (graph, self.graph)]
+                if shapes[0] != shapes[1]:
+                    raise ParameterError("module: it is not what it was when it was recorded; record the module again")
+            self._prepared = _prepared(self.graph, recipes, constants)
+        return self._prepared
 
     def __call__(self, parameters: Mapping[str, Any] | None = None) -> Any:
         """The path-norm, or its logarithm, of the module as it is now: a float64 tensor without axes.
@@ -144,8 +178,9 @@ class PathNorm:
         if parameters is not None and not isinstance(parameters, Mapping):
             kind = type(parameters).__name__
             raise ParameterError(f"parameters: needed a mapping from names to torch.Tensor, got {kind}")
-        entries = self._entries(dict(parameters or {}))
-        total, power = self._plan.run([_powered(entry, self.q) for entry in entries])
+        parts = self._parts()
+        entries = self._entries(parts, dict(parameters or {}))
+        total, power = parts.plan.run([_powered(entry, self.q) for entry in entries])
         if not bool(torch.isfinite(total)):
             raise ParameterError("parameters: needed finite numbers, got NaN or infinities")
         if bool(total == 0):
@@ -162,9 +197,9 @@ class PathNorm:
             )
         return norm
 
-    def _entries(self, given: dict[str, Any]) -> list[Tensor]:
+    def _entries(self, parts: _Prepared, given: dict[str, Any]) -> list[Tensor]:
         """The tensors of the graph, in float64 and on one device."""
-        state = Wide({} if self._module is None else {**state_of(self._module), **self._constants})
+        state = Wide({} if self._module is None else {**state_of(self._module), **parts.constants})
         for name, tensor in given.items():
             if not isinstance(tensor, torch.Tensor) or tensor.is_complex() or tensor.is_meta:
                 raise ParameterError(f"parameters: {name!r} needed a torch.Tensor with real values, got {tensor!r:.80}")
@@ -176,7 +211,7 @@ class PathNorm:
                 if tuple(entry.shape) != own.shape:
                     raise ParameterError(f"parameters: {name!r} needed shape {own.shape}, got {tuple(entry.shape)}")
             else:
-                entry = self._live(name, state)
+                entry = parts.live(name, state)
                 if tuple(entry.shape) != own.shape:
                     raise ParameterError(_changed(name, f"shape {tuple(entry.shape)} in place of {own.shape}"))
             out.append(entry.to(device=device, dtype=torch.float64))
@@ -184,17 +219,43 @@ class PathNorm:
             raise ParameterError(f"parameters: {sorted(given)} are no tensors of the graph; see .graph.parameters")
         return out
 
-    def _live(self, name: str, state: Wide) -> Tensor:
+    def __repr__(self) -> str:
+        return f"PathNorm({self.graph!r}, q={self.q}, log={self.log})"
+
+
+class _Prepared(NamedTuple):
+    """What calls need besides the state of the module.
+
+    Attributes
+    ----------
+    plan : _Plan
+    recipes : dict from str to Recipe
+        For the tensors of the graph that come from the module.
+    constants : dict from str to torch.Tensor
+        What recipes need besides the parameters and buffers.
+    fixed : dict from str to torch.Tensor
+        The other tensors of the graph.
+    """
+
+    plan: _Plan
+    recipes: dict[str, Recipe]
+    constants: dict[str, Tensor]
+    fixed: dict[str, Tensor]
+
+    def live(self, name: str, state: Wide) -> Tensor:
         """A tensor of the graph, as the module has it now."""
-        if name not in self._recipes:
-            return self._fixed[name]
+        if name not in self.recipes:
+            return self.fixed[name]
         try:
-            return self._recipes[name](state)
+            return self.recipes[name](state)
         except RuntimeError as error:
             raise ParameterError(_changed(name, str(error))) from error
 
-    def __repr__(self) -> str:
-        return f"PathNorm({self.graph!r}, q={self.q}, log={self.log})"
+
+def _prepared(graph: LayerGraph, recipes: dict[str, Recipe], constants: dict[str, Tensor]) -> _Prepared:
+    own = graph.to_float(np.float64).entries_by_name if set(graph.roles) - set(recipes) else {}
+    fixed = {name: torch.from_numpy(np.array(array)) for name, array in own.items() if name not in recipes}
+    return _Prepared(_Plan(graph.dag), recipes, constants, fixed)
 
 
 def _changed(name: str, what: str) -> str:

@@ -15,6 +15,7 @@ from pathgraph.io.refusals import Refused
 from pathgraph.io.torch_arguments import MIXES, per_axis, require_constant, require_signal
 from pathgraph.io.torch_constants import Constant
 from pathgraph.io.torch_import import Importer
+from pathgraph.io.torch_reasons import STATISTICS
 from pathgraph.layers.builder import Signal
 
 __all__ = ["RULES"]
@@ -128,6 +129,13 @@ def transposed_convolution(
 # -- batch-norm ------------------------------------------------------------------------------------------------------
 
 
+def instance_norm(at: Importer, x: Any, use_input_stats: bool = True, **rest: Any) -> Signal:
+    """An instance-norm in evaluation mode is a batch-norm if it has kept running statistics."""
+    if use_input_stats:
+        raise Refused(STATISTICS)
+    return batch_norm(at, x=x, **rest)
+
+
 def batch_norm(
     at: Importer,
     x: Any,
@@ -142,7 +150,10 @@ def batch_norm(
     """A batch-norm with frozen statistics: its scale and shift, computed in double precision."""
     parts = {"weight": weight, "bias": bias, "running_mean": running_mean, "running_var": running_var}
     if training or running_mean is None or running_var is None:
-        raise Refused("it divides by statistics of the batch; needed running statistics (track_running_stats=True)")
+        raise Refused(
+            "it divides by statistics of the batch, so that no paths describe it; needed running statistics, which are "
+            "fixed: a batch-norm with track_running_stats=True, in evaluation mode"
+        )
     nodes = {key: require_constant(part, key).node for key, part in parts.items() if part is not None}
     stem = next(
         (name.rpartition(".")[0] for key in nodes if (name := at.origin(parts[key]).name) is not None), at.node.name
@@ -256,6 +267,7 @@ RULES: dict[str, Any] = {
     **{f"conv{n}d": convolution for n in (1, 2, 3)},
     **{f"conv_transpose{n}d": transposed_convolution for n in (1, 2, 3)},
     "batch_norm": batch_norm,
+    "instance_norm": instance_norm,
     "add": add,
     "sub": subtract,
     "rsub": subtract_from,

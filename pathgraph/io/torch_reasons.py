@@ -5,7 +5,10 @@ from __future__ import annotations
 __all__ = ["reason_of"]
 
 SMOOTH = "it is not piecewise linear, so that paths do not describe it"
-STATISTICS = "it divides by statistics of its own input"
+STATISTICS = (
+    "it divides by statistics of its own input, so that no paths describe it; train with a batch-norm in its place, "
+    "whose running statistics are fixed in evaluation mode, or replace it by the scale and shift of fixed statistics"
+)
 PRODUCT = "it multiplies activations with each other"
 JUMPS = "it jumps: its value is no continuous function of the activations"
 MASK = "it makes a mask of activations, and what is multiplied by it is no path; write a ReLU as relu(x)"

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch.nn.modules.batchnorm import _BatchNorm
+from torch.nn.modules.instancenorm import _InstanceNorm
 
 from pathgraph.errors import ParameterError
 from pathgraph.layers.layer_graph import LayerGraph
@@ -76,7 +77,7 @@ def _planned_norm(
     plan: list[tuple[Any, Any]], problems: list[str], stem: str, norm: Any, parts: Mapping[str, Array]
 ) -> None:
     """The weight and bias of a batch-norm, from its scale and shift and the running statistics of the module."""
-    if not isinstance(norm, _BatchNorm) or norm.running_var is None or len(parts) != len(NORMS):
+    if not isinstance(norm, (_BatchNorm, _InstanceNorm)) or norm.running_var is None or len(parts) != len(NORMS):
         problems.append(f"{stem!r} is no batch-norm with running statistics")
         return
     scale, shift = (torch.from_numpy(np.array(parts[kind])) for kind in NORMS)

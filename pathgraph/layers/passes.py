@@ -115,17 +115,24 @@ def forward_sweep(
 
 
 def backward_sweep(
-    architecture: LayerArchitecture, numbers: Any, entries: Entries, start: int, *, keep: bool = False
+    architecture: LayerArchitecture,
+    numbers: Any,
+    entries: Entries,
+    start: int,
+    *,
+    keep: bool = False,
+    ends: Mapping[str, Array] | None = None,
 ) -> dict[str | None, Compressed] | None:
     """The transposed sweep over the layers from `start` on: for each layer before them, what it leads to.
 
     The sums over the paths from each entry to the outputs whose first edge leads into those layers; under the key None,
     those from the constant. With `keep`, of those layers themselves, too. None as soon as numbers leave their range.
+    `ends` weights the outputs, by layer, in some states (S, size): ones in one state by default.
     """
     alive: dict[str | None, Compressed] = {}
     for name in architecture.outputs:
-        ones = np.ones((1, architecture.layer(name).size))
-        receive(alive, name, compress(full(ones, architecture.layer(name).shape)), numbers.add)
+        rows = np.ones((1, architecture.layer(name).size)) if ends is None else ends[name]
+        receive(alive, name, compress(full(rows, architecture.layer(name).shape)), numbers.add)
     for layer in reversed(architecture.layers[start:]):
         if layer.name not in alive or layer.activation == "input":
             continue

@@ -18,7 +18,7 @@ import numpy as np
 from pathgraph.layers.arithmetic import Arrays, Floats, Powers, ScaledFloats
 from pathgraph.layers.compressed import Compressed, compress, full
 from pathgraph.layers.masses import masses
-from pathgraph.layers.passes import Evaluation, forward_sweep, met
+from pathgraph.layers.passes import Evaluation, backward_sweep, forward_sweep, met
 from pathgraph.layers.plans import meeting
 from pathgraph.layers.states import states_at_outputs
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_argmax, scaled_total
@@ -37,6 +37,7 @@ __all__ = [
     "power_sums",
     "power_total",
     "state_sums",
+    "sums_from_inputs",
 ]
 
 BATCH = 1 << 22
@@ -220,6 +221,28 @@ def state_sums(
         return np.zeros((n_states, len(net.dag.outputs))), False
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         return states_at_outputs(net.architecture, terms, _inputs(net, widths[None]), n_states)
+
+
+def sums_from_inputs(net: LayerGraph, first: int, stop: int) -> Array | None:
+    """For some outputs, counted in order, and each input the sum of the absolute path products between them.
+
+    Shape (stop - first, n_inputs), by one backward sweep; None if floats could not hold it.
+    """
+    architecture, ends, place = net.architecture, {}, 0
+    for name in architecture.outputs:
+        size = architecture.layer(name).size
+        ends[name] = np.eye(stop - first, size, k=first - place)
+        place += size
+    numbers = Floats()
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        found = backward_sweep(architecture, numbers, Powers(net.tensors, 1), 0, ends=ends)
+    if found is None or not numbers.in_range:
+        return None
+    parts = [
+        found[name].flat() if name in found else np.zeros((stop - first, architecture.layer(name).size))
+        for name in architecture.inputs
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def outputs_at(net: LayerGraph, values: Sequence[Array], rows: Array) -> Array | None:

@@ -251,12 +251,16 @@ class Moduli:
             through = scaled_product(forward, backward)
         return np.asarray(through)
 
-    def masses(self, *, plain: bool = False) -> Array:
-        """The mass of the paths through each entry, shape (n_entries,): float64, rational, or scaled."""
+    def masses(self, *, plain: bool = False, forward: Array | None = None) -> Array:
+        """The mass of the paths through each entry, shape (n_entries,): float64, rational, or scaled.
+
+        `forward` is what the forward sweep makes, where that is known.
+        """
         y = buffer(self, REAL)
         y[0, self.dag.outputs] = 1
         terms = [(self.tensors, None)]
-        forward = sweep(self, terms, self.start(plain=plain))
+        if forward is None:
+            forward = sweep(self, terms, self.start(plain=plain))
         backward = back(self, terms, y.copy())
         through = marginals(self, terms[0], forward, backward)
         if self.scalars == "float" and not self._is_safe(forward, backward, through):

@@ -191,7 +191,9 @@ def prune(
     `rigorous` for an integer r up to 64 and for infinity, rounded upward where the norm is no rational.
 
     The greedy choice is exact: every removal has the smallest cost at its time. It needs up to one scoring per
-    removal, two sweeps; the other strategies need one scoring per round.
+    removal, two sweeps; the other strategies need one scoring per round. A round of synflow takes a second on a
+    ResNet-18 with 224 x 224 images: pools keep one of equal candidates, so that positions are not equal on the way
+    back.
 
     References
     ----------

@@ -196,7 +196,8 @@ def _through_pools(moduli: Moduli) -> Array:
     if moduli.scalars == "float" and not is_safe(moduli.tensors, x):
         return scaled(_through_pools(moduli.to_exact()))
     if moduli.dag.flat is None:
-        return moduli.thinned(np.zeros(moduli.dag.size, dtype=bool), _not_selected(moduli, x)).masses(plain=True)
+        thinned = moduli.thinned(np.zeros(moduli.dag.size, dtype=bool), _not_selected(moduli, x))
+        return thinned.masses(plain=True, forward=x)  # what pools select is the sum of the edges that are left
     selected = moduli.values.copy()
     starts = np.array([part.start for part in moduli.architecture.tensor_slices])
     for node in moduli.dag.nodes:

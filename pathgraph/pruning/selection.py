@@ -28,9 +28,17 @@ MOST, MOST_LAYERED = 10**12, 10**11
 """Parameters scored in a greedy search, in all, that take hours: in a graph of neurons, and in one of layers."""
 
 
-def order(scores: Array, candidates: Array) -> Array:
-    """The candidates by increasing score, equal ones by increasing place."""
+def order(scores: Array, candidates: Array, count: int | None = None) -> Array:
+    """The candidates by increasing score, equal ones by increasing place; the first `count` of them."""
     chosen = scores[candidates]
+    if count is not None and count < len(candidates):
+        if chosen.dtype.kind != "f" or not count:
+            return order(scores, candidates)[:count]
+        last = np.partition(chosen, count - 1)[count - 1]
+        is_first = chosen < last
+        equal = np.flatnonzero(chosen == last)  # the candidates increase
+        is_first[equal[: count - np.count_nonzero(is_first)]] = True
+        return order(scores, candidates[is_first])
     if chosen.dtype == SCALED_DTYPE:
         sign = np.sign(chosen["mantissa"])
         return np.asarray(candidates[np.lexsort((chosen["mantissa"], chosen["exponent"] * sign, sign))])
@@ -51,7 +59,7 @@ def in_rounds(
         wanted = count if k == rounds else min(count, n - int(np.ceil(kept)))
         if wanted <= done:
             continue
-        chosen = order(score(), candidates)[: wanted - done]
+        chosen = order(score(), candidates, wanted - done)
         remove(chosen)
         removed.append(chosen)
         candidates = _without(candidates, chosen)
