@@ -20,7 +20,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from pathgraph.kronecker.kernels.writer import I64, LINE, N_REGISTERS, VECTOR, Writer
+from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
     "AHEAD", "APART", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",

@@ -1,8 +1,8 @@
 """A writer of functions in LLVM's language: machine vectors, loops, squares of numbers that are transposed.
 
-Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops are
-written in LLVM's own vector types (`pathgraph.kronecker.kernels.tiles`). Here is what they are written with, and what
-the processor has: the width of its vectors and how many registers.
+Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops of some
+kernels are written in LLVM's own vector types. Here is what they are written with, and what the processor has: the
+width of its vectors and how many registers.
 """
 
 from __future__ import annotations
