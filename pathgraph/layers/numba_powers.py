@@ -42,7 +42,7 @@ BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 """Of the block of weights that is mapped at a time; the last one of a row may have nearly twice as many columns."""
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
-MADE_OF = "eb7bdc20392f345b"
+MADE_OF = "9a23e2bfadfd181e"
 """Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -71,7 +71,7 @@ def _tile(vectors: int, *, down: bool = False, is_final: bool = False) -> Any:
             loaded = [to.load(to.plus(run, v * VECTOR), to.vector) for v in range(vectors)]
             for r in range(ROWS):
                 place = to.plus(at, r * to.size) if down else to.plus(starts[r], at)
-                number = to.spread(to.load(place, to.element))
+                number = to.spread(place)
                 for v in range(vectors):
                     sums[r * vectors + v] = to.fma(number, loaded[v], sums[r * vectors + v])
             return [*sums, to.plus(at, stride if down else to.size), to.plus(run, step)]
