@@ -42,7 +42,7 @@ LEAST = 3
 """Tiles of them at least, of long blocks: values that have to come from further away meet so many."""
 COPIES, FEWEST = 128 << 10, 4
 """Bytes of copied vectors of a task, batch first, and tiles of them at least: values are read once for all of them."""
-GROUPED, FAR = 512 << 10, 16 << 20
+GROUPED, FAR = 192 << 10, 16 << 20
 """Bytes of values of all l of a block up to which the second-level cache has them for one tile after the other, and of
 a product from which on its lines are asked for before they are written."""
 LINES, CLOSE = 64, 64 << 10
