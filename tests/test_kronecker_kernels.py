@@ -133,23 +133,55 @@ def test_random_patterns(shape, n, dtype, given_as, written_as, seed):
 
 
 @pytest.mark.parametrize(
-    "sizes", [(0, 20, 0, 0, 0), (0, 16, 10**9, 0, 10**9), (10**4, 10**9, 0, 2**10, 10**4), (10**9, 33, 10**5, 0, 0)]
+    "sizes",
+    [
+        (0, 20, 0, 0, 0, 0),
+        (0, 16, 10**9, 0, 10**9, 10**9),
+        (10**4, 10**9, 0, 2**10, 10**4, 10**4),
+        (10**9, 33, 10**5, 0, 0, 0),
+    ],
 )
 def test_any_size_of_the_caches(monkeypatch, sizes):
     """Whatever is packed together, and however few of the lanes are taken at once: the same bits."""
     random = np.random.default_rng(9)
-    shape, n = (2, 9, 5, 37), 83
-    w = random.normal(size=shape).astype(np.float32)
-    x = random.normal(size=(2, 5, 37, n)).astype(np.float32)
-    right = multiplied(w, x)
-    for name, size in zip(("ROOM", "LINES", "CLOSE", "BESIDE", "COPIES"), sizes, strict=True):
+    n, products = 83, []
+    for shape in ((2, 9, 5, 37), (2, 35, 9, 4)):
+        w = random.normal(size=shape).astype(np.float32)
+        x = random.normal(size=(2, *shape[2:], n)).astype(np.float32)
+        products.append((w, x, multiplied(w, x)))
+    for name, size in zip(("ROOM", "LINES", "CLOSE", "BESIDE", "COPIES", "GROUPED"), sizes, strict=True):
         monkeypatch.setattr(launch, name, size)
+    for threads in (1, 2):
+        with_threads(threads)
+        launch.plan.cache_clear()
+        for (w, x, right), layout in product(products, LAYOUTS):
+            assert same_bits(multiplied(w, laid_out(x, layout), layout), right), layout
+
+
+@pytest.mark.parametrize("far", [0, 2**60])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_groups_of_numbers_batch_first(monkeypatch, dtype, far):
+    """Around the edges of its tiles, in rows that are longer than needed, on one and two threads."""
+    monkeypatch.setattr(launch, "FAR", far)
     launch.plan.cache_clear()
-    for layout in LAYOUTS:
-        assert same_bits(multiplied(w, laid_out(x, layout), layout), right), layout
-    with_threads(2)
-    for layout in LAYOUTS:
-        assert same_bits(multiplied(w, laid_out(x, layout), layout), right), layout
+    random = np.random.default_rng(11)
+    lanes = tiles.VECTOR // np.dtype(dtype).itemsize
+    for d in (d for d in (2, 4, 8, 16) if d <= lanes):
+        least = tiles.BROAD * lanes // d
+        for b, c, n in ((least, lanes // d, 33), (least + 1, lanes // d + 1, 40), (2 * least - 1, 20, 32)):
+            w, x = integers(random, (2, b, c, d), dtype), integers(random, (2, c, d, n), dtype)
+            right = expected(w, x)
+            long = [np.full((n, 2 * m * d + 3), np.nan, dtype) for m in (c, b)]
+            given, out = (array[:, 2:-1].reshape(n, 2, -1, d).transpose(1, 2, 3, 0) for array in long)
+            assert np.shares_memory(out, long[1])
+            given[...] = x
+            assert launch.plan(w.shape, n, w.itemsize, given.strides, out.strides, 1).name == "by_groups"
+            for n_threads in (1, 2)[: numba.config.NUMBA_NUM_THREADS]:
+                with_threads(n_threads)
+                out[...] = np.nan
+                launch.multiply(w, given, out)
+                assert np.array_equal(out, right), (d, b, c, n, n_threads)
+                assert np.isnan(long[1][:, [0, 1, -1]]).all()  # nothing else was written
 
 
 def test_read_only_and_broadcast_operands():
@@ -173,7 +205,7 @@ def test_the_error_is_that_of_a_sum_of_c_terms(dtype):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(2, 13, 40, 3), (3, 66, 7, 1), (1, 10, 9, 16)])
+@pytest.mark.parametrize("shape", [(2, 13, 40, 3), (3, 66, 7, 1), (1, 10, 9, 16), (2, 34, 9, 4)])
 def test_a_column_has_the_same_bits_in_every_batch_and_layout(dtype, shape):
     random = np.random.default_rng(3)
     w = random.normal(size=shape).astype(dtype)
@@ -199,7 +231,7 @@ def test_threads_change_no_bit(dtype, layout):
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
-@pytest.mark.parametrize("shape", [(2, 5, 3, 4), (1, 40, 3, 9), (3, 2, 2, 1)])
+@pytest.mark.parametrize("shape", [(2, 5, 3, 4), (1, 40, 3, 9), (3, 2, 2, 1), (2, 33, 8, 2)])
 def test_what_is_not_finite_stays_in_its_block_and_column(shape, layout):
     a, b, c, d = shape
     random = np.random.default_rng(5)
@@ -397,8 +429,8 @@ assert "numba" not in sys.modules
 from pathgraph.kronecker.kernels import chains, launch
 assert "numba" not in sys.modules
 import numpy as np
-w, x = np.ones((1, 9, 5, 8), np.float32), np.ones((40, 1, 5, 8), np.float32).transpose(1, 2, 3, 0)
-out = np.empty((40, 1, 9, 8), np.float32).transpose(1, 2, 3, 0)
+w, x = np.ones((1, 9, 5, 7), np.float32), np.ones((40, 1, 5, 7), np.float32).transpose(1, 2, 3, 0)
+out = np.empty((40, 1, 9, 7), np.float32).transpose(1, 2, 3, 0)
 launch.multiply(w, x, out)
 launch.multiply(w, x[..., :1], out[..., :1])
 from pathgraph.kronecker.kernels import numba_tiles
@@ -419,19 +451,23 @@ def test_a_second_process_compiles_nothing(tmp_path):
     assert compilations() == 0
 
 
+KERNELS = "kronecker.kernels"
+
+
 @pytest.mark.parametrize(
     ("name", "parts"),
     [
-        ("kronecker.kernels.numba_blocks", ["writer", "tiles"]),
-        ("kronecker.kernels.numba_chains", ["writer", "tiles", "numba_blocks"]),
-        ("kronecker.kernels.numba_tiles", ["writer", "tiles", "numba_blocks"]),
-        ("layers.numba_powers", ["writer"]),
+        (f"{KERNELS}.numba_blocks", ["kernel_text", f"{KERNELS}.tiles"]),
+        (f"{KERNELS}.numba_chains", ["kernel_text", f"{KERNELS}.tiles", f"{KERNELS}.numba_blocks"]),
+        (f"{KERNELS}.numba_tiles", ["kernel_text", f"{KERNELS}.tiles", f"{KERNELS}.numba_blocks"]),
+        ("layers.numba_powers", ["kernel_text"]),
     ],
 )
 def test_a_cached_kernel_notices_changes_in_what_it_is_made_of(name, parts):
     """Numba looks at one file. So a kernel's file names the digest of the others, and changes with them."""
-    module, folder = importlib.import_module(f"pathgraph.{name}"), Path(launch.__file__).parent
-    digest = hashlib.sha256(b"".join((folder / f"{part}.py").read_bytes() for part in parts)).hexdigest()
+    module, folder = importlib.import_module(f"pathgraph.{name}"), Path(pg.__file__).parent
+    files = [folder / f"{part.replace('.', '/')}.py" for part in parts]
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()
     assert digest[:16] == module.MADE_OF, f"write MADE_OF = {digest[:16]!r} into {name}.py"
 
 
@@ -439,7 +475,7 @@ OTHER_PROCESSOR = """
 from pathgraph.kronecker.kernels import launch, tiles
 assert tiles.VECTOR == WIDTH
 random = np.random.default_rng(0)
-for d, n in product((1, 5, 20), (3, 40)):
+for d, n in product((1, 2, 4, 5, 8, 16, 20), (3, 40)):
     w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
     right = np.einsum("abcd,acdn->abdn", w, x)
     out = np.empty(right.shape, np.float32)

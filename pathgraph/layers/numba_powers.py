@@ -12,7 +12,7 @@ Each number of a product is the sum over its terms from the first to the last, e
 (where the processor has it): its bits depend neither on the blocks nor on the threads. The last panel of columns begins
 earlier, so that it ends with the row; numbers that two panels make get the same bits twice.
 
-The vectors and loops are written with the `Writer` of the Kronecker-sparse kernels.
+The vectors and loops are written with the `Writer` of `pathgraph.kernel_text`.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from pathgraph.kronecker.kernels.writer import I64, N_REGISTERS, VECTOR, Writer
+from pathgraph.kernel_text import I64, N_REGISTERS, VECTOR, Writer
 
 LANES = VECTOR // 8
 ROWS = 8 if N_REGISTERS == 32 else 4
@@ -42,7 +42,7 @@ BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 """Of the block of weights that is mapped at a time; the last one of a row may have nearly twice as many columns."""
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
-MADE_OF = "6ca5848a2fef12ff"
+MADE_OF = "9a23e2bfadfd181e"
 """Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -71,7 +71,7 @@ def _tile(vectors: int, *, down: bool = False, is_final: bool = False) -> Any:
             loaded = [to.load(to.plus(run, v * VECTOR), to.vector) for v in range(vectors)]
             for r in range(ROWS):
                 place = to.plus(at, r * to.size) if down else to.plus(starts[r], at)
-                number = to.spread(to.load(place, to.element))
+                number = to.spread(place)
                 for v in range(vectors):
                     sums[r * vectors + v] = to.fma(number, loaded[v], sums[r * vectors + v])
             return [*sums, to.plus(at, stride if down else to.size), to.plus(run, step)]

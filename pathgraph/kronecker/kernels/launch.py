@@ -5,7 +5,10 @@ The operands are the four-axis views of `pathgraph.kronecker.execution`: x of sh
 
 * ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors (a matrix-vector product
   reads the values once);
-* ``transposing``, batch-first arrays: squares of numbers are transposed in registers on the way in and out;
+* ``by_copies``, the same for larger batches, batch first with d = 1: vectors are copied on the way in;
+* ``by_groups``, batch-first arrays whose d divides the lanes of a machine vector, if the second-level cache holds the
+  values of all l of a block: machine vectors run along (j, l);
+* ``transposing``, other batch-first arrays: squares of numbers are transposed in registers on the way in and out;
 * ``by_rows``, tiles of rows times vectors, for all others: best with unit strides along the batch.
 
 All give the same bits. Numba is imported at the first product.
@@ -23,7 +26,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.packing import aligned, cut, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.kernels.packing import aligned, cut, packed_groups, packed_rows, packed_vectors, starts
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
 
@@ -39,6 +42,9 @@ LEAST = 3
 """Tiles of them at least, of long blocks: values that have to come from further away meet so many."""
 COPIES, FEWEST = 128 << 10, 4
 """Bytes of copied vectors of a task, batch first, and tiles of them at least: values are read once for all of them."""
+GROUPED, FAR = 192 << 10, 16 << 20
+"""Bytes of values of all l of a block up to which the second-level cache has them for one tile after the other, and of
+a product from which on its lines are asked for before they are written."""
 LINES, CLOSE = 64, 64 << 10
 """How many successive l are transposed together at most, and bytes of vectors from where on more are not."""
 BESIDE = 96 << 10
@@ -177,6 +183,13 @@ def plan(
         rows = min(together * tall, n)
         more = ((b, c, d, n, rows), b // wide if broad else -(-b // wide), int(broad), pitch)
         room = 2 * rows * pitch
+    elif is_first and _is_grouped(b * d, c * d, d, tiles.BROAD * lanes, lanes) and b * c * d * size <= GROUPED:
+        name, form = "by_groups", ("groups", tiles.BROAD)
+        pack = partial(packed_groups, width=tiles.BROAD * lanes)
+        units, blocks, together = -(-n // tiles.DEEP), a, 1
+        pitch = -(-c * d * size // 128) * 128 + 64
+        is_far = int(a * b * d * n * size >= FAR)
+        more, room = ((b, c, d, n, is_far), pitch), 2 * tiles.DEEP * pitch
     else:
         n_tiles = cut(b, tall, tiles.SHORT)
         form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, tiles.SHORT))
@@ -203,6 +216,11 @@ def plan(
 def _is_batch_first(m: int, d: int, strides: tuple[int, ...], size: int) -> bool:
     """Whether numbers (j, l) or (k, l) of one vector follow each other in memory."""
     return (d == 1 or strides[2] == size) and (m == 1 or strides[1] == d * size)
+
+
+def _is_grouped(rows: int, columns: int, d: int, wide: int, lanes: int) -> bool:
+    """Whether machine vectors have whole groups of d numbers, and there are enough rows and columns (j or k, l)."""
+    return d > 1 and lanes % d == 0 and rows >= wide and columns >= lanes
 
 
 def _together(most: int, units: int, blocks: int, n_threads: int) -> int:

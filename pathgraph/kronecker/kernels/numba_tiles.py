@@ -17,6 +17,8 @@ from pathgraph.kronecker.kernels.numba_blocks import busy_block, compiled, fill,
 from pathgraph.kronecker.kernels.tiles import (
     AHEAD,
     APART,
+    BROAD,
+    DEEP,
     LINE,
     NV,
     SHORT,
@@ -28,16 +30,20 @@ from pathgraph.kronecker.kernels.tiles import (
     pack,
     tile_batch,
     tile_broad,
+    tile_of_8,
+    tile_of_16,
+    tile_of_32,
+    tile_of_64,
     tile_one,
     transpose_in,
     transpose_out,
 )  # fmt: skip
 
-__all__ = ["by_copies", "by_rows", "by_vectors", "transposing"]
+__all__ = ["by_copies", "by_groups", "by_rows", "by_vectors", "transposing"]
 
 NEAR, FEW = 512, 8
 """Bytes between rows of vectors, and tiles of a block, up to which vectors are read where they lie, batch last."""
-MADE_OF = "0a4a1472baf7276b"
+MADE_OF = "0d03974c8fa45290"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -305,3 +311,67 @@ def by_copies(kind, size, first, last, w, x, x_strides, out, out_strides, sizes,
                     tile_batch(kind, given, pitch, size, TALL, values, c, to, on, ahead, moves, end, jump, step)
             values += c * width
         here, there = there, here
+
+
+@compiled
+def by_groups(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, pitch, buffer):
+    """As `by_copies`, where a machine vector has several j with all their l, or one if d is the number of its lanes.
+
+    A task is a block with all its l, and the vectors of the batch of one tile: they are copied to rows `pitch` bytes
+    apart, which stay in the first-level cache while all values meet them; so are those of the next task, meanwhile.
+    Those of the one after it are fetched, and if `is_far` the lines that the product of the next task will take. The
+    values are packed by `packed_groups`.
+    """
+    b, c, d, n, is_far = sizes
+    xi, xn, oi, on = x_strides[0], x_strides[3], out_strides[0], out_strides[3]
+    group, run, heights = d * size, BROAD * VECTOR, (n + DEEP - 1) // DEEP
+    panels = (b * group + run - 1) // run
+    here, there = buffer, buffer + DEEP * pitch
+    for task in range(first - 1, last):  # the first turn only copies
+        turn = min(task + 1, last - 1)
+        i, column = turn // heights, min(turn % heights * DEEP, n - DEEP)
+        source, behind = x + i * xi + column * xn, out + i * oi + column * on
+        if task < first:
+            for row in range(DEEP):
+                copy(kind, source + row * xn, there + row * pitch, c * group)
+            here, there = there, here
+            continue
+        turn = min(task + 2, last - 1)
+        ahead = x + turn // heights * xi + min(turn % heights * DEEP, n - DEEP) * xn
+        i, column, row = task // heights, min(task % heights * DEEP, n - DEEP), 0
+        target, values = out + i * oi + column * on, w + i * panels * c * run
+        for p in range(panels):
+            while row * panels < (p + 1) * DEEP:
+                copy(kind, source + row * xn, there + row * pitch, c * group)
+                row += 1
+            after, stream = lines_of(ahead, xn, c * group, 0, p, c)
+            if is_far and p >= after:
+                _, stream = lines_of(behind, on, b * group, after, p, c)
+            at = target + min(p * run, b * group - run)
+            if group == 8:
+                tile_of_8(kind, here, pitch, values, c, at, on, *stream)
+            elif group == 16:
+                tile_of_16(kind, here, pitch, values, c, at, on, *stream)
+            elif group == 32:
+                tile_of_32(kind, here, pitch, values, c, at, on, *stream)
+            else:
+                tile_of_64(kind, here, pitch, values, c, at, on, *stream)
+            values += c * run
+        here, there = there, here
+
+
+@compiled
+def lines_of(start, stride, length, first, part, depth):
+    """Where a tile fetches two lines of some rows at each of `depth` turns; the first part has the first ones.
+
+    Returns the first part after it, and: the address of the first line, bytes to the next two, the end of the row, from
+    there to the next row, and from row to row.
+    """
+    along = 2 * LINE
+    width = (length + LINE + along - 1) // along * along  # a row may begin inside a line
+    after = first + (DEEP * width + depth * along - 1) // (depth * along)
+    if part < first or part >= after:
+        return after, (start, 0, start + 1, 0, 0)
+    place = (part - first) * depth * along
+    start += place // width * stride
+    return after, (start + place % width, along, start + width, stride - width, stride)

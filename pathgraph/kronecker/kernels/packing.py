@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["aligned", "cut", "packed_rows", "packed_vectors", "starts"]
+__all__ = ["aligned", "cut", "packed_groups", "packed_rows", "packed_vectors", "starts"]
 
 
 @cache
@@ -119,3 +119,25 @@ def packed_vectors(values: Array, width: int, last: int = 0) -> Array:
         out[:, :, at : at + c * wide] = part.reshape(a, d, -1)
         at += c * wide
     return out
+
+
+def packed_groups(values: Array, width: int) -> Array:
+    """As `packed_vectors`, where rows are pairs (j, l), l fastest.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+    width : int
+
+    Returns
+    -------
+    ndarray, shape (a, 1, size of a block with all l)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> packed_groups(np.arange(8).reshape(1, 2, 2, 2), 4).tolist()
+    [[[0, 1, 4, 5, 2, 3, 6, 7]]]
+    """
+    a, b, c, d = values.shape
+    return packed_vectors(values.transpose(0, 1, 3, 2).reshape(a, b * d, c, 1), width)

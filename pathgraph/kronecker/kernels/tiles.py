@@ -6,7 +6,8 @@ number per row and one run of consecutive numbers, and does one fused multiply-a
 * `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `near_tall` and `near_short`
   for operands that are in the cache anyway;
 * `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
-  along j.
+  along j;
+* `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
 
 Around them: copies, transposed squares, and lines of the cache that are asked for before they are needed. All arguments
 are 64-bit integers, addresses and strides in bytes; the first one is a number of the type that the addresses point to.
@@ -20,22 +21,27 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from pathgraph.kronecker.kernels.writer import I64, LINE, N_REGISTERS, VECTOR, Writer
+from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
-    "AHEAD", "APART", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
+    "AHEAD", "APART", "BROAD", "DEEP", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
     "copy", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad",
-    "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
+    "tile_of_8", "tile_of_16", "tile_of_32", "tile_of_64", "tile_one", "tile_short", "tile_tall", "transpose_in",
+    "transpose_out",
 ]  # fmt: skip
 
 TALL = 8 if N_REGISTERS == 32 else 6
 """Rows of the tall tile; two vectors wide, like the short one."""
 SHORT = 4
+DEEP, BROAD = (6, 4) if N_REGISTERS == 32 else (3, 4)
+"""Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
 AHEAD = 8192
 """Bytes by which values are fetched before they are used: at 32 a turn, time enough for memory to answer."""
+SOON = 2048
+"""The same where four times as many are used a turn, and most of them are in the second-level cache."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
@@ -99,6 +105,37 @@ def _tile_of_vectors(rows: int, vectors: int) -> Any:
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
 
     return _callable(f"vectors{rows}x{vectors}", 13, write)
+
+
+def _tile_of_groups(group: int) -> Any:
+    """As `_tile_of_vectors`, where machine vectors run along (j, l) with all l, `group` bytes of them.
+
+    Takes (x, row_stride, w, depth, out, out_stride, and the same five more). All rows are there; lines are fetched into
+    the second-level cache, two at a time.
+    """
+    group = min(group, VECTOR)
+
+    def write(to: Writer) -> None:
+        x, row_stride, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
+        starts = to.spaced(x, row_stride, DEEP)
+
+        def step(where: list[Any]) -> Any:
+            w, offset, ahead, end = where
+            runs = [to.plus(w, v * VECTOR) for v in range(BROAD)]
+            if group == VECTOR:  # values are used as fast as they come from the second-level cache
+                for run in runs:
+                    to.fetch(to.plus(run, SOON))
+            to.fetch(to.plus(ahead, LINE), level=2)
+            ahead, end = to.fetched_next(ahead, along, end, jump, row, level=2)
+            numbers = [to.plus(start, offset) for start in starts]
+            return runs, numbers, [to.plus(w, BROAD * VECTOR), to.plus(offset, group), ahead, end]
+
+        sums = to.accumulated(DEEP, BROAD, depth, [w, I64(0), ahead, end], step, group // to.size)
+        for line, target in zip(sums, to.spaced(out, out_stride, DEEP), strict=True):
+            for v in range(BROAD):
+                to.store(line[v], to.plus(target, v * VECTOR))
+
+    return _callable(f"groups{group}", 11, write)
 
 
 def _tile_of_one() -> Any:
@@ -180,7 +217,7 @@ def _pairing() -> Any:
 
         def body(state: list[Any]) -> list[Any]:
             w, x = state
-            numbers = [to.spread(to.load(to.plus(w, q * to.size), to.element)) for q in range(4)]  # k, then j
+            numbers = [to.spread(to.plus(w, q * to.size)) for q in range(4)]  # k, then j
             places = [[to.plus(x, v * VECTOR), to.plus(x, x_stride, v * VECTOR)] for v in range(NV)]
             runs = [[to.load(place, to.vector) for place in pair] for pair in places]
             for pair, (first, second) in zip(places, runs, strict=True):
@@ -238,6 +275,7 @@ def _callable(name: str, n_arguments: int, write: Any) -> Any:
         5: lambda typing, kind, a, b, c, d, e: typed(kind),
         6: lambda typing, kind, a, b, c, d, e, f: typed(kind),
         7: lambda typing, kind, a, b, c, d, e, f, g: typed(kind),
+        11: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k: typed(kind),
         12: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m: typed(kind),
         13: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m, n: typed(kind),
     }
@@ -251,6 +289,7 @@ near_short = _tile_of_rows(SHORT, fetches=False)
 tile_batch = _tile_of_vectors(TALL, NV)
 tile_broad = _tile_of_vectors(TALL, NV + 1)
 tile_one = _tile_of_one()
+tile_of_8, tile_of_16, tile_of_32, tile_of_64 = (_tile_of_groups(group) for group in (8, 16, 32, 64))
 pack = _packing()
 copy = _copying()
 fetch = _fetching()

@@ -1,8 +1,8 @@
 """A writer of functions in LLVM's language: machine vectors, loops, squares of numbers that are transposed.
 
-Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops are
-written in LLVM's own vector types (`pathgraph.kronecker.kernels.tiles`). Here is what they are written with, and what
-the processor has: the width of its vectors and how many registers.
+Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops of some
+kernels are written in LLVM's own vector types. Here is what they are written with, and what the processor has: the
+width of its vectors and how many registers.
 """
 
 from __future__ import annotations
@@ -76,29 +76,36 @@ class Writer:
         """Write a value to an address."""
         self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
 
-    def fetch(self, address: Any, *, to_write: bool = False) -> None:
-        """Ask for the cache line at an address, which need not be a valid one."""
+    def fetch(self, address: Any, *, to_write: bool = False, level: int = 1) -> None:
+        """Ask for the cache line at an address, which need not be a valid one, into a level of the caches."""
         module, pointer = self.builder.module, ir.IntType(8).as_pointer()
         name = "llvm.prefetch.p0"
         if name not in module.globals:
             ir.Function(module, ir.FunctionType(VOID, [pointer, I32, I32, I32]), name)
-        flags = [I32(int(to_write)), I32(3), I32(1)]
+        flags = [I32(int(to_write)), I32(4 - level), I32(1)]
         self.builder.call(module.globals[name], [self.builder.inttoptr(address, pointer), *flags])
 
-    def fetched_next(self, ahead: Any, along: Any, end: Any, jump: Any, row: Any) -> tuple[Any, Any]:
+    def fetched_next(self, ahead: Any, along: Any, end: Any, jump: Any, row: Any, level: int = 1) -> tuple[Any, Any]:
         """Ask for a line ahead; the next address, and the next end: behind it, both move to the next row."""
-        self.fetch(ahead)
+        self.fetch(ahead, level=level)
         ahead = self.plus(ahead, along)
         is_over = self.builder.icmp_signed(">=", ahead, end)
         return self.plus(ahead, self.builder.select(is_over, jump, I64(0))), self.plus(
             end, self.builder.select(is_over, row, I64(0))
         )
 
-    def spread(self, scalar: Any) -> Any:
-        """A vector of one number."""
-        empty = ir.Constant(self.vector, ir.Undefined)
-        places = ir.Constant(ir.VectorType(I32, self.lanes), [0] * self.lanes)
-        return self.builder.shuffle_vector(self.builder.insert_element(empty, scalar, I32(0)), empty, places)
+    def spread(self, address: Any, group: int = 1) -> Any:
+        """A vector that repeats the numbers at an address, one or as many as make a vector when repeated."""
+        if group == self.lanes:
+            return self.load(address, self.vector)
+        places = ir.Constant(ir.VectorType(I32, self.lanes), [q % group for q in range(self.lanes)])
+        if group == 1:
+            empty = ir.Constant(self.vector, ir.Undefined)
+            few = self.builder.insert_element(empty, self.load(address, self.element), I32(0))
+        else:
+            kind = ir.VectorType(self.element, group)
+            empty, few = ir.Constant(kind, ir.Undefined), self.load(address, kind)
+        return self.builder.shuffle_vector(few, empty, places)
 
     def fma(self, first: Any, second: Any, total: Any) -> Any:
         """``first * second + total``, rounded once if the processor can."""
@@ -143,16 +150,21 @@ class Writer:
             h *= 2
         return done
 
-    def spaced(self, start: Any, stride: Any, rows: int, live: Any) -> list[Any]:
-        """The addresses of rows; from row `live` on, those of the last one that there is."""
+    def spaced(self, start: Any, stride: Any, rows: int, live: Any = None) -> list[Any]:
+        """The addresses of rows; from row `live` on, if it is given, those of the last one that there is."""
         found = [start]
         for r in range(1, rows):
-            step = self.builder.select(self.builder.icmp_signed("<", I64(r), live), stride, I64(0))
+            step = stride
+            if live is not None:
+                step = self.builder.select(self.builder.icmp_signed("<", I64(r), live), stride, I64(0))
             found.append(self.plus(found[-1], step))
         return found
 
-    def loop(self, count: Any, starts: list[Any], body: Any) -> list[Any]:
-        """Repeat ``body(state) -> state`` count times; the last state."""
+    def loop(self, count: Any, starts: list[Any], body: Any, *, is_tight: bool = False) -> list[Any]:
+        """Repeat ``body(state) -> state`` count times; the last state.
+
+        ``is_tight``: the body needs all registers, so that two of them in a row would not find enough.
+        """
         builder = self.builder
         before = builder.block
         head, block, after = (self.function.append_basic_block(name) for name in ("head", "body", "after"))
@@ -168,12 +180,24 @@ class Writer:
         done = body(list(state))
         for phi, value in zip([left, *state], [builder.sub(left, I64(1)), *done], strict=True):
             phi.add_incoming(value, builder.block)
-        builder.branch(head)
+        back = builder.branch(head)
+        if is_tight:
+            back.set_metadata("llvm.loop", self._not_unrolled())
         builder.position_at_end(after)
         return state
 
-    def accumulated(self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any) -> list[list[Any]]:
-        """A tile of sums; ``step(state)`` gives addresses of vectors and numbers, and the next state."""
+    def _not_unrolled(self) -> Any:
+        """What LLVM is told about a loop that it must not unroll: a node whose first operand is, by rule, itself."""
+        module = self.builder.module
+        rule = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
+        node = module.add_metadata([rule])
+        node.operands = (node, rule)
+        return node
+
+    def accumulated(
+        self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1
+    ) -> list[list[Any]]:
+        """A tile of sums; ``step(state)`` gives addresses of vectors and (groups of) numbers, and the next state."""
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
         def body(state: list[Any]) -> list[Any]:
@@ -181,10 +205,11 @@ class Writer:
             addresses, numbers, further = step(where)
             runs = [self.load(address, self.vector) for address in addresses]
             for r in range(rows):
-                number = self.spread(self.load(numbers[r], self.element))
+                number = self.spread(numbers[r], group)
                 for v in range(vectors):
                     sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
             return [*sums, *further]
 
-        done = self.loop(depth, [zero] * (rows * vectors) + starts, body)
+        is_tight = rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
+        done = self.loop(depth, [zero] * (rows * vectors) + starts, body, is_tight=is_tight)
         return [done[r * vectors : (r + 1) * vectors] for r in range(rows)]
