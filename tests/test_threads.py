@@ -80,6 +80,67 @@ def test_where_there_are_no_threads_calls_are_made_here(monkeypatch):
     assert sorted(made) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
+def allowed_cores():
+    return threading.get_native_id(), os.sched_getaffinity(0)
+
+
+has_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or not 1 < len(os.sched_getaffinity(0)) <= threads.FEW,
+    reason="there is one core, or many, or the system does not say which ones a thread may have",
+)
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """Threads of our own, one of which runs."""
+    with threads.Pool(2) as pool:
+        monkeypatch.setattr(threads, "_pools", {os.getpid(): pool})
+        pool.submit(int).result()
+        yield pool
+
+
+@has_cores
+def test_threads_keep_away_from_the_core_of_their_caller(pool):
+    everything, both = os.sched_getaffinity(0), threading.Barrier(2)
+
+    def asked():
+        both.wait(60)
+        return allowed_cores()
+
+    (_, mine), (other, its) = threads.run([asked, asked])
+    assert len(mine) == 1
+    assert its == everything - mine
+    assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
+    with pytest.raises(ValueError, match="first"):
+        threads.run([lambda: int("first"), int])
+    assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
+
+
+@has_cores
+def test_a_thread_that_is_started_meanwhile_may_have_all_cores(pool):
+    everything, three = os.sched_getaffinity(0), threading.Barrier(3)
+
+    def asked():
+        three.wait(60)
+        return allowed_cores()
+
+    (mine, _), *others = threads.run([asked] * 3)
+    assert len({mine, *(other for other, _ in others)}) == 3
+    assert all(os.sched_getaffinity(other) == everything for other, _ in others)
+    assert [cores for _, cores in others].count(everything) == 1
+
+
+@has_cores
+def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    assert threads.run([int, int]) == [0, 0]
+    monkeypatch.setattr(threads, "_asks_for_core", lambda: None)
+    assert threads.run([int, int]) == [0, 0]
+
+
 AT_THE_END = """
 import atexit
 from pathgraph import threads
