@@ -227,14 +227,20 @@ class _Linear(Kernel):
         return coarsened(self._applied(y, weights, product, is_transposed=not self.is_transposed), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
+        read, sent = self._ends(x, y)
+        return np.asarray(sent @ read.T)
+
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        read, sent = self._ends(x, y)
+        for chosen in slabs(self.operation.n_out, self.operation.n_in):
+            np.matmul(sent[chosen], read.T, out=out[chosen])
+            np.multiply(out[chosen], weights(chosen), out=out[chosen])
+
+    def _ends(self, x: Compressed, y: Compressed) -> tuple[Array, Array]:
+        """Values at the ends of the matrix as columns, at what it reads and at what it makes."""
         x = x.expanded([len(x.axes) - 1])
         y = coarsened(y, self.target_axes(x.axes))
-        if self.is_transposed:
-            x, y = y, x
-        if len(x.axes) == 1:
-            return np.asarray(y.values @ x.values.T)
-        operation = self.operation
-        return np.asarray(y.values.reshape(-1, operation.n_out).T @ x.values.reshape(-1, operation.n_in))
+        return (_columns(y), _columns(x)) if self.is_transposed else (_columns(x), _columns(y))
 
     def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
         axes, x = x.axes, x.expanded([len(x.axes) - 1])
