@@ -90,7 +90,7 @@ def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
 
         variants["torch forward"] = forward
     with threadpool_limits(threads, user_api="blas"):
-        found = measure.interleaved(variants, repeats)
+        found = measure.interleaved(variants, repeats, rest=measure.REST)
         rate = matrix_rate()
     operations = counted(lambda: pg.path_norm(graph))
     return {
