@@ -29,43 +29,55 @@ FEW = 8
 
 
 class Pool(ThreadPoolExecutor):
-    """Threads that keep away from the core of their caller."""
+    """Threads that can be kept off the core of their caller."""
 
     def __init__(self, n_threads: int) -> None:
         self._native_ids: list[int] = []
-        self._keeps_core = threading.Lock()
-        self._allowed: set[int] = set()
+        self._core: int | None = None  # of the caller that keeps its core now
+        self._allowed: set[int] = set()  # where that one could run before
+        self._before: dict[int, set[int]] = {}  # where the threads could run that are kept off it
+        self._keeps_core, self._changes = threading.Lock(), threading.Lock()
         super().__init__(n_threads, "pathgraph", self._begin)
 
     def _begin(self) -> None:
-        """What a thread does first: it has the cores of the thread that started it, which may keep to one just now."""
-        self._native_ids.append(threading.get_native_id())
-        _allow(0, self._allowed)
+        """What a thread does first; it begins with the cores of the thread that started it."""
+        thread = threading.get_native_id()
+        with self._changes:
+            self._native_ids.append(thread)
+            _allow(thread, self._allowed)
+            self._keep_off(thread)
 
     @contextmanager
-    def kept_apart(self) -> Iterator[None]:
-        """A time in which the caller keeps its core, unless another one does, and the threads keep away from it."""
+    def kept_apart(self) -> Iterator[Callable[[], None]]:
+        """A time in which the threads keep off the core of the caller, unless another one has that, too.
+
+        Gives what lets the caller keep its core in that time: it should be called when the threads have been woken.
+        """
         core = _core()
-        if core is None or not self._native_ids or not self._keeps_core.acquire(blocking=False):
-            yield
+        if core is None or not self._keeps_core.acquire(blocking=False):
+            yield lambda: None
             return
-        before: dict[int, set[int]] = {}
         try:
-            for thread in (0, *self._native_ids):
-                with suppress(OSError):  # it has ended, or the system does not tell
-                    allowed = os.sched_getaffinity(thread)
-                    if not (core in allowed and 1 < len(allowed) <= FEW):
-                        continue
-                    if thread == 0:
-                        self._allowed = allowed
-                    before[thread] = allowed
-                    _allow(thread, allowed - {core} if thread else {core})
-            yield
+            with self._changes:
+                self._core, self._allowed = core, _allowed(0, core)
+                for thread in self._native_ids:
+                    self._keep_off(thread)
+            yield lambda: _allow(0, {core} if self._allowed else set())
         finally:
-            self._allowed = set()
-            for thread, allowed in before.items():
-                _allow(thread, allowed)
+            with self._changes:
+                _allow(0, self._allowed)
+                self._core, self._allowed = None, set()
+                while self._before:
+                    _allow(*self._before.popitem())
             self._keeps_core.release()
+
+    def _keep_off(self, thread: int) -> None:
+        """Let a thread run on other cores only."""
+        if self._core is not None:
+            allowed = _allowed(thread, self._core)
+            if allowed:
+                self._before[thread] = allowed
+                _allow(thread, allowed - {self._core})
 
 
 _pools: dict[int, Pool] = {}
@@ -95,8 +107,9 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
         pool = _pools[os.getpid()] = Pool(os.cpu_count() or 1)
     others: list[Future[T] | None] = []
     try:
-        with pool.kept_apart():
+        with pool.kept_apart() as keep_core:
             others += [_submitted(pool, task) for task in tasks[1:]]
+            keep_core()
             results = [tasks[0]()]
         for task, other in zip(tasks[1:], others, strict=True):
             results.append(task() if other is None or other.cancel() else other.result())
@@ -113,6 +126,14 @@ def _submitted(pool: ThreadPoolExecutor, task: Callable[[], T]) -> Future[T] | N
         _pools.pop(os.getpid(), None)
         pool.shutdown(wait=False, cancel_futures=True)  # it may stand in their queue all the same
         return None
+
+
+def _allowed(thread: int, core: int) -> set[int]:
+    """The cores on which a thread (0: this one) may run, if this one is among them, and there are others but few."""
+    with suppress(OSError):  # it has ended, or the system does not tell
+        cores = os.sched_getaffinity(thread)
+        return cores if core in cores and 1 < len(cores) <= FEW else set()
+    return set()
 
 
 def _allow(thread: int, cores: set[int]) -> None:

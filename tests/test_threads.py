@@ -80,8 +80,12 @@ def test_where_there_are_no_threads_calls_are_made_here(monkeypatch):
     assert sorted(made) == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
-def allowed_cores():
-    return threading.get_native_id(), os.sched_getaffinity(0)
+def allowed_cores(barrier):
+    """The thread and the cores that it may have, asked while the others are under way, too."""
+    barrier.wait(60)
+    found = threading.get_native_id(), os.sched_getaffinity(0)
+    barrier.wait(60)
+    return found
 
 
 has_cores = pytest.mark.skipif(
@@ -102,12 +106,7 @@ def pool(monkeypatch):
 @has_cores
 def test_threads_keep_away_from_the_core_of_their_caller(pool):
     everything, both = os.sched_getaffinity(0), threading.Barrier(2)
-
-    def asked():
-        both.wait(60)
-        return allowed_cores()
-
-    (_, mine), (other, its) = threads.run([asked, asked])
+    (_, mine), (other, its) = threads.run([lambda: allowed_cores(both)] * 2)
     assert len(mine) == 1
     assert its == everything - mine
     assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
@@ -117,17 +116,13 @@ def test_threads_keep_away_from_the_core_of_their_caller(pool):
 
 
 @has_cores
-def test_a_thread_that_is_started_meanwhile_may_have_all_cores(pool):
+def test_a_thread_that_is_started_meanwhile_keeps_off_that_core_too(pool):
     everything, three = os.sched_getaffinity(0), threading.Barrier(3)
-
-    def asked():
-        three.wait(60)
-        return allowed_cores()
-
-    (mine, _), *others = threads.run([asked] * 3)
-    assert len({mine, *(other for other, _ in others)}) == 3
-    assert all(os.sched_getaffinity(other) == everything for other, _ in others)
-    assert [cores for _, cores in others].count(everything) == 1
+    (me, mine), *others = threads.run([lambda: allowed_cores(three)] * 3)
+    assert len({me, *(other for other, _ in others)}) == 3
+    for other, cores in others:
+        assert cores == everything - mine
+        assert os.sched_getaffinity(other) == everything
 
 
 @has_cores

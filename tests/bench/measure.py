@@ -47,10 +47,10 @@ REST = 0.1
 
 
 def seconds(variant: Variant, *, rest: float = 0.0) -> float:
-    """The wall time of one call, after a rest of some seconds."""
+    """The wall time of one call; some seconds of rest come before its argument is made."""
     prepare, function = variant if isinstance(variant, tuple) else (tuple, lambda _: variant())
-    argument = prepare()
     time.sleep(rest)
+    argument = prepare()
     start = time.perf_counter()
     result = function(argument)
     stop = time.perf_counter()
