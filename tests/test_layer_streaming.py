@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.layers import streaming
+from pathgraph.layers.partitions import singletons
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.scaled import scaled_log
@@ -336,6 +337,16 @@ def test_overflow_in_an_evaluation_is_an_error():
     graph = chain(np.full((6, 2, 2, 3), 1e100))
     with pytest.raises(pg.RangeError, match="leaves the range"):
         graph(np.ones((1, 2, 5)))
+
+
+def test_of_cuts_that_cost_the_same_the_one_in_the_middle_is_taken():
+    b = pg.LayerGraphBuilder()
+    x = b.input((6,))
+    for index in range(8):
+        x = b.linear(x, b.tensor(f"w{index}", np.ones((6, 6))))
+    graph = b.build([x])
+    stop = streaming.meeting(graph.architecture, (tuple(map(singletons, (6,))),))
+    assert [layer.activation for layer in graph.architecture.layers[:stop]] == ["input", *["identity"] * 4]
 
 
 def of_many_parameters():
