@@ -60,7 +60,7 @@ def first_write(n: int) -> float:
     return max(0.0, taken[0] - taken[1])
 
 
-def parts(function: Callable[[], Any], rate: float, bandwidth: float) -> dict[str, float]:
+def parts(variant: measure.Variant, rate: float, bandwidth: float) -> dict[str, float]:
     """Seconds of a call in compiled products and along taps, and what operations and bytes of the products allow."""
     found = {"all": 0.0, "products": 0.0, "products, as operations and bytes allow": 0.0, "taps": 0.0}
     make = power_products._made
@@ -89,7 +89,7 @@ def parts(function: Callable[[], Any], rate: float, bandwidth: float) -> dict[st
         stack.enter_context(mock.patch.object(power_products, "_made", made))
         for name in window_loops.__all__:
             stack.enter_context(mock.patch.object(window_loops, name, timed(getattr(window_loops, name))))
-        found["all"] = measure.seconds(function)
+        found["all"] = measure.seconds(variant)
     return found
 
 
@@ -158,8 +158,7 @@ def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
         if threads == 1:
             bandwidth = copy_rate()
             for name in ("path_norm", "path_magnitude"):
-                call = variants[name][1]
-                bounds[name] = parts(lambda call=call: call(ready()), rate, bandwidth)
+                bounds[name] = parts(variants[name], rate, bandwidth)
             bounds["path_magnitude"]["memory of the scores"] = first_write(n_parameters)
     operations = counted(lambda: pg.path_norm(graph))
     return {
