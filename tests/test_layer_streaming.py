@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import pathgraph as pg
 from pathgraph.layers import streaming
+from pathgraph.layers.partitions import singletons
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.scaled import scaled_log
@@ -349,7 +350,17 @@ def test_overflow_in_an_evaluation_is_an_error():
         graph(np.ones((1, 2, 5)))
 
 
-def test_the_norm_needs_little_more_memory_than_the_parameters():
+def test_of_cuts_that_cost_the_same_the_one_in_the_middle_is_taken():
+    b = pg.LayerGraphBuilder()
+    x = b.input((6,))
+    for index in range(8):
+        x = b.linear(x, b.tensor(f"w{index}", np.ones((6, 6))))
+    graph = b.build([x])
+    stop = streaming.meeting(graph.architecture, (tuple(map(singletons, (6,))),))
+    assert [layer.activation for layer in graph.architecture.layers[:stop]] == ["input", *["identity"] * 4]
+
+
+def of_many_parameters():
     b = pg.LayerGraphBuilder()
     random = np.random.default_rng(0)
     x = b.input((3, 32, 32))
@@ -357,15 +368,26 @@ def test_the_norm_needs_little_more_memory_than_the_parameters():
         weight = b.tensor(f"conv{index}", random.normal(size=(channels, x.shape[0], 3, 3)))
         x = b.relu(b.convolution(x, weight, stride=2, padding=1))
     x = b.linear(b.flatten(x), b.tensor("fc1", random.normal(size=(1024, 2048))))
-    graph = b.build([b.linear(b.relu(x), b.tensor("fc2", random.normal(size=(10, 1024))))])
+    return b.build([b.linear(b.relu(x), b.tensor("fc2", random.normal(size=(10, 1024))))])
+
+
+def peak_of(function):
+    function()
+    tracemalloc.start()
+    try:
+        function()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("kind", ["ones", "different"])
+def test_norm_and_scores_need_little_more_memory_than_the_parameters(kind):
+    graph = of_many_parameters()
+    widths = np.ones(3072) if kind == "ones" else np.random.default_rng(1).random(3072)
     parameters = sum(tensor.nbytes for tensor in graph.tensors)
-    sizes = sorted(8 * layer.size for layer in graph.layers)
-    for widths in (np.ones(3072), random.random(3072)):
-        streaming.power_total(graph, 1, widths)
-        tracemalloc.start()
-        try:
-            streaming.power_total(graph, 1, widths)
-            peak = tracemalloc.get_traced_memory()[1]
-        finally:
-            tracemalloc.stop()
-        assert peak <= 0.5 * parameters + sum(sizes[-2:]), (peak, parameters, sizes)
+    activations = sorted(8 * layer.size for layer in graph.layers)
+    norm = peak_of(lambda: streaming.power_total(graph, 1, widths))
+    assert norm <= 0.5 * parameters + sum(activations[-2:])
+    scores = peak_of(lambda: pg.path_magnitude(graph, inputs=widths.reshape(3, 32, 32)))
+    assert scores <= 1.5 * parameters  # there is one for each

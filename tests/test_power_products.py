@@ -3,7 +3,6 @@
 import importlib
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -278,7 +277,7 @@ def test_ranges_are_watched_by_every_task(compiled):
 
 def test_calls_that_make_calls_do_not_wait_for_each_other(monkeypatch):
     """More calls under way than threads, each of which waits for others."""
-    with ThreadPoolExecutor(1) as pool:
+    with threads.Pool(1) as pool:
         monkeypatch.setattr(threads, "_pools", {os.getpid(): pool})
 
         def nested(depth):

@@ -1,6 +1,7 @@
 """Calls at the same time: when `threads.run` has ended, however it has, none of them is under way."""
 
 import os
+import platform
 import signal
 import subprocess
 import sys
@@ -78,6 +79,93 @@ def test_where_there_are_no_threads_calls_are_made_here(monkeypatch):
     monkeypatch.undo()
     assert threads.run([lambda k=k: made.append(k) or k for k in range(4)]) == [0, 1, 2, 3]
     assert sorted(made) == [0, 0, 1, 1, 2, 2, 3, 3]
+
+
+def allowed_cores(barrier):
+    """The thread and the cores that it may have, asked while the others are under way, too."""
+    barrier.wait(60)
+    found = threading.get_native_id(), os.sched_getaffinity(0)
+    barrier.wait(60)
+    return found
+
+
+has_cores = pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or not 1 < len(os.sched_getaffinity(0)) <= threads.FEW,
+    reason="there is one core, or many, or the system does not say which ones a thread may have",
+)
+
+
+@pytest.fixture
+def pool(monkeypatch):
+    """Threads of our own, one of which runs."""
+    with threads.Pool(2) as pool:
+        monkeypatch.setattr(threads, "_pools", {os.getpid(): pool})
+        pool.submit(int).result()
+        yield pool
+
+
+@has_cores
+def test_threads_keep_away_from_the_core_of_their_caller(pool):
+    everything, both = os.sched_getaffinity(0), threading.Barrier(2)
+    (_, mine), (other, its) = threads.run([lambda: allowed_cores(both)] * 2)
+    assert len(mine) == 1
+    assert its == everything - mine
+    assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
+    with pytest.raises(ValueError, match="first"):
+        threads.run([lambda: int("first"), int])
+    assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
+
+
+@has_cores
+def test_a_thread_that_is_started_meanwhile_keeps_off_that_core_too(pool):
+    everything, three = os.sched_getaffinity(0), threading.Barrier(3)
+    (me, mine), *others = threads.run([lambda: allowed_cores(three)] * 3)
+    assert len({me, *(other for other, _ in others)}) == 3
+    for other, cores in others:
+        assert cores == everything - mine
+        assert os.sched_getaffinity(other) == everything
+
+
+@has_cores
+def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
+    def refuse(*_):
+        raise PermissionError
+
+    monkeypatch.setattr(os, "sched_setaffinity", refuse)
+    assert threads.run([int, int]) == [0, 0]
+    monkeypatch.setattr(threads, "_asks_for_core", lambda: None)
+    assert threads.run([int, int]) == [0, 0]
+
+
+FREED = """
+import resource, sys, threading
+import numpy as np
+from pathgraph import threads
+if sys.argv[1:]:
+    threads.keep_freed_memory()
+
+def pages():
+    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
+    blocks = [np.ones(1 << 17) for _ in range(32)]
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
+
+caller = threading.Thread(target=lambda: print(pages(), pages()))
+caller.start()
+caller.join()
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have rules of their own")
+def test_memory_that_a_thread_freed_is_not_got_again_page_by_page():
+    def pages(*arguments):
+        command = [sys.executable, "-c", FREED, *arguments]
+        return map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+    first, second = pages()
+    if second < first // 2:
+        pytest.skip("this one keeps it by itself")
+    first, second = pages("keep")
+    assert second <= first // 4
 
 
 AT_THE_END = """

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import numpy as np
 
 from pathgraph.layers.bands import BAND, bands, one_band, shifted
-from pathgraph.layers.compressed import Compressed, refined
+from pathgraph.layers.compressed import Compressed, combined
 from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.power_products import PowerSlabs, threads_for
@@ -56,25 +56,25 @@ class Arrays:
 
 
 class Powers:
-    """Entries abs(w)**q, made when they are asked for, in one buffer."""
+    """Entries abs(w)**q, made when they are asked for, in one buffer; products with them on so many threads, or 0."""
 
     def __init__(self, tensors: Sequence[Array], q: float, *, n_threads: int | None = None) -> None:
         self.tensors = tensors
         self.q = q
         self._buffer = np.empty(0)
-        self._n_threads = threads_for(sum(tensor.size for tensor in tensors), q) if n_threads is None else n_threads
+        self.n_threads = threads_for(sum(tensor.size for tensor in tensors), q) if n_threads is None else n_threads
 
     def shared(self, n: int) -> list[Powers] | None:
         """The same for n tasks at the same time, each with its threads; None where there are none for them."""
-        if self._n_threads < 2:
+        if self.n_threads < 2:
             return None
-        counts = [max(1, self._n_threads * (i + 1) // n - self._n_threads * i // n) for i in range(n)]
+        counts = [max(1, self.n_threads * (i + 1) // n - self.n_threads * i // n) for i in range(n)]
         return [Powers(self.tensors, self.q, n_threads=count) for count in counts]
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
         """Powers of slices."""
         array = self.tensors[tensor].reshape(shape or (1,))
-        return PowerSlabs(array, self.q, self._powers, self._n_threads)
+        return PowerSlabs(array, self.q, self._powers, self.n_threads)
 
     def _powers(self, part: Array) -> Array:
         if len(self._buffer) < part.size:
@@ -134,7 +134,8 @@ class Floats:
     def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
         """A kernel on a tensor."""
         out = run.forward(x, entries.slabs(tensor, shape), self.product)
-        self._watch(entries, tensor, x, out)
+        if out is not x:
+            self._watch(entries, tensor, x, out)
         return out
 
     def backward(
@@ -165,8 +166,7 @@ class Floats:
 
     def add(self, a: Compressed, b: Compressed) -> Compressed:
         """The sum of two tensors."""
-        a, b = refined(a, b)
-        return a.map(self._add(a.values, b.values))
+        return combined(a, b, self._add)
 
     def watch_products(self, x: Compressed, y: Compressed, least: float = 1.0) -> None:
         """Note whether the products of x with y, times `least`, and their sums stay in the range."""
@@ -251,8 +251,7 @@ class ScaledFloats:
 
     def add(self, a: Compressed, b: Compressed) -> Compressed:
         """The sum of two tensors."""
-        a, b = refined(a, b)
-        return a.map(self._add(a.values, b.values))
+        return combined(a, b, self._add)
 
     def _mapped(
         self, map_: Callable[..., Compressed], x: Compressed, entries: Powers, tensor: int, shape: Shape

@@ -8,7 +8,7 @@ partitions, and the same code then works on it as it is.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, reduce
 from typing import TYPE_CHECKING
@@ -20,7 +20,7 @@ from pathgraph.layers.partitions import Partition, grouped_rows, joint, one_clas
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Compressed", "coarsened", "compress", "full", "refined", "totals", "totals_on", "with_rank"]
+__all__ = ["Compressed", "coarsened", "combined", "compress", "full", "refined", "totals", "totals_on", "with_rank"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -132,6 +132,18 @@ def refined(*tensors: Compressed) -> list[Compressed]:
         chosen = [old.labels[new.first] for old, new in zip(tensor.axes, axes, strict=True)]
         out.append(tensor.taken(axes, chosen))
     return out
+
+
+def combined(a: Compressed, b: Compressed, add: Callable[[Array, Array], Array]) -> Compressed:
+    """What a function of two arrays makes, entry by entry, of two tensors of one shape."""
+    axes, parts = tuple(joint(one, other)[0] for one, other in zip(a.axes, b.axes, strict=True)), []
+    for tensor in (a, b):
+        values = tensor.values
+        for axis, (old, new) in enumerate(zip(tensor.axes, axes, strict=True)):
+            if old is not new and len(old) > 1:  # one class is broadcast
+                values = np.take(values, old.labels[new.first], axis=_place(axis))
+        parts.append(values)
+    return Compressed(add(*parts), axes)
 
 
 def coarsened(tensor: Compressed, axes: tuple[Partition, ...], add: np.ufunc = np.add) -> Compressed:

@@ -37,7 +37,7 @@ __all__ = ["Kernel", "by_edges", "kernel"]
 
 Axes: TypeAlias = "tuple[Partition, ...]"
 
-READ = 20
+READ = 25
 """The time to read and map an entry of the weights, in products."""
 
 
@@ -227,14 +227,20 @@ class _Linear(Kernel):
         return coarsened(self._applied(y, weights, product, is_transposed=not self.is_transposed), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
+        read, sent = self._ends(x, y)
+        return np.asarray(sent @ read.T)
+
+    def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
+        read, sent = self._ends(x, y)
+        for chosen in slabs(self.operation.n_out, self.operation.n_in):
+            np.matmul(sent[chosen], read.T, out=out[chosen])
+            np.multiply(out[chosen], weights(chosen), out=out[chosen])
+
+    def _ends(self, x: Compressed, y: Compressed) -> tuple[Array, Array]:
+        """Values at the ends of the matrix as columns, at what it reads and at what it makes."""
         x = x.expanded([len(x.axes) - 1])
         y = coarsened(y, self.target_axes(x.axes))
-        if self.is_transposed:
-            x, y = y, x
-        if len(x.axes) == 1:
-            return np.asarray(y.values @ x.values.T)
-        operation = self.operation
-        return np.asarray(y.values.reshape(-1, operation.n_out).T @ x.values.reshape(-1, operation.n_in))
+        return (_columns(y), _columns(x)) if self.is_transposed else (_columns(x), _columns(y))
 
     def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
         axes, x = x.axes, x.expanded([len(x.axes) - 1])
@@ -306,14 +312,15 @@ class _Diagonal(Kernel):
         return self._target_axes(self.spread(axes))
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
-        x = self.aligned(x).expanded([axis for axis in self.own if self.source[axis] > 1])
-        return Compressed(x.values * self.placed(weights(slice(None))), self._target_axes(x.axes))
+        aligned = self.aligned(x).expanded([axis for axis in self.own if self.source[axis] > 1])
+        axes, values = self._target_axes(aligned.axes), self.times(aligned.values, weights)
+        return x if values is x.values and axes == x.axes else Compressed(values, axes)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
         spread = self.spread(axes)
         add = np.add if product is products else np.maximum
         y = coarsened(y, self._target_axes(spread), add)
-        values = y.values * self.placed(weights(slice(None)))
+        values = self.times(y.values, weights)
         for axis, n in enumerate(self.target):
             if self.source[axis] != n:
                 values = add.reduce(values, axis=axis + (axis > 0), keepdims=True)
@@ -345,9 +352,12 @@ class _Diagonal(Kernel):
         """The source with as many axes as the target has."""
         return with_rank(x, len(self.target))
 
-    def placed(self, factor: Array) -> Array:
-        """The factor with an axis of size 1 for the states."""
-        return factor.reshape(self.factor[0], 1, *self.factor[1:])
+    def times(self, values: Array, weights: Slabs) -> Array:
+        """Values times the factor; the values themselves if that is 1, as in sums of layers."""
+        factor = weights(slice(None))
+        if factor.size == 1 and factor.dtype == values.dtype and factor.item() == 1:
+            return values
+        return np.asarray(values * factor.reshape(self.factor[0], 1, *self.factor[1:]))
 
 
 class _Contraction(Kernel):
@@ -368,17 +378,18 @@ class _Contraction(Kernel):
         )
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
-        x = x.expanded(self.of.own)
-        values = x.values * self.of.placed(weights(slice(None)))
+        wide = x.expanded(self.of.own)
+        axes, values = self.target_axes(wide.axes), self.of.times(wide.values, weights)
         if self.summed:
-            values = values * self._counts(x.axes)
+            values = values * self._counts(wide.axes)
             values = values.sum(axis=tuple(axis + (axis > 0) for axis in self.summed), keepdims=True)
-        return Compressed(values, self.target_axes(x.axes))
+        return x if values is x.values and axes == x.axes else Compressed(values, axes)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
         finer = self._finer(axes)
         y = coarsened(self.of.aligned(y), self.target_axes(finer))
-        return coarsened(Compressed(y.values * self.of.placed(weights(slice(None))) * self._counts(finer), finer), axes)
+        values = self.of.times(y.values, weights)
+        return coarsened(Compressed(values * self._counts(finer) if self.summed else values, finer), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array:
         x = x.expanded(self.of.own)

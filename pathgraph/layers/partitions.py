@@ -101,6 +101,7 @@ def joint(a: Partition, b: Partition) -> tuple[Partition, Array, Array]:
         same = np.arange(len(a))
         return a, same, same
     both = Partition(a.labels * len(b) + b.labels)
+    both = a if both == a else b if both == b else both  # the same object: what is on it need not be copied
     return both, a.labels[both.first], b.labels[both.first]
 
 

@@ -195,6 +195,11 @@ class Moduli:
         """Views of them."""
         return self.cut(self.values)
 
+    @property
+    def _untouched(self) -> BlockNetwork:
+        """The network where its values are still those given: what takes absolute values needs no copy of them."""
+        return self if "values" in self.__dict__ else self.net
+
     def remove(self, parameters: Array) -> None:
         """Set the parameters at these places of theta to zero."""
         if self.architecture.is_tied:
@@ -310,7 +315,7 @@ class Moduli:
         if self.net.streams is None or not self._has_all_edges:
             return self.per_parameter(self.masses(plain=plain))
         widths = np.ones(len(self.widths)) if plain else self.widths
-        masses, in_range = self.net.streams.parameter_masses(self, 1, widths, biases=not plain)
+        masses, in_range = self.net.streams.parameter_masses(self._untouched, 1, widths, biases=not plain)
         self.are_finite = in_range and not self.architecture.is_tied
         return masses
 
@@ -319,9 +324,7 @@ class Moduli:
         architecture = self.architecture
         if architecture.is_tied or choose_backend(None, self) != "numba":
             return None
-        untouched = "values" not in self.__dict__
-        network: BlockNetwork = self.net if untouched else self
-        _, mass, is_safe = engine.power_marginals(network, 1, self.start()[0], by_neuron=True)
+        _, mass, is_safe = engine.power_marginals(self._untouched, 1, self.start()[0], by_neuron=True)
         if not is_safe:
             return None
         if architecture.n_parameters == architecture.n_entries:

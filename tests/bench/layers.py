@@ -4,6 +4,12 @@ The peer is one forward pass of the same architecture by torch in float64, in in
 threads. Bars: the path-norm takes at most 0.4 of it, all scores at most 3.5 path-norms, and the peak memory of the norm
 is at most 1.5 times the parameters plus the two largest activations. Every depth and number of threads runs in a fresh
 process, and the variants take turns; two sets of parameters do so, too. Torch is optional, and left out where missing.
+
+Scores are an array as large as the parameters: before each call so much memory is taken and freed again, for a virtual
+machine gives back what is free, and takes half a second to get 200 MB again. On one thread it is also told which part
+bounds norm and scores: the products, beside the time that their operations at the rate of a large product, or their
+bytes at that of a copy, would take; copies and sums along taps; the memory of the scores, when it is first written;
+and all else, sums of layers, watching of ranges, and Python.
 """
 
 from __future__ import annotations
@@ -13,16 +19,20 @@ import importlib.util
 import json
 import math
 import sys
+import time
 import tracemalloc
 from collections.abc import Callable
+from contextlib import ExitStack
 from itertools import cycle
 from typing import Any
+from unittest import mock
 
 import numba
 import numpy as np
 from threadpoolctl import threadpool_limits
 
 import pathgraph as pg
+from pathgraph.layers import power_products, window_loops
 from pathgraph.layers.convolutions import Windows
 from tests.bench import measure
 from tests.bench.resnets import resnet, torch_twin
@@ -35,6 +45,52 @@ def matrix_rate() -> float:
     a = np.random.default_rng(0).random((1500, 1500))
     taken = measure.interleaved({"product": lambda: a @ a}, 5)["product"]
     return 2 * 1500**3 / min(taken)
+
+
+def copy_rate() -> float:
+    """Bytes a second of a large copy, read and written: what the memory gives one thread."""
+    a, b = np.ones(1 << 24), np.ones(1 << 24)
+    return 2 * a.nbytes / min(measure.interleaved({"copy": lambda: np.copyto(b, a)}, 5)["copy"])
+
+
+def first_write(n: int) -> float:
+    """Seconds to write n new floats for the first time, beside those for the second time."""
+    new = np.empty(n)
+    taken = [measure.seconds(lambda: new.fill(1.0)) for _ in range(2)]
+    return max(0.0, taken[0] - taken[1])
+
+
+def parts(variant: measure.Variant, rate: float, bandwidth: float) -> dict[str, float]:
+    """Seconds of a call in compiled products and along taps, and what operations and bytes of the products allow."""
+    found = {"all": 0.0, "products": 0.0, "products, as operations and bytes allow": 0.0, "taps": 0.0}
+    make = power_products._made
+
+    def made(weights: Any, columns: Any, values: Any, entries: Any, *, is_transposed: bool) -> Any:
+        start = time.perf_counter()
+        out = make(weights, columns, values, entries, is_transposed=is_transposed)
+        found["products"] += time.perf_counter() - start
+        if out is not None:
+            size, n = weights.array.size, 1 if entries is None else 2
+            moved = weights.array.nbytes + (0 if entries is None else entries.nbytes)
+            allowed = max(2 * size * out.shape[1] * n / rate, moved / bandwidth)
+            found["products, as operations and bytes allow"] += allowed
+        return out
+
+    def timed(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any) -> Any:
+            start = time.perf_counter()
+            out = function(*arguments)
+            found["taps"] += time.perf_counter() - start
+            return out
+
+        return call
+
+    with ExitStack() as stack:
+        stack.enter_context(mock.patch.object(power_products, "_made", made))
+        for name in window_loops.__all__:
+            stack.enter_context(mock.patch.object(window_loops, name, timed(getattr(window_loops, name))))
+        found["all"] = measure.seconds(variant)
+    return found
 
 
 def counted(function: Callable[[], Any]) -> int:
@@ -69,14 +125,20 @@ def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
     random = np.random.default_rng(1)
     signs = {name: random.choice([-1.0, 1.0], size=t.shape) * t for name, t in graph.parameters.items()}
     graphs = cycle([graph, graph.with_parameters(signs)])
+    n_parameters = sum(tensor.size for tensor in graph.parameters.values())
+
+    def ready() -> Any:
+        np.ones(n_parameters)  # and freed: now it is memory that is there
+        return next(graphs)
+
     widths = random.random((3, size, size))
     rows = random.normal(size=(1, 3, size, size))
     variants: dict[str, Any] = {
-        "path_norm": (lambda: next(graphs), pg.path_norm),
-        "path_norm, per output": (lambda: next(graphs), lambda net: pg.path_norm(net, per_output=True)),
-        "path_norm, other inputs": (lambda: next(graphs), lambda net: pg.path_norm(net, inputs=widths)),
-        "path_magnitude": (lambda: next(graphs), pg.path_magnitude),
-        "evaluation": (lambda: next(graphs), lambda net: net(rows)),
+        "path_norm": (ready, pg.path_norm),
+        "path_norm, per output": (ready, lambda net: pg.path_norm(net, per_output=True)),
+        "path_norm, other inputs": (ready, lambda net: pg.path_norm(net, inputs=widths)),
+        "path_magnitude": (ready, pg.path_magnitude),
+        "evaluation": (ready, lambda net: net(rows)),
     }
     if importlib.util.find_spec("torch") is not None:
         import torch
@@ -84,18 +146,25 @@ def times(depth: int, size: int, threads: int, repeats: int) -> dict[str, Any]:
         torch.set_num_threads(threads)
         module, x = torch_twin(depth).double(), torch.from_numpy(rows)
 
-        def forward() -> Any:
+        def forward(_: Any) -> Any:
             with torch.inference_mode():
                 return module(x)
 
-        variants["torch forward"] = forward
+        variants["torch forward"] = ready, forward
     with threadpool_limits(threads, user_api="blas"):
-        found = measure.interleaved(variants, repeats)
+        found = measure.interleaved(variants, repeats, rest=measure.REST)
         rate = matrix_rate()
+        bounds = {}
+        if threads == 1:
+            bandwidth = copy_rate()
+            for name in ("path_norm", "path_magnitude"):
+                bounds[name] = parts(variants[name], rate, bandwidth)
+            bounds["path_magnitude"]["memory of the scores"] = first_write(n_parameters)
     operations = counted(lambda: pg.path_norm(graph))
     return {
         "seconds": found,
-        "parameters": sum(tensor.size for tensor in graph.parameters.values()),
+        "parts": bounds,
+        "parameters": n_parameters,
         "operations of the norm": operations,
         "share of the limit": operations / rate / measure.median(found["path_norm"]),
         "GFLOP/s of a matrix product": rate / 1e9,
@@ -130,6 +199,8 @@ def report(depth: int, threads: int, found: dict[str, Any]) -> None:
     print(
         f"  {found['operations of the norm'] / 1e9:.2f} GFLOP, {100 * found['share of the limit']:.0f} % of the limit"
     )
+    for name, parts_of in found["parts"].items():
+        print(f"  {name}: " + ", ".join(f"{part} {1e3 * taken:.1f} ms" for part, taken in parts_of.items()))
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -3,7 +3,8 @@
 Two timings are comparable only if they were taken on the same machine in the same minutes, so the variants of one
 question run in turn, in a new order each round (`interleaved`), and their ratio is the ratio of the medians of each.
 The package clears the environment variables that pin the kernels of OpenBLAS, which would slow one variant and not
-another.
+another. Threads of a BLAS or of OpenMP wait for more work in a loop, OpenBLAS for 25 ms, and take a core from whoever
+runs next: where variants have several threads, each call is preceded by a rest.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 __all__ = [
+    "REST",
     "in_fresh_process",
     "interleaved",
     "machine",
@@ -40,9 +42,14 @@ Variant = Callable[[], Any] | tuple[Callable[[], Any], Callable[[Any], Any]]
 """What is timed: a function without arguments; or one that makes its argument, untimed, and one that takes it."""
 
 
-def seconds(variant: Variant) -> float:
-    """The wall time of one call."""
+REST = 0.1
+"""Seconds after which no thread of an earlier call still waits in a loop."""
+
+
+def seconds(variant: Variant, *, rest: float = 0.0) -> float:
+    """The wall time of one call; some seconds of rest come before its argument is made."""
     prepare, function = variant if isinstance(variant, tuple) else (tuple, lambda _: variant())
+    time.sleep(rest)
     argument = prepare()
     start = time.perf_counter()
     result = function(argument)
@@ -52,7 +59,7 @@ def seconds(variant: Variant) -> float:
 
 
 def interleaved(
-    variants: Mapping[str, Variant], repeats: int, *, warm_up: bool = True, seed: int = 0
+    variants: Mapping[str, Variant], repeats: int, *, warm_up: bool = True, seed: int = 0, rest: float = 0.0
 ) -> dict[str, list[float]]:
     """Time the variants in turn, each once a round, in another order each round.
 
@@ -65,6 +72,8 @@ def interleaved(
         Whether to call each once before, uncounted: compilations, caches, page faults.
     seed : int
         Of the orders.
+    rest : float
+        Seconds before each call: `REST` where variants have several threads.
 
     Returns
     -------
@@ -83,7 +92,7 @@ def interleaved(
     try:
         for _ in range(repeats):
             for name in orders.sample(list(variants), len(variants)):
-                taken[name].append(seconds(variants[name]))
+                taken[name].append(seconds(variants[name], rest=rest))
     finally:
         if was_on:
             gc.enable()
