@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from functools import cache
-from typing import TypeVar
+from typing import Any, TypeVar
 
 __all__ = ["count", "keep_freed_memory", "run"]
 
@@ -26,6 +26,9 @@ T = TypeVar("T")
 
 FEW = 8
 """Cores up to which threads are kept apart."""
+
+HOME = os.getpid()
+"""The process in which threads are kept apart: its forks share the cores with it."""
 
 
 class Pool(ThreadPoolExecutor):
@@ -157,15 +160,19 @@ def _allow(thread: int, cores: set[int]) -> None:
 
 def _core() -> int | None:
     """On which core the caller runs; None if that cannot be told, or threads cannot be kept apart."""
-    ask = _asks_for_core()
+    ask = _asks_for_core() if os.getpid() == HOME else None
     found = -1 if ask is None else ask()
     return found if found >= 0 else None
 
 
 @cache
 def _asks_for_core() -> Callable[[], int] | None:
-    """The function of the C library that says on which core its caller runs."""
-    if not hasattr(os, "sched_setaffinity"):
+    """The function of the C library that says on which core its caller runs.
+
+    None where a call might start threads that inherit its cores for good: a BLAS other than OpenBLAS, which starts its
+    threads when it is loaded, may do so in the first product.
+    """
+    if not hasattr(os, "sched_setaffinity") or not _is_openblas():
         return None
     import ctypes
 
@@ -173,3 +180,14 @@ def _asks_for_core() -> Callable[[], int] | None:
         ask: Callable[[], int] = ctypes.PyDLL(None).sched_getcpu  # keeps the lock of the interpreter
         return ask
     return None
+
+
+def _is_openblas() -> bool:
+    """Whether NumPy says that its BLAS is OpenBLAS."""
+    import numpy as np
+
+    try:
+        built: Any = np.show_config(mode="dicts")
+        return "openblas" in str(built["Build Dependencies"]["blas"]["name"]).lower()
+    except (KeyError, TypeError):  # it does not say
+        return False
