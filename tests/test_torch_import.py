@@ -171,7 +171,7 @@ def test_relu6_is_refused_or_opted_in():
     module = filled(lambda: module)
     with pytest.raises(pg.UnsupportedOperatorError) as error:
         pg.from_torch(module, (3, 8, 8))
-    assert str(error.value).startswith("from_torch: 2 operations are not supported:")
+    assert str(error.value).startswith("from_torch: 2 operations are not supported (hardtanh_): a ReLU capped at 6.0 ")
     assert "relu6='exact'" in str(error.value)
     exact = pg.from_torch(module, (3, 8, 8), relu6="exact")
     x = samples([(3, 8, 8)])[0] * 3
