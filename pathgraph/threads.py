@@ -6,7 +6,8 @@ of the work, each on one thread.
 A system may wake a thread on the core of the one that wakes it though another core is idle (virtual machines do: an
 idle core is then one that somebody else may have), and leave both there for as long as a call takes. On a few cores a
 caller therefore keeps its core during its own call, and the others keep away from it, where the system (Linux) can be
-told so; after that all may run where they could before.
+told so; after that all may run where they could before. Not so in forks, which share the cores, nor beside a BLAS that
+may start threads of its own in a call: they would keep its core for good.
 """
 
 from __future__ import annotations

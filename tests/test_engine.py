@@ -208,6 +208,16 @@ def test_threads_change_no_bit_of_a_sum(q):
     assert [a.tobytes() for a in swept(q)] == [a.tobytes() for a in alone]
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sums_backward_lie_half_a_page_from_those_forward(dtype):
+    x = np.ones(1001, dtype=dtype)
+    y = engine._zeros_apart(x)
+    assert y.dtype == x.dtype
+    assert y.shape == x.shape
+    assert not y.any()
+    assert (y.ctypes.data - x.ctypes.data) % engine.PAGE == engine.PAGE // 2
+
+
 @pytest.mark.parametrize("q", [1, 2, 3])
 def test_masses_by_entry_and_by_neuron(q):
     _, _, mass = swept(q)

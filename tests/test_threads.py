@@ -90,8 +90,10 @@ def allowed_cores(barrier):
 
 
 has_cores = pytest.mark.skipif(
-    not hasattr(os, "sched_getaffinity") or not 1 < len(os.sched_getaffinity(0)) <= threads.FEW,
-    reason="there is one core, or many, or the system does not say which ones a thread may have",
+    not threads._is_openblas()
+    or not hasattr(os, "sched_getaffinity")
+    or not 1 < len(os.sched_getaffinity(0)) <= threads.FEW,
+    reason="there is one core, or many, or the system does not say which ones a thread may have, or it is no OpenBLAS",
 )
 
 
@@ -188,3 +190,16 @@ def test_a_fork_has_threads_of_its_own():
     script += "print(threads.run([int, int]), flush=True)\nif child: sys.exit(os.waitpid(child, 0)[1])\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines() == ["[0, 0]"] * 2
+
+
+def test_forks_and_other_blas_leave_cores_alone(monkeypatch):
+    """A fork shares the cores with its parent, and a BLAS that starts its threads late would leave them on one core."""
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "HOME", -1)
+        assert threads._core() is None
+    monkeypatch.setattr(threads, "_is_openblas", lambda: False)
+    threads._asks_for_core.cache_clear()
+    try:
+        assert threads._core() is None
+    finally:
+        threads._asks_for_core.cache_clear()
