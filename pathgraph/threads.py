@@ -21,7 +21,7 @@ from contextlib import contextmanager, suppress
 from functools import cache
 from typing import Any, TypeVar
 
-__all__ = ["count", "keep_freed_memory", "run"]
+__all__ = ["count", "run"]
 
 T = TypeVar("T")
 
@@ -120,18 +120,6 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
     finally:
         wait([other for other in others if other is not None and not other.cancel()])
     return results
-
-
-@cache
-def keep_freed_memory() -> None:
-    """Let the C library keep some more of what threads free, for their next call.
-
-    The one of GNU gives the end of a thread's memory back to the system if it is more than twice the largest block that
-    was ever freed, up to 64 MB; then the next call gets it again page by page. So free a large block, never written.
-    """
-    import numpy as np
-
-    np.empty((1 << 25) - (1 << 15), dtype=np.uint8)
 
 
 def _submitted(pool: ThreadPoolExecutor, task: Callable[[], T]) -> Future[T] | None:

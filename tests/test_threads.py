@@ -1,7 +1,6 @@
 """Calls at the same time: when `threads.run` has ended, however it has, none of them is under way."""
 
 import os
-import platform
 import signal
 import subprocess
 import sys
@@ -137,37 +136,6 @@ def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
     assert threads.run([int, int]) == [0, 0]
     monkeypatch.setattr(threads, "_asks_for_core", lambda: None)
     assert threads.run([int, int]) == [0, 0]
-
-
-FREED = """
-import resource, sys, threading
-import numpy as np
-from pathgraph import threads
-if sys.argv[1:]:
-    threads.keep_freed_memory()
-
-def pages():
-    before = resource.getrusage(resource.RUSAGE_THREAD).ru_minflt
-    blocks = [np.ones(1 << 17) for _ in range(32)]
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_minflt - before
-
-caller = threading.Thread(target=lambda: print(pages(), pages()))
-caller.start()
-caller.join()
-"""
-
-
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="other C libraries have rules of their own")
-def test_memory_that_a_thread_freed_is_not_got_again_page_by_page():
-    def pages(*arguments):
-        command = [sys.executable, "-c", FREED, *arguments]
-        return map(int, subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
-
-    first, second = pages()
-    if second < first // 2:
-        pytest.skip("this one keeps it by itself")
-    first, second = pages("keep")
-    assert second <= first // 4
 
 
 AT_THE_END = """

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from pathgraph import threads
 from pathgraph.layers.arithmetic import Arrays, Floats, Powers, ScaledFloats
 from pathgraph.layers.compressed import Compressed, compress, full
 from pathgraph.layers.masses import masses
@@ -145,8 +144,6 @@ def _marginals(net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], 
     size = sum(math.prod(architecture.tensor_shapes[tensor]) for tensor in chosen)
     start = _powers_of(widths, q)
     if _kept_all(start, widths):
-        if entries.n_threads > 1:
-            threads.keep_freed_memory()
         flat = np.empty(size)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             inputs = _inputs(net, start[None])
