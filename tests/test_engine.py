@@ -208,6 +208,15 @@ def test_threads_change_no_bit_of_a_sum(q):
     assert [a.tobytes() for a in swept(q)] == [a.tobytes() for a in alone]
 
 
+def test_asking_early_for_sums_changes_no_bit(monkeypatch):
+    alone = [swept(q) for q in (1, 2, 3)]
+    monkeypatch.setattr(engine, "VAST", 0)
+    for n in (1, 2):
+        with_threads(n)
+        found = [swept(q) for q in (1, 2, 3)]
+        assert [[a.tobytes() for a in each] for each in found] == [[a.tobytes() for a in each] for each in alone]
+
+
 @pytest.mark.parametrize("q", [1, 2, 3])
 def test_masses_by_entry_and_by_neuron(q):
     _, mass = swept(q)

@@ -49,6 +49,10 @@ WIDE = 1 << 18
 """Edges of a level from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
 
+VAST = 1 << 24
+"""Bytes of sums from which the caches no longer hold most of them: those of antecedents then come late unless asked."""
+
+
 def is_available() -> bool:
     """Whether Numba is installed, and may be imported."""
     if "numba" in sys.modules:
@@ -225,7 +229,7 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
     from pathgraph.pathsum.numba_sums import forward_rows
 
-    rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
+    rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph))
@@ -241,7 +245,7 @@ def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above:
     from pathgraph.pathsum.numba_sums import backward_rows
 
     n = threads.count()
-    rows = backward_rows(code, dag.has_runs, n > 1)
+    rows = backward_rows(code, dag.has_runs, y.nbytes >= VAST, n > 1)
     whole = (dag.start, dag.antecedent, dag.run, values, y, q)
     for ends, cuts in _shared_levels(dag, n, above):
         threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)])
@@ -311,7 +315,7 @@ def _masses(
     from pathgraph.pathsum.numba_sums import mass_rows
 
     code, q = power
-    rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0)
+    rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
     room = x.dtype.type(_limits(x.dtype).room * max(1, x[CONSTANT]))
     if threads.count() == 1 or dag.n_edges < WIDE:

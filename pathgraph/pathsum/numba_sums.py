@@ -55,6 +55,10 @@ FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
 
+EARLY = 128
+"""Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
+
+
 @intrinsic
 def line_of(typing, array):
     """How many entries of an array share a cache line: a constant of the compiled code."""
@@ -119,11 +123,12 @@ def vanished(lo, hi, w, antecedent, x):
 
 
 @cache
-def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
+def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
     """The forward sweep: a kernel that sums into the neurons first:stop.
 
     It returns whether a sum of terms that are not zero came out as zero (never for signed values). A graph without runs
-    of antecedents, or without biases, does not pay for looking.
+    of antecedents, or without biases, does not pay for looking. `is_vast`: the caches do not hold the sums of so many
+    neurons, so those of scattered antecedents are asked for early.
     """
     is_signed = code == 0
 
@@ -131,6 +136,7 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
     def rows(first, stop, start, antecedent, run, bias, w, x, q):
         line = line_of(w)
         chunk, ahead = U(LINES) * line, U(AHEAD) * line
+        last = U(len(antecedent) - 1)
         lost = False
         hi = start[first]
         for v in range(first, stop):
@@ -158,6 +164,8 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
                     will_read(antecedent, e)
                     e += line
                 for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
             total += x[v + 1]
             if with_biases:
@@ -190,7 +198,7 @@ def forward_maxima(start, antecedent, bias, w, x):
 
 
 @cache
-def backward_rows(code: int, with_runs: bool, to_some: bool) -> Any:
+def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> Any:
     """The backward sweep: a kernel that sends the sums of whole levels back, the neurons between two of their `ends`.
 
     It takes the levels in descending order and the neurons of each in ascending order, as memory is best read. It sends
@@ -201,6 +209,7 @@ def backward_rows(code: int, with_runs: bool, to_some: bool) -> Any:
     def rows(ends, low, high, start, antecedent, run, w, y, q):
         line = line_of(w)
         few, ahead = U(FEW) * line, U(AHEAD) * line
+        last = U(len(antecedent) - 1)
         for level in range(len(ends) - 2, -1, -1):
             for v in range(ends[level], ends[level + 1]):
                 lo, hi = start[v], start[v + 1]
@@ -230,6 +239,8 @@ def backward_rows(code: int, with_runs: bool, to_some: bool) -> Any:
                     will_read(antecedent, e)
                     e += line
                 for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_write(y, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     u = antecedent[e]
                     if not to_some or low <= u < high:
                         y[U(u) + U(1)] += value(y.dtype.type(w[e]), code, q) * out
@@ -266,7 +277,7 @@ def underflows(lo, hi, w, antecedent, x, out, code, q):
 
 
 @cache
-def mass_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
+def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
     """The forward sweep of `forward_rows`, for `y` of the backward sweep: it also makes the masses of the entries.
 
     The sums over the paths through the edges into neuron v are put in `mass` from ``edges[v]`` on, that of its bias at
@@ -280,6 +291,7 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
     def rows(first, stop, start, antecedent, run, bias, w, x, q, y, mass, edges, biases, room):
         line = line_of(w)
         few, ahead = U(FEW) * line, U(FURTHER) * line
+        last = U(len(antecedent) - 1)
         tiny, one = np.finfo(x.dtype).tiny, x.dtype.type(1)
         lost = False
         hi = start[first]
@@ -316,6 +328,8 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
                     will_write(mass, e + here)
                     e += line
                 for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     term = value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
                     total += term
                     through = term * out
