@@ -43,9 +43,7 @@ def channels_of(architecture: LayerArchitecture) -> tuple[Array, list[tuple[str,
     """The channel of every buffer position, -1 for the constant, and the names (layer, channel) of the channels."""
     channel = np.full(architecture.dag.size, -1, dtype=np.int64)
     names: list[tuple[str, int]] = []
-    for layer in architecture.layers:
-        if layer.is_view:
-            continue
+    for layer in architecture.neuron_layers:
         first, axis = architecture.offsets[layer.name], channel_axis(layer)
         n = 1 if axis is None else layer.shape[axis]
         along = (
@@ -71,9 +69,7 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
     width = n_channels + 1
     keys = [np.empty(0, dtype=np.int64)]
     place = np.arange(architecture.dag.size)
-    for layer in architecture.layers:
-        if layer.is_view:
-            continue
+    for layer in architecture.neuron_layers:
         maps = list(zip(layer.operations, layer.tensors, map(architecture.place, layer.sources), strict=True))
         if layer.bias is not None:
             maps.append((layer.bias[0], layer.bias[1], slice(0, 1)))
@@ -95,7 +91,7 @@ def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[
     less = reduced(operation, of_source[None], of_target[None])
     if less is not None:
         operation, of_source, of_target = less.operation, less.source[0], less.target[0]
-    axes = operation._axes
+    axes = operation.axes
     edges = []
     for k, axis in enumerate(axes):
         edge = np.stack([axis.tap, np.repeat(np.arange(axis.n_out), axis.degree), axis.index])

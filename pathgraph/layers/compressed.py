@@ -20,7 +20,20 @@ from pathgraph.layers.partitions import Partition, grouped_rows, joint, one_clas
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Compressed", "coarsened", "combined", "compress", "full", "refined", "totals", "totals_on", "with_rank"]
+__all__ = [
+    "Compressed",
+    "array_axis",
+    "coarsened",
+    "combined",
+    "compress",
+    "full",
+    "in_shape",
+    "multiplied_along",
+    "refined",
+    "totals",
+    "totals_on",
+    "with_rank",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +75,7 @@ class Compressed:
         values, partitions = self.values, list(self.axes)
         for axis in range(len(partitions)) if axes is None else axes:
             if not partitions[axis].is_full:
-                values = np.take(values, partitions[axis].labels, axis=_place(axis))
+                values = np.take(values, partitions[axis].labels, axis=array_axis(axis))
                 partitions[axis] = singletons(partitions[axis].size)
         return Compressed(values, tuple(partitions))
 
@@ -71,7 +84,7 @@ class Compressed:
         values = self.values
         for axis, (old, new, index) in enumerate(zip(self.axes, axes, chosen, strict=True)):
             if old is not new:
-                values = np.take(values, index, axis=_place(axis))
+                values = np.take(values, index, axis=array_axis(axis))
         return Compressed(values, axes)
 
     def states_first(self) -> Array:
@@ -87,7 +100,7 @@ class Compressed:
         out = np.ones((1,) * self.values.ndim)
         for axis, partition in enumerate(self.axes):
             shape = [1] * self.values.ndim
-            shape[_place(axis)] = len(partition)
+            shape[array_axis(axis)] = len(partition)
             out = out * partition.counts().reshape(shape)
         return out
 
@@ -96,9 +109,15 @@ class Compressed:
         return Compressed(values, self.axes)
 
 
-def _place(axis: int) -> int:
-    """Where an axis of the tensor lies in the array."""
+def array_axis(axis: int) -> int:
+    """Where an axis of a tensor lies in the array of its values, in which the states stand second."""
     return axis + (axis > 0)
+
+
+def multiplied_along(values: Array, axis: int, matrix: Array) -> Array:
+    """The product with a matrix, on the right, along an axis of a tensor with these values."""
+    place = array_axis(axis)
+    return np.moveaxis(np.moveaxis(values, place, -1) @ matrix, -1, place)
 
 
 def full(values: Array, shape: tuple[int, ...]) -> Compressed:
@@ -115,7 +134,7 @@ def compress(tensor: Compressed) -> Compressed:
     if values.size and (values == first).all():
         return Compressed(first, tuple(one_class(axis.size) for axis in axes))
     for axis, partition in enumerate(axes):
-        place = _place(axis)
+        place = array_axis(axis)
         rows = np.moveaxis(values, place, 0).reshape(values.shape[place], -1)
         found = Partition(grouped_rows(rows))
         if not found.is_full:
@@ -141,7 +160,7 @@ def combined(a: Compressed, b: Compressed, add: Callable[[Array, Array], Array])
         values = tensor.values
         for axis, (old, new) in enumerate(zip(tensor.axes, axes, strict=True)):
             if old is not new and len(old) > 1:  # one class is broadcast
-                values = np.take(values, old.labels[new.first], axis=_place(axis))
+                values = np.take(values, old.labels[new.first], axis=array_axis(axis))
         parts.append(values)
     return Compressed(add(*parts), axes)
 
@@ -152,13 +171,14 @@ def coarsened(tensor: Compressed, axes: tuple[Partition, ...], add: np.ufunc = n
     for axis, (old, new) in enumerate(zip(tensor.axes, axes, strict=True)):
         if len(old) == len(new):
             continue
-        place, owner = _place(axis), new.labels[old.first]
+        owner = new.labels[old.first]
         if add is np.add:
             matrix = (owner[:, None] == np.arange(len(new))).astype(values.dtype)
-            values = np.moveaxis(np.moveaxis(values, place, -1) @ matrix, -1, place)
+            values = multiplied_along(values, axis, matrix)
         else:
             order = np.argsort(owner, kind="stable")
             start = np.searchsorted(owner[order], np.arange(len(new)))
+            place = array_axis(axis)
             values = add.reduceat(np.take(values, order, axis=place), start, axis=place)
     return Compressed(values, axes)
 
@@ -180,6 +200,10 @@ def with_rank(tensor: Compressed, rank: int) -> Compressed:
     n = len(tensor.axes)
     if n == rank:
         return tensor
-    axes = (*(singletons(1),) * (rank - n), *tensor.axes) if rank > n else tensor.axes[n - rank :]
+    return in_shape(tensor, (*(singletons(1),) * (rank - n), *tensor.axes) if rank > n else tensor.axes[n - rank :])
+
+
+def in_shape(tensor: Compressed, axes: tuple[Partition, ...]) -> Compressed:
+    """The same values, in the same order, under other axes with as many classes together."""
     first = np.moveaxis(tensor.values, 1, 0)
     return Compressed(np.moveaxis(first.reshape(len(first), *map(len, axes)), 0, 1), axes)

@@ -31,22 +31,21 @@ class Relations(Operation):
     """
 
     def __init__(self, relations: tuple[AxisTaps, ...]) -> None:
-        self.relations = relations
+        self._relations = relations
 
     @property
     def source_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_in for axis in self.relations)
+        return tuple(axis.n_in for axis in self._relations)
 
     @property
     def target_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_out for axis in self.relations)
+        return tuple(axis.n_out for axis in self._relations)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
-        """The relations."""
-        return self.relations
+    def relations(self) -> tuple[AxisTaps, ...]:
+        """The given ones."""
+        return self._relations
 
 
 class Reduced(NamedTuple):
@@ -73,7 +72,7 @@ def reduced(operation: Operation, source: Array, target: Array) -> Reduced | Non
     source, target : ndarray, shape (S, n)
         Numbers at what is read and at what is made.
     """
-    axes = list(operation._axes)
+    axes = list(operation.axes)
     x, y = (
         numbers.reshape(len(numbers), *(getattr(axis, size) for axis in axes))
         for numbers, size in ((source, "n_in"), (target, "n_out"))

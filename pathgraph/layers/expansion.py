@@ -81,7 +81,7 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
     entry = np.concatenate([edges.entry, biases.entry])
     role, values, owner = _of_entries(graph, structure, entry)
     del entry
-    own = [layer for layer in structure.layers if not layer.is_view]
+    own = structure.neuron_layers
     sizes = [layer.size for layer in own]
     architecture, order = compile_architecture(
         nodes=structure.nodes,

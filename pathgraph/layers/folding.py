@@ -50,9 +50,10 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
         if norm.kind != "batch_norm":
             continue
         source = layers[folded.get(norm.sources[0], norm.sources[0])]
-        tensors = (*source.tensors, *([source.bias[1]] if source.bias else []))
         is_free = (
-            source.kind in FOLDABLE and source.activation == "identity" and all(uses.get(t, 1) == 1 for t in tensors)
+            source.kind in FOLDABLE
+            and source.activation == "identity"
+            and all(uses.get(tensor, 1) == 1 for tensor in source.all_tensors)
         )
         if not is_free or architecture.readers[norm.sources[0]] != (norm.name,) or norm.sources[0] in outputs:
             continue
@@ -114,7 +115,7 @@ def _scaled(weight: Array, scale: Array, source: Layer) -> Array:
 def _uses(layers: tuple[Layer, ...]) -> dict[int, int]:
     uses: dict[int, int] = {}
     for layer in layers:
-        for tensor in (*layer.tensors, *([layer.bias[1]] if layer.bias else [])):
+        for tensor in layer.all_tensors:
             uses[tensor] = uses.get(tensor, 0) + 1
     return uses
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from pathgraph.layers import power_products
-from pathgraph.layers.compressed import Compressed, coarsened, with_rank
+from pathgraph.layers.compressed import Compressed, array_axis, coarsened, with_rank
 from pathgraph.layers.convolutions import Product, Slabs, Windows, products, slabs
 from pathgraph.layers.operations import (
     Convolution,
@@ -323,7 +323,7 @@ class _Diagonal(Kernel):
         values = self.times(y.values, weights)
         for axis, n in enumerate(self.target):
             if self.source[axis] != n:
-                values = add.reduce(values, axis=axis + (axis > 0), keepdims=True)
+                values = add.reduce(values, axis=array_axis(axis), keepdims=True)
         middle = tuple(
             singletons(1) if self.source[axis] != n else singletons(n) if axis in self.own else spread[axis]
             for axis, n in enumerate(self.target)
@@ -334,7 +334,7 @@ class _Diagonal(Kernel):
         x = self.aligned(x).expanded([axis for axis in self.own if self.source[axis] > 1])
         y = coarsened(y, self._target_axes(x.axes))
         values = (x.values * y.values).sum(axis=1, keepdims=True)
-        others = tuple(axis + (axis > 0) for axis in range(len(self.target)) if axis not in self.own)
+        others = tuple(array_axis(axis) for axis in range(len(self.target)) if axis not in self.own)
         return np.asarray(values.sum(axis=others)).reshape(self.factor)
 
     def spread(self, axes: Axes) -> Axes:
@@ -382,7 +382,7 @@ class _Contraction(Kernel):
         axes, values = self.target_axes(wide.axes), self.of.times(wide.values, weights)
         if self.summed:
             values = values * self._counts(wide.axes)
-            values = values.sum(axis=tuple(axis + (axis > 0) for axis in self.summed), keepdims=True)
+            values = values.sum(axis=tuple(array_axis(axis) for axis in self.summed), keepdims=True)
         return x if values is x.values and axes == x.axes else Compressed(values, axes)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
@@ -395,7 +395,7 @@ class _Contraction(Kernel):
         x = x.expanded(self.of.own)
         y = coarsened(self.of.aligned(y), self.target_axes(x.axes))
         values = (x.values * y.values * self._counts(x.axes)).sum(axis=1, keepdims=True)
-        others = tuple(axis + (axis > 0) for axis in range(len(x.axes)) if axis not in self.of.own)
+        others = tuple(array_axis(axis) for axis in range(len(x.axes)) if axis not in self.of.own)
         return np.asarray(values.sum(axis=others)).reshape(self.of.factor)
 
     def _finer(self, axes: Axes) -> Axes:

@@ -188,4 +188,4 @@ class _Masses:
 
 def _tensors(layers: Iterable[Layer]) -> set[int]:
     """The numbers of the tensors that layers use."""
-    return {tensor for layer in layers if not layer.is_view for _, _, tensor in edges_into(layer)}
+    return {tensor for layer in layers for tensor in layer.all_tensors}

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.layers.axes import AxisTaps
-from pathgraph.layers.compressed import Compressed, coarsened
+from pathgraph.layers.compressed import Compressed, array_axis, coarsened, multiplied_along
 from pathgraph.layers.convolutions import Product, Slabs, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.operations import Separable
@@ -67,8 +67,7 @@ class SeparableKernel(Kernel):
         if flat.size == 1 or (flat == flat[0]).all():
             for axis, (m, partition) in enumerate(zip(maps, axes[self.n_lead :], strict=True), start=self.n_lead):
                 hits = (m.classes[:, :, None] == np.arange(len(partition))).sum(axis=1).astype(values.dtype)
-                place = axis + (axis > 0)
-                values = np.moveaxis(np.moveaxis(values, place, -1) @ hits, -1, place)
+                values = multiplied_along(values, axis, hits)
             return Compressed(values * flat[0], axes)
         first = np.moveaxis(values, 1, 0)
         lead = first.shape[: 1 + self.n_lead]
@@ -107,7 +106,7 @@ class SeparableKernel(Kernel):
         values = x.values
         if rank == 1:
             for axis, m in enumerate(maps, start=self.n_lead):
-                values = _reduced(values, axis + (axis > 0), m, np.maximum, -np.inf)
+                values = _reduced(values, array_axis(axis), m, np.maximum, -np.inf)
             return Compressed(values, axes)
         return Compressed(
             self._gathered(values, maps, lambda part, k: np.sort(part, axis=-1)[..., -rank], -np.inf), axes
@@ -119,7 +118,7 @@ class SeparableKernel(Kernel):
         values, flat = x.values, weights.ravel()
         if flat.size == 1 or (flat == flat[0]).all():
             for axis, m in enumerate(maps, start=self.n_lead):
-                values = _reduced(values, axis + (axis > 0), m, add, 0)
+                values = _reduced(values, array_axis(axis), m, add, 0)
             return Compressed(values if flat[0] == 1 else values * flat[0], axes)
         entries = weights.reshape(self.operation.tensor_shape)
 

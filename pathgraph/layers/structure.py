@@ -10,7 +10,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +92,11 @@ class Layer:
         """Number of entries of the layer's tensor."""
         return math.prod(self.shape)
 
+    @property
+    def all_tensors(self) -> tuple[int, ...]:
+        """The tensors of its linear maps, then the one of its bias, if it has one."""
+        return self.tensors if self.bias is None else (*self.tensors, self.bias[1])
+
     def __reduce__(self) -> Any:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return _layer, (values | {"options": dict(self.options)},)
@@ -172,6 +176,11 @@ class LayerArchitecture(LayerStructure):
         return self._by_name[name]
 
     @cached_property
+    def neuron_layers(self) -> tuple[Layer, ...]:
+        """The layers that have neurons: all but the views."""
+        return tuple(layer for layer in self.layers if not layer.is_view)
+
+    @cached_property
     def _by_name(self) -> dict[str, Layer]:
         return {layer.name: layer for layer in self.layers}
 
@@ -192,7 +201,7 @@ class LayerArchitecture(LayerStructure):
     @cached_property
     def n_neurons(self) -> int:
         """Number of neurons, inputs included."""
-        return sum(layer.size for layer in self.layers if not layer.is_view)
+        return sum(layer.size for layer in self.neuron_layers)
 
     @cached_property
     def n_edges(self) -> int:
@@ -205,10 +214,9 @@ class LayerArchitecture(LayerStructure):
     def offsets(self) -> Mapping[str, int]:
         """First buffer position of each layer of neurons."""
         offsets, position = {}, CONSTANT + 1
-        for layer in self.layers:
-            if not layer.is_view:
-                offsets[layer.name] = position
-                position += layer.size
+        for layer in self.neuron_layers:
+            offsets[layer.name] = position
+            position += layer.size
         return MappingProxyType(offsets)
 
     def positions(self, name: str) -> Array:
@@ -247,8 +255,8 @@ class LayerArchitecture(LayerStructure):
     def dag(self) -> BlockDag:
         """The blocks, one node per layer of neurons."""
         nodes = []
-        for layer in self.layers:
-            if layer.is_view or layer.activation == "input":
+        for layer in self.neuron_layers:
+            if layer.activation == "input":
                 continue
             target = self.place(layer.name)
             blocks = tuple(
@@ -283,5 +291,5 @@ class LayerArchitecture(LayerStructure):
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
-        kinds = list(dict.fromkeys(chain.from_iterable([layer.kind] for layer in self.layers)))
+        kinds = dict.fromkeys(layer.kind for layer in self.layers)
         return f"LayerArchitecture({len(self.layers)} layers: {', '.join(kinds)}; {self.n_neurons} neurons)"

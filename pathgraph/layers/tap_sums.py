@@ -60,10 +60,12 @@ def _indices(maps: Sequence[Reads]) -> tuple[Index, ...]:
     return tuple(Index(m.classes) for m in maps)
 
 
-def _remembered(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    """An index array, kept for the next call if it is small."""
+def _remembered(
+    make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[Index, ...], *, most: int = KEPT
+) -> Array:
+    """An index array, kept for the next call if it and what it points into have at most so many entries."""
     size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
-    return _kept(make, shape, maps) if size <= KEPT else make(shape, maps)
+    return _kept(make, shape, maps) if size <= most else make(shape, maps)
 
 
 @lru_cache(maxsize=512)
@@ -93,8 +95,7 @@ def _places(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
 
 
 def _quick_places(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
-    return _kept(_places, shape, maps) if size <= KEPT_QUICK else _places(shape, maps)
+    return _remembered(_places, shape, maps, most=KEPT_QUICK)
 
 
 def gone_back(

@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph.layers.compressed import Compressed, coarsened, full, refined
+from pathgraph.layers.compressed import (
+    Compressed,
+    array_axis,
+    coarsened,
+    full,
+    in_shape,
+    multiplied_along,
+    refined,
+)
 from pathgraph.layers.partitions import Partition, one_class, singletons
 from pathgraph.layers.structure import Layer
 
@@ -76,7 +84,7 @@ def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) ->
         return coarsened(transposed(xs[0], argument), axes)
     if kind == "concatenate":
         parts = [coarsened(x, _without(axes, argument, x.axes[argument])).values for x in xs]
-        whole = np.concatenate(parts, axis=_place(argument))
+        whole = np.concatenate(parts, axis=array_axis(argument))
         return coarsened(Compressed(whole, _without(axes, argument, singletons(axes[argument].size))), axes)
     return coarsened(taken(xs[0], argument, layer.shape), axes)
 
@@ -84,13 +92,13 @@ def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) ->
 def reshaped(x: Compressed, shape: tuple[int, ...]) -> Compressed:
     """The same entries in another shape; axes that stay as they are, or are one class, stay compressed."""
     expanded, axes = _reshaped_axes(x.axes, shape or (1,))
-    return _in_shape(x.expanded(expanded), axes)
+    return in_shape(x.expanded(expanded), axes)
 
 
 def _reshaped_back(y: Compressed, axes: tuple[Partition, ...]) -> Compressed:
     expanded, made = _reshaped_axes(axes, y.shape)
     middle = tuple(singletons(p.size) if axis in expanded else p for axis, p in enumerate(axes))
-    return coarsened(_in_shape(coarsened(y, made), middle), axes)
+    return coarsened(in_shape(coarsened(y, made), middle), axes)
 
 
 def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple[list[int], tuple[Partition, ...]]:
@@ -111,12 +119,6 @@ def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple
     return expanded, tuple(made)
 
 
-def _in_shape(x: Compressed, axes: tuple[Partition, ...]) -> Compressed:
-    """The values of a tensor under other axes."""
-    first = np.moveaxis(x.values, 1, 0)
-    return Compressed(np.moveaxis(first.reshape(len(first), *map(len, axes)), 0, 1), axes)
-
-
 def transposed(x: Compressed, order: Sequence[int]) -> Compressed:
     """The axes in another order."""
     values = np.moveaxis(x.values, 1, 0).transpose(0, *(axis + 1 for axis in order))
@@ -126,23 +128,22 @@ def transposed(x: Compressed, order: Sequence[int]) -> Compressed:
 def concatenated(xs: Sequence[Compressed], axis: int) -> Compressed:
     """One after the other along an axis."""
     xs = [x.expanded([axis]) for x in xs]
-    axis %= len(xs[0].axes)
-    whole = refined(*(Compressed(x.values.take([0], _place(axis)), _without(x.axes, axis, singletons(1))) for x in xs))
-    common = whole[0].axes
+    place, single = array_axis(axis), singletons(1)
+    firsts = [Compressed(x.values.take([0], place), _without(x.axes, axis, single)) for x in xs]
+    common = refined(*firsts)[0].axes
     parts = []
     for x in xs:
         chosen = [old.labels[new.first] for old, new in zip(x.axes, common, strict=True)]
         chosen[axis] = np.arange(x.axes[axis].size)
         parts.append(x.taken(_without(common, axis, x.axes[axis]), chosen).values)
-    values = np.concatenate(parts, axis=_place(axis))
-    return Compressed(values, _without(common, axis, singletons(values.shape[_place(axis)])))
+    values = np.concatenate(parts, axis=place)
+    return Compressed(values, _without(common, axis, singletons(values.shape[place])))
 
 
 def _part(y: Compressed, axis: int, chosen: slice) -> Compressed:
     y = y.expanded([axis])
-    axis %= len(y.axes)
     at = [slice(None)] * y.values.ndim
-    at[_place(axis)] = chosen
+    at[array_axis(axis)] = chosen
     return Compressed(y.values[tuple(at)], _without(y.axes, axis, singletons(chosen.stop - chosen.start)))
 
 
@@ -150,16 +151,12 @@ def _without(axes: tuple[Partition, ...], axis: int, other: Partition) -> tuple[
     return (*axes[:axis], other, *axes[axis + 1 :])
 
 
-def _place(axis: int) -> int:
-    return axis + (axis > 0)
-
-
 def taken(x: Compressed, index: tuple[Any, ...], shape: tuple[int, ...]) -> Compressed:
     """A part by NumPy's basic indexing."""
     values = x.values
     for axis, (chosen, _) in enumerate(_chosen(x.axes, index)):
-        values = np.take(values, chosen, axis=_place(axis))
-    return _in_shape(Compressed(values, ()), _taken_axes(x.axes, index, shape))
+        values = np.take(values, chosen, axis=array_axis(axis))
+    return in_shape(Compressed(values, ()), _taken_axes(x.axes, index, shape))
 
 
 def _put_back(y: Compressed, index: tuple[Any, ...], axes: tuple[Partition, ...]) -> Compressed:
@@ -169,18 +166,17 @@ def _put_back(y: Compressed, index: tuple[Any, ...], axes: tuple[Partition, ...]
     values = np.moveaxis(first, 0, 1)
     for axis, ((chosen, _), partition) in enumerate(zip(picked, axes, strict=True)):
         hits = (chosen[:, None] == np.arange(len(partition))).astype(values.dtype)
-        values = np.moveaxis(np.moveaxis(values, _place(axis), -1) @ hits, -1, _place(axis))
+        values = multiplied_along(values, axis, hits)
     return Compressed(values, axes)
 
 
 def _chosen(axes: tuple[Partition, ...], index: tuple[Any, ...]) -> list[tuple[Array, Partition | None]]:
-    """Per axis of the source which classes are taken, and the axis they make; None where it is dropped."""
+    """Per axis of the source which classes are taken, and the axis they make; None where an integer drops the axis.
+
+    The index is one of `pathgraph.layers.structure.basic_index`: without an ellipsis, and perhaps too short.
+    """
     items = [item for item in index if item is not None]
-    n_named = sum(item is not Ellipsis for item in items)
-    if Ellipsis not in items:
-        items.append(Ellipsis)
-    place = items.index(Ellipsis)
-    items[place : place + 1] = [slice(None)] * (len(axes) - n_named)
+    items += [slice(None)] * (len(axes) - len(items))
     out: list[tuple[Array, Partition | None]] = []
     for item, axis in zip(items, axes, strict=True):
         labels = axis.labels[item]
