@@ -128,13 +128,33 @@ def test_a_thread_that_is_started_meanwhile_keeps_off_that_core_too(pool):
 
 
 @has_cores
+def test_a_thread_that_begins_after_the_call_that_started_it_may_run_everywhere(pool):
+    everything, is_over, found = os.sched_getaffinity(0), threading.Event(), []
+
+    def late():
+        found.append(os.sched_getaffinity(0))
+        assert is_over.wait(60)
+        pool._begin()
+        found.append(os.sched_getaffinity(0))
+
+    thread = threading.Thread(target=late)
+    with pool.kept_apart() as keep_core:
+        keep_core()
+        thread.start()
+    is_over.set()
+    thread.join(60)
+    assert len(found[0]) == 1
+    assert found[1] == everything
+
+
+@has_cores
 def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
     def refuse(*_):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     assert threads.run([int, int]) == [0, 0]
-    monkeypatch.setattr(threads, "_asks_for_core", lambda: None)
+    monkeypatch.setattr(threads, "_core_function", lambda: None)
     assert threads.run([int, int]) == [0, 0]
 
 
@@ -166,8 +186,8 @@ def test_forks_and_other_blas_leave_cores_alone(monkeypatch):
         patch.setattr(threads, "HOME", -1)
         assert threads._core() is None
     monkeypatch.setattr(threads, "_is_openblas", lambda: False)
-    threads._asks_for_core.cache_clear()
+    threads._core_function.cache_clear()
     try:
         assert threads._core() is None
     finally:
-        threads._asks_for_core.cache_clear()
+        threads._core_function.cache_clear()
