@@ -1,4 +1,4 @@
-"""What a layer architecture tells the functions that work at both resolutions: names, roles, who may meet whom.
+"""What a layer architecture tells the functions that work at both resolutions: names, roles, places of parameters.
 
 A neuron of a layer graph is named (layer, index...), an entry of a tensor (tensor, index...). Each entry of a tensor is
 one parameter, however many edges take it. Names are made when they are asked for.
@@ -195,7 +195,7 @@ class LayerStructure(Structure):
 
     @cached_property
     def scattered(self) -> Array:
-        """The parameters of tensors that stand at two layers, one of them behind the other."""
+        """The parameters that one path can meet at two layers: one of these lies behind the other."""
         twice = [tensor for tensor in self._free if len(self._users.get(tensor, ())) > 1]
         if not twice:
             return np.empty(0, dtype=np.int64)

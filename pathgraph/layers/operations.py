@@ -1,7 +1,7 @@
-"""The linear maps between layers, as geometry: shapes and which entry of the tensor each edge takes.
+"""The linear maps between layers, as geometry: their shapes, their edges, and which entry each edge takes.
 
-An operation knows nothing of values and of buffers. It is a product of relations along axes (`pathgraph.layers.axes`),
-from which its edges follow; the subclasses only name the relations. Faster executions read their attributes.
+An operation knows neither values nor buffers. It is a product of relations along axes (`pathgraph.layers.axes`), from
+which its edges follow; a subclass says which relations. Kernels read the attributes of the subclasses.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The structure of a layer graph: its layers in order, and the blocks that the sweeps see.
 
-Layers of neurons own a slice of a sweep's buffer; **views** (reshape, transpose, concatenate, take) own none: they are
-other names of positions. Position 0 is the constant, then come the layers in order, each in C order.
+A sweep has one buffer of numbers. Position 0 is the constant; then come the layers of neurons in order, each of which
+owns a slice of the buffer, in C order. **Views** (reshape, transpose, concatenate, take) own nothing: they are other
+names of positions.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ def _layer(values: dict[str, Any]) -> Layer:
 
 
 def viewed(view: View, arrays: Sequence[Array]) -> Array:
-    """What a view makes of arrays that have the shapes of its sources."""
+    """Apply a view to arrays that have the shapes of its sources."""
     if view.kind == "reshape":
         return arrays[0].reshape(view.argument)
     if view.kind == "transpose":
@@ -119,7 +120,10 @@ def viewed(view: View, arrays: Sequence[Array]) -> Array:
 
 
 def basic_index(items: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
-    """The index that stands for all that take the same: no ellipsis, slices within axes, no full ones at the end."""
+    """The normal form of a basic index: indices that take the same entries have the same one.
+
+    It has no ellipsis, its numbers lie within the axes, and it does not end with full slices.
+    """
     full = slice(None)
     n_missing = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
     place = items.index(Ellipsis) if Ellipsis in items else len(items)

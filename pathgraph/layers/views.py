@@ -1,4 +1,8 @@
-"""Reshape, transpose, concatenate and take on compressed tensors, and their transposes; few classes stay few."""
+"""Reshape, transpose, concatenate and take on compressed tensors, and the transposes of these maps.
+
+A view without neurons has four forms here: forward on values (`seen`) and its transpose on totals (`sent_back`),
+backward on values (`seen_back`) and its transpose on totals (`sent`). Axes stay compressed wherever they can.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ __all__ = ["seen", "seen_back", "sent", "sent_back"]
 
 
 def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
-    """What a view makes of the tensors it reads."""
+    """A view, on values."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -40,7 +44,7 @@ def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
 
 
 def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]) -> list[Compressed]:
-    """The transpose of a view, on totals: what each source gets, on its axes."""
+    """The transpose of a view, on totals: what each of its sources gets, on the axes that it had."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -57,7 +61,7 @@ def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]
 
 
 def seen_back(layer: Layer, y: Compressed, shapes: Sequence[tuple[int, ...]]) -> list[Compressed]:
-    """The transpose of a view, on values: what each source gets; `shapes` are theirs."""
+    """The transpose of a view, on values: what each of its sources, which have these shapes, gets."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -75,7 +79,7 @@ def seen_back(layer: Layer, y: Compressed, shapes: Sequence[tuple[int, ...]]) ->
 
 
 def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) -> Compressed:
-    """A view on totals, onto axes that `seen_back` started from: the transpose of that."""
+    """A view, on totals, to the axes of the tensor that `seen_back` started from."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -90,7 +94,7 @@ def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) ->
 
 
 def reshaped(x: Compressed, shape: tuple[int, ...]) -> Compressed:
-    """The same entries in another shape; axes that stay as they are, or are one class, stay compressed."""
+    """The same entries in another shape; axes that keep their size, or whose entries are all equal, stay compressed."""
     expanded, axes = _reshaped_axes(x.axes, shape or (1,))
     return in_shape(x.expanded(expanded), axes)
 
@@ -102,7 +106,7 @@ def _reshaped_back(y: Compressed, axes: tuple[Partition, ...]) -> Compressed:
 
 
 def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple[list[int], tuple[Partition, ...]]:
-    """Which axes must be expanded, and the axes of the other shape."""
+    """Which axes must be expanded to be reshaped, and the axes of the other shape."""
     expanded: list[int] = []
     made: list[Partition] = []
     for sources, targets in _groups(tuple(axis.size for axis in axes), shape):
@@ -189,7 +193,7 @@ def _chosen(axes: tuple[Partition, ...], index: tuple[Any, ...]) -> list[tuple[A
 
 
 def _taken_axes(axes: tuple[Partition, ...], index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Partition, ...]:
-    """The axes of what is taken: those made by slices in order, and new ones of size 1."""
+    """The axes of what is taken: those that slices make, in order, and new ones of size 1."""
     if shape == () or shape == (1,):
         return (singletons(1),)
     made = [axis for _, axis in _chosen(axes, index) if axis is not None]
@@ -204,7 +208,7 @@ def _taken_axes(axes: tuple[Partition, ...], index: tuple[Any, ...], shape: tupl
 
 
 def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
-    """Consecutive axes of both shapes with the same number of entries, as few together as possible."""
+    """Cut two shapes into groups of consecutive axes that have equally many entries, as small as possible."""
     groups = []
     i = j = 0
     while i < len(old) or j < len(new):
