@@ -1,11 +1,11 @@
-"""The compiled back end: which sweeps it runs, and the arrays it runs them on.
+"""The compiled back end: which sweeps Numba runs, on which arrays, and on which threads.
 
-It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`): in the semirings REAL and SCALED with any
-number of terms and states, in MAX_TIMES forward with one of each. Everything else is the business of the other back
-ends. Numba is imported at the first compiled sweep, and its kernels are compiled then and kept on disk.
+It sweeps neuron graphs of floats, as a whole (`FlatDag`): in the semirings REAL and SCALED with any number of terms and
+states, and in MAX_TIMES forward, with one term and one state. All other sweeps are left to the other back ends. Numba
+is imported, and the kernels are compiled, at the first compiled sweep; the compiled kernels are kept on disk.
 
-**Threads.** The kernels release Python's lock. Levels with at least `WIDE` edges, and batches, are shared among
-``numba.get_num_threads()`` threads of Python, in a way that changes no bit of a result.
+**Threads.** Levels with at least `WIDE` edges, and batches of samples, are shared among the threads that Numba may use
+(`pathgraph.threads`). Every sum is made by one thread, in one order: the number of threads changes no bit of a result.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ __all__ = [
 ]
 
 WIDE = 1 << 18
-"""Edges of a level from which it is worth waking other threads: it then takes some ten times as long as they do."""
+"""Edges of a level from which it is shared among threads: it then takes some ten times as long as waking these."""
+
+TOGETHER = 1 << 21
+"""Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 
 def is_available() -> bool:
@@ -70,15 +73,11 @@ def refusal(net: BlockNetwork) -> str | None:
     return None
 
 
-TOGETHER = 1 << 21
-"""Bytes of neuron values from which the samples of a batch are no longer computed all together."""
-
-
 # -- threads ------------------------------------------------------------------------------------------------------
 
 
 def _steps(dag: FlatDag) -> list[tuple[int, int]]:
-    """Ranges of neurons, one after the other: a wide level, or levels between two wide ones."""
+    """The neurons cut into steps of a sweep: each is one wide level, or all levels between two wide ones."""
     edges = np.diff(dag.start[dag.ends])
     wide = np.flatnonzero(edges >= WIDE)
     cuts = np.unique(np.concatenate([[0], dag.ends[wide], dag.ends[wide + 1], [dag.n_nodes]]))
@@ -86,7 +85,7 @@ def _steps(dag: FlatDag) -> list[tuple[int, int]]:
 
 
 def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
-    """Whether the neurons of a step may be shared among threads: whether they are one level with many edges."""
+    """Whether a step is one wide level, so that its neurons may be shared among threads."""
     level = int(np.searchsorted(dag.ends, first))
     is_level = dag.ends[level] == first and dag.ends[level + 1] == stop
     return bool(is_level and dag.start[stop] - dag.start[first] >= WIDE)
@@ -103,7 +102,7 @@ def _shares(dag: FlatDag, first: int, stop: int, n: int) -> list[tuple[int, int]
 
 
 def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, largest: bool = False) -> bool:
-    """The forward sweep, into `x`; `largest` takes the largest candidate at pools.
+    """The forward sweep, in place of the start values in `x`; with `largest`, pools take their largest candidate.
 
     Returns False, and does nothing, if there is no kernel for it.
     """
@@ -131,7 +130,7 @@ def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, 
 
 
 def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> bool:
-    """The backward sweep, into `y`; returns False, and does nothing, if there is no kernel for it."""
+    """The backward sweep, in place of the start values in `y`; False, and nothing is done, if there is no kernel."""
     if not _is_compiled(terms, y, ring) or ring is MAX_TIMES:
         return False
     from pathgraph.pathsum import numba_terms
@@ -153,7 +152,7 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
 
 
 def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) -> Sequence[Array]:
-    """The sums over the paths through each entry, in REAL; `x` has been routed."""
+    """The sums over the paths through each entry, in REAL; the transition has already been applied to `x`."""
     from pathgraph.pathsum.numba_terms import marginals_terms
 
     dag = flat_of(net)
@@ -166,7 +165,7 @@ def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) ->
 
 
 def _is_compiled(terms: Sequence[Any], x: Array, ring: Semiring) -> bool:
-    """Whether these are numbers that the kernels know."""
+    """Whether the kernels know this semiring and these numbers."""
     wanted = (SCALED_DTYPE,) if ring is SCALED else (np.dtype(np.float32), np.dtype(np.float64))
     return ring in (REAL, MAX_TIMES, SCALED) and len(terms) > 0 and x.dtype in wanted
 
@@ -183,7 +182,7 @@ def flat_of(net: BlockNetwork) -> FlatDag:
 
 
 def flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
-    """The entries as one array, edges before biases; float32 ones stay if the sum is of that type or wider."""
+    """The entries as one array, edges before biases, in the given dtype; float32 stays for sums in float64, too."""
     if isinstance(values, FlatTensors):
         flat = values.flat
     else:
@@ -223,7 +222,22 @@ def _scaled_sweep(kernel: Any, net: BlockNetwork, terms: Sequence[Any], x: Array
 
 
 def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool:
-    """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
+    """The forward sweep of one state, in place in `x`.
+
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    x : ndarray, shape (N,)
+    code, q : int, float
+        Which function of the entries is summed: see `pathgraph.pathsum.numba_sums`.
+
+    Returns
+    -------
+    bool
+        Whether a sum of non-zero terms came out as zero; never if the function may be negative.
+    """
     from pathgraph.pathsum.numba_sums import forward_rows
 
     rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
@@ -247,9 +261,29 @@ def _backward(
     room: Any,
     power: tuple[int, float],
 ) -> bool:
-    """One state backward, with the mass of each entry unless `mass` is empty; whether one of these vanished.
+    """The backward sweep of one state, in place in `y`; fills `mass` with the masses of the entries unless it is empty.
 
-    On a wide level each thread owns some of the antecedents.
+    Each thread adds to some of the antecedents of a wide level, and to no others.
+
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    x, y : ndarray, shape (N,)
+        The result of the forward sweep (needed for masses only), and the start values.
+    mass : ndarray
+    places : pair of ndarray
+        Where in `mass` the edges of each neuron begin, and where its bias is.
+    room : number
+        Twice the smallest normal number times the largest x, or times 1: see `backward_rows`.
+    power : (code, q)
+        Which function of the entries is summed.
+
+    Returns
+    -------
+    bool
+        Whether a mass may be wrong, because it or a product on the way to it is below the normal range.
     """
     from pathgraph.pathsum.numba_sums import backward_biases, backward_pairs, backward_rows
 
@@ -272,7 +306,10 @@ def _backward(
 
 
 def _shared_levels(dag: FlatDag, n: int) -> Iterator[tuple[Array, list[int]]]:
-    """The ends of levels that are sent back together, last ones first, and where their antecedents are cut for n."""
+    """The steps of a backward sweep on n threads: the ends of the levels of each, and the shares of their antecedents.
+
+    A thread adds to the antecedents between two neighbours in the list of shares.
+    """
     if n == 1:
         yield dag.ends, [0, dag.n_nodes]
         return
@@ -289,32 +326,40 @@ def _shared_levels(dag: FlatDag, n: int) -> Iterator[tuple[Array, list[int]]]:
 
 
 def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
-    """The sums of the q-th powers of the path products up to every neuron, in place of the start values in `x`.
+    """The sums of the q-th powers of the absolute path products up to every neuron, in place of the starts in `x`.
 
-    Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
+    Returns whether the sums may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
     lost = _forward(flat_of(net), flattened(net, net.tensors, x.dtype), x, *_coded(q))
     return not lost and stays_in_range(x)
 
 
 def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = False) -> tuple[Array, Array, bool]:
-    """What `power_sums` does; the sums from every neuron to the outputs, and those over the paths through each entry.
+    """The sums of `power_sums`, also in place in `x`, and those over the paths from each neuron and through each entry.
 
     Parameters
     ----------
+    net : network
+    q : number
+    x : ndarray, shape (N,)
+        The start values.
     by_neuron : bool
-        Put the entries neuron by neuron, the edges of each before its bias, as theta does.
+        Put the masses neuron by neuron, the edges of each before its bias, as theta does; by default in the order of
+        the entries.
 
     Returns
     -------
     y : ndarray, shape (N,)
+        The sums over the paths from each neuron to the outputs.
     mass : ndarray, shape (n_entries,)
+        The sums over the paths through each entry.
     safe : bool
+        Whether all of them may be relied on.
     """
     dag, outputs = flat_of(net), net.dag.outputs
     entries = flattened(net, net.tensors, x.dtype)
     limits, power = _limits(x.dtype), _coded(q)
-    # a large graph leaves nothing of the interpreter in the caches: what can wait comes after both sweeps
+    # a sweep over a large graph evicts the interpreter from the caches: so little Python between the two sweeps
     lost = _forward(dag, entries, x, *power)
     least, most = extremes(x)
     y, mass = _zeros_apart(x), np.empty(len(entries), dtype=x.dtype)
@@ -328,11 +373,14 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
 
 
 PAGE = 4096
-"""Bytes: processors first compare the last bits of the addresses of a read and of the writes before it."""
+"""Bytes of a page. Processors first compare the places within a page of a read and of the writes before it."""
 
 
 def _zeros_apart(x: Array) -> Array:
-    """Zeros like `x`, half a page from it modulo pages: no write to them seems to hit what is read of `x` next."""
+    """Zeros like `x`, which lie half a page off `x` modulo pages.
+
+    So a write to one of them does not look, to the processor, like a write to what it reads of `x` next.
+    """
     buffer = np.zeros(x.size + PAGE // x.itemsize, dtype=x.dtype)
     here, there = (int(each.__array_interface__["data"][0]) for each in (buffer, x))
     shift = (there + PAGE // 2 - here) % PAGE // x.itemsize
@@ -340,28 +388,30 @@ def _zeros_apart(x: Array) -> Array:
 
 
 def _coded(q: float) -> tuple[int, float]:
+    """The code of the kernels for abs(w)**q, and q."""
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
 
 
 def stays_in_range(x: Array) -> bool:
-    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; `x` has one for every neuron.
+    r"""Whether the sums of non-negative terms at all neurons are accurate, judged by their sizes alone.
 
-    A power or a product of floats that leaves the normal range loses at most the smallest positive float, times the
-    largest sum. So if the smallest sum that is not zero exceeds the smallest normal number by a factor of the largest
-    sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
-    the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
+    What can go wrong is that a power or a product falls below the normal range: it is then wrong by at most the
+    smallest positive float, times the largest sum, and a neuron sums no more terms than there are neurons. So nothing
+    that matters is lost if the smallest sum that is not zero exceeds the smallest normal number by the product of the
+    largest sum, the number of neurons and the inverse of the precision. A sum that is zero is taken to be zero: the
+    kernels themselves report sums of non-zero terms that came out as zero.
     """
     return _leaves_room(*extremes(x), x)
 
 
 def _leaves_room(least: float, most: float, x: Array) -> bool:
-    """What `stays_in_range` says of sums with these `extremes`."""
+    """What `stays_in_range` says about sums whose `extremes` are known."""
     limits = _limits(x.dtype)
     return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
 
 
 def extremes(x: Array) -> tuple[float, float]:
-    """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
+    """The smallest non-zero absolute value (infinite if all are zero), and the largest one (infinite if one is NaN)."""
     from pathgraph.pathsum.numba_sums import extreme_bits
 
     limits = _limits(x.dtype)
