@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -38,7 +38,7 @@ class Pool(ThreadPoolExecutor):
     def __init__(self, n_threads: int) -> None:
         self._native_ids: list[int] = []
         self._core: int | None = None  # of the caller that keeps its core now
-        self._allowed: set[int] = set()  # where that one could run before
+        self._allowed: set[int] = set()  # where that one, or the last one, could run before
         self._before: dict[int, set[int]] = {}  # where the threads could run that are kept off it
         self._keeps_core, self._changes = threading.Lock(), threading.Lock()
         super().__init__(n_threads, "pathgraph", self._begin)
@@ -51,29 +51,35 @@ class Pool(ThreadPoolExecutor):
             _allow(thread, self._allowed)
             self._keep_off(thread)
 
-    @contextmanager
-    def kept_apart(self) -> Iterator[Callable[[], None]]:
-        """A time in which the threads keep off the core of the caller, unless another one has that, too.
+    def begin_apart(self) -> set[int]:
+        """Let the threads keep off the core of the caller, unless another one has that, or they cannot be kept apart.
 
-        Gives what lets the caller keep its core in that time: it should be called when the threads have been woken.
+        Returns where the caller may run; nothing, if it cannot keep its core, and then there is nothing to end.
         """
         core = _core()
         if core is None or not self._keeps_core.acquire(blocking=False):
-            yield lambda: None
-            return
-        try:
-            with self._changes:
-                self._core, self._allowed = core, _allowed(0, core)
-                for thread in self._native_ids:
-                    self._keep_off(thread)
-            yield lambda: _allow(0, {core} if self._allowed else set())
-        finally:
-            with self._changes:
-                _allow(0, self._allowed)
-                self._core, self._allowed = None, set()
-                while self._before:
-                    _allow(*self._before.popitem())
-            self._keeps_core.release()
+            return set()
+        cores = _allowed(0, core)
+        with self._changes:
+            self._core, self._allowed = core, cores
+            for thread in self._native_ids:
+                self._keep_off(thread)
+        if not cores:
+            self.end_apart()
+        return cores
+
+    def end_apart(self) -> None:
+        """Let the threads run again where they could before."""
+        with self._changes:
+            self._core = None  # but not where: threads may be about to begin with the cores of one that was kept off
+            while self._before:
+                _allow(*self._before.popitem())
+        self._keeps_core.release()
+
+    def keep_core(self, cores: set[int]) -> None:
+        """Keep the caller on its core, if there is one to keep: to be called when the threads have been woken."""
+        if cores and self._core is not None:
+            _allow(0, {self._core})
 
     def _keep_off(self, thread: int) -> None:
         """Let a thread run on other cores only."""
@@ -111,12 +117,23 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
         pool = _pools[os.getpid()] = Pool(os.cpu_count() or 1)
     others: list[Future[T] | None] = []
     try:
-        with pool.kept_apart() as keep_core:
+        cores = pool.begin_apart()
+        try:
             others += [_submitted(pool, task) for task in tasks[1:]]
-            keep_core()
+            pool.keep_core(cores)
             results = [tasks[0]()]
+        finally:
+            if cores:
+                try:  # before any other call: interruptions are raised after calls, and would leave it there
+                    os.sched_setaffinity(0, cores)
+                except OSError:  # the system does not permit it
+                    cores = set()
+                pool.end_apart()
         for task, other in zip(tasks[1:], others, strict=True):
             results.append(task() if other is None or other.cancel() else other.result())
+    except BaseException:
+        _abandon(pool)  # an interruption may have left any of its locks locked
+        raise
     finally:
         wait([other for other in others if other is not None and not other.cancel()])
     return results
@@ -134,14 +151,20 @@ def keep_freed_memory() -> None:
     np.empty((1 << 25) - (1 << 15), dtype=np.uint8)
 
 
-def _submitted(pool: ThreadPoolExecutor, task: Callable[[], T]) -> Future[T] | None:
+def _submitted(pool: Pool, task: Callable[[], T]) -> Future[T] | None:
     """A call for the threads, or None where the interpreter is about to end, or the system has no more threads."""
     try:
         return pool.submit(task)
     except RuntimeError:
-        _pools.pop(os.getpid(), None)
-        pool.shutdown(wait=False, cancel_futures=True)  # it may stand in their queue all the same
+        _abandon(pool)  # it may stand in their queue all the same
         return None
+
+
+def _abandon(pool: Pool) -> None:
+    """Let the threads end and the next call start new ones; calls that they have not begun are made by who waits."""
+    if _pools.get(os.getpid()) is pool:
+        del _pools[os.getpid()]
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _allowed(thread: int, core: int) -> set[int]:
