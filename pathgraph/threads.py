@@ -16,9 +16,9 @@ from __future__ import annotations
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from functools import cache
 from typing import Any, TypeVar
 
@@ -34,64 +34,65 @@ HOME = os.getpid()
 
 
 class Pool(ThreadPoolExecutor):
-    """Threads that can be kept off the core of their caller.
-
-    One caller at a time can have a core to itself. Its core and the cores on which it could run before are remembered
-    after its call: a thread that it started during the call inherited its one core, and may begin to run only later.
-    """
+    """Threads that can be kept off the core of their caller; one caller at a time can have a core to itself."""
 
     def __init__(self, n_threads: int) -> None:
         self._native_ids: list[int] = []
-        self._is_kept = False  # whether some caller has its core to itself now
-        self._core = -1  # the core of that caller, or of the last one
-        self._allowed: set[int] = set()  # the cores on which that caller could run before; empty: it was not kept there
-        self._before: dict[int, set[int]] = {}  # for each thread kept off that core, where it could run before
+        self._core: int | None = None  # the core that a caller has to itself now
+        self._allowed: set[int] = set()  # the cores on which that caller, or the last one, could run before
+        self._before: dict[int, set[int]] = {}  # for each thread that is kept off that core, where it could run before
         self._keeps_core, self._changes = threading.Lock(), threading.Lock()
         super().__init__(n_threads, "pathgraph", self._begin)
 
     def _begin(self) -> None:
-        """Run first in each new thread, which inherits the cores of the thread that started it."""
+        """Run first in each new thread, which inherits the cores of the thread that started it: perhaps one only."""
         thread = threading.get_native_id()
         with self._changes:
             self._native_ids.append(thread)
-            if _cores_of(thread) == {self._core}:
-                _allow(thread, self._allowed)
+            _allow(thread, self._allowed)
             self._keep_off(thread)
 
-    @contextmanager
-    def kept_apart(self) -> Iterator[Callable[[], None]]:
+    def begin_apart(self) -> set[int]:
         """Keep the threads off the core of the caller, unless another caller has its core to itself already.
 
-        Yields
-        ------
-        callable
-            Keeps the caller itself on its core until the end of the block. To be called when the threads have been
-            woken, so that they do not inherit that one core.
+        Returns
+        -------
+        set of int
+            The cores on which the caller may run, to be restored before `end_apart`. Empty if threads cannot be kept
+            apart now: then there is nothing to end.
         """
         core = _core()
         if core is None or not self._keeps_core.acquire(blocking=False):
-            yield lambda: None
-            return
-        try:
-            with self._changes:
-                self._is_kept, self._core, self._allowed = True, core, _allowed(0, core)
-                for thread in self._native_ids:
-                    self._keep_off(thread)
-            yield lambda: _allow(0, {core} if self._allowed else set())
-        finally:
-            with self._changes:
-                _allow(0, self._allowed)
-                self._is_kept = False
-                while self._before:
-                    _allow(*self._before.popitem())
-            self._keeps_core.release()
+            return set()
+        cores = _allowed(0, core)
+        with self._changes:
+            self._core, self._allowed = core, cores
+            for thread in self._native_ids:
+                self._keep_off(thread)
+        if not cores:
+            self.end_apart()
+        return cores
+
+    def end_apart(self) -> None:
+        """Let the threads run again where they could before."""
+        with self._changes:
+            self._core = None  # `_allowed` stays: a thread that the caller started may begin later, on its one core
+            while self._before:
+                _allow(*self._before.popitem())
+        self._keeps_core.release()
+
+    def keep_core(self, cores: set[int]) -> None:
+        """Keep the caller on its core, if `begin_apart` gave some; when the threads are awake, or they inherit it."""
+        if cores and self._core is not None:
+            _allow(0, {self._core})
 
     def _keep_off(self, thread: int) -> None:
         """Let a thread run on all its cores but the one that a caller has to itself."""
-        allowed = _allowed(thread, self._core) if self._is_kept else set()
-        if allowed:
-            self._before[thread] = allowed
-            _allow(thread, allowed - {self._core})
+        if self._core is not None:
+            allowed = _allowed(thread, self._core)
+            if allowed:
+                self._before[thread] = allowed
+                _allow(thread, allowed - {self._core})
 
 
 _pools: dict[int, Pool] = {}
@@ -133,25 +134,42 @@ def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
         pool = _pools[os.getpid()] = Pool(os.cpu_count() or 1)
     others: list[Future[T] | None] = []
     try:
-        with pool.kept_apart() as keep_core:
+        cores = pool.begin_apart()
+        try:
             others += [_submitted(pool, task) for task in tasks[1:]]
-            keep_core()
+            pool.keep_core(cores)
             results = [tasks[0]()]
+        finally:
+            if cores:
+                try:  # first of all: an interruption is raised after a call, and would leave the caller on one core
+                    os.sched_setaffinity(0, cores)
+                except OSError:  # the system does not permit it
+                    cores = set()
+                pool.end_apart()
         for task, other in zip(tasks[1:], others, strict=True):
             results.append(task() if other is None or other.cancel() else other.result())
+    except BaseException:
+        _abandon(pool)  # an interruption may have left any of its locks locked
+        raise
     finally:
         wait([other for other in others if other is not None and not other.cancel()])
     return results
 
 
-def _submitted(pool: ThreadPoolExecutor, task: Callable[[], T]) -> Future[T] | None:
+def _submitted(pool: Pool, task: Callable[[], T]) -> Future[T] | None:
     """Hand a call to the threads; None if the interpreter is about to end, or the system has no more threads."""
     try:
         return pool.submit(task)
     except RuntimeError:
-        _pools.pop(os.getpid(), None)
-        pool.shutdown(wait=False, cancel_futures=True)  # the call may be in their queue all the same
+        _abandon(pool)  # the call may be in their queue all the same
         return None
+
+
+def _abandon(pool: Pool) -> None:
+    """Let the threads end, and the next `run` start new ones; calls not begun are made by the one that waits."""
+    if _pools.get(os.getpid()) is pool:
+        del _pools[os.getpid()]
+    pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _cores_of(thread: int) -> set[int]:
