@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
 from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
+from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, Architecture
 from pathgraph.graph.device_network import DeviceNetwork
@@ -22,37 +22,30 @@ from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.reach import longest
-from pathgraph.pathsum.residues import PathCounter, count_by_residues
-from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
-from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
-from pathgraph.pathsum.sweep import (
+from pathgraph.pathsum.preparation import (
     Backend,
-    back,
     buffer,
     choose_backend,
     edge_values,
-    entries,
     is_safe,
     kind_of_sums,
-    marginals,
     narrow,
     refuse_hours,
-    sweep,
-    swept,
     widen,
 )
+from pathgraph.pathsum.reach import longest
+from pathgraph.pathsum.residues import PathCounter, count_by_residues
+from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
+from pathgraph.pathsum.sweep import back, marginals, sweep, swept
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, object_array
 
 __all__ = [
-    "SignFlipMasses",
     "count_paths",
     "depth",
     "node_marginals",
     "path_marginals",
     "path_sum",
-    "sign_flip_masses",
 ]
 
 
@@ -256,81 +249,6 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
 
 def _ones(net: ReluNetwork) -> Sequence[Array]:
     return net.architecture.cut(np.ones(net.architecture.n_entries))
-
-
-class SignFlipMasses(NamedTuple):
-    """Mass of the paths by the number of parameters whose signs differ between two networks.
-
-    Attributes
-    ----------
-    none, odd, even : scalar
-        No flip, an odd number of flips, an even number of at least two.
-
-    Examples
-    --------
-    >>> import pathgraph as pg
-    >>> net = pg.from_weights([[[1, 2]], [[3]]], dtype=object)
-    >>> pg.sign_flip_masses(net, net.with_theta([-1, 2, 3])).odd
-    Fraction(9, 1)
-    """
-
-    none: Any
-    odd: Any
-    even: Any
-
-
-def sign_flip_masses(net: ReluNetwork, other: ReluNetwork) -> SignFlipMasses:
-    r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
-
-    A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
-    if every path on which both products are non-zero has no flip or an odd number of them.
-
-    Parameters
-    ----------
-    net, other : Network or LayerGraph
-        Of one architecture.
-
-    Raises
-    ------
-    ParameterError
-        If the architectures or the kinds of scalars differ.
-    RangeError
-        If a mass leaves the range of floats.
-
-    References
-    ----------
-    Derived here; the sign hypothesis it decides is the one of arXiv 2405.15006.
-
-    Examples
-    --------
-    >>> import pathgraph as pg
-    >>> net, other = pg.from_weights([[[1]], [[2]]]), pg.from_weights([[[-1]], [[-3]]])
-    >>> pg.sign_flip_masses(net, other)
-    SignFlipMasses(none=0.0, odd=0.0, even=6.0)
-    """
-    require_same_structure(net, other, "sign_flip_masses")
-    ring, lift = (REAL, accelerated) if net.is_exact else (SCALED, scaled)
-    mul: Any = np.multiply if net.is_exact else scaled_product
-
-    def product(a: Array, b: Array, flips: bool) -> Array:
-        mass = mul(lift(abs(a)), lift(abs(b)))
-        is_flip = ((a < 0) & (b > 0)) | ((a > 0) & (b < 0))
-        mass[is_flip != flips] = ring.zero
-        return np.asarray(mass)
-
-    kept = entries(lambda a, b: product(a, b, False), net, other)
-    flipped = entries(lambda a, b: product(a, b, True), net, other)
-    flip = np.array([[0, 1, 0], [0, 0, 1], [0, 1, 0]], dtype=bool)
-    x = buffer(net, ring, states=3)
-    x[0, CONSTANT] = x[0, net.dag.inputs] = ring.one
-    x = sweep(net, [(kept, None), (flipped, flip)], x, ring=ring)
-    masses = x[:, net.dag.outputs]
-    if net.is_exact:
-        sums = restored(masses.sum(axis=1))
-    else:
-        sums = np.concatenate([scaled_to_float(scaled_total(row)) for row in masses])
-    _check_range(sums, REAL)
-    return SignFlipMasses(*map(_scalar, sums))
 
 
 # -- shared by the functions above --------------------------------------------------------------------------------

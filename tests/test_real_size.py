@@ -12,7 +12,7 @@ from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.constant_axes import reduced
 from pathgraph.layers.rescaling import _LARGEST, _SMALLEST
 from pathgraph.metrics.parameter_boxes import largest_change
-from pathgraph.pathsum import residues, sweep
+from pathgraph.pathsum import preparation, residues
 from pathgraph.pathsum.blocks import Block
 from pathgraph.pruning import selection
 from pathgraph.pruning.owners import Owners, removable
@@ -195,9 +195,9 @@ def test_greedy_searches_that_take_hours_are_refused(monkeypatch):
 
 def test_sums_of_objects_that_take_hours_are_refused(monkeypatch):
     graph = build("small_resnet", np.float64)
-    monkeypatch.setattr(sweep, "LARGE", 1)
+    monkeypatch.setattr(preparation, "LARGE", 1)
     for name in ("MOST_EDGES", "MOST_EDGES_SINGLY"):
-        monkeypatch.setattr(sweep, name, 10)
+        monkeypatch.setattr(preparation, name, 10)
     with pytest.raises(
         pg.UnsupportedOperatorError, match=r"on its [0-9,]+ edges, and runs on at most 10; use a semiring"
     ):
