@@ -1,8 +1,8 @@
 """Sums over the paths of a network, and over the paths through each parameter or neuron.
 
-A path follows edges and ends at an output; it starts at an input, or at a neuron with a bias, for which it then
-stands. Pool neurons are summed like the others: this is the path-lifting's point of view, in which a path goes
-through a pool whatever the pool selects.
+A path follows edges and ends at an output. It starts at an input, or at a neuron with a bias; then the bias is its
+first parameter. Paths go through a pool neuron from all its antecedents, whichever of them the pool would select: this
+is how the path-lifting sees pools.
 """
 
 from __future__ import annotations
@@ -144,11 +144,32 @@ def path_marginals(
     A parameter tied at several places (as are all those of a convolution) gets the sum over its places; a path that
     meets it twice counts twice. The semiring's `mul` must commute.
 
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    semiring : Semiring
+        The algebra; see `pathgraph.semirings`.
+    inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
+        The element with which paths start at each input; the semiring's one by default.
+    biases : bool
+        Whether paths that start at a bias count.
+    backend : {"reference", "numpy", "numba"}, optional
+
     Returns
     -------
     ndarray, shape (n_parameters,)
         Aligned with ``net.theta``; for a layer graph a dict, from the names of the parameters to arrays of their
         shapes.
+
+    Raises
+    ------
+    RangeError, UnsupportedOperatorError, ParameterError
+        As `path_sum`.
+
+    Notes
+    -----
+    Two sweeps, and one multiplication per entry: the sum over the paths through an edge is the sum over the paths up to
+    it, times its weight, times the sum over the paths from it on.
 
     Examples
     --------
@@ -188,12 +209,28 @@ def node_marginals(
     biases: bool = True,
     backend: str | None = None,
 ) -> Any:
-    """For each neuron, the sum over the paths through it (or starting or ending there).
+    """For each neuron, the sum over the paths through it, those that start or end there included.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    semiring : Semiring
+        The algebra; see `pathgraph.semirings`.
+    inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
+        The element with which paths start at each input; the semiring's one by default.
+    biases : bool
+        Whether paths that start at a bias count.
+    backend : {"reference", "numpy", "numba"}, optional
 
     Returns
     -------
     ndarray, shape (n_nodes,)
         Aligned with ``net.nodes``; for a layer graph a dict, from the names of the layers to arrays of their shapes.
+
+    Raises
+    ------
+    RangeError, UnsupportedOperatorError, ParameterError
+        As `path_sum`.
 
     Examples
     --------
@@ -217,7 +254,15 @@ def node_marginals(
 
 
 def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
-    """The exact number of paths: zero weights and present zero biases count, absent biases do not.
+    """The exact number of paths.
+
+    Edges of weight zero count, and so do biases that are zero; a neuron without a bias starts no path.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    backend : {"reference", "numpy", "numba"}, optional
+        By default a layer graph is counted modulo primes (`pathgraph.pathsum.residues`), without its edges.
 
     Examples
     --------
@@ -232,7 +277,13 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
 
 
 def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
-    """The depth D: the largest number of edges on a path; 0 if there is no path with an edge.
+    """The depth D, which is the largest number of edges on a path; 0 if no path has an edge.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    backend : {"reference", "numpy", "numba"}, optional
+        By default a layer graph is swept by indicators (`pathgraph.pathsum.reach`), without its edges.
 
     Examples
     --------
@@ -248,6 +299,7 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
 
 
 def _ones(net: ReluNetwork) -> Sequence[Array]:
+    """Entries that are all one, in the shapes of the tensors."""
     return net.architecture.cut(np.ones(net.architecture.n_entries))
 
 
@@ -273,7 +325,10 @@ def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> No
 def _counter(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: str | None
 ) -> PathCounter | None:
-    """What counts the paths of a layer graph without its edges; None for other sums, and starts that are no counts."""
+    """A counter of the paths of a layer graph, which makes no edges.
+
+    None if the sum is no count of a layer graph, or if the paths start with something else than numbers of paths.
+    """
     if ring is not COUNT or backend is not None or net.dag.flat is not None:
         return None
     numbers = per_input(net, inputs, 1)
@@ -299,7 +354,7 @@ def _ends(net: ReluNetwork, target: Hashable | None) -> Array:
 
 
 def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Array]:
-    """The entries as elements; labelled semirings are told which edge they are on."""
+    """The entries as elements of a semiring, of which some want to know the edge."""
     if ring.needs_numbers:
         require_network_of_numbers(net, f"path sum in {ring!r}")
     refuse_hours(net, ring, backend, kind_of_sums(net, ring, backend))
@@ -337,6 +392,7 @@ def _keeps_scalars(ring: Semiring) -> bool:
 def _start(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend
 ) -> Array:
+    """The buffer of a forward sweep, with what the paths start with."""
     x = buffer(net, ring, backend=backend)
     if source is not None:
         x[0, net.architecture.index(source) + 1] = ring.one
@@ -349,6 +405,7 @@ def _start(
 
 
 def _elements(net: ReluNetwork, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
+    """The element with which paths start at each input."""
     if not _keeps_scalars(ring) or net.scalars == "symbolic":
         return per_input(net, inputs, ring.one)
     numbers = numbers_per_input(net, inputs)
@@ -358,9 +415,9 @@ def _elements(net: ReluNetwork, ring: Semiring, inputs: Any, backend: Backend) -
 def _both_ways(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, backend: Backend
 ) -> tuple[Semiring, Sequence[Array], Array, Array]:
-    """The semiring used, the values in it, and the buffers of both sweeps.
+    """The semiring used, the values in it, and the buffers of the forward and of the backward sweep.
 
-    It is ``ring.wide`` where floats come near the ends of their range.
+    The semiring is ``ring.wide`` if floats came near the ends of their range, else `ring`.
     """
     values = _values(net, ring, backend)
     x = _start(net, ring, inputs, biases, None, backend)
@@ -369,13 +426,8 @@ def _both_ways(
         y[0, position] = ring.one
     forward = sweep(net, [(values, None)], x.copy(), ring=ring, backend=backend)
     backward = back(net, [(values, None)], y.copy(), ring=ring, backend=backend)
-    if (
-        ring.wide is None
-        or net.scalars != "float"
-        or all(
-            is_safe(factors, sums) for factors, sums in ((values, forward), (values, backward), ([forward], backward))
-        )
-    ):
+    products = (values, forward), (values, backward), ([forward], backward)
+    if ring.wide is None or net.scalars != "float" or all(is_safe(factors, sums) for factors, sums in products):
         return ring, values, forward, backward
     values = mapped(lambda value: widen(value, backend), values)
     forward = sweep(net, [(values, None)], widen(x, backend), ring=ring.wide, backend=backend)
@@ -384,7 +436,7 @@ def _both_ways(
 
 
 def _public(sums: Array, net: ReluNetwork, asked: Semiring, used: Semiring) -> Array:
-    """Floats where the sweep widened them, and Fractions where the inside may have used another kind of rationals."""
+    """Sums as they are returned: floats if the sweep widened them, Fractions if it used a faster kind of rationals."""
     if used is not asked:
         return narrow(sums)
     return restored(sums) if net.is_exact and _keeps_scalars(used) else sums

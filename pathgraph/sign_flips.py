@@ -1,8 +1,8 @@
-"""Paths by how many of their parameters have other signs in two networks, and the mass of each kind.
+"""The mass of the paths of two networks, by how many of their parameters change sign from one to the other.
 
-The number of flips of a path is what an automaton reads along it, so that the masses are one sweep over its states; no
-path is listed. What counts is the product of the two values of each parameter: a path on which one of them is zero has
-no mass.
+An automaton with three states counts the changes along a path: none, an odd number, an even number of at least two. So
+one sweep in three states gives all masses, and no path is listed. The mass of a path is the product of the absolute
+values of its parameters in both networks: it is zero if one of them is zero in either.
 """
 
 from __future__ import annotations
