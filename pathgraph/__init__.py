@@ -82,15 +82,7 @@ if TYPE_CHECKING:
     from pathgraph.metrics.parameter_changes import parameter_lipschitz
     from pathgraph.metrics.path_metrics import path_metric
     from pathgraph.norms import log_path_norm, operator_norm_product, path_norm
-    from pathgraph.path_sums import (
-        SignFlipMasses,
-        count_paths,
-        depth,
-        node_marginals,
-        path_marginals,
-        path_sum,
-        sign_flip_masses,
-    )
+    from pathgraph.path_sums import count_paths, depth, node_marginals, path_marginals, path_sum
     from pathgraph.paths import heaviest_path, sample_paths
     from pathgraph.pruning.layers import layer_arrays
     from pathgraph.pruning.masses import path_magnitude, set_magnitude
@@ -113,6 +105,7 @@ if TYPE_CHECKING:
     from pathgraph.quantization.quantizers import FloatFormat, Quantizer
     from pathgraph.quantization.ranges import NeuronRanges, neuron_ranges
     from pathgraph.quantization.worst_case import covering_number, extremal_pair, lipschitz_constant
+    from pathgraph.sign_flips import SignFlipMasses, sign_flip_masses
     from pathgraph.symmetry import normalize, random_rescaling, rescale
 
 __all__ = [
@@ -256,15 +249,8 @@ __version__ = "0.1.0"
 
 _LAZY = {"gpu", "plot", "proofs_checks", "testing"}
 _LAZY_NAMES = {
-    "path_sums": (
-        "SignFlipMasses",
-        "count_paths",
-        "depth",
-        "node_marginals",
-        "path_marginals",
-        "path_sum",
-        "sign_flip_masses",
-    ),
+    "path_sums": ("count_paths", "depth", "node_marginals", "path_marginals", "path_sum"),
+    "sign_flips": ("SignFlipMasses", "sign_flip_masses"),
     "norms": ("log_path_norm", "operator_norm_product", "path_norm"),
     "lifting": ("PathLifting", "path_activations", "path_lifting"),
     "lipschitz": ("input_lipschitz",),

@@ -1,8 +1,9 @@
-"""A writer of functions in LLVM's language: machine vectors, loops, squares of numbers that are transposed.
+"""A writer of functions in the language of LLVM, for the innermost loops of some kernels.
 
-Left to itself, the compiler does not keep a two-dimensional tile of sums in registers; so the innermost loops of some
-kernels are written in LLVM's own vector types. Here is what they are written with, and what the processor has: the
-width of its vectors and how many registers.
+Left to itself, the compiler does not keep a two-dimensional tile of sums in the registers of the processor. So these
+loops are written by hand, in LLVM's own vector types: loads and stores, multiply-adds of whole machine vectors, loops,
+and the transposition of small squares of numbers. The module also says how wide the vectors of the processor are, and
+how many vector registers it has.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ __all__ = ["I32", "I64", "LINE", "N_REGISTERS", "VECTOR", "Writer"]
 
 
 def _registers() -> tuple[int, int]:
-    """Bytes of a vector register, and how many there are."""
+    """How many bytes a vector register of the processor has, and how many such registers there are."""
     if config.CPU_FEATURES is not None:  # Numba was told to compile for another processor
         features = {feature.lstrip("+"): feature[:1] == "+" for feature in config.CPU_FEATURES.split(",")}
     else:
@@ -33,6 +34,7 @@ def _registers() -> tuple[int, int]:
 
 
 VECTOR, N_REGISTERS = _registers()
+"""Bytes of a vector register, and how many registers there are."""
 LINE = 64
 """Bytes of a cache line."""
 I64, I32 = ir.IntType(64), ir.IntType(32)
@@ -40,7 +42,29 @@ VOID = ir.VoidType()
 
 
 class Writer:
-    """Writes one LLVM function of 64-bit integers, once per module."""
+    """Writes one LLVM function, whose arguments are 64-bit integers (numbers and addresses).
+
+    Parameters
+    ----------
+    module : ir.Module
+        The module that gets the function. A second writer with the same name and element finds it there.
+    name : str
+    element : ir.Type
+        The type of the numbers in vectors: float or double.
+    n_arguments : int
+
+    Attributes
+    ----------
+    is_new : bool
+        Whether the body is still to be written; if not, only `function` is there.
+    function : ir.Function
+    builder : ir.IRBuilder
+        At the place where the next instruction goes.
+    vector : ir.VectorType
+        A machine vector.
+    size, lanes : int
+        Bytes of an element, and elements of a vector.
+    """
 
     def __init__(self, module: Any, name: str, element: Any, n_arguments: int) -> None:
         size = 8 if isinstance(element, ir.DoubleType) else 4
@@ -59,7 +83,7 @@ class Writer:
         self.builder = ir.IRBuilder(self.entry)
 
     def plus(self, address: Any, *offsets: Any) -> Any:
-        """An address and offsets from it."""
+        """An address plus some offsets, in bytes."""
         for offset in offsets:
             address = self.builder.add(address, I64(offset) if isinstance(offset, int) else offset)
         return address
@@ -69,15 +93,15 @@ class Writer:
         return self.builder.mul(value, I64(factor))
 
     def load(self, address: Any, kind: Any) -> Any:
-        """What an address points to."""
+        """The value of this type that an address points to; the address need not be aligned."""
         return self.builder.load(self.builder.inttoptr(address, kind.as_pointer()), align=1)
 
     def store(self, value: Any, address: Any) -> None:
-        """Write a value to an address."""
+        """Write a value to an address, which need not be aligned."""
         self.builder.store(value, self.builder.inttoptr(address, value.type.as_pointer()), align=1)
 
     def fetch(self, address: Any, *, to_write: bool = False, level: int = 1) -> None:
-        """Ask for the cache line at an address, which need not be a valid one, into a level of the caches."""
+        """Ask for the cache line at an address to be brought into a level of the caches; the address may be invalid."""
         module, pointer = self.builder.module, ir.IntType(8).as_pointer()
         name = "llvm.prefetch.p0"
         if name not in module.globals:
@@ -86,7 +110,11 @@ class Writer:
         self.builder.call(module.globals[name], [self.builder.inttoptr(address, pointer), *flags])
 
     def fetched_next(self, ahead: Any, along: Any, end: Any, jump: Any, row: Any, level: int = 1) -> tuple[Any, Any]:
-        """Ask for a line ahead; the next address, and the next end: behind it, both move to the next row."""
+        """Ask for the cache line at the address `ahead`, and return the next address and end of the row.
+
+        The address moves on by `along`. If it has then reached the end of the row, address and end move to the next
+        row: the address by `jump`, the end by `row`.
+        """
         self.fetch(ahead, level=level)
         ahead = self.plus(ahead, along)
         is_over = self.builder.icmp_signed(">=", ahead, end)
@@ -95,7 +123,7 @@ class Writer:
         )
 
     def spread(self, address: Any, group: int = 1) -> Any:
-        """A vector that repeats the numbers at an address, one or as many as make a vector when repeated."""
+        """A vector made of the `group` numbers at an address, repeated; `group` divides the number of lanes."""
         if group == self.lanes:
             return self.load(address, self.vector)
         places = ir.Constant(ir.VectorType(I32, self.lanes), [q % group for q in range(self.lanes)])
@@ -108,7 +136,7 @@ class Writer:
         return self.builder.shuffle_vector(few, empty, places)
 
     def fma(self, first: Any, second: Any, total: Any) -> Any:
-        """``first * second + total``, rounded once if the processor can."""
+        """``first * second + total``, rounded only once if the processor can do that."""
         kind = self.vector
         name = f"llvm.fmuladd.v{self.lanes}f{8 * self.size}"
         module = self.builder.module
@@ -117,7 +145,7 @@ class Writer:
         return self.builder.call(module.globals[name], [first, second, total])
 
     def interleaved(self, first: Any, second: Any, run: int, half: int) -> Any:
-        """Runs of elements of two vectors in turn, from the first or second half of every 16 bytes."""
+        """Runs of elements taken from two vectors in turn: of every 16 bytes the first half, or the second (`half`)."""
         part = 16 // self.size
         starts = [p * part + half * part // 2 for p in range(self.lanes // part)]
         places = [
@@ -130,7 +158,10 @@ class Writer:
         return self.builder.shuffle_vector(first, second, ir.Constant(ir.VectorType(I32, self.lanes), places))
 
     def transposed(self, rows: list[Any]) -> list[Any]:
-        """As many vectors as they have elements, transposed: inside 16 bytes, then parts of 16 bytes."""
+        """A square of numbers transposed: as many vectors as each has elements.
+
+        First the numbers inside parts of 16 bytes are exchanged, then such parts.
+        """
         done: list[Any] = []
         if self.size == 8:
             for r in range(0, self.lanes, 2):
@@ -151,7 +182,7 @@ class Writer:
         return done
 
     def spaced(self, start: Any, stride: Any, rows: int, live: Any = None) -> list[Any]:
-        """The addresses of rows; from row `live` on, if it is given, those of the last one that there is."""
+        """The addresses of so many rows; with `live`, only that many exist, and the last one stands for the others."""
         found = [start]
         for r in range(1, rows):
             step = stride
@@ -161,9 +192,9 @@ class Writer:
         return found
 
     def loop(self, count: Any, starts: list[Any], body: Any, *, is_tight: bool = False) -> list[Any]:
-        """Repeat ``body(state) -> state`` count times; the last state.
+        """Repeat ``body(state) -> state`` so many times, from the state `starts`, and return the last state.
 
-        ``is_tight``: the body needs all registers, so that two of them in a row would not find enough.
+        With ``is_tight`` the loop is not unrolled: its body needs all registers, and two bodies would not have enough.
         """
         builder = self.builder
         before = builder.block
@@ -187,7 +218,7 @@ class Writer:
         return state
 
     def _not_unrolled(self) -> Any:
-        """What LLVM is told about a loop that it must not unroll: a node whose first operand is, by rule, itself."""
+        """The metadata of a loop that LLVM must not unroll: a node whose first operand has to be the node itself."""
         module = self.builder.module
         rule = module.add_metadata([ir.MetaDataString(module, "llvm.loop.unroll.disable")])
         node = module.add_metadata([rule])
@@ -197,7 +228,11 @@ class Writer:
     def accumulated(
         self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1
     ) -> list[list[Any]]:
-        """A tile of sums; ``step(state)`` gives addresses of vectors and (groups of) numbers, and the next state."""
+        """A tile of sums of products of numbers and vectors, added up over a loop of length `depth`.
+
+        ``step(state)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the rows, and
+        the next state. The tile is a list of rows, each a list of vectors.
+        """
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
         def body(state: list[Any]) -> list[Any]:

@@ -50,7 +50,7 @@ def _layer_rows(graph: LayerGraph) -> list[LayerRow]:
     seen: set[str] = set()
     rows = []
     for layer in graph.layers:
-        used = [names[i] for i in (*layer.tensors, *([] if layer.bias is None else [layer.bias[1]]))]
+        used = [names[i] for i in layer.all_tensors]
         own = [name for name in dict.fromkeys(used) if name in sizes]
         rows.append(
             LayerRow(

@@ -20,9 +20,10 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.norms import power_sums
 from pathgraph.numbers import joined, norm, product
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.preparation import buffer, is_safe
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.pathsum.semirings import REAL, SCALED
-from pathgraph.pathsum.sweep import back, buffer, is_safe, sweep
+from pathgraph.pathsum.sweep import back, sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, object_array, to_fraction
 

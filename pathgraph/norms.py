@@ -30,6 +30,7 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.preparation import Backend, buffer, choose_backend, is_safe
 from pathgraph.pathsum.residues import count_by_residues
 from pathgraph.pathsum.scaled import (
     SCALED_DTYPE,
@@ -40,7 +41,7 @@ from pathgraph.pathsum.scaled import (
     scaled_total,
 )
 from pathgraph.pathsum.semirings import COUNT, MAX_TIMES, REAL, Semiring
-from pathgraph.pathsum.sweep import Backend, buffer, choose_backend, is_safe, sweep
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import FLOATS, Array, float_type, object_array
 

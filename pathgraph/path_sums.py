@@ -1,8 +1,8 @@
 """Sums over the paths of a network, and over the paths through each parameter or neuron.
 
-A path follows edges and ends at an output; it starts at an input, or at a neuron with a bias, for which it then
-stands. Pool neurons are summed like the others: this is the path-lifting's point of view, in which a path goes
-through a pool whatever the pool selects.
+A path follows edges and ends at an output. It starts at an input, or at a neuron with a bias; then the bias is its
+first parameter. Paths go through a pool neuron from all its antecedents, whichever of them the pool would select: this
+is how the path-lifting sees pools.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Hashable, Mapping, Sequence
 from functools import reduce
 from numbers import Number
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import numbers_per_input, per_input, require_same_structure
+from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import PARAMETER, Architecture
 from pathgraph.graph.device_network import DeviceNetwork
@@ -22,37 +22,30 @@ from pathgraph.graph.network import require_network
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.reach import longest
-from pathgraph.pathsum.residues import PathCounter, count_by_residues
-from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_to_float, scaled_total
-from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, SCALED, Semiring
-from pathgraph.pathsum.sweep import (
+from pathgraph.pathsum.preparation import (
     Backend,
-    back,
     buffer,
     choose_backend,
     edge_values,
-    entries,
     is_safe,
     kind_of_sums,
-    marginals,
     narrow,
     refuse_hours,
-    sweep,
-    swept,
     widen,
 )
+from pathgraph.pathsum.reach import longest
+from pathgraph.pathsum.residues import PathCounter, count_by_residues
+from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
+from pathgraph.pathsum.sweep import back, marginals, sweep, swept
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, object_array
 
 __all__ = [
-    "SignFlipMasses",
     "count_paths",
     "depth",
     "node_marginals",
     "path_marginals",
     "path_sum",
-    "sign_flip_masses",
 ]
 
 
@@ -151,11 +144,32 @@ def path_marginals(
     A parameter tied at several places (as are all those of a convolution) gets the sum over its places; a path that
     meets it twice counts twice. The semiring's `mul` must commute.
 
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    semiring : Semiring
+        The algebra; see `pathgraph.semirings`.
+    inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
+        The element with which paths start at each input; the semiring's one by default.
+    biases : bool
+        Whether paths that start at a bias count.
+    backend : {"reference", "numpy", "numba"}, optional
+
     Returns
     -------
     ndarray, shape (n_parameters,)
         Aligned with ``net.theta``; for a layer graph a dict, from the names of the parameters to arrays of their
         shapes.
+
+    Raises
+    ------
+    RangeError, UnsupportedOperatorError, ParameterError
+        As `path_sum`.
+
+    Notes
+    -----
+    Two sweeps, and one multiplication per entry: the sum over the paths through an edge is the sum over the paths up to
+    it, times its weight, times the sum over the paths from it on.
 
     Examples
     --------
@@ -195,12 +209,28 @@ def node_marginals(
     biases: bool = True,
     backend: str | None = None,
 ) -> Any:
-    """For each neuron, the sum over the paths through it (or starting or ending there).
+    """For each neuron, the sum over the paths through it, those that start or end there included.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    semiring : Semiring
+        The algebra; see `pathgraph.semirings`.
+    inputs : scalar, sequence of shape (n_inputs,), or mapping from inputs, optional
+        The element with which paths start at each input; the semiring's one by default.
+    biases : bool
+        Whether paths that start at a bias count.
+    backend : {"reference", "numpy", "numba"}, optional
 
     Returns
     -------
     ndarray, shape (n_nodes,)
         Aligned with ``net.nodes``; for a layer graph a dict, from the names of the layers to arrays of their shapes.
+
+    Raises
+    ------
+    RangeError, UnsupportedOperatorError, ParameterError
+        As `path_sum`.
 
     Examples
     --------
@@ -224,7 +254,15 @@ def node_marginals(
 
 
 def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
-    """The exact number of paths: zero weights and present zero biases count, absent biases do not.
+    """The exact number of paths.
+
+    Edges of weight zero count, and so do biases that are zero; a neuron without a bias starts no path.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    backend : {"reference", "numpy", "numba"}, optional
+        By default a layer graph is counted modulo primes (`pathgraph.pathsum.residues`), without its edges.
 
     Examples
     --------
@@ -239,7 +277,13 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
 
 
 def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
-    """The depth D: the largest number of edges on a path; 0 if there is no path with an edge.
+    """The depth D, which is the largest number of edges on a path; 0 if no path has an edge.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    backend : {"reference", "numpy", "numba"}, optional
+        By default a layer graph is swept by indicators (`pathgraph.pathsum.reach`), without its edges.
 
     Examples
     --------
@@ -255,82 +299,8 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
 
 
 def _ones(net: ReluNetwork) -> Sequence[Array]:
+    """Entries that are all one, in the shapes of the tensors."""
     return net.architecture.cut(np.ones(net.architecture.n_entries))
-
-
-class SignFlipMasses(NamedTuple):
-    """Mass of the paths by the number of parameters whose signs differ between two networks.
-
-    Attributes
-    ----------
-    none, odd, even : scalar
-        No flip, an odd number of flips, an even number of at least two.
-
-    Examples
-    --------
-    >>> import pathgraph as pg
-    >>> net = pg.from_weights([[[1, 2]], [[3]]], dtype=object)
-    >>> pg.sign_flip_masses(net, net.with_theta([-1, 2, 3])).odd
-    Fraction(9, 1)
-    """
-
-    none: Any
-    odd: Any
-    even: Any
-
-
-def sign_flip_masses(net: ReluNetwork, other: ReluNetwork) -> SignFlipMasses:
-    r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
-
-    A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
-    if every path on which both products are non-zero has no flip or an odd number of them.
-
-    Parameters
-    ----------
-    net, other : Network or LayerGraph
-        Of one architecture.
-
-    Raises
-    ------
-    ParameterError
-        If the architectures or the kinds of scalars differ.
-    RangeError
-        If a mass leaves the range of floats.
-
-    References
-    ----------
-    Derived here; the sign hypothesis it decides is the one of arXiv 2405.15006.
-
-    Examples
-    --------
-    >>> import pathgraph as pg
-    >>> net, other = pg.from_weights([[[1]], [[2]]]), pg.from_weights([[[-1]], [[-3]]])
-    >>> pg.sign_flip_masses(net, other)
-    SignFlipMasses(none=0.0, odd=0.0, even=6.0)
-    """
-    require_same_structure(net, other, "sign_flip_masses")
-    ring, lift = (REAL, accelerated) if net.is_exact else (SCALED, scaled)
-    mul: Any = np.multiply if net.is_exact else scaled_product
-
-    def product(a: Array, b: Array, flips: bool) -> Array:
-        mass = mul(lift(abs(a)), lift(abs(b)))
-        is_flip = ((a < 0) & (b > 0)) | ((a > 0) & (b < 0))
-        mass[is_flip != flips] = ring.zero
-        return np.asarray(mass)
-
-    kept = entries(lambda a, b: product(a, b, False), net, other)
-    flipped = entries(lambda a, b: product(a, b, True), net, other)
-    flip = np.array([[0, 1, 0], [0, 0, 1], [0, 1, 0]], dtype=bool)
-    x = buffer(net, ring, states=3)
-    x[0, CONSTANT] = x[0, net.dag.inputs] = ring.one
-    x = sweep(net, [(kept, None), (flipped, flip)], x, ring=ring)
-    masses = x[:, net.dag.outputs]
-    if net.is_exact:
-        sums = restored(masses.sum(axis=1))
-    else:
-        sums = np.concatenate([scaled_to_float(scaled_total(row)) for row in masses])
-    _check_range(sums, REAL)
-    return SignFlipMasses(*map(_scalar, sums))
 
 
 # -- shared by the functions above --------------------------------------------------------------------------------
@@ -355,7 +325,10 @@ def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> No
 def _counter(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: str | None
 ) -> PathCounter | None:
-    """What counts the paths of a layer graph without its edges; None for other sums, and starts that are no counts."""
+    """A counter of the paths of a layer graph, which makes no edges.
+
+    None if the sum is no count of a layer graph, or if the paths start with something else than numbers of paths.
+    """
     if ring is not COUNT or backend is not None or net.dag.flat is not None:
         return None
     numbers = per_input(net, inputs, 1)
@@ -381,7 +354,7 @@ def _ends(net: ReluNetwork, target: Hashable | None) -> Array:
 
 
 def _values(net: ReluNetwork, ring: Semiring, backend: Backend) -> Sequence[Array]:
-    """The entries as elements; labelled semirings are told which edge they are on."""
+    """The entries as elements of a semiring, of which some want to know the edge."""
     if ring.needs_numbers:
         require_network_of_numbers(net, f"path sum in {ring!r}")
     refuse_hours(net, ring, backend, kind_of_sums(net, ring, backend))
@@ -419,6 +392,7 @@ def _keeps_scalars(ring: Semiring) -> bool:
 def _start(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: Backend
 ) -> Array:
+    """The buffer of a forward sweep, with what the paths start with."""
     x = buffer(net, ring, backend=backend)
     if source is not None:
         x[0, net.architecture.index(source) + 1] = ring.one
@@ -431,6 +405,7 @@ def _start(
 
 
 def _elements(net: ReluNetwork, ring: Semiring, inputs: Any, backend: Backend) -> Sequence[Any]:
+    """The element with which paths start at each input."""
     if not _keeps_scalars(ring) or net.scalars == "symbolic":
         return per_input(net, inputs, ring.one)
     numbers = numbers_per_input(net, inputs)
@@ -440,9 +415,9 @@ def _elements(net: ReluNetwork, ring: Semiring, inputs: Any, backend: Backend) -
 def _both_ways(
     net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, backend: Backend
 ) -> tuple[Semiring, Sequence[Array], Array, Array]:
-    """The semiring used, the values in it, and the buffers of both sweeps.
+    """The semiring used, the values in it, and the buffers of the forward and of the backward sweep.
 
-    It is ``ring.wide`` where floats come near the ends of their range.
+    The semiring is ``ring.wide`` if floats came near the ends of their range, else `ring`.
     """
     values = _values(net, ring, backend)
     x = _start(net, ring, inputs, biases, None, backend)
@@ -451,13 +426,8 @@ def _both_ways(
         y[0, position] = ring.one
     forward = sweep(net, [(values, None)], x.copy(), ring=ring, backend=backend)
     backward = back(net, [(values, None)], y.copy(), ring=ring, backend=backend)
-    if (
-        ring.wide is None
-        or net.scalars != "float"
-        or all(
-            is_safe(factors, sums) for factors, sums in ((values, forward), (values, backward), ([forward], backward))
-        )
-    ):
+    products = (values, forward), (values, backward), ([forward], backward)
+    if ring.wide is None or net.scalars != "float" or all(is_safe(factors, sums) for factors, sums in products):
         return ring, values, forward, backward
     values = mapped(lambda value: widen(value, backend), values)
     forward = sweep(net, [(values, None)], widen(x, backend), ring=ring.wide, backend=backend)
@@ -466,7 +436,7 @@ def _both_ways(
 
 
 def _public(sums: Array, net: ReluNetwork, asked: Semiring, used: Semiring) -> Array:
-    """Floats where the sweep widened them, and Fractions where the inside may have used another kind of rationals."""
+    """Sums as they are returned: floats if the sweep widened them, Fractions if it used a faster kind of rationals."""
     if used is not asked:
         return narrow(sums)
     return restored(sums) if net.is_exact and _keeps_scalars(used) else sums

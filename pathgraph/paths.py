@@ -17,9 +17,10 @@ from pathgraph.errors import ParameterError, PathCountError, RangeError
 from pathgraph.numbers import product
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.preparation import buffer, edge_values
 from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_product, scaled_to_float
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, MAX_TIMES, REAL, SCALED, Semiring
-from pathgraph.pathsum.sweep import buffer, edge_values, sweep
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
 

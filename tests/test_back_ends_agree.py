@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.pathsum import sweep
+from pathgraph.pathsum import preparation
 from tests.networks import on_networks
 
 pytest.importorskip("numba")
@@ -68,7 +68,7 @@ FUNCTIONS = {
 
 def found(name, net, edges, monkeypatch):
     """What a function gives where networks from that many edges on are large; or the text of its error."""
-    monkeypatch.setattr(sweep, "LARGE", edges)
+    monkeypatch.setattr(preparation, "LARGE", edges)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         try:

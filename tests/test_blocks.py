@@ -11,7 +11,8 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.pathsum.blocks import IDENTITY, Block, BlockDag, Node, Pattern
-from pathgraph.pathsum.sweep import back, buffer, edge_values, marginals, sweep, swept
+from pathgraph.pathsum.preparation import buffer, edge_values
+from pathgraph.pathsum.sweep import back, marginals, sweep, swept
 
 WEIGHTS = [[Fraction(1), Fraction(-2)], [Fraction(3), Fraction(1, 2)]]
 BIAS = [Fraction(5), Fraction(-1)]

@@ -11,11 +11,11 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.metrics.path_changes import cancelling_outputs, path_changes
-from pathgraph.pathsum import engine, engine_pairs
-from pathgraph.pathsum import sweep as sweeps
+from pathgraph.pathsum import engine, engine_pairs, preparation
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.preparation import buffer, choose_backend, edge_values, entries
 from pathgraph.pathsum.scaled import scaled
-from pathgraph.pathsum.sweep import back, buffer, choose_backend, edge_values, entries, marginals, sweep
+from pathgraph.pathsum.sweep import back, marginals, sweep
 from tests.networks import on_networks
 from tests.tolerances import assert_close, gamma, logarithm_slack, power_roundings, roundings
 
@@ -438,7 +438,7 @@ def test_an_overflow_before_a_relu_is_an_error():
     net = pg.from_weights([[[-1e308, -1e308, 1e308, 1e308, 1e308]], [[1.0]]])
     for backend in ("numba", "numpy"):
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(sweeps, "LARGE", 0 if backend == "numba" else 10**9)
+            patch.setattr(preparation, "LARGE", 0 if backend == "numba" else 10**9)
             for x in (np.ones(5), np.ones((3, 5))):
                 with pytest.raises(pg.RangeError):
                     net(x)

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph.layers.operations import KroneckerSparse, Linear
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.preparation import buffer, entries
 from pathgraph.pathsum.semirings import REAL
-from pathgraph.pathsum.sweep import back, buffer, entries, marginals, sweep
+from pathgraph.pathsum.sweep import back, marginals, sweep
 from pathgraph.testing import ks_chains, ks_patterns
 from tests.kronecker import placed, same
 

@@ -12,7 +12,8 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.pathsum.blocks import Block
-from pathgraph.pathsum.sweep import back, buffer, edge_values, marginals, sweep
+from pathgraph.pathsum.preparation import buffer, edge_values
+from pathgraph.pathsum.sweep import back, marginals, sweep
 from tests.networks import on_networks
 from tests.oracles import Oracle, logarithm
 from tests.tolerances import assert_close, gamma, roundings

@@ -12,7 +12,7 @@ from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.constant_axes import reduced
 from pathgraph.layers.rescaling import _LARGEST, _SMALLEST
 from pathgraph.metrics.parameter_boxes import largest_change
-from pathgraph.pathsum import residues, sweep
+from pathgraph.pathsum import preparation, residues
 from pathgraph.pathsum.blocks import Block
 from pathgraph.pruning import selection
 from pathgraph.pruning.owners import Owners, removable
@@ -110,17 +110,17 @@ def test_one_edge_for_each_tap_where_nothing_changes(name, dtype, ring):
     operation = OPERATIONS[name]
     block = LayerBlock(operation, slice(0, operation.source_size), slice(0, operation.target_size), 0)
     random = np.random.default_rng(3)
-    n_axes = len(operation._axes)
+    n_axes = len(operation.axes)
     for kept in range(n_axes + 1):  # constant along all axes but the first ones
         ends = []
-        for sizes in ([a.n_in for a in operation._axes], [a.n_out for a in operation._axes]):
+        for sizes in ([a.n_in for a in operation.axes], [a.n_out for a in operation.axes]):
             small = random.integers(1, 9, (2, *sizes[:kept], *[1] * (n_axes - kept)))
             ends.append(np.broadcast_to(small, (2, *sizes)).reshape(2, -1).astype(dtype))
         ours = block.entry_gradient(*ends, operation.tensor_shape, ring)
         expected = Block.entry_gradient(block, *ends, operation.tensor_shape, ring)
         assert ours.tolist() == expected.astype(ours.dtype).tolist()
         found = reduced(operation, *ends)
-        is_shorter = any(len(set(axis.tap.tolist())) < len(axis.tap) for axis in operation._axes[kept:])
+        is_shorter = any(len(set(axis.tap.tolist())) < len(axis.tap) for axis in operation.axes[kept:])
         assert found is not None or not is_shorter
         assert found is None or found.operation.n_edges < max(1, operation.n_edges)
 
@@ -195,9 +195,9 @@ def test_greedy_searches_that_take_hours_are_refused(monkeypatch):
 
 def test_sums_of_objects_that_take_hours_are_refused(monkeypatch):
     graph = build("small_resnet", np.float64)
-    monkeypatch.setattr(sweep, "LARGE", 1)
+    monkeypatch.setattr(preparation, "LARGE", 1)
     for name in ("MOST_EDGES", "MOST_EDGES_SINGLY"):
-        monkeypatch.setattr(sweep, name, 10)
+        monkeypatch.setattr(preparation, name, 10)
     with pytest.raises(
         pg.UnsupportedOperatorError, match=r"on its [0-9,]+ edges, and runs on at most 10; use a semiring"
     ):

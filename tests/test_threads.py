@@ -1,5 +1,6 @@
 """Calls at the same time: when `threads.run` has ended, however it has, none of them is under way."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -114,7 +115,7 @@ def test_threads_keep_away_from_the_core_of_their_caller(pool):
     assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
     with pytest.raises(ValueError, match="first"):
         threads.run([lambda: int("first"), int])
-    assert os.sched_getaffinity(0) == os.sched_getaffinity(other) == everything
+    assert os.sched_getaffinity(0) == everything
 
 
 @has_cores
@@ -128,13 +129,52 @@ def test_a_thread_that_is_started_meanwhile_keeps_off_that_core_too(pool):
 
 
 @has_cores
+def test_a_thread_that_begins_when_all_is_over_may_run_everywhere(monkeypatch):
+    """A call of a caller that keeps its core starts a thread, which has that core until it begins, and begins late."""
+    everything, begins, both = os.sched_getaffinity(0), threading.Event(), threading.Barrier(2)
+    with threads.Pool(2) as pool:
+        begin = pool._initializer
+        monkeypatch.setattr(pool, "_initializer", lambda: begins.wait(60) and begin())
+        monkeypatch.setattr(threads, "_pools", {os.getpid(): pool})
+        assert threads.run([lambda: threads.run([int, int]), int]) == [[0, 0], 0]
+        begins.set()
+        asked = [pool.submit(allowed_cores, both) for _ in range(2)]
+        assert [each.result(60)[1] for each in asked] == [everything] * 2
+
+
+@has_cores
+def test_wherever_a_call_is_interrupted_cores_are_given_back(pool, monkeypatch):
+    everything, allow, n_interrupted = os.sched_getaffinity(0), os.sched_setaffinity, 0
+
+    def interrupted(thread, cores):
+        allow(thread, cores)
+        if next(calls) == n_interrupted:
+            raise KeyboardInterrupt
+
+    while True:
+        calls = itertools.count()
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "sched_setaffinity", interrupted)
+            try:
+                threads.run([int, int])
+                break
+            except KeyboardInterrupt:
+                assert os.sched_getaffinity(0) == everything
+        n_interrupted += 1
+        both = threading.Barrier(2)
+        (_, mine), (_, its) = threads.run([lambda both=both: allowed_cores(both)] * 2)
+        assert (len(mine), its) == (1, everything - mine)
+    assert n_interrupted > 3
+
+
+@has_cores
 def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
     def refuse(*_):
         raise PermissionError
 
     monkeypatch.setattr(os, "sched_setaffinity", refuse)
     assert threads.run([int, int]) == [0, 0]
-    monkeypatch.setattr(threads, "_asks_for_core", lambda: None)
+    monkeypatch.setattr(threads, "_core_function", lambda: None)
     assert threads.run([int, int]) == [0, 0]
 
 
@@ -155,7 +195,7 @@ def test_calls_when_the_interpreter_ends():
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system has no forks")
 def test_a_fork_has_threads_of_its_own():
     script = "import os, sys\nfrom pathgraph import threads\nthreads.run([int, int])\nchild = os.fork()\n"
-    script += "print(threads.run([int, int]), flush=True)\nif child: sys.exit(os.waitpid(child, 0)[1])\n"
+    script += "os.write(1, f'{threads.run([int, int])}\\n'.encode())\nif child: sys.exit(os.waitpid(child, 0)[1])\n"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.splitlines() == ["[0, 0]"] * 2
 
@@ -166,8 +206,8 @@ def test_forks_and_other_blas_leave_cores_alone(monkeypatch):
         patch.setattr(threads, "HOME", -1)
         assert threads._core() is None
     monkeypatch.setattr(threads, "_is_openblas", lambda: False)
-    threads._asks_for_core.cache_clear()
+    threads._core_function.cache_clear()
     try:
         assert threads._core() is None
     finally:
-        threads._asks_for_core.cache_clear()
+        threads._core_function.cache_clear()

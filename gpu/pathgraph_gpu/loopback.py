@@ -25,9 +25,10 @@ from pathgraph.numbers import public
 from pathgraph.path_sums import path_marginals
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.preparation import buffer
 from pathgraph.pathsum.scaled import scaled
 from pathgraph.pathsum.semirings import REAL
-from pathgraph.pathsum.sweep import buffer, swept
+from pathgraph.pathsum.sweep import swept
 from pathgraph.pruning.masses import Moduli
 
 if TYPE_CHECKING:

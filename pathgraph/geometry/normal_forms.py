@@ -33,8 +33,9 @@ from pathgraph.geometry.potentials import Potentials, Reach, ends, potentials, r
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network, require_network
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.preparation import buffer, edge_values
 from pathgraph.pathsum.semirings import LOG
-from pathgraph.pathsum.sweep import back, buffer, edge_values, sweep
+from pathgraph.pathsum.sweep import back, sweep
 from pathgraph.scalars import Array
 from pathgraph.shown import article, mapping_text, number_text
 

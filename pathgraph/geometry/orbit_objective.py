@@ -1,11 +1,14 @@
 r"""Minimisation over a rescaling orbit: one convex function of the potentials, whose minima are the normal forms.
 
-With :math:`C^\top z` the changes of the logarithms of n numbers by a combination z of potentials, it is
+Take n positive numbers with logarithms :math:`\ell_i`, a matrix C of integers with a row for each direction in which a
+rescaling can move them, and a combination z of these directions, the **potentials**. It changes the logarithms by
+:math:`C^\top z`. The function is
 
 .. math:: F(z) = n \log \sum_i e^{\ell_i + a (C^\top z)_i} - r \sum_i (C^\top z)_i .
 
-It is minimised by coordinate steps, in closed form, with Newton steps in between that are kept only where they pay.
-The residual says how well: the caller measures it anew on what it made of z.
+It is minimised along one direction after the other, in closed form where the entries of C are 1 and -1. Newton steps in
+between are kept only if they are a gain. The residual says how far z is from a minimum; callers measure it once more on
+the network that they make of z.
 
 Derived here; the theorem check ``conditioning-of-one-neuron`` holds the closed form against exact arithmetic.
 """
@@ -23,7 +26,7 @@ from pathgraph.scalars import Array
 __all__ = ["Objective", "coordinate_step"]
 
 DENSE = 30
-"""Up to this many directions, Newton steps solve with a dense matrix; beyond, iteratively."""
+"""Up to this many directions a Newton step solves its equations by a dense matrix; with more, by iteration."""
 
 
 class Objective:
@@ -32,11 +35,11 @@ class Objective:
     Parameters
     ----------
     exponents : csr_array of int, shape (n_directions, n)
-        C.
+        The matrix C.
     logs : ndarray, shape (n,)
-        The logarithms at z = 0.
+        The logarithms l at z = 0.
     power, linear : int
-        a and r.
+        The numbers a and r.
     """
 
     def __init__(self, exponents: csr_array, logs: Array, *, power: int, linear: int) -> None:
@@ -45,26 +48,34 @@ class Objective:
         self.logs = logs
         self.power, self.linear = power, linear
         self.size = exponents.shape[1]
-        self.total = linear * np.asarray(exponents.sum(axis=1), dtype=np.float64)
+        self.total = linear * np.asarray(exponents.sum(axis=1), dtype=np.float64) / power
         self.absolute = abs(exponents)
 
     def _shares(self, z: Array) -> Array:
+        """The share of each term in the sum of exponentials."""
         logs = self.logs + self.power * (self.transposed @ z)
         return np.asarray(np.exp(logs - log_total(logs)))
 
     def gradient(self, z: Array) -> Array:
-        """The gradient over the power."""
-        return np.asarray(self.size * (self.exponents @ self._shares(z)) - self.total / self.power)
+        """The gradient of F, divided by the power a."""
+        return np.asarray(self.size * (self.exponents @ self._shares(z)) - self.total)
 
     def residual(self, z: Array) -> float:
-        """The largest component of the gradient, relative to the sum of the absolute values of its terms."""
+        """The largest component of the gradient, each relative to the sum of the absolute values of its terms."""
         if not len(z):
             return 0.0
-        terms = self.size * (self.absolute @ self._shares(z)) + np.abs(self.total) / self.power
+        terms = self.size * (self.absolute @ self._shares(z)) + np.abs(self.total)
         return float(np.max(np.abs(self.gradient(z)) / np.where(terms > 0, terms, 1)))
 
     def minimise(self, tolerance: float, max_sweeps: int) -> tuple[Array, int]:
-        """Rounds of coordinate steps, each followed by Newton steps for as long as they pay."""
+        """Minimise F from z = 0, by rounds of coordinate steps, each followed by Newton steps while they are a gain.
+
+        Returns
+        -------
+        z : ndarray, shape (n_directions,)
+        n_rounds : int
+            It stops when the residual is at most the tolerance, or after `max_sweeps` rounds.
+        """
         z = np.zeros(self.exponents.shape[0])
         sweeps = 0
         while self.residual(z) > tolerance and sweeps < max_sweeps:
@@ -82,7 +93,7 @@ class Objective:
         return float(self.size * log_total(self.logs + self.power * moved) - self.linear * moved.sum())
 
     def _round(self, z: Array) -> None:
-        """Minimise along each direction in turn, in place."""
+        """Minimise along each direction in turn, and change z in place."""
         rows = self.exponents
         logs = self.logs + self.power * (self.transposed @ z)
         for k in range(len(z)):
@@ -95,7 +106,7 @@ class Objective:
                 logs[touched] += self.power * exponents * step
 
     def _newton(self, z: Array) -> Array | None:
-        """The end of a damped Newton step, if it makes the function smaller, or the residual half as large."""
+        """The end of a damped Newton step that makes F clearly smaller, or halves the residual; None if none does."""
         gradient = self.gradient(z)
         step = -self._solve(self._shares(z), gradient)
         residual, value, slope = self.residual(z), self._value(z), self.power * float(gradient @ step)
@@ -107,7 +118,7 @@ class Objective:
         return None
 
     def _solve(self, shares: Array, gradient: Array) -> Array:
-        """The second derivative, over the power, inverted where it is not zero: dense while that is small."""
+        """The Newton direction: the (pseudo-)inverse of the second derivative over a, times the gradient over a."""
         scale, size = self.power * self.size, len(gradient)
         if size <= DENSE:
             dense = self.exponents.toarray()
@@ -136,10 +147,24 @@ def _log_rest(logs: Array, touched: Array) -> float:
 
 
 def coordinate_step(logs: Array, exponents: Array, rest: float, size: int, total: float) -> float:
-    r"""The t with :math:`n \sum_i c_i m_i e^{c_i t} = r (\rho + \sum_i m_i e^{c_i t})`; m and rho come as logarithms.
+    r"""The step along one direction to the minimum: a times the change of its potential.
 
-    In closed form where every c is 1 or -1: with :math:`X = e^t`, B and C the sums where c is 1 and -1, it is the
-    positive root of :math:`(n - r) B X^2 - r \rho X - (n + r) C = 0`.
+    It is the t with :math:`n \sum_i c_i m_i e^{c_i t} = s (\rho + \sum_i m_i e^{c_i t})`. If every c is 1 or -1 there
+    is a closed form: with :math:`X = e^t`, and B and C the sums of the m where c is 1 and -1, X is the positive root
+    of :math:`(n - s) B X^2 - s \rho X - (n + s) C = 0`.
+
+    Parameters
+    ----------
+    logs : ndarray, shape (k,)
+        The logarithms of the m, the numbers that the direction moves.
+    exponents : ndarray of int, shape (k,)
+        The c.
+    rest : float
+        The logarithm of rho, the sum of all other numbers.
+    size : int
+        n, how many numbers there are in all.
+    total : float
+        s, the sum of the c of the direction, times r / a.
     """
     if (abs(exponents) == 1).all():
         up, down = exponents == 1, exponents == -1

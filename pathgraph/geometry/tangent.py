@@ -28,8 +28,9 @@ from pathgraph.graph.network import Network, require_numbers
 from pathgraph.lifting import entry_activations, path_activations, path_lifting
 from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.preparation import buffer
 from pathgraph.pathsum.semirings import REAL
-from pathgraph.pathsum.sweep import back, buffer
+from pathgraph.pathsum.sweep import back
 from pathgraph.scalars import Array, object_array
 
 __all__ = ["FunctionalDimension", "functional_dimension", "parameter_jacobian", "tangent_kernel"]

@@ -17,7 +17,8 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
-from pathgraph.pathsum.sweep import choose_backend, sweep
+from pathgraph.pathsum.preparation import choose_backend
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import ReluNetwork, refuse_device_network, require_network_of_numbers
 from pathgraph.scalars import (
     ScalarKind,

@@ -1,9 +1,13 @@
-"""In which numbers the sums over the paths of a layer graph are streamed: floats, or scaled numbers.
+"""The numbers in which the sums over the paths of a layer graph are computed: floats, or scaled numbers.
 
-An arithmetic applies kernels to tensors of its numbers. `Floats` watches the range: with non-negative entries nothing
-overflows or vanishes as long as no number comes near the largest float and, in every map, the smallest sum is far above
-what may be lost below the smallest float, or the smallest entry times the smallest number read is a normal float.
-`ScaledFloats` has no range: it runs the kernels of floats on each pair of bands (`pathgraph.layers.bands`).
+An **arithmetic** applies the kernels of layers to tensors of its numbers. There are two:
+
+* `Floats` is fast, and watches the range of its numbers: `Floats.in_range` becomes False when a result may be wrong
+  because a number came near the largest float, or because products that vanished below the smallest float may matter.
+  They cannot matter in a map if the smallest sum is far larger than all that can be lost, or if even the smallest entry
+  times the smallest number read is a normal float. (All entries and numbers are non-negative.)
+* `ScaledFloats` has no limits of range, and is slower: it cuts the numbers into bands of exponents, and runs the
+  kernels of floats on each pair of bands (`pathgraph.layers.bands`).
 """
 
 from __future__ import annotations
@@ -37,14 +41,14 @@ Shape: TypeAlias = "tuple[int, ...]"
 
 
 class Entries(Protocol):
-    """The entries of a sweep: functions of the tensors, a slab at a time."""
+    """The numbers by which a sweep multiplies: a function of the network's tensors, made a slab at a time."""
 
     def slabs(self, tensor: int, shape: Shape) -> Slabs:
-        """What gives the entries of a tensor, seen in a shape."""
+        """A function that gives slices of the entries of a tensor, as if that had this shape."""
 
 
 class Arrays:
-    """Entries that are there as arrays, one per tensor."""
+    """Entries that exist as arrays, one per tensor."""
 
     def __init__(self, arrays: Sequence[Array]) -> None:
         self.arrays = arrays
@@ -56,7 +60,16 @@ class Arrays:
 
 
 class Powers:
-    """Entries abs(w)**q, made when they are asked for, in one buffer; products with them on so many threads, or 0."""
+    """Entries abs(w)**q of tensors w, made in one buffer when they are asked for.
+
+    Parameters
+    ----------
+    tensors : sequence of ndarray
+    q : number
+    n_threads : int, optional
+        The number of threads on which products with these entries may be compiled; 0: they are not compiled. By default
+        what suits the size of the tensors.
+    """
 
     def __init__(self, tensors: Sequence[Array], q: float, *, n_threads: int | None = None) -> None:
         self.tensors = tensors
@@ -65,7 +78,10 @@ class Powers:
         self.n_threads = threads_for(sum(tensor.size for tensor in tensors), q) if n_threads is None else n_threads
 
     def shared(self, n: int) -> list[Powers] | None:
-        """The same for n tasks at the same time, each with its threads; None where there are none for them."""
+        """The same entries for n tasks that run at the same time, the threads divided among them.
+
+        None if there are not enough threads for that to be worth it.
+        """
         if self.n_threads < 2:
             return None
         counts = [max(1, self.n_threads * (i + 1) // n - self.n_threads * i // n) for i in range(n)]
@@ -100,7 +116,10 @@ class Powers:
             np.power(out, self.q, out=out)
 
     def bands(self, tensor: int, shape: Shape) -> Iterator[tuple[int, Slabs]]:
-        """The same as pairs of an exponent e and slabs of the entries in one band, divided by 2**e."""
+        """The entries cut into bands: pairs of an exponent e and what gives slices of one band, divided by 2**e.
+
+        An entry of another band is zero in those slices.
+        """
         array = self.tensors[tensor].reshape(shape or (1,))
         sizes = np.abs(array)
         low, high = float(sizes.min(initial=1.0, where=sizes > 0)), float(sizes.max(initial=0.0))
@@ -113,12 +132,18 @@ class Powers:
 
 
 class Floats:
-    """Sums (or maxima) in floats; non-negative ones may be watched.
+    """The arithmetic of floats.
+
+    Parameters
+    ----------
+    largest : bool
+        Take maxima in place of sums.
 
     Attributes
     ----------
     in_range : bool
-        Whether no number came near the ends of the range; only kept up to date for entries that are `Powers`.
+        False once a result may be wrong because a number came near the ends of the range of floats. Only watched for
+        entries that are `Powers`: others may be negative.
     """
 
     def __init__(self, *, largest: bool = False) -> None:
@@ -128,7 +153,7 @@ class Floats:
         self._is_largest = largest
 
     def fresh(self) -> Floats:
-        """The same with a range to watch of their own."""
+        """The same arithmetic for another task, with an `in_range` of its own."""
         return Floats(largest=self._is_largest)
 
     def forward(self, run: Kernel, x: Compressed, entries: Entries, tensor: int, shape: Shape) -> Compressed:
@@ -141,7 +166,7 @@ class Floats:
     def backward(
         self, run: Kernel, y: Compressed, axes: Axes, entries: Entries, tensor: int, shape: Shape
     ) -> Compressed:
-        """Its transpose, on totals."""
+        """The transpose of a kernel, on totals."""
         out = run.backward(y, axes, entries.slabs(tensor, shape), self.product)
         self._watch(entries, tensor, y, out)
         return out
@@ -149,7 +174,7 @@ class Floats:
     def backward_with_masses(
         self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array
     ) -> Compressed:
-        """`backward` to the axes of x, and `masses`."""
+        """What `backward` does, to the axes of x, and what `masses` does, in one pass over the entries if possible."""
         self.watch_products(x, y, entries.least(tensor) if entries.q != 1 else 1.0)
         made = run.backward_with_masses(x, y, entries.slabs(tensor, out.shape), out)
         self._watch(entries, tensor, y, made)
@@ -169,12 +194,12 @@ class Floats:
         return combined(a, b, self._add)
 
     def watch_products(self, x: Compressed, y: Compressed, least: float = 1.0) -> None:
-        """Note whether the products of x with y, times `least`, and their sums stay in the range."""
+        """Watch products: of a number in x, a number in y, and a factor of at least `least`; and the sums of these."""
         smallest, largest = _least(x.values) * _least(y.values) * least, x.largest * float(y.values.sum())
         self.in_range &= smallest >= TINY and largest <= HUGE
 
     def _watch(self, entries: Entries, tensor: int, x: Compressed, out: Compressed) -> None:
-        """Products and powers that are rounded below the floats are off by TINY / 2**52, times x."""
+        """Watch a map from x to `out`: what was rounded below the normal floats is wrong by TINY / 2**52 times x."""
         if not isinstance(entries, Powers) or not self.in_range:
             return
         most, lost = out.largest, 1 + x.largest
@@ -190,7 +215,13 @@ def _least(array: Array) -> float:
 
 
 class ScaledFloats:
-    """Sums (or maxima) in scaled numbers: tensors are structured arrays."""
+    """The arithmetic of scaled numbers, whose tensors are structured arrays (`pathgraph.pathsum.scaled`).
+
+    Parameters
+    ----------
+    largest : bool
+        Take maxima in place of sums.
+    """
 
     in_range = True
 
@@ -199,7 +230,7 @@ class ScaledFloats:
         self._add = scaled_maximum if largest else scaled_sum
 
     def fresh(self) -> ScaledFloats:
-        """Themselves: there is nothing to watch."""
+        """The same arithmetic for another task: itself, as it watches nothing."""
         return self
 
     def forward(self, run: Kernel, x: Compressed, entries: Powers, tensor: int, shape: Shape) -> Compressed:
@@ -209,7 +240,7 @@ class ScaledFloats:
     def backward(
         self, run: Kernel, y: Compressed, axes: Axes, entries: Powers, tensor: int, shape: Shape
     ) -> Compressed:
-        """Its transpose, on totals."""
+        """The transpose of a kernel, on totals."""
 
         def map_(band: Compressed, weights: Slabs, product: Product) -> Compressed:
             return run.backward(band, axes, weights, product)
@@ -219,7 +250,7 @@ class ScaledFloats:
     def backward_with_masses(
         self, run: Kernel, x: Compressed, y: Compressed, entries: Powers, tensor: int, out: Array
     ) -> Compressed:
-        """`backward` to the axes of x, and `masses`."""
+        """What `backward` does, to the axes of x, and what `masses` does, in one pass over the entries if possible."""
         self.masses(run, x, y, entries, tensor, out)
         return self.backward(run, y, x.axes, entries, tensor, out.shape)
 

@@ -1,9 +1,9 @@
-"""Along one axis of a tensor: which coordinates each output coordinate reads, and by which tap.
+"""What a linear map does along one axis: which input coordinates each output coordinate reads, and by which tap.
 
 Every linear map between layers is a *product* of such relations: output (o_1, ..., o_k) reads input (i_1, ..., i_k) by
 the entry (t_1, ..., t_k) of the layer's tensor whenever o_j reads i_j by tap t_j along each axis j. A convolution is
-the product of a dense relation on the channels and a window along each spatial axis, a linear layer one dense relation,
-a pooling layer windows alone, a bias a broadcast. What lies in the padding is simply not read.
+the product of a dense relation on the channels and a window along each spatial axis; a linear layer is one dense
+relation, a pooling layer has windows only, a bias is a broadcast. Padding is not read at all.
 """
 
 from __future__ import annotations
@@ -65,7 +65,7 @@ class AxisTaps:
 
 
 class WeightedAxis:
-    """A fixed rational matrix along one axis, its different coefficients being the taps.
+    """A fixed rational matrix along one axis; its taps are its different coefficients.
 
     Attributes
     ----------

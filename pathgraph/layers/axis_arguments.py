@@ -1,6 +1,6 @@
-"""What do the arguments about axes mean? Sizes, paddings and matrices, for each axis of a signal.
+"""Read what users say about axes: sizes, paddings and matrices, for each axis of a signal.
 
-All raise `ParameterError` with the argument, what was needed and what came.
+All functions raise `ParameterError` if they cannot; it says which argument, what was needed, and what came.
 """
 
 from __future__ import annotations

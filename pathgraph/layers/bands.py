@@ -1,8 +1,9 @@
 """Scaled numbers as floats: split into *bands* of exponents, between which products and their sums are normal floats.
 
-Whatever runs on floats then runs on numbers m 2**e of any range, once for each pair of bands; nearly always there is
-one. Largest products are those of the scaled numbers to the last bit; sums are rounded as sums of floats are.
-Logarithms take the same way: they are those of scaled numbers, up to the rounding of the logarithms themselves.
+So whatever multiplies and adds floats can multiply and add numbers m 2**e of any size: it runs once for each pair of
+bands, and nearly always there is only one pair. Maxima of products come out as they would in scaled numbers, to the
+last bit; sums are rounded as sums of floats are. Logarithms are first turned into scaled numbers, and the results back:
+this adds the rounding of the logarithms.
 """
 
 from __future__ import annotations
@@ -21,18 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["BAND", "banded", "bands", "in_bands", "one_band", "shifted"]
 
 BAND = 400
-"""Exponents of 2 in a band."""
+"""How many exponents of 2 a band has."""
 
 
 def one_band(numbers: Array, top: int) -> Array:
-    """Scaled numbers with exponents in (top - BAND, top], divided by 2**top; zero for the others."""
+    """As floats, the numbers with exponents in (top - BAND, top], divided by 2**top; zero in place of all others."""
     shift = numbers["exponent"] - top
     inside = (shift <= 0) & (shift > -BAND)
     return np.ldexp(np.where(inside, numbers["mantissa"], 0.0), np.where(inside, shift, 0).astype(np.int32))
 
 
 def bands(numbers: Array) -> Iterator[tuple[int, Array]]:
-    """Pairs of an exponent e and the numbers of one band, divided by 2**e; none for zeros."""
+    """The numbers cut into bands: pairs of an exponent e and, as floats, one band divided by 2**e.
+
+    Every number is zero in all bands but its own. If all numbers are zero there are no bands.
+    """
     exponents = numbers["exponent"][numbers["mantissa"] != 0]
     while len(exponents):
         top = int(exponents.max())
@@ -47,19 +51,21 @@ def shifted(numbers: Array, exponent: int) -> Array:
 
 
 def in_bands(ring: Semiring) -> bool:
-    """Whether the elements of a semiring are scaled numbers, or logarithms."""
+    """Whether `banded` can compute in this semiring: whether its elements are scaled numbers, or logarithms."""
     return ring in (LOG, SCALED, MAX_TIMES.wide)
 
 
 def banded(map_: Callable[[Array, Array, Semiring], Array], x: Array, y: Array, ring: Semiring) -> Array:
-    """A bilinear map of elements of a semiring that `in_bands` names, by the same map of floats.
+    """A bilinear map of scaled numbers or logarithms, by the same map of floats.
 
     Parameters
     ----------
     map_ : callable
-        Of two arrays of floats and a semiring, REAL or MAX_TIMES.
+        Of two arrays of floats and a semiring, which is REAL or MAX_TIMES.
     x, y : ndarray
+        Elements of the semiring.
     ring : Semiring
+        One for which `in_bands` is true.
     """
     if ring is LOG:
         return scaled_log(banded(map_, _exponential(x), _exponential(y), SCALED))

@@ -1,12 +1,15 @@
-"""Operations between layers as blocks of the sweeps, edge by edge but many at a time.
+"""The operations between layers as blocks that every sweep can run, in any semiring.
 
-Float sums, and maxima of non-negative floats, go through the kernel of the operation (`pathgraph.layers.kernels`).
-Scaled numbers are floats in bands of exponents (`pathgraph.layers.bands`), logarithms are scaled numbers, and large
-maxima and minima run in compiled loops (`pathgraph.layers.edge_loops`); those over the edges of an entry need one edge
-for each tap along axes where nothing changes (`pathgraph.layers.constant_axes`). A `LayerBlock` runs every other
-semiring that has array operations as gather, multiply, segmented sum over the edges of its operation, in runs of
-targets so that memory stays bounded; so do float sums where there is no kernel, by `scipy.sparse`. The rest use the
-defaults of `pathgraph.pathsum.blocks.Block`.
+A `LayerBlock` takes the fastest way there is:
+
+* sums of floats, and maxima of non-negative floats: the kernel of the operation, which makes no edges
+  (`pathgraph.layers.kernels`); if it has none, a sparse matrix of SciPy;
+* scaled numbers and logarithms: the same on floats, cut into bands of exponents (`pathgraph.layers.bands`);
+* other maxima and minima over many edges: compiled loops (`pathgraph.layers.edge_loops`). Those over the edges that
+  take one entry look at fewer edges along axes on which nothing changes (`pathgraph.layers.constant_axes`);
+* any other semiring that acts on arrays: the edges are made, a run of targets at a time so that they fit in memory,
+  and their products are added up by target;
+* any other semiring: edge by edge, as `pathgraph.pathsum.blocks.Block` does.
 """
 
 from __future__ import annotations
@@ -35,11 +38,11 @@ if TYPE_CHECKING:
 __all__ = ["LayerBlock"]
 
 CHUNK = 1 << 20
-"""Edges that are made at a time."""
+"""About how many edges are made at a time."""
 
 
 class _Edges(NamedTuple):
-    """The edges into a run of targets: ``first ... stop``, in CSR form."""
+    """The edges into the targets ``first:stop``, in CSR form."""
 
     first: int
     stop: int
@@ -49,7 +52,7 @@ class _Edges(NamedTuple):
 
 
 class _Run(NamedTuple):
-    """A kernel, the entries it is given, and what it does with them."""
+    """A kernel, the entries it is given, and the product it takes: of sums or of maxima."""
 
     kernel: Kernel
     slabs: Slabs
@@ -141,11 +144,13 @@ class LayerBlock(Block):
             return super().entry_gradient(x, y, shape, ring)
         if in_bands(ring):
             return banded(lambda a, b, floats: self.entry_gradient(a, b, shape, floats), x, y, ring)
-        whole = math.prod(shape) == math.prod(self.operation.tensor_shape)
-        if whole and ring.arrays.add in (np.maximum, np.minimum) and (less := reduced(self.operation, x, y)):
+        takes_all = math.prod(shape) == math.prod(self.operation.tensor_shape)
+        is_extreme = ring.arrays.add in (np.maximum, np.minimum)
+        less = reduced(self.operation, x, y) if takes_all and is_extreme else None
+        if less is not None:
             everything = slice(0, less.operation.source_size), slice(0, less.operation.target_size)
             return LayerBlock(less.operation, *everything, 0).entry_gradient(less.source, less.target, shape, ring)
-        if whole and edge_loops.runs(self.operation, ring, x, y):
+        if takes_all and edge_loops.runs(self.operation, ring, x, y):
             return edge_loops.made(self.operation, "entry", x, y, ring).reshape(shape)
         run = self._kernel(x, np.empty(shape, dtype=x.dtype), ring) if ring is REAL else None
         if run is not None:
@@ -164,7 +169,7 @@ class LayerBlock(Block):
         return out.reshape(shape)
 
     def _kernel(self, x: Array, w: Array, ring: Semiring) -> _Run | None:
-        """What makes float sums and maxima without the edges, if there is such a thing."""
+        """The kernel that takes float sums or maxima without edges; None if there is none for these numbers."""
         from pathgraph.layers.convolutions import largest_products, products
         from pathgraph.layers.kernels import kernel
 

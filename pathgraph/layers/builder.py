@@ -1,8 +1,8 @@
-"""Layer graphs layer by layer: what users write by hand, and what the importers write for them.
+"""Make a layer graph layer by layer: by hand, or as the importers do.
 
-Every method takes **signals** and gives a signal: the tensor that a layer makes, without a batch axis. Weights are
-handles of named tensors; a handle used twice is one tied parameter. Nothing is computed: shapes are checked as layers
-come, and `LayerGraphBuilder.build` compiles what was said.
+Every method takes **signals** and returns a signal, which is the tensor that a layer makes, without a batch axis.
+Weights are handles of named tensors; a handle that is used twice is one tied parameter. Nothing is computed: shapes are
+checked as layers come, and `LayerGraphBuilder.build` makes the graph.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The channels of a layer graph: what is rescaled, and removed, together."""
+"""The channels of a layer graph: the neurons that are rescaled, or removed, together."""
 
 from __future__ import annotations
 
@@ -22,44 +22,42 @@ if TYPE_CHECKING:
 __all__ = ["ChannelClasses", "ChannelUses", "channel_axis", "channel_classes", "channel_uses", "channels_of"]
 
 RUN = 1 << 20
-"""Edges that are looked at together."""
+"""About how many edges are looked at together."""
 
 
 def channel_axis(layer: Layer) -> int | None:
-    """The axis of the channels of a layer: the last one of matrices, which act on it, the first one of all others.
+    """The axis of a layer whose coordinates are its channels: the last one if a matrix makes it, else the first one.
 
-    None for a layer of one number, shape (): it is a channel of its own.
+    None for a layer of one number, of shape (): it is its own channel.
     """
     if not layer.shape:
         return None
-    return (
-        len(layer.shape) - 1
-        if any(isinstance(operation, (Linear, TransposedLinear)) for operation in layer.operations)
-        else 0
-    )
+    is_of_matrix = any(isinstance(operation, (Linear, TransposedLinear)) for operation in layer.operations)
+    return len(layer.shape) - 1 if is_of_matrix else 0
 
 
 def channels_of(architecture: LayerArchitecture) -> tuple[Array, list[tuple[str, int]]]:
     """The channel of every buffer position, -1 for the constant, and the names (layer, channel) of the channels."""
     channel = np.full(architecture.dag.size, -1, dtype=np.int64)
     names: list[tuple[str, int]] = []
-    for layer in architecture.layers:
-        if layer.is_view:
-            continue
+    for layer in architecture.neuron_layers:
         first, axis = architecture.offsets[layer.name], channel_axis(layer)
         n = 1 if axis is None else layer.shape[axis]
-        along = (
-            np.arange(n)
-            if axis is None
-            else np.arange(n).reshape([-1 if i == axis else 1 for i in range(len(layer.shape))])
-        )
-        channel[first : first + layer.size] = len(names) + np.broadcast_to(along, layer.shape or (1,)).ravel()
+        shape = [n if i == axis else 1 for i in range(len(layer.shape))]
+        own = np.broadcast_to(np.arange(n).reshape(shape), layer.shape)
+        channel[first : first + layer.size] = len(names) + own.ravel()
         names += [(layer.name, i) for i in range(n)]
     return channel, names
 
 
 class ChannelUses(NamedTuple):
-    """Where entries stand: each triple (entry, channel it leads to, channel it comes from or -1) once."""
+    """Between which channels each entry leads: every triple that occurs, once and in order.
+
+    Attributes
+    ----------
+    entry, target, source : ndarray of int, shape (n_triples,)
+        The entry, the channel it leads to, and the channel it comes from, -1 for the constant.
+    """
 
     entry: Array
     target: Array
@@ -67,13 +65,11 @@ class ChannelUses(NamedTuple):
 
 
 def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: int) -> ChannelUses:
-    """The triples."""
+    """Between which channels each entry leads, from the channel of every buffer position."""
     width = n_channels + 1
     keys = [np.empty(0, dtype=np.int64)]
     place = np.arange(architecture.dag.size)
-    for layer in architecture.layers:
-        if layer.is_view:
-            continue
+    for layer in architecture.neuron_layers:
         maps = list(zip(layer.operations, layer.tensors, map(architecture.place, layer.sources), strict=True))
         if layer.bias is not None:
             maps.append((layer.bias[0], layer.bias[1], slice(0, 1)))
@@ -88,14 +84,14 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
 
 
 def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:
-    """The triples of an operation, in runs, from the channels of its targets and of its sources.
+    """The triples of one operation, some at a time and with repetitions, from the channels of its targets and sources.
 
-    Along axes on which no channel changes one edge stands for all with its tap (`pathgraph.layers.constant_axes`).
+    Along axes on which no channel changes, one edge of each tap is enough (`pathgraph.layers.constant_axes`).
     """
     less = reduced(operation, of_source[None], of_target[None])
     if less is not None:
         operation, of_source, of_target = less.operation, less.source[0], less.target[0]
-    axes = operation._axes
+    axes = operation.axes
     edges = []
     for k, axis in enumerate(axes):
         edge = np.stack([axis.tap, np.repeat(np.arange(axis.n_out), axis.degree), axis.index])
@@ -112,7 +108,7 @@ def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[
 
 
 class ChannelClasses(NamedTuple):
-    """Channels that one factor rescales together.
+    """Classes of channels, such that one factor for each class makes a rescaling.
 
     Attributes
     ----------
@@ -134,10 +130,12 @@ class ChannelClasses(NamedTuple):
 
 
 def channel_classes(graph: LayerGraph) -> ChannelClasses:
-    """The classes of the channels of a layer graph.
+    """Group the channels of a layer graph so that any factors of the groups make a rescaling.
 
-    Channels that structural entries hold together are in one class. So are the channels to which one entry leads from
-    several ones, and those from which it comes: their factors generate a subgroup of what acts on the graph.
+    Two channels share a class if a structural entry, which must not change, leads from one to the other. The factors at
+    the ends of any other entry must have one ratio wherever the entry occurs. So if an entry occurs between several
+    pairs of channels, all channels that it leads to share a class, and all those that it comes from. This may join more
+    channels than necessary: the rescalings found are a subgroup of all of them.
     """
     architecture = graph.architecture
     channel, names = channels_of(architecture)

@@ -1,4 +1,4 @@
-"""From what a builder was told to a layer graph: ReLUs fused, outputs made ends, values in one kind of scalars."""
+"""The last steps of a builder: fuse ReLUs, give outputs neurons of their own, bring values to one kind of scalars."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ __all__ = ["Compilation"]
 
 
 class Compilation:
-    """Drafts on their way to a layer graph."""
+    """The drafts and tensors of a builder while they become a layer graph; the builder's own stay as they are."""
 
     def __init__(self, drafts: Mapping[str, Draft], tensors: Mapping[str, Tensor]) -> None:
         self._drafts = {name: replace(draft, readers=list(draft.readers)) for name, draft in drafts.items()}
         self._tensors = dict(tensors)
 
     def graph(self, outputs: list[str], notes: tuple[str, ...]) -> LayerGraph:
-        """The layer graph whose outputs show the layers of these names."""
+        """The layer graph whose outputs are the layers of these names, or copies of them."""
         outputs = self._fuse(outputs)
         outputs = self._with_copies(outputs)
         used = list(
@@ -60,7 +60,7 @@ class Compilation:
         return LayerGraph(architecture, _converted(kept), notes=notes)
 
     def _fuse(self, outputs: list[str]) -> list[str]:
-        """ReLUs into the layers that they alone read."""
+        """Make each ReLU the activation of the layer that it alone reads; return the new names of the outputs."""
         renamed: dict[str, str] = {}
         for name, draft in list(self._drafts.items()):
             layer = draft.layer
@@ -83,7 +83,7 @@ class Compilation:
         return [renamed.get(name, name) for name in outputs]
 
     def _with_copies(self, outputs: list[str]) -> list[str]:
-        """Identity copies of the outputs that are no identity neurons without successors."""
+        """Give every output that is read, or is no identity, an identity copy; return the new names of the outputs."""
         out = []
         for place, name in enumerate(outputs):
             if not self._is_end(name, outputs):
@@ -98,7 +98,7 @@ class Compilation:
         return out
 
     def _is_end(self, name: str, outputs: list[str]) -> bool:
-        """Whether what a layer or view shows are identity neurons, each once, that nothing else reads."""
+        """Whether a layer, or what a view shows, can be an output: identity neurons, each once, that nothing reads."""
         draft = self._drafts[name]
         if draft.readers or outputs.count(name) > 1:
             return False
@@ -124,7 +124,10 @@ class Compilation:
 
 
 def _converted(tensors: Sequence[Tensor]) -> list[Array]:
-    """The values in one kind of scalars; integers, and what layers made by themselves, follow the others."""
+    """The values in one kind of scalars: Fractions, float32 or float64.
+
+    Tensors of integers, and those that layers made by themselves, have no say.
+    """
     kinds: set[Hashable] = set()
     for tensor in tensors:
         if tensor.values.dtype.kind == "f":

@@ -1,9 +1,9 @@
-"""Operations between tensors that are constant along some axes: one edge for each tap stands for all of them.
+"""Operations between tensors that are constant along some axes, with fewer edges.
 
-The edges of an operation are a product of relations along axes. Along an axis on which neither what is read nor what is
-made changes, edges with the same tap carry the same numbers; where equal ones count once, as in maxima, minima and
-lists of what occurs, the first of them is enough. What remains of a convolution between numbers that are the same at
-all places is about as long as its tensor.
+The edges of an operation are a product of relations along its axes. Take an axis along which neither the numbers read
+nor those at the targets change. Then all edges with the same tap carry the same numbers. Where repetitions do not
+matter, as in a maximum, a minimum or a list of what occurs, one edge for each tap is enough. So a convolution between
+numbers that are the same at all places has about as many edges left as its tensor has entries.
 """
 
 from __future__ import annotations
@@ -31,32 +31,32 @@ class Relations(Operation):
     """
 
     def __init__(self, relations: tuple[AxisTaps, ...]) -> None:
-        self.relations = relations
+        self._relations = relations
 
     @property
     def source_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_in for axis in self.relations)
+        return tuple(axis.n_in for axis in self._relations)
 
     @property
     def target_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_out for axis in self.relations)
+        return tuple(axis.n_out for axis in self._relations)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
-        """The relations."""
-        return self.relations
+    def relations(self) -> tuple[AxisTaps, ...]:
+        """The given ones."""
+        return self._relations
 
 
 class Reduced(NamedTuple):
-    """An operation without the axes along which nothing changes, and the numbers at its ends.
+    """An operation with one edge per tap along constant axes, and the numbers at its ends.
 
     Attributes
     ----------
     operation : Relations
-        With the tensor of entries of the whole one.
+        It has the same tensor of entries as the whole operation.
     source, target : ndarray, shape (S, n)
+        The numbers at what it reads, and at what it makes.
     """
 
     operation: Relations
@@ -65,15 +65,15 @@ class Reduced(NamedTuple):
 
 
 def reduced(operation: Operation, source: Array, target: Array) -> Reduced | None:
-    """The operation with one edge for each tap, along the axes where both ends are constant; None if there are none.
+    """The operation with one edge per tap along the axes on which both ends are constant; None if it has no such axis.
 
     Parameters
     ----------
     operation : Operation
     source, target : ndarray, shape (S, n)
-        Numbers at what is read and at what is made.
+        The numbers at what is read, and at what is made.
     """
-    axes = list(operation._axes)
+    axes = list(operation.axes)
     x, y = (
         numbers.reshape(len(numbers), *(getattr(axis, size) for axis in axes))
         for numbers, size in ((source, "n_in"), (target, "n_out"))
@@ -92,7 +92,7 @@ def reduced(operation: Operation, source: Array, target: Array) -> Reduced | Non
 
 
 def _used(axis: AxisTaps) -> Array:
-    """The taps that occur."""
+    """The taps that some edge has."""
     is_used = np.zeros(axis.n_taps, dtype=bool)
     is_used[axis.tap] = True
     return np.flatnonzero(is_used)

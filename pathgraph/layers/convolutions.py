@@ -1,14 +1,18 @@
 """Convolutions on compressed tensors: windows gathered into columns, then one matrix product.
 
-A convolution with weights w (O, C / groups, k1, ..., kd) sums, for each output channel and position, the products of a
-row of w with the window that the position reads. The windows of all *classes* of positions (`pathgraph.layers.
-partitions`) are gathered into a matrix, and multiplied by w on the left: forward. The transposed map multiplies by
-w^t and adds, for each input position, what its windows sent to it; a transposed convolution is that map. The gradient
-in the entries of w is the product of the columns with the values at the targets, counted with multiplicity.
+A convolution with weights w of shape (O, C / groups, k1, ..., kd) sums, for each output channel and position, the
+products of a row of w with the window that the position reads.
 
-The weights are asked for a slab of rows at a time, so that functions of them, such as |w|^q, are never there at once;
-or all products with them are compiled (`pathgraph.layers.power_products`).
-All sums are over the channels and taps of the window in C order, whatever the classes: padding reads zeros.
+* Forward, the windows of all *classes* of positions (`pathgraph.layers.partitions`) are gathered as the columns of a
+  matrix, which is multiplied by w from the left.
+* The transposed map multiplies by w^t, and adds up, for each input position, what the windows that hold it sent back. A
+  transposed convolution is this map.
+* The gradient in the entries of w is the product of the values at the targets, counted as often as their class occurs,
+  with the transposed columns.
+
+The weights are asked for a slab of rows at a time: a function of them, such as |w|^q, is never there as a whole. Or all
+products with them are compiled (`pathgraph.layers.power_products`). Every sum runs over the channels and taps of the
+window in C order, whatever the classes are; padding is read as zeros.
 """
 
 from __future__ import annotations
@@ -33,25 +37,27 @@ if TYPE_CHECKING:
 __all__ = ["Slabs", "Windows", "largest_products", "products", "slabs"]
 
 SLAB = 1 << 17
-"""Entries of the weights that are mapped at a time."""
+"""About how many entries of the weights are mapped at a time."""
 
 COLUMNS = 1 << 20
-"""Entries of the matrix of windows at a time."""
+"""About how many entries of the matrix of windows are there at a time."""
 
 Slabs: TypeAlias = "Callable[..., Array]"
-"""What gives the (mapped) entries of a tensor, some slices of its first axes at a time, as an array that is only good
-until the next call."""
+"""A function that takes slices of the first axes of a tensor, and gives its (mapped) entries there, as an array.
+
+The next call may overwrite that array.
+"""
 
 EVERYTHING = slice(None)
 
 Product: TypeAlias = "Callable[[Array, Array], Array]"
-"""Of stacks of matrices."""
+"""A product of two stacks of matrices: `products` or `largest_products`."""
 
 products: Product = np.matmul
 
 
 def largest_products(a: Array, b: Array) -> Array:
-    """The matrix product of non-negative matrices (stacks of them) with the maximum in place of the sum."""
+    """The matrix products of two stacks of non-negative matrices, with the maximum in place of the sum."""
     out = np.empty((*a.shape[:-1], b.shape[-1]), dtype=b.dtype)
     for at in np.ndindex(a.shape[:-1]):
         out[at] = (a[at][:, None] * b[at[:-1]]).max(axis=0, initial=0)
@@ -59,7 +65,7 @@ def largest_products(a: Array, b: Array) -> Array:
 
 
 def slabs(n_rows: int, row: int) -> Iterator[slice]:
-    """Slices of some rows, of at most SLAB entries, or one row."""
+    """Slices that cover some rows, each of at most SLAB entries, or of one row."""
     step = max(1, SLAB // max(1, row))
     step -= step % 16 if step > 16 else 0
     for start in range(0, n_rows, step):
@@ -68,7 +74,10 @@ def slabs(n_rows: int, row: int) -> Iterator[slice]:
 
 @dataclass(frozen=True)
 class Windows:
-    """The geometry of a convolution.
+    """The geometry of a convolution, and what can be computed from it.
+
+    Pairs of methods belong together: `forward` and its transpose `pulled`, `backward` and its transpose `pushed`. The
+    transposes take and give totals: for each class the sum over its positions.
 
     Attributes
     ----------
@@ -149,7 +158,7 @@ class Windows:
         return Compressed(out, (singletons(self.source[0]), *axes))
 
     def sources(self, axes: Sequence[Partition]) -> tuple[Partition, ...]:
-        """The spatial axes of what `backward` makes of a tensor with these."""
+        """The spatial axes of what `backward` makes of a tensor with these spatial axes."""
         if _is_dense(axes):
             return tuple(map(singletons, self.source[1:]))
         return tuple(reads(taps, axis).target for taps, axis in zip(self.transposed_taps, axes, strict=True))
@@ -157,7 +166,7 @@ class Windows:
     def pulled(
         self, y: Compressed, axes: tuple[Partition, ...], weights: Slabs, product: Product = products
     ) -> Compressed:
-        """The transpose of `forward` on classes: totals y of the target give totals of a source with these axes."""
+        """The transpose of `forward`: from totals y of the target to totals of a source with these axes."""
         if all(axis.is_full for axis in (*y.axes, *axes[1:])):
             return coarsened(self.backward(y, weights, product).expanded(), axes)
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
@@ -180,9 +189,9 @@ class Windows:
         return coarsened(Compressed(out, (singletons(self.source[0]), *axes[1:])), axes)
 
     def pulled_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
-        """`pulled` to the axes of x, and the weights times `gradient` into `out`, with each weight read once.
+        """What `pulled` gives, to the axes of x, and into `out` the weights times `gradient`: each weight is read once.
 
-        None where that does not fit into one pass.
+        None, and nothing is done, if it cannot be one pass.
         """
         axes, x = x.axes, x.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, axes[1:], strict=True)]
@@ -205,7 +214,10 @@ class Windows:
         return coarsened(Compressed(made, (singletons(self.source[0]), *axes[1:])), axes)
 
     def pushed_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed | None:
-        """`pushed` of totals x to the axes of y, and the weights times `pushed_gradient`, likewise."""
+        """What `pushed` gives, from totals x to the axes of y, and into `out` the weights times `pushed_gradient`.
+
+        None, and nothing is done, if it cannot be one pass.
+        """
         axes, y = y.axes, y.expanded([0])
         if x.n_states > 1 or (x.is_full and y.is_full and not self._is_quick(weights)):
             return None
@@ -225,9 +237,18 @@ class Windows:
         return coarsened(Compressed(made, (singletons(self.target[0]), *axes[1:])), axes)
 
     def gradient(self, x: Compressed, y: Compressed, weights: Slabs | None = None, out: Array | None = None) -> Array:
-        """Per entry of the weights, the sum over states and edges of x at the source times y at the target.
+        """For each entry of the weights, the sum over states and edges of x at the source times y at the target.
 
-        y has totals: for each class of its positions the sum over them. With `weights`, times those; into `out`.
+        Parameters
+        ----------
+        x : Compressed
+            Values of the source.
+        y : Compressed
+            Totals of the target.
+        weights : Slabs, optional
+            What the result is multiplied by, entry by entry.
+        out : ndarray, optional
+            The array for the result; by default a new one.
         """
         x = x.expanded([0])
         maps = [reads(taps, axis) for taps, axis in zip(self.taps, x.axes[1:], strict=True)]
@@ -252,7 +273,7 @@ class Windows:
     def pushed(
         self, x: Compressed, axes: tuple[Partition, ...], weights: Slabs, product: Product = products
     ) -> Compressed:
-        """The transpose of `backward` on classes: totals x of the source give totals of a target with these axes."""
+        """The transpose of `backward`: from totals x of the source to totals of a target with these axes."""
         if all(axis.is_full for axis in (*x.axes, *axes[1:])):
             return coarsened(self.forward(x, weights, product).expanded(), axes)
         columns, row = self._arrived(x, axes, quick=self._is_quick(weights)), math.prod(self.shape[1:])
@@ -268,7 +289,7 @@ class Windows:
     def pushed_gradient(
         self, x: Compressed, y: Compressed, weights: Slabs | None = None, out: Array | None = None
     ) -> Array:
-        """`gradient` for totals x of the source, and values y of the target."""
+        """What `gradient` gives, from totals x of the source and values y of the target."""
         y = y.expanded([0])
         if x.is_full and y.is_full:
             return self.gradient(x, y, weights, out)
@@ -283,12 +304,12 @@ class Windows:
         return out.reshape(self.shape)
 
     def _rows(self, out: Array | None, dtype: DTypeLike) -> Array:
-        """An array for the entries, a row for each channel of the target."""
+        """The given or a new array for the entries, seen with one row for each channel of the target."""
         made = np.empty(self.shape, dtype=dtype) if out is None else out
         return made.reshape(self.target[0], -1)
 
     def _arrived(self, x: Compressed, axes: Sequence[Partition], *, quick: bool = False) -> Array:
-        """Totals of the source by the class of the target that sent them, and by tap: like `_columns`."""
+        """Totals of the source, by the class of the target that sent them and by tap, arranged like `_columns`."""
         maps = [reads(taps, axis) for taps, axis in zip(self.transposed_taps, axes[1:], strict=True)]
         x = coarsened(x, (singletons(self.source[0]), *(m.target for m in maps)))
         columns = arrived(x.values, maps, axes[1:], quick=quick)
@@ -298,7 +319,10 @@ class Windows:
         return zip(self.source[1:], self.target[1:], self.kernel, self.stride, self.before, self.dilation, strict=True)
 
     def _slabs(self, row: int) -> Iterator[tuple[slice, slice]]:
-        """Slices of the rows of the weights, and of the groups: some rows of the one group, or some whole groups."""
+        """Slices of the rows of the weights, each with the slice of their groups.
+
+        With one group these are some rows of it; with several, all rows of some groups.
+        """
         if self.groups == 1:
             for rows in slabs(self.target[0], row):
                 yield rows, slice(0, 1)
@@ -308,7 +332,7 @@ class Windows:
             yield slice(groups.start * per_group, groups.stop * per_group), groups
 
     def _channels(self, size: int) -> Iterator[slice]:
-        """Source channels, of each group, a few at a time if there are many positions, to go back from them."""
+        """Slices of the source channels of each group, for `backward`: a few channels each if positions are many."""
         per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
         step = per_group
         if self.groups == 1 and n_taps * size * per_group > COLUMNS:
@@ -317,7 +341,10 @@ class Windows:
             yield slice(start, min(per_group, start + max(1, step)))
 
     def _sent(self, values: Array, weights: Slabs, channels: slice, product: Product) -> Array:
-        """What targets (groups, channels / groups, positions) send to some source channels of each group, per tap."""
+        """What the targets send back, along each tap, to some source channels of each group.
+
+        The values at the targets have shape (groups, channels / groups, positions).
+        """
         n = (channels.stop - channels.start) * math.prod(self.kernel)
         if self.groups == 1 and channels.stop - channels.start < self.source[0]:
             return product(weights(EVERYTHING, channels).reshape(1, -1, n).swapaxes(1, 2), values)
@@ -340,19 +367,27 @@ class Windows:
         return sent
 
     def _is_quick(self, weights: Slabs) -> bool:
-        """Whether the windows are for compiled products."""
+        """Whether the products with these weights are compiled; then so are the copies of windows."""
         return self.groups == 1 and power_products.is_compiled(weights)
 
     def _compiled(
         self, multiply: Callable[[Slabs, Array], Array | None], weights: Slabs, read: Array, product: Product
     ) -> Array | None:
-        """A compiled product of all weights with what they read, (1, numbers, columns); None if there is none."""
+        """The compiled product of all weights with what they read, of shape (1, n, columns); None if there is none."""
         return multiply(weights, read[0]) if self.groups == 1 and product is products else None
 
     def _columns(
         self, x: Compressed, maps: Sequence[Reads], *, quick: bool = False
     ) -> Iterator[tuple[slice, slice, Callable[[], Array]]]:
-        """States, classes of the first axis, and what makes their windows: (groups, C / groups * taps, positions)."""
+        """The matrix of windows in parts that fit in memory.
+
+        Yields
+        ------
+        states, rows : slice
+            The states, and the classes of the first axis, whose windows the part holds.
+        make : callable
+            Makes the part: an array of shape (groups, C / groups * taps, positions).
+        """
         n_taps = math.prod(self.kernel)
         row = self.source[0] * n_taps * math.prod(len(m.target) for m in maps[1:])
         n_rows = len(maps[0].target)
@@ -378,7 +413,7 @@ class Windows:
         return columns.reshape(self.groups, self.source[0] // self.groups * math.prod(self.kernel), -1)
 
     def _scatter(self, sent: Array, out: Array, add: np.ufunc) -> None:
-        """What full targets (C, k1, ..., kd, S, n1, ..., nd) send along each tap, added up by slices into `out`."""
+        """Add up, by slices, what targets without repetitions send along each tap: (C, k1, ..., kd, S, n1, ..., nd)."""
         out[...] = 0
         for tap in np.ndindex(*self.kernel):
             ends, starts = [], []
@@ -413,5 +448,5 @@ class Windows:
 
 
 def _is_dense(axes: Sequence[Partition]) -> bool:
-    """Whether so few positions are equal that they are better taken one by one."""
+    """Whether nearly all positions differ, so that it is quicker to take them one by one."""
     return 8 * math.prod(map(len, axes)) >= 7 * math.prod(axis.size for axis in axes)

@@ -1,4 +1,4 @@
-"""What a builder keeps: tensors, drafts of layers, and where each signal's entries are."""
+"""What a builder keeps: its tensors, the drafts of its layers, and where the entries of each signal are."""
 
 from __future__ import annotations
 
@@ -67,9 +67,15 @@ class Signal:
 
 @dataclass
 class Tensor:
-    """A named tensor and what is in it.
+    """A named tensor and its values.
 
-    What a layer made by itself, such as the shares of an average, `follows` the scalars of what was given.
+    Attributes
+    ----------
+    handle : TensorHandle
+    values : ndarray
+    follows : bool
+        Whether a layer made the values by itself, like the coefficients of an average. They are exact, and become the
+        scalars of the tensors that the user gave.
     """
 
     handle: TensorHandle
@@ -79,7 +85,21 @@ class Tensor:
 
 @dataclass
 class Draft:
-    """A layer before it is compiled: its maps, with the names of their tensors."""
+    """A layer before it is compiled: it knows its tensors by their names.
+
+    Attributes
+    ----------
+    layer : Layer
+        Without its tensors and its bias.
+    tensors : tuple of str
+        The tensor of each of its operations.
+    bias : str, optional
+        The tensor of its bias.
+    bias_map : Diagonal, optional
+        The map of its bias.
+    readers : list of str
+        The layers that read it, once for each time they do.
+    """
 
     layer: Layer
     tensors: tuple[str, ...] = ()
@@ -136,7 +156,7 @@ class Drafts:
         return handle
 
     def _made(self, name: str, values: Array) -> TensorHandle:
-        """A structural tensor of exact values that a layer makes by itself."""
+        """A structural tensor of exact values, made by a layer and not by the user."""
         handle = self.tensor(name, values, role="structural")
         self._tensors[name].follows = True
         return handle
@@ -214,7 +234,7 @@ class Drafts:
     # -- positions ------------------------------------------------------------------------------------------------
 
     def _where(self, name: str) -> Array:
-        """The positions of a signal's entries, in an array of its shape; made when somebody asks."""
+        """The positions of a signal's entries, in an array of its shape; kept for the next time."""
         todo = [name]
         while todo:
             layer = self._drafts[todo[-1]].layer
@@ -230,7 +250,7 @@ class Drafts:
         return self._positions[name]
 
     def _may_share(self, x: Signal, y: Signal) -> bool:
-        """Whether two signals come from layers whose positions overlap: if not, they share no entry."""
+        """Whether the layers of two signals overlap in their positions. If they do not, the signals share no entry."""
         (low, high), (other_low, other_high) = self._spans[x.name], self._spans[y.name]
         return low < other_high and other_low < high
 
@@ -254,7 +274,7 @@ class Drafts:
         axis: int,
         name: str | None,
     ) -> Signal:
-        """A layer of one operation, with a bias along one axis of what it makes."""
+        """A layer with one operation, and with a bias that has one number for each coordinate of one axis."""
         shape = operation.target_shape
         along = None
         if bias is not None:

@@ -1,4 +1,4 @@
-"""The kernels of maps that keep nothing equal: sparse matrices, and operations of which only the edges are known."""
+"""Kernels that make no use of equal positions: sparse matrices, and operations of which only the edges are known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["EdgeKernel", "SparseKernel"]
 
 
 class SparseKernel(Kernel):
-    """A CSR matrix on everything, or its transpose."""
+    """A sparse matrix, or its transpose, on the whole tensor."""
 
     def __init__(self, operation: FixedLinear, *, is_transposed: bool = False) -> None:
         self.operation, self.is_transposed = operation, is_transposed
@@ -35,16 +35,16 @@ class SparseKernel(Kernel):
         return SparseKernel(self.operation, is_transposed=not self.is_transposed)
 
     def target_axes(self, axes: Axes) -> Axes:
-        """Nothing is compressed."""
+        """Full axes: equal positions are not looked for."""
         return tuple(map(singletons, self.target_shape or (1,)))
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
-        """On everything in full."""
+        """The map on the whole tensor."""
         out = self._times(weights, x.flat(), product, is_transposed=self.is_transposed)
         return full(out, self.target_shape)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
-        """On everything in full, then totals."""
+        """The transposed map on the whole tensor, whose result is then added up on the axes."""
         out = self._times(weights, _flat_totals(y), product, is_transposed=not self.is_transposed)
         return coarsened(full(out, self.source_shape), axes)
 
@@ -73,14 +73,17 @@ class SparseKernel(Kernel):
 
 
 def _flat_totals(y: Compressed) -> Array:
-    """Totals on full axes, shape (S, size): they are so already, for what makes full tensors is read in full."""
+    """Totals as an array of shape (S, size).
+
+    Their axes are full already: these kernels make full tensors, so the totals of what they make are full, too.
+    """
     if not y.is_full:
         raise AssertionError("totals can be made coarser, never finer")
     return y.flat()
 
 
 class EdgeKernel(Kernel):
-    """An operation that has no kernel, through its block; or the transpose."""
+    """An operation that has no kernel of its own, through its block; or its transpose."""
 
     def __init__(self, operation: Operation, *, is_transposed: bool = False) -> None:
         everything = slice(0, operation.source_size), slice(0, operation.target_size)
@@ -95,16 +98,16 @@ class EdgeKernel(Kernel):
         return EdgeKernel(self.operation, is_transposed=not self.is_transposed)
 
     def target_axes(self, axes: Axes) -> Axes:
-        """Nothing is compressed."""
+        """Full axes: equal positions are not looked for."""
         return tuple(map(singletons, self.target_shape or (1,)))
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
-        """On everything in full."""
+        """The map on the whole tensor."""
         apply = self.block.apply_transpose if self.is_transposed else self.block.apply
         return full(apply(x.flat(), weights(slice(None)), _ring(product)), self.target_shape)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
-        """On everything in full, then totals."""
+        """The transposed map on the whole tensor, whose result is then added up on the axes."""
         apply = self.block.apply if self.is_transposed else self.block.apply_transpose
         return coarsened(full(apply(_flat_totals(y), weights(slice(None)), _ring(product)), self.source_shape), axes)
 

@@ -1,15 +1,16 @@
 """Maxima and minima of products, or of sums, over the edges of an operation, in compiled loops.
 
-The edges of an operation are a product of relations along axes (`pathgraph.layers.axes`), and so are the triples of a
-source, a target and an entry seen from the sources, or from the entries: whichever of the three is made, each of its
-positions along an axis is made from **pairs** of positions of the other two, and ::
+An edge of an operation is a triple: a source, a target and an entry of the tensor. Given numbers at two of the three,
+the loops make the third: targets (the operation itself), sources (its transpose) or entries (its gradient). All three
+are one computation. The edges are a product of relations along axes (`pathgraph.layers.axes`), so each position o of
+what is made has, along every axis, a list of **pairs** (a, b) of positions of the other two, and ::
 
     made[o]  =  the largest (or smallest)  x[a] * y[b]  (or x[a] + y[b])  over the pairs (a, b) of o along all axes.
 
-One kernel therefore applies an operation, transposes it, and takes the gradient in its entries. No order of the edges
-matters, so the axis on which most is read goes last, where its pairs lie side by side in memory.
+The order of the edges does not matter to a maximum, so the axes may be reordered: the one with the most pairs for each
+position goes last, where its pairs lie side by side in memory.
 
-Not checked: that Numba is there (`runs` says so).
+Not checked: that Numba is installed (`runs` says so).
 """
 
 from __future__ import annotations
@@ -36,17 +37,25 @@ LARGE = 1 << 22
 """Edges from which compiling, or loading what was compiled, takes less time than it saves."""
 
 WIDE = 1 << 20
-"""Edges for each thread, at least."""
+"""Least number of edges for each thread."""
 
 N_AXES = 4
-"""Of the kernel."""
+"""How many axes the compiled loop has."""
 
 Part = Literal["source", "target", "entry"]
 _NAMES: tuple[Part, ...] = ("source", "target", "entry")
 
 
 class _Axis(NamedTuple):
-    """For each position made, where its pairs begin, and the pairs, as positions or as offsets."""
+    """The pairs of all positions along one axis.
+
+    Attributes
+    ----------
+    start : ndarray, shape (n_made + 1,)
+        The pairs of position o are ``start[o]:start[o + 1]``.
+    a, b : ndarray, shape (n_pairs,)
+        The pairs, as positions along the axis or as offsets in the arrays x and y.
+    """
 
     start: Array
     a: Array
@@ -58,7 +67,7 @@ class _Axis(NamedTuple):
 
 
 def runs(operation: Operation, ring: Semiring, *arrays: Array) -> bool:
-    """Whether the loops are for this: large, of float64, with the additions and multiplications that they know."""
+    """Whether to use the loops: for many edges, in float64, with the operations that the loops know."""
     if ring.arrays is None or ring.arrays.add not in (np.maximum, np.minimum):
         return False
     return (
@@ -84,13 +93,13 @@ def made(operation: Operation, part: Part, x: Array, y: Array, ring: Semiring) -
     Returns
     -------
     ndarray, shape (S, n)
-        For entries the sum over the states, of shape (1, n).
+        Entries have one row, the sum over the states in the semiring.
     """
     assert ring.arrays is not None
     from pathgraph.layers.numba_edges import contract
 
-    axes = [_pairs(axis, part) for axis in operation._axes]
-    sizes = {name: [_size(axis, name) for axis in operation._axes] for name in _NAMES}
+    axes = [_pairs(axis, part) for axis in operation.axes]
+    sizes = {name: [_size(axis, name) for axis in operation.axes] for name in _NAMES}
     of_x, of_y = (name for name in _NAMES if name != part)
     order = _order(axes)
     shape = [sizes[part][k] for k in order]
@@ -116,15 +125,16 @@ def made(operation: Operation, part: Part, x: Array, y: Array, ring: Semiring) -
 
 
 def _pairs(axis: AxisTaps, part: Part) -> _Axis:
-    """An axis seen from one of the three."""
-    output = np.repeat(np.arange(axis.n_out), axis.degree)
+    """The pairs of the other two, for each position of one of the three."""
     if part == "target":
         return _Axis(axis.start, axis.index, axis.tap)
-    key, n, others = (axis.index, axis.n_in, (output, axis.tap)) if part == "source" else (
-        axis.tap, axis.n_taps, (axis.index, output)
-    )  # fmt: skip
-    order = np.argsort(key, kind="stable")
-    return _Axis(np.searchsorted(key[order], np.arange(n + 1)), *(other[order] for other in others))
+    output = np.repeat(np.arange(axis.n_out), axis.degree)
+    if part == "source":
+        made, n_made, a, b = axis.index, axis.n_in, output, axis.tap
+    else:
+        made, n_made, a, b = axis.tap, axis.n_taps, axis.index, output
+    order = np.argsort(made, kind="stable")
+    return _Axis(np.searchsorted(made[order], np.arange(n_made + 1)), a[order], b[order])
 
 
 def _size(axis: AxisTaps, part: Part) -> int:
@@ -132,7 +142,7 @@ def _size(axis: AxisTaps, part: Part) -> int:
 
 
 def _order(axes: list[_Axis]) -> list[int]:
-    """The axes with the one of most pairs for each position at the end."""
+    """The order of the axes in which the one with the most pairs for each position is last."""
     ratios = [len(axis.a) / max(1, axis.n_made) for axis in axes]
     last = int(np.argmax(ratios)) if axes else 0
     return [*(k for k in range(len(axes)) if k != last), *([last] if axes else [])]
@@ -147,7 +157,7 @@ def _offsets(axis: _Axis, k: int, order: list[int], sizes_x: list[int], sizes_y:
 
 
 def _four(axes: list[_Axis]) -> list[_Axis]:
-    """As many axes as the kernel has: neighbours with the fewest pairs are merged, or axes of one position put in."""
+    """As many axes as the loop has: neighbours with the fewest pairs are merged, or axes of one position inserted."""
     one = _Axis(np.arange(2), np.zeros(1, dtype=np.int64), np.zeros(1, dtype=np.int64))
     axes = list(axes) or [one]
     while len(axes) > N_AXES:
@@ -157,7 +167,7 @@ def _four(axes: list[_Axis]) -> list[_Axis]:
 
 
 def _merged(p: _Axis, q: _Axis) -> _Axis:
-    """Two axes as one."""
+    """Two neighbouring axes as one, whose pairs are all combinations of theirs."""
     degrees = np.diff(p.start), np.diff(q.start)
     count = np.multiply.outer(*degrees).ravel()
     start = np.concatenate([[0], np.cumsum(count)])

@@ -1,12 +1,13 @@
 """A layer graph as the graph of its neurons.
 
-One neuron per entry of a layer's tensor, named (layer, index...), in the order of the layers and in C order; one
-parameter name per entry of a trainable tensor, (tensor, index...). What lies in the padding makes no edge, zero weights
-do, and nothing is collapsed. Batch-norms are frozen, skips and the coefficients of pools structural. Views have no
-neurons: they are other names of the neurons that they show.
+There is one neuron for each entry of a layer's tensor, named (layer, index...), in the order of the layers and in C
+order; and one parameter for each entry of a trainable tensor, named (tensor, index...). A weight of zero is an edge;
+what a window would read in the padding is none. No neuron is left out, even where it only repeats another one.
+Batch-norms are frozen; skips and the coefficients of pools are structural. Views have no neurons: they are other names
+of the neurons that they show.
 
-Edges are written into arrays in runs of neurons, in the order in which they are kept, so that memory stays near that
-of the result: some 30 bytes for an edge.
+The edges into some neurons at a time are made, and written straight to their place in the result. So little more
+memory is needed than for the result, some 30 bytes for an edge.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["expand"]
 
 CHUNK = 1 << 20
-"""Edges that are made at a time."""
+"""About how many edges are made at a time."""
 
 
 def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
@@ -81,7 +82,7 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
     entry = np.concatenate([edges.entry, biases.entry])
     role, values, owner = _of_entries(graph, structure, entry)
     del entry
-    own = [layer for layer in structure.layers if not layer.is_view]
+    own = structure.neuron_layers
     sizes = [layer.size for layer in own]
     architecture, order = compile_architecture(
         nodes=structure.nodes,
@@ -102,7 +103,10 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
 
 
 class _Edges(NamedTuple):
-    """Edges by target; for biases `antecedent` holds the neurons that have one, and `start` is empty."""
+    """Edges sorted by target, in CSR form, with the entry that each takes.
+
+    For biases, `antecedent` holds the neurons that have one, and `start` is empty.
+    """
 
     start: Array
     antecedent: Array
@@ -130,7 +134,7 @@ def _edges(structure: LayerArchitecture) -> _Edges:
 
 
 def _runs(layer: Layer, structure: LayerArchitecture) -> Iterator[tuple[Array, Array, Array]]:
-    """Targets (in the layer), antecedents and entries of the edges into some targets at a time."""
+    """The edges into a layer, some targets at a time: their targets within the layer, antecedents and entries."""
     places = [structure.place(source) for source in layer.sources]
     step = max(1, CHUNK // max(1, sum(operation.max_degree for operation in layer.operations)))
     for low in range(0, layer.size, step):

@@ -1,7 +1,7 @@
 """Layers without parameters that act axis by axis: pools, averages, resizing, padding.
 
-Each is a fixed relation along every axis (`pathgraph.layers.windows`), with exact coefficients; a pool selects among
-the entries of a window, the others add them.
+Each is a fixed matrix along every axis (`pathgraph.layers.windows`), with exact coefficients. A pool selects one of the
+entries of a window; the others add them up.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ __all__ = ["FixedLayers"]
 
 
 class FixedLayers(Drafts):
-    """The part of a builder that makes them."""
+    """The part of a layer graph builder that makes layers without parameters."""
 
     # -- pools and averages -----------------------------------------------------------------------------------------
 
@@ -155,7 +155,7 @@ class FixedLayers(Drafts):
 
 
 def _hangs_over(x: Signal, sizes: Shape, strides: Shape, pads: Any, dilations: Shape) -> bool:
-    """Whether rounding sizes up makes a window that rounding down does not."""
+    """Whether some window hangs over the end: whether rounding sizes up gives more windows than rounding down."""
     numbers = zip(x.shape[1:], sizes, strides, pads, dilations, strict=True)
     return any(
         len({windows.pool_size(n, k, s, low, high, d, ceil_mode=up) for up in (False, True)}) > 1

@@ -39,52 +39,100 @@ def fold_batch_norm(graph: LayerGraph) -> LayerGraph:
     >>> pg.path_norm(graph), pg.path_norm(folded)
     (17.0, 7.0)
     """
-    architecture = graph.architecture
-    layers = {layer.name: layer for layer in architecture.layers}
-    values = dict(enumerate(graph.tensors))
-    names, roles = list(architecture.tensor_names), list(architecture.roles)
-    uses = _uses(architecture.layers)
-    outputs = list(architecture.outputs)
-    folded: dict[str, str] = {}
-    for norm in architecture.layers:
-        if norm.kind != "batch_norm":
-            continue
-        source = layers[folded.get(norm.sources[0], norm.sources[0])]
-        tensors = (*source.tensors, *([source.bias[1]] if source.bias else []))
-        is_free = (
-            source.kind in FOLDABLE and source.activation == "identity" and all(uses.get(t, 1) == 1 for t in tensors)
-        )
-        if not is_free or architecture.readers[norm.sources[0]] != (norm.name,) or norm.sources[0] in outputs:
-            continue
-        if isinstance(source.operations[0], (Linear, TransposedLinear)) and source.operations[0].lead:
-            continue  # its channels are not on the last axis, where the matrix acts
-        scale = values[norm.tensors[0]].ravel()
+    folding = _Folding(graph)
+    for layer in graph.layers:
+        if layer.kind == "batch_norm":
+            folding.fold(layer)
+    return folding.graph()
+
+
+class _Folding:
+    """A layer graph while its batch-norms are folded, one after the other.
+
+    Parameters
+    ----------
+    graph : LayerGraph
+        The graph as it was before.
+    """
+
+    def __init__(self, graph: LayerGraph) -> None:
+        self._given = graph
+        architecture = graph.architecture
+        self._layers = {layer.name: layer for layer in architecture.layers}
+        self._values = dict(enumerate(graph.tensors))
+        self._names, self._roles = list(architecture.tensor_names), list(architecture.roles)
+        self._outputs = list(architecture.outputs)
+        self._uses = _uses(architecture.layers)
+        self._folded: dict[str, str] = {}  # from batch-norms to the layers that have taken their place
+
+    def fold(self, norm: Layer) -> None:
+        """Fold a batch-norm into the map it reads, if it alone reads that and no other layer has the same tensors."""
+        source = self._layers[self._folded.get(norm.sources[0], norm.sources[0])]
+        if not self._is_foldable(source, norm):
+            return
+        scale = self._values[norm.tensors[0]].ravel()
         weight = source.tensors[0]
-        values[weight] = _scaled(values[weight], scale, source)
-        shift = None if norm.bias is None else values[norm.bias[1]].ravel()
-        bias = None
+        self._values[weight] = _scaled(self._values[weight], scale, source)
+        bias = self._folded_bias(source, norm, scale)
+        self._layers[source.name] = replace(source, bias=bias, activation=norm.activation)
+        self._replace(norm.name, source.name)
+
+    def _is_foldable(self, source: Layer, norm: Layer) -> bool:
+        is_map = source.kind in FOLDABLE and source.activation == "identity"
+        is_free = all(self._uses.get(tensor, 1) == 1 for tensor in source.all_tensors)
+        read = norm.sources[0]
+        if not is_map or not is_free or self._given.architecture.readers[read] != (norm.name,) or read in self._outputs:
+            return False
+        operation = source.operations[0]  # its channels must lie where a matrix acts: on the last axis
+        return not (isinstance(operation, (Linear, TransposedLinear)) and operation.lead)
+
+    def _folded_bias(self, source: Layer, norm: Layer, scale: Array) -> tuple[Diagonal, int] | None:
+        """The bias of the map with the batch-norm in it, and its values where they belong."""
+        shift = None if norm.bias is None else self._values[norm.bias[1]].ravel()
         if source.bias is not None:
-            place = source.bias[1]
-            values[place] = values[place] * scale + (0 if shift is None else shift)
-            bias = source.bias
-        elif shift is not None:
-            place = len(names)
-            stem = names[weight].removesuffix(".weight")
-            names.append(_fresh(f"{stem}.bias", names))
-            roles.append("parameter")
-            values[place] = shift
-            along = (shift.size, *(1,) * (len(source.shape) - 1))
-            bias = (Diagonal((), source.shape, along), place)
-        layers[source.name] = replace(source, bias=bias, activation=norm.activation)
-        folded[norm.name] = source.name
-        del layers[norm.name]
-        for name, layer in layers.items():
-            if norm.name in layer.sources:
-                layers[name] = replace(
-                    layer, sources=tuple(source.name if s == norm.name else s for s in layer.sources)
-                )
-        outputs = [source.name if name == norm.name else name for name in outputs]
-    return _rebuilt(graph, list(layers.values()), outputs, names, roles, values)
+            tensor = source.bias[1]
+            self._values[tensor] = self._values[tensor] * scale + (0 if shift is None else shift)
+            return source.bias
+        if shift is None:
+            return None
+        tensor = len(self._names)
+        stem = self._names[source.tensors[0]].removesuffix(".weight")
+        self._names.append(_fresh(f"{stem}.bias", self._names))
+        self._roles.append("parameter")
+        self._values[tensor] = shift
+        return Diagonal((), source.shape, (shift.size, *(1,) * (len(source.shape) - 1))), tensor
+
+    def _replace(self, norm: str, source: str) -> None:
+        """Let the readers of a batch-norm read the map instead, and drop the batch-norm."""
+        self._folded[norm] = source
+        del self._layers[norm]
+        for name, layer in self._layers.items():
+            if norm in layer.sources:
+                sources = tuple(source if read == norm else read for read in layer.sources)
+                self._layers[name] = replace(layer, sources=sources)
+        self._outputs = [source if name == norm else name for name in self._outputs]
+
+    def graph(self) -> LayerGraph:
+        """The layer graph of the layers that are left, with the tensors they use, in the order of their use."""
+        layers = tuple(self._layers.values())
+        place = {tensor: index for index, tensor in enumerate(_uses(layers))}
+        renumbered = tuple(
+            replace(
+                layer,
+                tensors=tuple(place[t] for t in layer.tensors),
+                bias=None if layer.bias is None else (layer.bias[0], place[layer.bias[1]]),
+            )
+            for layer in layers
+        )
+        kept = list(place)
+        architecture = LayerArchitecture(
+            renumbered,
+            tuple(self._outputs),
+            tuple(self._names[t] for t in kept),
+            tuple(self._values[t].shape for t in kept),
+            tuple(self._roles[t] for t in kept),
+        )
+        return LayerGraph(architecture, [self._values[t] for t in kept], notes=self._given.notes)
 
 
 def _scaled(weight: Array, scale: Array, source: Layer) -> Array:
@@ -112,9 +160,10 @@ def _scaled(weight: Array, scale: Array, source: Layer) -> Array:
 
 
 def _uses(layers: tuple[Layer, ...]) -> dict[int, int]:
+    """At how many places each tensor is used, in the order of the first ones."""
     uses: dict[int, int] = {}
     for layer in layers:
-        for tensor in (*layer.tensors, *([layer.bias[1]] if layer.bias else [])):
+        for tensor in layer.all_tensors:
             uses[tensor] = uses.get(tensor, 0) + 1
     return uses
 
@@ -123,32 +172,3 @@ def _fresh(name: str, names: list[str]) -> str:
     while name in names:
         name += "_"
     return name
-
-
-def _rebuilt(
-    graph: LayerGraph,
-    layers: list[Layer],
-    outputs: list[str],
-    names: list[str],
-    roles: list[str],
-    values: dict[int, Array],
-) -> LayerGraph:
-    """A layer graph of the tensors that are still used, in order of use."""
-    place = {tensor: index for index, tensor in enumerate(_uses(tuple(layers)))}
-    renumbered = tuple(
-        replace(
-            layer,
-            tensors=tuple(place[t] for t in layer.tensors),
-            bias=None if layer.bias is None else (layer.bias[0], place[layer.bias[1]]),
-        )
-        for layer in layers
-    )
-    kept = list(place)
-    architecture = LayerArchitecture(
-        renumbered,
-        tuple(outputs),
-        tuple(names[t] for t in kept),
-        tuple(values[t].shape for t in kept),
-        tuple(roles[t] for t in kept),
-    )
-    return LayerGraph(architecture, [values[t] for t in kept], notes=graph.notes)

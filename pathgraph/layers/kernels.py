@@ -1,9 +1,9 @@
-"""The operations of layers on compressed tensors of floats: each one forward, backward, and in its entries.
+"""Kernels: the operations of layers on compressed tensors of floats, without making their edges.
 
-A kernel computes what the edge-by-edge defaults of `pathgraph.pathsum.blocks.Block` compute, for sums (``products``)
-and for maxima of non-negative numbers (``largest_products``), without its edges: matrix products for dense maps and
-convolutions, gathers along axes for pools, averages and interpolation, broadcasting for the diagonal ones. The entries
-are asked for in slabs, like those of a convolution.
+A kernel applies an operation, its transpose, and takes the gradient in its entries. It computes what the edge-by-edge
+defaults of `pathgraph.pathsum.blocks.Block` compute, for sums (``products``) and for maxima of non-negative numbers
+(``largest_products``). Dense maps and convolutions are matrix products; pools, averages and interpolation gather along
+axes; maps entry by entry broadcast. The entries are asked for in slabs, like those of a convolution.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from pathgraph.layers import power_products
-from pathgraph.layers.compressed import Compressed, coarsened, with_rank
+from pathgraph.layers.compressed import Compressed, array_axis, coarsened, with_rank
 from pathgraph.layers.convolutions import Product, Slabs, Windows, products, slabs
 from pathgraph.layers.operations import (
     Convolution,
@@ -38,7 +38,7 @@ __all__ = ["Kernel", "by_edges", "kernel"]
 Axes: TypeAlias = "tuple[Partition, ...]"
 
 READ = 25
-"""The time to read and map an entry of the weights, in products."""
+"""How many products take as long as reading and mapping one entry of the weights: measured, roughly."""
 
 
 class Kernel(ABC):
@@ -50,7 +50,7 @@ class Kernel(ABC):
 
     @abstractmethod
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
-        """The transpose of `forward` from a source that had these axes; on totals, both of them.
+        """The transpose of `forward`: from totals y of the target to totals of a source with these axes.
 
         Maxima need full axes.
         """
@@ -58,21 +58,21 @@ class Kernel(ABC):
     @property
     @abstractmethod
     def transposed(self) -> Kernel:
-        """The transposed map as a kernel: on values, with totals the other way."""
+        """The transposed map as a kernel: `forward` takes values of the target, `backward` totals of the source."""
 
     @abstractmethod
     def target_axes(self, axes: Axes) -> Axes:
         """The axes of what `forward` makes."""
 
     def cost(self, axes: Axes) -> int:
-        """Roughly the number of products of `forward`, and of entries made."""
+        """Roughly the time of `forward` on a tensor with these axes, in products."""
         return math.prod(map(len, self.target_axes(axes)))
 
     @abstractmethod
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
-        """Per entry, the sum over states and edges of x at the source times y at the target; None if it cannot.
+        """For each entry, the sum over states and edges of values x at the source times totals y at the target.
 
-        y has totals.
+        None if the kernel cannot do it, and the edges must.
         """
 
     def masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> None:
@@ -82,7 +82,7 @@ class Kernel(ABC):
         np.multiply(gradient.reshape(out.shape), weights(slice(None)).reshape(out.shape), out=out)
 
     def backward_with_masses(self, x: Compressed, y: Compressed, weights: Slabs, out: Array) -> Compressed:
-        """`backward` to the axes of x, and `masses`."""
+        """What `backward` gives, to the axes of x, and what `masses` does; in one pass if the kernel can."""
         self.masses(x, y, weights, out)
         return self.backward(y, x.axes, weights)
 
@@ -102,7 +102,7 @@ def _kernel(operation: Operation) -> Kernel | None:
 
 
 class _Convolution(Kernel):
-    """`Windows` as they are."""
+    """A convolution, by `Windows`."""
 
     def __init__(self, windows: Windows) -> None:
         self.windows = windows
@@ -136,7 +136,7 @@ class _Convolution(Kernel):
 
 
 class _TransposedConvolution(_Convolution):
-    """`Windows` the other way."""
+    """A transposed convolution, by `Windows` the other way."""
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
         return self.windows.backward(x, weights, product)
@@ -237,7 +237,7 @@ class _Linear(Kernel):
             np.multiply(out[chosen], weights(chosen), out=out[chosen])
 
     def _ends(self, x: Compressed, y: Compressed) -> tuple[Array, Array]:
-        """Values at the ends of the matrix as columns, at what it reads and at what it makes."""
+        """The numbers at what the matrix reads, and at what it makes, as columns."""
         x = x.expanded([len(x.axes) - 1])
         y = coarsened(y, self.target_axes(x.axes))
         return (_columns(y), _columns(x)) if self.is_transposed else (_columns(x), _columns(y))
@@ -273,13 +273,13 @@ class _Linear(Kernel):
 
     @staticmethod
     def _of_columns(columns: Array, x: Compressed) -> Compressed:
-        """Columns (numbers of the last axis, all else) as a tensor whose other axes are those of x."""
+        """The inverse of `_columns`: a matrix as a tensor whose axes but the last are those of x."""
         values = columns if len(x.axes) == 1 else columns.T.reshape(*x.values.shape[:-1], -1)
         return Compressed(values, (*x.axes[:-1], singletons(len(columns))))
 
 
 def _columns(x: Compressed) -> Array:
-    """A tensor as columns along its last axis: (numbers of it, all else); with one axis the states are columns."""
+    """A tensor as a matrix, with a row for each class of its last axis and a column for everything else."""
     return x.values if len(x.axes) == 1 else x.values.reshape(-1, x.values.shape[-1]).T
 
 
@@ -295,7 +295,7 @@ def _(operation: TransposedLinear) -> Kernel:
 
 
 class _Diagonal(Kernel):
-    """A factor by broadcasting."""
+    """A product with a tensor, entry by entry, in which both are broadcast."""
 
     def __init__(self, operation: Diagonal) -> None:
         target = operation.target_shape or (1,)
@@ -323,7 +323,7 @@ class _Diagonal(Kernel):
         values = self.times(y.values, weights)
         for axis, n in enumerate(self.target):
             if self.source[axis] != n:
-                values = add.reduce(values, axis=axis + (axis > 0), keepdims=True)
+                values = add.reduce(values, axis=array_axis(axis), keepdims=True)
         middle = tuple(
             singletons(1) if self.source[axis] != n else singletons(n) if axis in self.own else spread[axis]
             for axis, n in enumerate(self.target)
@@ -334,11 +334,11 @@ class _Diagonal(Kernel):
         x = self.aligned(x).expanded([axis for axis in self.own if self.source[axis] > 1])
         y = coarsened(y, self._target_axes(x.axes))
         values = (x.values * y.values).sum(axis=1, keepdims=True)
-        others = tuple(axis + (axis > 0) for axis in range(len(self.target)) if axis not in self.own)
+        others = tuple(array_axis(axis) for axis in range(len(self.target)) if axis not in self.own)
         return np.asarray(values.sum(axis=others)).reshape(self.factor)
 
     def spread(self, axes: Axes) -> Axes:
-        """The axes of the source, with as many of them as the target has."""
+        """The axes of the source, with axes of size 1 in front so that there are as many as in the target."""
         return (*(singletons(1),) * (len(self.target) - len(axes)), *axes)
 
     def _target_axes(self, axes: Axes) -> Axes:
@@ -349,11 +349,11 @@ class _Diagonal(Kernel):
         )
 
     def aligned(self, x: Compressed) -> Compressed:
-        """The source with as many axes as the target has."""
+        """A source with axes of size 1 in front, so that it has as many as the target."""
         return with_rank(x, len(self.target))
 
     def times(self, values: Array, weights: Slabs) -> Array:
-        """Values times the factor; the values themselves if that is 1, as in sums of layers."""
+        """Values times the factor; the array itself if the factor is 1, as in sums of layers."""
         factor = weights(slice(None))
         if factor.size == 1 and factor.dtype == values.dtype and factor.item() == 1:
             return values
@@ -382,7 +382,7 @@ class _Contraction(Kernel):
         axes, values = self.target_axes(wide.axes), self.of.times(wide.values, weights)
         if self.summed:
             values = values * self._counts(wide.axes)
-            values = values.sum(axis=tuple(axis + (axis > 0) for axis in self.summed), keepdims=True)
+            values = values.sum(axis=tuple(array_axis(axis) for axis in self.summed), keepdims=True)
         return x if values is x.values and axes == x.axes else Compressed(values, axes)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
@@ -395,7 +395,7 @@ class _Contraction(Kernel):
         x = x.expanded(self.of.own)
         y = coarsened(self.of.aligned(y), self.target_axes(x.axes))
         values = (x.values * y.values * self._counts(x.axes)).sum(axis=1, keepdims=True)
-        others = tuple(axis + (axis > 0) for axis in range(len(x.axes)) if axis not in self.of.own)
+        others = tuple(array_axis(axis) for axis in range(len(x.axes)) if axis not in self.of.own)
         return np.asarray(values.sum(axis=others)).reshape(self.of.factor)
 
     def _finer(self, axes: Axes) -> Axes:

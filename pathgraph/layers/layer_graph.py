@@ -278,12 +278,12 @@ class LayerGraph(ReluNetwork):
             )
         rows = []
         for (name, shape), x in zip(shapes.items(), inputs, strict=True):
+            wanted = ", ".join(map(str, ("batch", *shape)))
             try:
                 given = np.asarray(x, dtype=object if self.is_exact else None)
             except ValueError:
-                raise ParameterError(f"{name}: needed a rectangular array of shape (batch, {shape})") from None
+                raise ParameterError(f"{name}: needed a rectangular array of shape ({wanted})") from None
             if given.ndim != len(shape) + 1 or given.shape[1:] != shape:
-                wanted = ", ".join(map(str, ("batch", *shape)))
                 hint = "; a single input is x[None]" if given.shape == shape else ""
                 raise ParameterError(f"{name}: needed shape ({wanted}), got {given.shape}{hint}")
             if self.is_exact:

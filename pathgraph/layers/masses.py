@@ -1,8 +1,11 @@
-"""The masses of entries: for each one the sum over the paths through it, from two sweeps that met.
+"""The mass of each entry, which is the sum over the paths through it, from two sweeps that meet inside the graph.
 
-Layers before the meeting have values forward, and take totals backward; those behind it have values backward, and take
-totals forward. Neither side needs what the other makes. At each map the gradient in its entries is a product of values
-and totals; where kernels can, each weight is read once for it and for the totals.
+The mass of an entry is the entry, times the sum over the paths that lead to it, times the sum over those that start
+from it. A forward sweep over the layers before the meeting, and a backward sweep over those behind it, find one of the
+two sums for every layer (its **values**). The other one (its **totals**: each class of equal entries has the sum over
+the class) is found by going on from the meeting: backward through the layers before it, forward through those behind
+it. The two sides do not need each other, and run at the same time. Where a kernel can, it reads each weight once, for
+the masses and for the totals.
 """
 
 from __future__ import annotations
@@ -37,10 +40,31 @@ def masses(
     wanted: Mapping[int, Array],
     stop: int,
 ) -> bool:
-    """Fill arrays with the masses of some tensors; False as soon as numbers leave their range.
+    """Fill arrays with the masses of some tensors.
 
-    The sweeps meet before the layer `stop`. A mass at one place of an entry is at most the sum over all paths, so where
-    that is in the range of floats the masses are finite.
+    Parameters
+    ----------
+    architecture : LayerArchitecture
+    numbers : Floats or ScaledFloats
+    entries : Powers
+    inputs : mapping from str to Compressed
+        With what the paths start at each input.
+    constant : ndarray, shape (1,)
+        With what the paths start at biases.
+    wanted : mapping from int to ndarray
+        By number of the tensor, the array that is filled with its masses.
+    stop : int
+        The number of the layer before which the two sweeps meet.
+
+    Returns
+    -------
+    bool
+        False if a number left its range; then the arrays hold nothing useful.
+
+    Notes
+    -----
+    The mass of an entry at one of its places is a part of the sum over all paths. So if that sum is in the range of
+    floats, every mass is finite.
     """
     swept: Any
     if stop < len(architecture.layers):
@@ -54,13 +78,13 @@ def masses(
         crossing(numbers, swept[0], _at_cut(architecture, swept[0], swept[1], stop), constant)
         if not numbers.in_range:
             return False
-    graph = _Masses(architecture, swept[0], swept[1], constant, wanted, stop)
+    meeting = _Meeting(architecture, swept[0], swept[1], constant, wanted, stop)
     tensors = _tensors(architecture.layers[:stop]), _tensors(architecture.layers[stop:])
-    if not tensors[0] & tensors[1] & wanted.keys():
-        in_range = together(numbers, entries, [graph.behind, graph.before])
-    else:  # places of one entry on both sides are added up one after the other
-        in_range = [side(numbers, entries) for side in (graph.behind, graph.before)]
-    for tensor in wanted.keys() - graph.found:
+    if tensors[0].isdisjoint(tensors[1] & wanted.keys()):
+        in_range = together(numbers, entries, [meeting.behind, meeting.before])
+    else:  # an array that both sides fill: one side after the other
+        in_range = [side(numbers, entries) for side in (meeting.behind, meeting.before)]
+    for tensor in wanted.keys() - meeting.filled:
         wanted[tensor][...] = np.zeros((), dtype=wanted[tensor].dtype)
     return all(in_range)
 
@@ -71,7 +95,10 @@ def _at_cut(
     backward: Mapping[str | None, Compressed],
     stop: int,
 ) -> dict[str | None, Compressed]:
-    """What the layers before the cut, and the constant, lead to behind it: for outputs 1, if nothing is behind it."""
+    """The sums over the paths from the layers before the cut, and from the constant, through the layers behind it.
+
+    If the cut is behind all layers, these are ones at the outputs.
+    """
     if stop == len(architecture.layers):
         return {name: forward[name].map(np.ones_like(forward[name].values)) for name in architecture.outputs}
     behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
@@ -79,8 +106,19 @@ def _at_cut(
 
 
 @dataclass
-class _Masses:
-    """Two sweeps that met, and where the masses go."""
+class _Meeting:
+    """Two sweeps that met, and the arrays that are filled with masses.
+
+    Attributes
+    ----------
+    architecture : LayerArchitecture
+    forward, backward : mapping from str to Compressed
+        What the two sweeps found; under the key None of `backward`, what belongs to the constant.
+    constant, wanted, stop
+        As for `masses`.
+    filled : set of int
+        The tensors whose arrays have got the masses of at least one place: those of further places are added.
+    """
 
     architecture: LayerArchitecture
     forward: Mapping[str, Compressed]
@@ -88,33 +126,33 @@ class _Masses:
     constant: Array
     wanted: Mapping[int, Array]
     stop: int
-    found: set[int] = field(default_factory=set)
+    filled: set[int] = field(default_factory=set)
 
     def behind(self, numbers: Any, entries: Powers) -> bool:
-        """The layers behind the cut: totals forward."""
+        """Find the masses of the layers behind the cut, by totals that go forward; False out of the range."""
         layers = self.architecture.layers[self.stop :]
         own = {layer.name for layer in layers if layer.activation != "input"}
-        sent_on: dict[str | None, Compressed] = {None: constant_tensor(self.constant)}
+        totals: dict[str | None, Compressed] = {None: constant_tensor(self.constant)}
         for source, y in self.backward.items():
             if source is not None and source not in own:
-                sent_on[source] = totals_on(self.forward[source], y.axes)
+                totals[source] = totals_on(self.forward[source], y.axes)
         for layer in layers:
             if layer.name not in self.backward or layer.activation == "input":
                 continue
             y, total = self.backward[layer.name], None
             if layer.is_view:
-                total = sent(layer, [sent_on[name] for name in layer.sources], y.axes)
+                total = sent(layer, [totals[name] for name in layer.sources], y.axes)
             for operation, name, tensor in () if layer.is_view else edges_into(layer):
                 run = kernel_of(operation).transposed
-                part = self._led_on(numbers, entries, run, y, sent_on[name], tensor, operation.tensor_shape)
+                part = self._totals_and_masses(numbers, entries, run, y, totals[name], tensor, operation.tensor_shape)
                 total = part if total is None else numbers.add(total, part)
-            sent_on[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
+            totals[layer.name] = y.map(np.zeros_like(y.values)) if total is None else total
             if not numbers.in_range:
                 return False
         return True
 
     def before(self, numbers: Any, entries: Powers) -> bool:
-        """The layers before the cut: totals backward."""
+        """Find the masses of the layers before the cut, by totals that go backward; False out of the range."""
         architecture, forward, stop = self.architecture, self.forward, self.stop
         behind = {layer.name for layer in architecture.layers[stop:] if layer.activation != "input"}
         received: dict[str, Compressed] = {}
@@ -138,15 +176,15 @@ class _Masses:
             for operation, read, tensor in edges_into(layer):
                 x, run = source if read is None else forward[read], kernel_of(operation)
                 if read is None or architecture.layer(read).activation == "input":
-                    self._note(numbers, entries, run, x, y, tensor, operation.tensor_shape)
+                    self._add_masses(numbers, entries, run, x, y, tensor, operation.tensor_shape)
                 else:
-                    part = self._led_on(numbers, entries, run, x, y, tensor, operation.tensor_shape)
+                    part = self._totals_and_masses(numbers, entries, run, x, y, tensor, operation.tensor_shape)
                     receive(received, read, part, numbers.add)
             if not numbers.in_range:
                 return False
         return True
 
-    def _led_on(
+    def _totals_and_masses(
         self,
         numbers: Any,
         entries: Powers,
@@ -156,14 +194,14 @@ class _Masses:
         tensor: int,
         shape: tuple[int, ...],
     ) -> Any:
-        """Note the masses, and give the totals that the kernel leads back to."""
-        if tensor in self.wanted and tensor not in self.found:
-            self.found.add(tensor)
+        """Add the masses of one map, and return the totals that it leads back to."""
+        if tensor in self.wanted and tensor not in self.filled:
+            self.filled.add(tensor)
             return numbers.backward_with_masses(run, x, y, entries, tensor, self.wanted[tensor].reshape(shape))
-        self._note(numbers, entries, run, x, y, tensor, shape)
+        self._add_masses(numbers, entries, run, x, y, tensor, shape)
         return numbers.backward(run, y, x.axes, entries, tensor, shape)
 
-    def _note(
+    def _add_masses(
         self,
         numbers: Any,
         entries: Powers,
@@ -173,19 +211,19 @@ class _Masses:
         tensor: int,
         shape: tuple[int, ...],
     ) -> None:
-        """Note the masses, added to those of other places."""
+        """Add the masses of one map to those that its tensor has from other places."""
         if tensor not in self.wanted:
             return
         out = self.wanted[tensor].reshape(shape)
-        if tensor in self.found:
+        if tensor in self.filled:
             more = np.empty_like(out)
             numbers.masses(run, x, y, entries, tensor, more)
             out[...] = scaled_sum(out, more) if out.dtype.names else out + more
         else:
-            self.found.add(tensor)
+            self.filled.add(tensor)
             numbers.masses(run, x, y, entries, tensor, out)
 
 
 def _tensors(layers: Iterable[Layer]) -> set[int]:
-    """The numbers of the tensors that layers use."""
-    return {tensor for layer in layers if not layer.is_view for _, _, tensor in edges_into(layer)}
+    """The numbers of the tensors that some layers use."""
+    return {tensor for layer in layers for tensor in layer.all_tensors}

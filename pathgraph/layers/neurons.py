@@ -1,4 +1,4 @@
-"""What a layer architecture tells the functions that work at both resolutions: names, roles, who may meet whom.
+"""What a layer architecture tells the functions that work at both resolutions: names, roles, places of parameters.
 
 A neuron of a layer graph is named (layer, index...), an entry of a tensor (tensor, index...). Each entry of a tensor is
 one parameter, however many edges take it. Names are made when they are asked for.
@@ -55,7 +55,7 @@ class LayerStructure(Structure):
     @cached_property
     def nodes(self) -> ArrayNames:
         """The names (layer, index...) of the neurons."""
-        own = [layer for layer in self.layers if not layer.is_view]
+        own = self._this.neuron_layers
         return ArrayNames([layer.name for layer in own], [layer.shape for layer in own])
 
     @property
@@ -189,13 +189,13 @@ class LayerStructure(Structure):
         """For each tensor the layers that have it."""
         users: dict[int, list[str]] = {}
         for layer in self.layers:
-            for tensor in dict.fromkeys((*layer.tensors, *([] if layer.bias is None else [layer.bias[1]]))):
+            for tensor in dict.fromkeys(layer.all_tensors):
                 users.setdefault(tensor, []).append(layer.name)
         return users
 
     @cached_property
     def scattered(self) -> Array:
-        """The parameters of tensors that stand at two layers, one of them behind the other."""
+        """The parameters that one path can meet at two layers: one of these lies behind the other."""
         twice = [tensor for tensor in self._free if len(self._users.get(tensor, ())) > 1]
         if not twice:
             return np.empty(0, dtype=np.int64)
@@ -237,7 +237,7 @@ class LayerStructure(Structure):
 
     def candidates(self, position: int) -> tuple[list[int], Array]:
         """The antecedents by position, then the constant; and the entries between."""
-        own = [layer for layer in self.layers if not layer.is_view]
+        own = self._this.neuron_layers
         layer = own[bisect_right([self.offsets[each.name] for each in own], position) - 1]
         local = np.array([position - self.offsets[layer.name]])
         sources, entries = [], []
@@ -268,9 +268,11 @@ class LayerStructure(Structure):
 
     def arranged_nodes(self, numbers: Array) -> dict[str, Array]:
         """Numbers by neuron, as one array per layer and name."""
-        own = [layer for layer in self.layers if not layer.is_view]
-        first = {name: place - 1 for name, place in self.offsets.items()}
-        return {each.name: numbers[first[each.name] : first[each.name] + each.size].reshape(each.shape) for each in own}
+        out, start = {}, 0
+        for layer in self._this.neuron_layers:
+            out[layer.name] = numbers[start : start + layer.size].reshape(layer.shape)
+            start += layer.size
+        return out
 
     def aligned(self, given: Any, name: str, default: Any = None) -> Any:
         """A mapping from names of parameters to numbers or arrays, aligned with theta.

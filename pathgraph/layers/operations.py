@@ -1,7 +1,7 @@
-"""The linear maps between layers, as geometry: shapes and which entry of the tensor each edge takes.
+"""The linear maps between layers, as geometry: their shapes, their edges, and which entry each edge takes.
 
-An operation knows nothing of values and of buffers. It is a product of relations along axes (`pathgraph.layers.axes`),
-from which its edges follow; the subclasses only name the relations. Faster executions read their attributes.
+An operation knows neither values nor buffers. It is a product of relations along axes (`pathgraph.layers.axes`), from
+which its edges follow; a subclass says which relations. Kernels read the attributes of the subclasses.
 """
 
 from __future__ import annotations
@@ -51,19 +51,19 @@ class Operation(ABC):
     source_shape: Shape
     target_shape: Shape
 
-    @property
     @abstractmethod
+    def relations(self) -> tuple[AxisTaps, ...]:
+        """The relations along axes whose product this map is, made anew; see `axes`."""
+
+    @cached_property
     def axes(self) -> tuple[AxisTaps, ...]:
         """The relations along axes whose product this map is, in C order of all three tensors."""
+        return self.relations()
 
     @property
     def tensor_shape(self) -> Shape:
         """Shape of the tensor of entries, possibly with axes merged."""
-        return tuple(axis.n_taps for axis in self._axes)
-
-    @cached_property
-    def _axes(self) -> tuple[AxisTaps, ...]:
-        return self.axes
+        return tuple(axis.n_taps for axis in self.axes)
 
     @property
     def source_size(self) -> int:
@@ -78,17 +78,17 @@ class Operation(ABC):
     @cached_property
     def n_edges(self) -> int:
         """Number of edges."""
-        return math.prod(len(axis.index) for axis in self._axes)
+        return math.prod(len(axis.index) for axis in self.axes)
 
     @cached_property
     def max_degree(self) -> int:
         """The most edges into one target."""
-        return math.prod(int(axis.degree.max(initial=0)) for axis in self._axes)
+        return math.prod(int(axis.degree.max(initial=0)) for axis in self.axes)
 
     def degrees(self) -> Array:
         """The number of edges into each target: shape (target_size,)."""
         out = np.ones(1, dtype=np.int64)
-        for axis in self._axes:
+        for axis in self.axes:
             out = np.multiply.outer(out, axis.degree).ravel()
         return out
 
@@ -97,12 +97,12 @@ class Operation(ABC):
         if targets is None:
             targets = np.arange(self.target_size)
         targets = np.asarray(targets, dtype=np.int64)
-        sizes = tuple(axis.n_out for axis in self._axes)
+        sizes = tuple(axis.n_out for axis in self.axes)
         coordinates = np.unravel_index(targets, sizes) if sizes else ()
         row = np.arange(len(targets))
         source = np.zeros(len(targets), dtype=np.int64)
         entry = np.zeros(len(targets), dtype=np.int64)
-        for axis, coordinate in zip(self._axes, coordinates, strict=True):
+        for axis, coordinate in zip(self.axes, coordinates, strict=True):
             output = coordinate[row]
             count = axis.degree[output]
             read = np.arange(count.sum()) + np.repeat(axis.start[output] - np.cumsum(count) + count, count)
@@ -148,8 +148,7 @@ class Linear(Operation):
         """(n_out, n_in)."""
         return (self.n_out, self.n_in)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), dense(self.n_out, self.n_in))
 
@@ -187,8 +186,7 @@ class KroneckerSparse(Operation):
         """(a, b, c, d)."""
         return (self.a, self.b, self.c, self.d)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), kronecker(*self.tensor_shape))
 
@@ -223,8 +221,7 @@ class TransposedLinear(Operation):
         """(n_in, n_out)."""
         return (self.n_in, self.n_out)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), grouped(self.n_out, self.n_in, 1, transposed=True))
 
@@ -272,8 +269,7 @@ class Convolution(Operation):
         """``(channels, C / groups, *kernel)``."""
         return (self.channels, self.source_shape[0] // self.groups, *self.kernel)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Groups of channels, and windows."""
         return (grouped(self.channels, self.source_shape[0], self.groups), *self.windows)
 
@@ -332,8 +328,7 @@ class TransposedConvolution(Operation):
         """``(C, channels / groups, *kernel)``."""
         return (self.source_shape[0], self.channels // self.groups, *self.kernel)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Groups of channels, and windows read the other way."""
         channels = grouped(self.channels, self.source_shape[0], self.groups, transposed=True)
         return (channels, *self.windows)
@@ -371,8 +366,7 @@ class Diagonal(Operation):
         """Shape of the factor."""
         return self.factor_shape
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """Along each axis the coordinate itself or the only one, by the tap of the coordinate or the only one."""
         sources = self.source_shape or (1,) * len(self.target_shape)
         return tuple(
@@ -411,8 +405,7 @@ class Separable(Operation):
         """One entry for each combination of coefficients."""
         return tuple(len(m.coefficients) for m in self.maps)
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """The relations of the maps."""
         return (*map(identity, self.lead), *(m.taps for m in self.maps))
 
@@ -436,7 +429,6 @@ class FixedLinear(Operation):
     target_shape: Shape
     relation: AxisTaps
 
-    @property
-    def axes(self) -> tuple[AxisTaps, ...]:
+    def relations(self) -> tuple[AxisTaps, ...]:
         """The matrix as a relation on one axis."""
         return (self.relation,)

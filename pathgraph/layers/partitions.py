@@ -1,12 +1,13 @@
-"""Which rows and columns of a tensor are equal, and which rows a layer makes are then equal, too.
+"""Which positions along an axis carry equal numbers, and which output positions of a layer do so as a consequence.
 
-With inputs that are constant in space, most spatial positions of every layer carry the same sums: they differ only in
-how far they lie from the padding. An axis of a tensor is therefore kept as a *partition* of its positions into classes
-of equal values, with one value per class. A window map (convolution, pool) or an interpolation reads, for each output
-position, a list of input positions; its *signature* is the list of their classes (or "padding"). Equal signatures give
-equal sums, term by term, so they form the classes of the output, and the map is computed once per class.
+If the inputs are constant in space, most spatial positions of every layer carry the same sums: only the distance to the
+padding makes a difference. So an axis of a tensor is kept as a *partition* of its positions into classes, with one
+number per class. A convolution, a pool or an interpolation reads, for each output position, a list of input positions.
+The *signature* of the output position is the list of their classes, with "padding" in place of a class where nothing is
+read. Positions with equal signatures get equal sums, term by term. So they form the classes of the output, and the map
+is computed once per class.
 
-Everything here is about one axis and about structure only; it is remembered between calls.
+Everything here is about one axis, and about its structure only: it is remembered between calls.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ PADDING = -1
 """In place of a position or of a class: nothing is read there."""
 
 REMEMBERED = 4096
+"""How many results of each function are remembered."""
 
 
 class Partition:
@@ -96,7 +98,7 @@ def one_class(n: int) -> Partition:
 
 @lru_cache(maxsize=REMEMBERED)
 def joint(a: Partition, b: Partition) -> tuple[Partition, Array, Array]:
-    """The coarsest partition that refines both, and the class in `a` and in `b` of each of its classes."""
+    """The coarsest partition whose classes lie in one class of `a` and in one of `b`; and these two, for each class."""
     if a == b:
         same = np.arange(len(a))
         return a, same, same
@@ -137,7 +139,7 @@ class Taps:
         return np.unique(self.coefficient, return_inverse=True)[1].reshape(self.index.shape)
 
     def signature(self, source: Partition) -> Array:
-        """Per output position what it reads, as numbers: classes, and coefficients."""
+        """The signature of each output position, as a row of numbers: the classes it reads, and their coefficients."""
         classes = np.where(self.index == PADDING, PADDING, source.labels[self.index])
         if self._coefficient_class is None:
             return classes
@@ -145,7 +147,7 @@ class Taps:
 
 
 class Reads(NamedTuple):
-    """A map along one axis, on classes.
+    """What the output classes of an axis read: `Taps` between classes instead of positions.
 
     Attributes
     ----------
@@ -166,7 +168,7 @@ class Reads(NamedTuple):
 
 @lru_cache(maxsize=REMEMBERED)
 def reads(taps: Taps, source: Partition) -> Reads:
-    """The map on classes, and the classes of the output."""
+    """What the output classes read, if the input has these classes."""
     signature = taps.signature(source)
     target = Partition(grouped_rows(signature))
     k = taps.index.shape[1]

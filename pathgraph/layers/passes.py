@@ -1,6 +1,7 @@
-"""Sweeps over compressed tensors, layer by layer: forward, backward, and both to a meeting.
+"""Sweeps over a layer graph, layer by layer on compressed tensors: forward, backward, or from both ends at once.
 
-Each drops a tensor after its last reader, unless it is asked to keep it, and stops where numbers leave their range.
+A sweep forgets a tensor as soon as no later layer reads it, unless it is asked to keep everything. It stops, and
+returns None, as soon as a number leaves the range of its type (`pathgraph.layers.arithmetic`).
 """
 
 from __future__ import annotations
@@ -42,14 +43,20 @@ T = TypeVar("T")
 
 
 class Evaluation(Floats):
-    """Floats with ReLUs and pools, all of them finite; `is_largest`: pools of any rank take the largest."""
+    """The arithmetic of an evaluation: floats, which must stay finite, with ReLUs and with pools that select.
+
+    Parameters
+    ----------
+    is_largest : bool
+        Whether every pool takes the largest number it reads, whatever its rank.
+    """
 
     def __init__(self, *, is_largest: bool = False) -> None:
         super().__init__()
         self.is_largest = is_largest
 
     def activate(self, layer: Layer, x: Compressed) -> Compressed:
-        """The activation of a layer, on finite numbers."""
+        """The activation of a layer; notes in `in_range` if a number it is applied to is not finite."""
         if not np.isfinite(x.values.sum()) and not np.isfinite(x.values).all():
             self.in_range = False
         if layer.activation == "relu":
@@ -57,7 +64,7 @@ class Evaluation(Floats):
         return x
 
     def pooled(self, layer: Layer, x: Compressed) -> Compressed:
-        """What a pool layer selects, from windows whose coefficients are 1."""
+        """What a pool layer selects from its windows, whose coefficients are 1."""
         run = kernel_of(layer.operations[0])
         assert isinstance(run, SeparableKernel)
         return run.largest(x, 1 if self.is_largest else layer.rank)
@@ -73,9 +80,13 @@ def forward_sweep(
     stop: int | None = None,
     keep: bool = False,
 ) -> dict[str, Compressed] | None:
-    """What the first layers (all by default) make and others, or outputs, need, by name (everything, to `keep`).
+    """Sweep forward over the layers before the layer number `stop`, by default over all of them.
 
-    None as soon as numbers leave their range.
+    Returns
+    -------
+    dict, or None if a number left its range
+        By name, the tensors that later layers still read, and those of outputs; with `keep`, the tensors of all layers
+        of the sweep.
     """
     left = {name: len(readers) for name, readers in architecture.readers.items()}
     for name in architecture.outputs:
@@ -87,17 +98,7 @@ def forward_sweep(
         if layer.is_view:
             alive[layer.name] = seen(layer, [alive[name] for name in layer.sources])
         elif layer.activation != "input":
-            total = None
-            for operation, name, tensor in zip(layer.operations, layer.sources, layer.tensors, strict=True):
-                if is_evaluation and layer.activation == "pool":
-                    part = numbers.pooled(layer, alive[name])
-                else:
-                    part = _apply(numbers, kernel_of(operation), alive[name], entries, tensor, operation)
-                total = part if total is None else numbers.add(total, part)
-            if layer.bias is not None:
-                operation, tensor = layer.bias
-                part = _apply(numbers, kernel_of(operation), source, entries, tensor, operation)
-                total = part if total is None else numbers.add(total, part)
+            total = _sum_into(layer, numbers, entries, alive, source)
             if total is None:
                 total = _zeros(layer, constant)
             alive[layer.name] = numbers.activate(layer, total) if is_evaluation else total
@@ -114,6 +115,25 @@ def forward_sweep(
     return alive
 
 
+def _sum_into(
+    layer: Layer, numbers: Any, entries: Entries, alive: Mapping[str, Compressed], constant: Compressed
+) -> Compressed | None:
+    """The sum of what the maps into a layer make, before its activation; None if there are no maps.
+
+    In an evaluation, a pool layer selects among what its map reads instead.
+    """
+    selects = layer.activation == "pool" and isinstance(numbers, Evaluation)
+    total: Compressed | None = None
+    for operation, read, tensor in edges_into(layer):
+        if selects and read is not None:
+            part = numbers.pooled(layer, alive[read])
+        else:
+            x = constant if read is None else alive[read]
+            part = _apply(numbers, kernel_of(operation), x, entries, tensor, operation)
+        total = part if total is None else numbers.add(total, part)
+    return total
+
+
 def backward_sweep(
     architecture: LayerArchitecture,
     numbers: Any,
@@ -123,11 +143,26 @@ def backward_sweep(
     keep: bool = False,
     ends: Mapping[str, Array] | None = None,
 ) -> dict[str | None, Compressed] | None:
-    """The transposed sweep over the layers from `start` on: for each layer before them, what it leads to.
+    """Sweep backward, from the outputs to the layer number `start`.
 
-    The sums over the paths from each entry to the outputs whose first edge leads into those layers; under the key None,
-    those from the constant. With `keep`, of those layers themselves, too. None as soon as numbers leave their range.
-    `ends` weights the outputs, by layer, in some states (S, size): ones in one state by default.
+    Parameters
+    ----------
+    architecture : LayerArchitecture
+    numbers : Floats or ScaledFloats
+    entries : Entries
+    start : int
+        The first layer that the sweep passes through.
+    keep : bool
+        Whether to return the sums of the layers passed through, too.
+    ends : mapping from str to ndarray, shape (S, size), optional
+        The weights of the outputs, by output layer, in S states; by default 1 for all outputs, in one state.
+
+    Returns
+    -------
+    dict, or None if a number left its range
+        For each layer before `start` that is read behind it, and for each of its entries, the sum over the paths from
+        that entry to the outputs whose first edge leads to a layer that was passed through. Under the key None, the
+        same for the constant.
     """
     alive: dict[str | None, Compressed] = {}
     for name in architecture.outputs:
@@ -161,7 +196,7 @@ def sweeps(
     *,
     keep: bool = False,
 ) -> tuple[dict[str, Compressed], dict[str | None, Compressed]] | None:
-    """A forward sweep over the first layers, and the backward sweep over the others; None beyond the range."""
+    """The forward sweep up to the layer `stop` and the backward sweep down to it; None if a number left its range."""
 
     def there(numbers: Any, entries: Powers) -> dict[Any, Compressed] | None:
         return forward_sweep(architecture, numbers, entries, inputs, constant, stop=stop, keep=keep)
@@ -176,8 +211,9 @@ def sweeps(
 def together(numbers: Any, entries: Powers, tasks: Sequence[Callable[[Any, Powers], T]]) -> list[T]:
     """The results of tasks that do not need each other.
 
-    They run at the same time where products are compiled and there are threads, each with a share of these, else one
-    after the other. Every task has numbers that watch their range, and a buffer for entries, of its own.
+    Where products are compiled and there are threads for them, the tasks run at the same time, and each gets a part of
+    the threads; else they run one after the other. Tasks that run at the same time share nothing: each gets its own
+    arithmetic, which watches the range of its numbers, and its own buffer for entries.
     """
     shares = entries.shared(len(tasks))
     if shares is None:
@@ -202,7 +238,7 @@ def met(
     constant: Array,
     stop: int,
 ) -> Array | None:
-    """The sum over all paths, shape (1,): forward over the first layers, backward over the others."""
+    """The sum over all paths, shape (1,), by two sweeps that meet before the layer `stop`; None out of the range."""
     found = sweeps(architecture, numbers, entries, inputs, constant, stop)
     if found is None:
         return None
@@ -213,7 +249,11 @@ def met(
 def crossing(
     numbers: Floats, forward: Mapping[str, Compressed], backward: Mapping[str | None, Compressed], constant: Array
 ) -> Array:
-    """The sum over all paths, shape (1,), where two sweeps met."""
+    """The sum over all paths, shape (1,), from two sweeps that met.
+
+    Every path crosses from the layers of the forward sweep to those of the backward sweep by exactly one edge: the sum
+    is an inner product of what the two sweeps found for the layers that such edges start from.
+    """
     total = np.zeros(1)
     for name, y in backward.items():
         x = constant_tensor(constant) if name is None else forward[name]
@@ -225,7 +265,7 @@ def crossing(
 
 
 def edges_into(layer: Layer) -> list[tuple[Operation, str | None, int]]:
-    """The maps into a layer, each with its source, None for the constant, and its tensor."""
+    """The linear maps into a layer: each with the name of the layer it reads (None: the constant) and its tensor."""
     maps: list[tuple[Operation, str | None, int]] = list(
         zip(layer.operations, layer.sources, layer.tensors, strict=True)
     )
@@ -248,7 +288,7 @@ def receive(
     part: Compressed,
     add: Callable[[Compressed, Compressed], Compressed],
 ) -> None:
-    """Add a part to what a layer received."""
+    """Add a part to the sum that a layer has received so far."""
     received[name] = add(received[name], part) if name in received else part
 
 

@@ -1,13 +1,14 @@
-"""Where a forward and a backward sweep over a layer graph should meet.
+"""Where a forward and a backward sweep over a layer graph should meet, so that the two together take least time.
 
-The sum over all paths is linear in what a layer makes, so it can be split at any cut of the graph: a forward sweep
-over the layers before it, the transposed sweep over those after it, and the inner product of the two at the cut.
-Forward, every padded convolution adds to the border, and late layers have the most classes; backward from a global
-average the early ones have. Meeting where the two costs together are least saves a third of the products of a ResNet.
+The sum over all paths is linear in what a layer makes. So it can be split at any cut of the graph: a forward sweep over
+the layers before the cut, a backward sweep over those behind it, and the inner product of the two at the cut.
 
-Where several cuts cost nearly the same, the two sweeps should take as long as each other: they may run side by side.
+The cost of a sweep depends on how many classes of positions its tensors have. Forward, every padded convolution makes
+the border of different positions wider, so late layers have the most classes. Backward from a global average it is the
+other way round: early layers have the most. A good meeting saves a third of the products of a ResNet. Among cuts that
+cost nearly the same, the best one has two sweeps that take equally long, since they may run at the same time.
 
-Only structure matters: the classes, not the values. Plans are remembered.
+Only the structure matters, that is the classes, not the values. Plans are remembered.
 """
 
 from __future__ import annotations
@@ -30,17 +31,17 @@ if TYPE_CHECKING:
 __all__ = ["kernel_of", "meeting"]
 
 SLACK = 0.01
-"""By how much a cut may cost more than the best one if its two sweeps are more alike."""
+"""How much more than the cheapest cut, relatively, a cut may cost if its two sweeps take more equal times."""
 
 
 def kernel_of(operation: Operation) -> Kernel:
-    """The kernel of an operation, or the one that goes through its edges."""
+    """The kernel of an operation: its own, or else one that goes through its edges."""
     return kernel(operation) or by_edges(operation)
 
 
 @lru_cache(maxsize=16)
 def meeting(architecture: LayerArchitecture, inputs: tuple[Axes, ...]) -> int:
-    """How many layers, from the first, the forward sweep should take; `inputs` are the axes of the inputs."""
+    """How many layers, counted from the first, the forward sweep should take; `inputs` are the axes of the inputs."""
     layers = architecture.layers
     given = dict(zip(architecture.inputs, inputs, strict=True))
     forward, backward = _forward_costs(layers, given), _backward_costs(architecture)
@@ -50,7 +51,7 @@ def meeting(architecture: LayerArchitecture, inputs: tuple[Axes, ...]) -> int:
 
 
 def _forward_costs(layers: tuple[Layer, ...], given: Mapping[str, Axes]) -> list[int]:
-    """The cost of the first layers, for each number of them."""
+    """The cost of a forward sweep over the first n layers, for n = 0, 1, ... up to all."""
     axes, costs = dict(given), [0]
     for layer in layers:
         cost = 0
@@ -70,7 +71,7 @@ def _forward_costs(layers: tuple[Layer, ...], given: Mapping[str, Axes]) -> list
 
 
 def _backward_costs(architecture: LayerArchitecture) -> list[int]:
-    """The cost of the transposed sweep over all layers but the first, for each number of these."""
+    """The cost of a backward sweep over all but the first n layers, for n = 0, 1, ... up to all."""
     axes: dict[str, Axes] = {}
     for name in architecture.outputs:
         axes[name] = tuple(map(one_class, architecture.layer(name).shape or (1,)))

@@ -1,13 +1,17 @@
-r"""Products with the powers of absolute weights, and masses of the weights, that are compiled where it is worth it.
+r"""Compiled products with powers of absolute weights, and the masses of these weights, where compiling is worth it.
 
-`PowerSlabs` gives the entries f(w) = abs(w)**q of a tensor, some slices at a time. The functions here multiply by all
-of them at once, and keep none; each is None where slabs and the matrix products of the BLAS must do:
-for other entries than `PowerSlabs` of a large network, for other powers than 1, 2, 4, for many columns (then there is
-little but the product, which the BLAS does as well), for small or strange shapes, and without Numba.
+`PowerSlabs` gives the entries f(w) = abs(w)**q of a tensor, some slices at a time. The functions of this module
+multiply by all entries of a tensor, and store none of them. Each returns None where its caller should use slabs and the
+matrix products of the BLAS instead:
 
-They are made on `pathgraph.threads`, as many as Numba may use, the same bits on any number of them: each thread has
-rows, or columns, of the weights of its own. What convolutions gather for them and add up behind them is compiled, too:
-`pathgraph.layers.window_loops`.
+* for entries that are no `PowerSlabs` of a large network, and for powers other than 1, 2 and 4;
+* for many columns, since nearly all the time then goes into the product itself, which the BLAS does as well;
+* for small shapes, and for arrays that do not lie in memory row by row;
+* without Numba.
+
+The products run on `pathgraph.threads`, on as many as Numba may use. Each thread has rows, or columns, of the weights
+of its own, so the bits of the result are the same on any number of threads. The copies and sums of windows that
+convolutions make before and after such a product are compiled, too: `pathgraph.layers.window_loops`.
 """
 
 from __future__ import annotations
@@ -44,12 +48,13 @@ third of a second, and the first compilation, which is kept on disk, less than t
 WORTH = 1 << 22
 """Multiplications from which it is worth waking other threads."""
 MOST_COLUMNS = 512
+"""Columns up to which products are compiled."""
 POWERS = (1, 2, 4)
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 class PowerSlabs:
-    """Entries abs(w)**q of a tensor, made when they are asked for.
+    """The entries abs(w)**q of a tensor, made a slice at a time when they are asked for.
 
     Parameters
     ----------
@@ -59,7 +64,7 @@ class PowerSlabs:
     make : callable
         Takes a part of the tensor, and gives its powers as an array that is only good until the next call.
     n_threads : int
-        On how many products may be compiled, or 0: then none are.
+        How many threads compiled products may use; 0: no products are compiled.
     """
 
     __slots__ = ("array", "make", "n_threads", "q")
@@ -73,7 +78,7 @@ class PowerSlabs:
 
 
 def threads_for(n_entries: int, q: float) -> int:
-    """On how many threads products with the powers of so many entries are compiled; 0 if they are not."""
+    """How many threads compiled products with q-th powers of a network's entries may use; 0: do not compile them."""
     return threads.count() if n_entries >= COMPILED_FROM and q in POWERS and is_numba_available() else 0
 
 
@@ -98,7 +103,7 @@ def multiplied_with_masses(weights: Any, columns: Array, values: Array, entries:
 
 
 def transposed_with_masses(weights: Any, columns: Array, values: Array, entries: Array) -> Array | None:
-    """f(W)^t Y, and (Y X^t) * f(W) into `entries`, likewise."""
+    """f(W)^t Y, and (Y X^t) * f(W) into `entries`, shape (M, K); X has shape (K, P), and Y (M, P)."""
     return _made(weights, columns, values, entries, is_transposed=True)
 
 
@@ -142,7 +147,7 @@ def _made(
 
 
 def _matrix(weights: Any, n_read: int, n: int, *, is_transposed: bool) -> Array | None:
-    """The weights as a matrix whose rows or columns are as many as there are numbers read; None if they must not be."""
+    """The weights as a matrix with a column (transposed: a row) for each number read; None to leave it to the BLAS."""
     if not is_compiled(weights) or not 0 < n <= MOST_COLUMNS or n_read == 0:
         return None
     array: Array = weights.array
@@ -156,7 +161,7 @@ def _is_plain(array: Array) -> bool:
 
 
 def _padded(columns: Array, width: int) -> Array:
-    """The same with any numbers behind, so that there is a whole number of machine vectors."""
+    """The columns with more columns behind them, whose numbers do not matter, up to a whole number of vectors."""
     if columns.strides == (width * 8, 8) and (columns.shape[1] == width or _has_room(columns, width)):
         return columns
     out = np.zeros((len(columns), width))
@@ -165,7 +170,7 @@ def _padded(columns: Array, width: int) -> Array:
 
 
 def _has_room(columns: Array, width: int) -> bool:
-    """Whether columns are the first ones of a wider array."""
+    """Whether the columns are the first ones of an array of this width."""
     base = columns.base
     if not isinstance(base, np.ndarray) or base.shape != (len(columns), width) or base.dtype != np.float64:
         return False
@@ -173,7 +178,7 @@ def _has_room(columns: Array, width: int) -> bool:
 
 
 def _panels(columns: Array, width: int) -> Array:
-    """X (K, P) cut into panels of X^t, (panels, P, width); the last one ends with X."""
+    """X^t cut into panels of so many columns: (K, P) to (panels, P, width); the last one ends with the last column."""
     n_rows, n = columns.shape
     n_panels = -(-n_rows // width)
     out = np.empty((n_panels, n, width))
@@ -185,7 +190,7 @@ def _panels(columns: Array, width: int) -> Array:
 
 
 def _cuts(size: int, unit: int, n_threads: int) -> list[int]:
-    """Where the shares of threads begin and end; each is a number of units, but for the last one."""
+    """Where the shares of the threads begin and end: at multiples of the unit, and at the end."""
     units = -(-size // unit)
     n = max(1, min(n_threads, units))
     return [min(size, units * t // n * unit) for t in range(n + 1)]

@@ -20,7 +20,6 @@ from pathgraph.shown import decimal_text
 
 if TYPE_CHECKING:
     from pathgraph.layers.layer_graph import LayerGraph
-    from pathgraph.layers.structure import Layer
 
 __all__ = ["LayerRow", "Report", "report"]
 
@@ -167,7 +166,7 @@ def report(graph: LayerGraph) -> Report:
     seen: set[int] = set()
     rows = []
     for layer in structure.layers:
-        own = _tensors(layer) - seen
+        own = set(layer.all_tensors) - seen
         seen |= own
         n_parameters = sum(graph.tensors[t].size for t in own if structure.roles[t] == "parameter")
         n_edges = sum(operation.n_edges for operation in layer.operations)
@@ -191,10 +190,6 @@ def report(graph: LayerGraph) -> Report:
         outputs=graph.output_shapes,
         notes=graph.notes,
     )
-
-
-def _tensors(layer: Layer) -> set[int]:
-    return {*layer.tensors, *(() if layer.bias is None else (layer.bias[1],))}
 
 
 def _cell(count: int) -> str:

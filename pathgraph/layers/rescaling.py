@@ -1,8 +1,9 @@
-"""Rescaling at the resolution of tensors: one factor for a channel.
+"""Rescaling at the resolution of tensors: one factor for each channel.
 
-An entry is multiplied by lam_target / lam_source on every edge that takes it. The largest and the smallest of these
-come from two passes over the edges of its block, in (max, x) and (min, x); where they differ, there is no rescaled
-tensor, and that is the error.
+A rescaling multiplies the weight of an edge by lam_target / lam_source. An entry of a tensor is the weight of many
+edges, so it can only be rescaled if this ratio is the same on all of them. The largest and the smallest ratio of every
+entry come from two passes over the edges, in the semirings (max, x) and (min, x). Where the two differ there is no
+rescaled tensor, and an error says so.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from pathgraph.scalars import Array, object_array, refuse_floats, to_fraction
 __all__ = ["random_layer_rescaling", "rescale_layers"]
 
 LARGEST_POWER = 1000
+"""Random factors are at most 2 to this power on floats, and at least its inverse."""
 
 
 def _extreme(ufunc: Any, zero: float, name: str) -> Semiring:
@@ -54,8 +56,8 @@ def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerG
     ----------
     graph : LayerGraph
     factors : mapping
-        From (layer, channel), from (layer, index...) for one neuron, or from a layer for all of them. The more special
-        ones go first.
+        From (layer, channel), from (layer, index...) for one neuron, or from a layer for all its neurons. Where several
+        apply, the most special one counts.
     """
     architecture = graph.architecture
     lam = _factors(graph, factors)
@@ -155,7 +157,7 @@ def _places(architecture: LayerArchitecture, key: Hashable) -> Array:
 
 
 def _ratios(architecture: LayerArchitecture, lam: Array, ring: Semiring) -> Array:
-    """The extreme of lam_target / lam_source over the edges of each entry."""
+    """For each entry, the largest or smallest lam_target / lam_source of its edges, depending on the semiring."""
     assert ring.arrays is not None
     inverse = 1 / lam
     inverse[0] = 1
@@ -171,8 +173,7 @@ def _ratios(architecture: LayerArchitecture, lam: Array, ring: Semiring) -> Arra
 def random_layer_rescaling(graph: LayerGraph, random: np.random.Generator, max_exponent: int) -> dict[Hashable, Any]:
     """Random factors, powers of two, for every hidden channel; see `pathgraph.random_rescaling`.
 
-    Channels that structural entries hold together have one exponent. So have the channels to which one entry leads
-    from several ones, and those from which it comes: that is a subgroup of what acts on the graph.
+    Channels of one class (`pathgraph.layers.channels.channel_classes`) get the same factor.
     """
     if not graph.is_exact and max_exponent > LARGEST_POWER:
         raise ParameterError(

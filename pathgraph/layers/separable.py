@@ -1,4 +1,4 @@
-"""The kernels of fixed maps along axes: pooling windows, averages, interpolation."""
+"""The kernels of fixed matrices along axes: pooling windows, averages, interpolation."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.layers.axes import AxisTaps
-from pathgraph.layers.compressed import Compressed, coarsened
+from pathgraph.layers.compressed import Compressed, array_axis, coarsened, multiplied_along
 from pathgraph.layers.convolutions import Product, Slabs, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.operations import Separable
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
 __all__ = ["SeparableKernel"]
 
 GATHERED = 1 << 21
-"""Entries that are gathered at a time."""
+"""About how many numbers are gathered at a time."""
 
 MOST_COEFFICIENTS = 16
-"""Of a map whose gradient is taken, one coefficient at a time."""
+"""Up to this many, the gradient is taken one coefficient at a time."""
 
 
 class SeparableKernel(Kernel):
-    """Fixed maps along the trailing axes, or their transposes."""
+    """A fixed matrix along each trailing axis, or their transposes."""
 
     def __init__(self, operation: Separable, *, is_transposed: bool = False) -> None:
         self.operation, self.is_transposed = operation, is_transposed
@@ -44,18 +44,18 @@ class SeparableKernel(Kernel):
         return SeparableKernel(self.operation, is_transposed=not self.is_transposed)
 
     def target_axes(self, axes: Axes) -> Axes:
-        """The leading axes as they are, then those that are made."""
+        """The leading axes as they are, then the axes that the matrices make."""
         return (
             *axes[: self.n_lead],
             *(reads(t, a).target for t, a in zip(self.taps, axes[self.n_lead :], strict=True)),
         )
 
     def forward(self, x: Compressed, weights: Slabs, product: Product = products) -> Compressed:
-        """Axis by axis if all coefficients are equal; else all that a target reads at once."""
+        """The map: one axis after the other if all coefficients are equal, else all axes at once."""
         return self._map(x, self.taps, weights(slice(None)), np.add if product is products else np.maximum)
 
     def backward(self, y: Compressed, axes: Axes, weights: Slabs, product: Product = products) -> Compressed:
-        """Totals of the classes read."""
+        """The transpose, on totals: what the targets send back, added up by the classes that were read."""
         entries = weights(slice(None))
         if all(axis.is_full for axis in (*y.axes[self.n_lead :], *axes[self.n_lead :])):
             y = coarsened(y, (*axes[: self.n_lead], *y.axes[self.n_lead :]))
@@ -67,8 +67,7 @@ class SeparableKernel(Kernel):
         if flat.size == 1 or (flat == flat[0]).all():
             for axis, (m, partition) in enumerate(zip(maps, axes[self.n_lead :], strict=True), start=self.n_lead):
                 hits = (m.classes[:, :, None] == np.arange(len(partition))).sum(axis=1).astype(values.dtype)
-                place = axis + (axis > 0)
-                values = np.moveaxis(np.moveaxis(values, place, -1) @ hits, -1, place)
+                values = multiplied_along(values, axis, hits)
             return Compressed(values * flat[0], axes)
         first = np.moveaxis(values, 1, 0)
         lead = first.shape[: 1 + self.n_lead]
@@ -82,7 +81,7 @@ class SeparableKernel(Kernel):
         return Compressed(np.moveaxis(out, 0, 1), axes)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
-        """One coefficient at a time; None if there are many and nothing is compressed: then the edges are quicker."""
+        """One coefficient at a time; None if there are many and no positions are equal: the edges are quicker then."""
         if math.prod(self.operation.tensor_shape) > MOST_COEFFICIENTS and x.is_full and y.is_full:
             return None
         return self._gradient(x, y)
@@ -107,7 +106,7 @@ class SeparableKernel(Kernel):
         values = x.values
         if rank == 1:
             for axis, m in enumerate(maps, start=self.n_lead):
-                values = _reduced(values, axis + (axis > 0), m, np.maximum, -np.inf)
+                values = _reduced(values, array_axis(axis), m, np.maximum, -np.inf)
             return Compressed(values, axes)
         return Compressed(
             self._gathered(values, maps, lambda part, k: np.sort(part, axis=-1)[..., -rank], -np.inf), axes
@@ -119,7 +118,7 @@ class SeparableKernel(Kernel):
         values, flat = x.values, weights.ravel()
         if flat.size == 1 or (flat == flat[0]).all():
             for axis, m in enumerate(maps, start=self.n_lead):
-                values = _reduced(values, axis + (axis > 0), m, add, 0)
+                values = _reduced(values, array_axis(axis), m, add, 0)
             return Compressed(values if flat[0] == 1 else values * flat[0], axes)
         entries = weights.reshape(self.operation.tensor_shape)
 
@@ -158,7 +157,15 @@ class SeparableKernel(Kernel):
 
     @staticmethod
     def _index(maps: Sequence[Reads], sizes: Sequence[int], entries: Array | None) -> tuple[Array, Array | None]:
-        """What each target reads, flat, one past the end for the padding; and by which entry: (targets, reads)."""
+        """What each target reads, and by which entry.
+
+        Returns
+        -------
+        index : ndarray of int, shape (n_targets, n_reads)
+            Flat positions in a tensor of the given sizes; one past its end stands for the padding.
+        coefficient : ndarray, shape (n_targets, n_reads), or None without `entries`
+            Zero for the padding.
+        """
         n = len(maps)
         index, coefficient, is_padding = np.zeros((1,) * (2 * n), int), 0, np.zeros((1,) * (2 * n), dtype=bool)
         for axis, m in enumerate(maps):
@@ -177,7 +184,7 @@ class SeparableKernel(Kernel):
 
 
 def _reduced(values: Array, place: int, m: Reads, add: np.ufunc, nothing: float) -> Array:
-    """What each class reads along one axis, added up in order."""
+    """What each class reads along one axis, added up in order; `nothing` stands for the padding."""
     if m.classes.shape[1] == 1 and np.array_equal(m.classes[:, 0], np.arange(values.shape[place])):
         return values
     if (m.classes == PADDING).any():
@@ -191,7 +198,7 @@ def _reduced(values: Array, place: int, m: Reads, add: np.ufunc, nothing: float)
 
 
 def _padded(axis: AxisTaps) -> Taps:
-    """The reads of each output in a row of one length; the taps are the coefficients."""
+    """The same relation as a table with a row of reads for each output, in which the taps are the coefficients."""
     width = int(axis.degree.max(initial=1))
     index = np.full((axis.n_out, width), PADDING)
     tap = np.zeros((axis.n_out, width), dtype=np.int64)
@@ -202,7 +209,7 @@ def _padded(axis: AxisTaps) -> Taps:
 
 
 def _transposed(axis: AxisTaps) -> AxisTaps:
-    """The same reads from the other side."""
+    """The same reads seen from the inputs: a relation in which they are the outputs."""
     row = np.repeat(np.arange(axis.n_out), axis.degree)
     order = np.lexsort((row, axis.index))
     start = np.searchsorted(axis.index[order], np.arange(axis.n_in + 1))

@@ -1,7 +1,7 @@
-"""Forward sweeps of several states over compressed tensors: what each state sends to each through non-negative entries.
+"""Forward sweeps in several states of an automaton, over compressed tensors and with non-negative entries.
 
-The sums of `pathgraph.pathsum.sweep` with terms (values, transition), layer by layer; a state that nothing reached yet
-is None, and costs nothing. Entries that are all zero are skipped.
+These are the sums of `pathgraph.pathsum.sweep` with terms (values, transition), computed layer by layer. A state that
+no path has reached yet is None, and takes no time; neither does a tensor whose entries are all zero.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["states_at_outputs"]
 
 States = list[Compressed | None]
+"""A tensor in each state; None if no path has reached it."""
 
 
 def states_at_outputs(
@@ -39,10 +40,10 @@ def states_at_outputs(
     ----------
     architecture : LayerArchitecture
     terms : sequence of (values, transition)
-        Non-negative entries, one array for each tensor; from which states (rows) to which they lead, None for each to
-        itself.
+        The values are non-negative entries, one array for each tensor. The transition is a matrix of bool that says
+        from which states (rows) to which (columns) they lead; None stands for the identity.
     inputs : mapping from str to Compressed
-        With which the first state starts; the constant starts with 1.
+        With what the paths start in the first state. At biases they start with 1, in the first state.
     n_states : int
     """
     numbers = Floats()
@@ -83,12 +84,13 @@ def states_at_outputs(
 
 
 def _moves(transition: Any, n_states: int) -> list[tuple[int, int]]:
+    """The pairs (state before, state after) of a transition."""
     matrix = np.eye(n_states, dtype=bool) if transition is None else np.asarray(transition, dtype=bool)
     return [(int(before), int(after)) for before, after in np.argwhere(matrix)]
 
 
 def _seen(layer: Layer, sources: Sequence[States], architecture: LayerArchitecture) -> States:
-    """What a view shows of each state."""
+    """What a view makes of its sources, in each state."""
     out: States = []
     for parts in zip(*sources, strict=True):
         if all(part is None for part in parts):

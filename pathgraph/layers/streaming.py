@@ -1,10 +1,12 @@
-"""Sweeps over a layer graph that hold only the activations that are still read, and one slab of mapped entries.
+"""Sums over the paths of large layer graphs of floats, in little memory: norms, masses, metrics, and evaluation.
 
-The sums of `pathgraph.pathsum.sweep`, layer by layer on compressed tensors: an activation is dropped after its last
-reader; for marginals those of one direction are kept (compressed, they are small), and those of the other streamed.
-Functions |w|^q of the entries are made a slab at a time, so the norm of a network needs little more memory than its
-parameters. Evaluation is the same forward sweep with ReLUs and pools, on tensors that are not compressed. For metrics,
-the sweep takes other entries than those of the graph, and may have several states.
+The sums are those of `pathgraph.pathsum.sweep`, computed layer by layer on compressed tensors. The memory stays small
+for two reasons. A tensor is forgotten after the last layer that reads it. (Masses need the tensors of one direction to
+the end; compressed, they are small.) And functions |w|^q of the entries are made a slab at a time: the norm of a
+network needs little more memory than its parameters.
+
+Evaluation is the same forward sweep, with ReLUs and with pools that select, on tensors that are not compressed. For
+metrics the sweep takes other entries than those of the graph, and may have several states.
 """
 
 from __future__ import annotations
@@ -82,9 +84,9 @@ def power_sums(net: LayerGraph, q: float, widths: Array, *, biases: bool = True)
 
 
 def power_total(net: LayerGraph, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
-    """The sum of `power_sums` over the outputs (their maximum for infinite q), shape (1,), in less time.
+    """The sum of `power_sums` over the outputs (for infinite q, the maximum), shape (1,), in less time.
 
-    A forward sweep and a transposed one meet where the two together cost least (`pathgraph.layers.plans`).
+    A forward and a backward sweep meet where the two together cost least (`pathgraph.layers.plans`).
     """
     start = _powers_of(widths, q if q < math.inf else 1)
     if q < math.inf and _kept_all(start, widths):
@@ -105,7 +107,7 @@ def power_total(net: LayerGraph, q: float, widths: Array, *, biases: bool = True
 def power_marginals(
     net: LayerGraph, q: float, widths: Array, *, biases: bool = True, names: Iterable[str] | None = None
 ) -> tuple[dict[str, Array], bool]:
-    """For each entry, the sum of the q-th powers of the absolute path products through it, and whether floats held it.
+    """For each entry, the sum of the q-th powers of the absolute path products through it.
 
     Parameters
     ----------
@@ -120,9 +122,11 @@ def power_marginals(
     Returns
     -------
     masses : dict
-        By name of the tensor, in its shape and in the order of the graph: float64, or all scaled numbers. A path that
-        meets a tied entry at several places counts at each. Views of one array, in this order.
+        From names of tensors, in the order of the graph, to arrays of their shapes: all of float64, or all of scaled
+        numbers. A path that meets a tied entry at several places counts once for each. The arrays are views of one
+        array, which they fill in this order.
     in_range : bool
+        Whether floats could hold the masses; if not, they are scaled numbers.
     """
     architecture = net.architecture
     wanted = set(net.parameters if names is None else names)
@@ -157,7 +161,7 @@ def _marginals(net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], 
 
 
 def _cut(architecture: LayerArchitecture, flat: Array, chosen: Sequence[int]) -> dict[int, Array]:
-    """Views of an array, one for each tensor."""
+    """Cut an array into views, one for each tensor, in the shape of the tensor."""
     shapes = [architecture.tensor_shapes[tensor] for tensor in chosen]
     stops = np.cumsum([math.prod(shape) for shape in shapes])
     return {
@@ -212,7 +216,8 @@ def state_sums(
     net : LayerGraph
         Only its structure is read.
     terms : sequence of (values, transition)
-        Non-negative entries in float64, one array for each tensor; from which states to which they lead.
+        Non-negative entries in float64, one array for each tensor, and from which states to which they lead; see
+        `pathgraph.layers.states.states_at_outputs`.
     widths : ndarray, shape (n_inputs,)
         Non-negative weights with which the inputs start in the first state. The constant starts with 1.
     n_states : int
@@ -224,9 +229,9 @@ def state_sums(
 
 
 def sums_from_inputs(net: LayerGraph, first: int, stop: int) -> Array | None:
-    """For some outputs, counted in order, and each input the sum of the absolute path products between them.
+    """The sum of the absolute path products from each input to each of the outputs ``first:stop``.
 
-    Shape (stop - first, n_inputs), by one backward sweep; None if floats could not hold it.
+    One backward sweep gives them all, in an array of shape (stop - first, n_inputs); None if floats cannot hold them.
     """
     architecture, ends, place = net.architecture, {}, 0
     for name in architecture.outputs:
@@ -255,7 +260,7 @@ def outputs_at(net: LayerGraph, values: Sequence[Array], rows: Array) -> Array |
     values : sequence of ndarray
         Entries in float64, one array for each tensor.
     rows : ndarray, shape (n, n_inputs)
-        All inputs at once: it is for inputs many of whose coordinates are equal, and for a few of them.
+        Evaluated all at once, on compressed tensors: meant for a few inputs with many equal coordinates.
     """
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         constant = np.ones(len(rows))
@@ -266,9 +271,20 @@ def outputs_at(net: LayerGraph, values: Sequence[Array], rows: Array) -> Array |
 
 
 def largest_pass(net: LayerGraph, sizes: Sequence[Array], widths: Array) -> Array | None:
-    """Per output, the sum pass of non-negative entries with maxima at pools, or None if floats could not hold it.
+    """Per output, a forward sweep with non-negative entries in which pools take the largest number they read.
 
-    Parameters are those of `state_sums`, with one array of entries for each tensor.
+    Parameters
+    ----------
+    net : LayerGraph
+        Only its structure is read.
+    sizes : sequence of ndarray
+        Non-negative entries in float64, one array for each tensor.
+    widths : ndarray, shape (n_inputs,)
+        The non-negative numbers at the inputs.
+
+    Returns
+    -------
+    ndarray, shape (n_outputs,), or None if floats cannot hold it
     """
     if not _kept_all(widths, widths):
         return None
@@ -279,7 +295,7 @@ def largest_pass(net: LayerGraph, sizes: Sequence[Array], widths: Array) -> Arra
 
 
 def _inputs(net: LayerGraph, rows: Array, *, find: bool = True) -> dict[str, Compressed]:
-    """The inputs by name, from rows (S, n_inputs); `find`: look for equal rows and columns."""
+    """The inputs by name, from rows (S, n_inputs); `find`: look for equal positions."""
     out, first = {}, 0
     for name in net.architecture.inputs:
         layer = net.architecture.layer(name)
@@ -299,7 +315,7 @@ def _powers_of(widths: Array, q: float) -> Array:
 
 
 def _kept_all(powers: Array, widths: Array) -> bool:
-    """Whether no power of a width vanished, and none is near the ends of the range."""
+    """Whether no power of a width that is not zero vanished, and none is near the ends of the range."""
     present = powers[widths != 0]
     info = np.finfo(np.float64)
     return bool((present >= info.tiny).all() and (present <= info.max / 4).all())

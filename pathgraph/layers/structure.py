@@ -1,7 +1,8 @@
 """The structure of a layer graph: its layers in order, and the blocks that the sweeps see.
 
-Layers of neurons own a slice of a sweep's buffer; **views** (reshape, transpose, concatenate, take) own none: they are
-other names of positions. Position 0 is the constant, then come the layers in order, each in C order.
+A sweep has one buffer of numbers. Position 0 is the constant; then come the layers of neurons in order, each of which
+owns a slice of the buffer, in C order. **Views** (reshape, transpose, concatenate, take) own nothing: they are other
+names of positions.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from itertools import chain
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -93,6 +93,11 @@ class Layer:
         """Number of entries of the layer's tensor."""
         return math.prod(self.shape)
 
+    @property
+    def all_tensors(self) -> tuple[int, ...]:
+        """The tensors of its linear maps, then the one of its bias, if it has one."""
+        return self.tensors if self.bias is None else (*self.tensors, self.bias[1])
+
     def __reduce__(self) -> Any:
         values = {name: getattr(self, name) for name in self.__dataclass_fields__}
         return _layer, (values | {"options": dict(self.options)},)
@@ -103,7 +108,7 @@ def _layer(values: dict[str, Any]) -> Layer:
 
 
 def viewed(view: View, arrays: Sequence[Array]) -> Array:
-    """What a view makes of arrays that have the shapes of its sources."""
+    """Apply a view to arrays that have the shapes of its sources."""
     if view.kind == "reshape":
         return arrays[0].reshape(view.argument)
     if view.kind == "transpose":
@@ -115,7 +120,10 @@ def viewed(view: View, arrays: Sequence[Array]) -> Array:
 
 
 def basic_index(items: tuple[Any, ...], shape: Shape) -> tuple[Any, ...]:
-    """The index that stands for all that take the same: no ellipsis, slices within axes, no full ones at the end."""
+    """The normal form of a basic index: indices that take the same entries have the same one.
+
+    It has no ellipsis, its numbers lie within the axes, and it does not end with full slices.
+    """
     full = slice(None)
     n_missing = len(shape) - sum(item is not None and item is not Ellipsis for item in items)
     place = items.index(Ellipsis) if Ellipsis in items else len(items)
@@ -172,6 +180,11 @@ class LayerArchitecture(LayerStructure):
         return self._by_name[name]
 
     @cached_property
+    def neuron_layers(self) -> tuple[Layer, ...]:
+        """The layers that have neurons: all but the views."""
+        return tuple(layer for layer in self.layers if not layer.is_view)
+
+    @cached_property
     def _by_name(self) -> dict[str, Layer]:
         return {layer.name: layer for layer in self.layers}
 
@@ -192,7 +205,7 @@ class LayerArchitecture(LayerStructure):
     @cached_property
     def n_neurons(self) -> int:
         """Number of neurons, inputs included."""
-        return sum(layer.size for layer in self.layers if not layer.is_view)
+        return sum(layer.size for layer in self.neuron_layers)
 
     @cached_property
     def n_edges(self) -> int:
@@ -205,10 +218,9 @@ class LayerArchitecture(LayerStructure):
     def offsets(self) -> Mapping[str, int]:
         """First buffer position of each layer of neurons."""
         offsets, position = {}, CONSTANT + 1
-        for layer in self.layers:
-            if not layer.is_view:
-                offsets[layer.name] = position
-                position += layer.size
+        for layer in self.neuron_layers:
+            offsets[layer.name] = position
+            position += layer.size
         return MappingProxyType(offsets)
 
     def positions(self, name: str) -> Array:
@@ -247,8 +259,8 @@ class LayerArchitecture(LayerStructure):
     def dag(self) -> BlockDag:
         """The blocks, one node per layer of neurons."""
         nodes = []
-        for layer in self.layers:
-            if layer.is_view or layer.activation == "input":
+        for layer in self.neuron_layers:
+            if layer.activation == "input":
                 continue
             target = self.place(layer.name)
             blocks = tuple(
@@ -283,5 +295,5 @@ class LayerArchitecture(LayerStructure):
         self.__dict__.update(state)
 
     def __repr__(self) -> str:
-        kinds = list(dict.fromkeys(chain.from_iterable([layer.kind] for layer in self.layers)))
+        kinds = dict.fromkeys(layer.kind for layer in self.layers)
         return f"LayerArchitecture({len(self.layers)} layers: {', '.join(kinds)}; {self.n_neurons} neurons)"

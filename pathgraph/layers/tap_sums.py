@@ -1,9 +1,15 @@
-"""What windows read, and what is sent back along their taps, on classes: copies, and sums in a fixed order.
+"""The copies and sums of a convolution: what its windows read, and what they send back, between classes of positions.
 
-A window map has k1 x ... x kd taps. `gathered` copies what each window reads into columns, one row for each channel and
-tap; `collected` and `gone_back` add up what columns send back, to positions or to the classes that were read;
-`arrived` is the transpose of `collected`. All come in two executions: by NumPy, and, with `quick`, by compiled loops
-over an index array, for what compiled products multiply or made (`pathgraph.layers.window_loops`).
+A window map has k1 x ... x kd taps.
+
+* `gathered` copies what each window reads into a column, which has one row for each channel and tap.
+* `gone_back` is its transpose: it adds up what the columns send back, by the classes that were read.
+* `collected` adds up what is sent from positions along each tap, by the positions where it arrives: the last step of a
+  transposed convolution.
+* `arrived` is the transpose of that.
+
+Each has two executions: by NumPy, and, with `quick`, by compiled loops over an index array, for columns that compiled
+products read or make (`pathgraph.layers.window_loops`). The order of every sum is fixed.
 """
 
 from __future__ import annotations
@@ -24,14 +30,14 @@ if TYPE_CHECKING:
 __all__ = ["arrived", "collected", "gathered", "gone_back"]
 
 KEPT = 1 << 14
-"""Entries of an index array up to which it is remembered."""
+"""An index array is remembered if it, and the array it points into, have at most so many entries together."""
 
 KEPT_QUICK = 1 << 17
 """The same for compiled loops, whose arrays are half as large."""
 
 
 class Index:
-    """An index array that can be a key: compared by its contents."""
+    """An index array that can be the key of a dict: it is compared by its contents."""
 
     __slots__ = ("array", "key")
 
@@ -46,7 +52,7 @@ class Index:
 
 
 def gathered(values: Array, maps: Sequence[Reads], *, quick: bool = False) -> Array:
-    """The windows of values (C, S, c1, ..., cd): (C taps, windows), the states before the windows."""
+    """The windows of values (C, S, c1, ..., cd) as columns: shape (C taps, S windows)."""
     shape, index = values.shape[1:], _indices(maps)
     rows = values.reshape(len(values), -1)
     if quick:
@@ -60,10 +66,12 @@ def _indices(maps: Sequence[Reads]) -> tuple[Index, ...]:
     return tuple(Index(m.classes) for m in maps)
 
 
-def _remembered(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    """An index array, kept for the next call if it is small."""
+def _remembered(
+    make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[Index, ...], *, most: int = KEPT
+) -> Array:
+    """An index array, kept for the next call if it and what it points into have at most so many entries."""
     size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
-    return _kept(make, shape, maps) if size <= KEPT else make(shape, maps)
+    return _kept(make, shape, maps) if size <= most else make(shape, maps)
 
 
 @lru_cache(maxsize=512)
@@ -72,7 +80,10 @@ def _kept(make: Callable[..., Array], shape: tuple[int, ...], maps: tuple[Index,
 
 
 def _window_index(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    """Flat positions in (S, c1, ..., cd), with one more for zero: (k1, ..., kd, S, n1, ..., nd)."""
+    """What each window reads at each tap, as flat positions in (S, c1, ..., cd); one past the end for the padding.
+
+    The result has shape (k1, ..., kd, S, n1, ..., nd).
+    """
     n, nothing = len(maps), math.prod(shape)
     index, is_padding = np.zeros((1,) * (2 * n), dtype=np.int64), np.zeros((1,) * (2 * n), dtype=bool)
     for axis, m in enumerate(maps):
@@ -93,8 +104,7 @@ def _places(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
 
 
 def _quick_places(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    size = math.prod(shape) + math.prod(m.array.size for m in maps) * shape[0]
-    return _kept(_places, shape, maps) if size <= KEPT_QUICK else _places(shape, maps)
+    return _remembered(_places, shape, maps, most=KEPT_QUICK)
 
 
 def gone_back(
@@ -106,7 +116,10 @@ def gone_back(
     *,
     quick: bool = False,
 ) -> Array:
-    """What targets of this shape send along each tap, (C taps, targets), added up where they read: (C, S, c1, ...)."""
+    """What targets of this shape send along each tap, (C taps, targets), added up by the classes that they read.
+
+    The result has shape (C, S, c1, ..., cd).
+    """
     if all(m.is_copy for m in maps):
         return sent.reshape(-1, *shape)
     if quick and shape[0] == 1:
@@ -122,10 +135,10 @@ def gone_back(
 
 
 def arrived(values: Array, maps: Sequence[Reads], axes: Sequence[Partition], *, quick: bool = False) -> Array:
-    """Totals of the source (C, S, c1, ...) by the class of the target, on these axes, that sent them, and by tap.
+    """Totals of the source (C, S, c1, ..., cd), by the class of the target that sent them and by tap.
 
-    The maps are transposed: they say which targets each source reads. The result has shape (C, taps, S, targets), or
-    fewer axes for the same rows.
+    The maps are those of the transposed convolution: they say which targets each source reads. The classes of the
+    targets are those of `axes`. The result has shape (C, taps, S, targets), or some of these axes merged.
     """
     if all(m.is_copy for m in maps):
         return values
@@ -145,7 +158,7 @@ def arrived(values: Array, maps: Sequence[Reads], axes: Sequence[Partition], *, 
 
 @lru_cache(maxsize=512)
 def _hits(index: Index, n_classes: int) -> Array:
-    """Which class each tap of each class of targets reads, as 0 or 1: shape (taps * targets, classes)."""
+    """A matrix with 1 where a tap of a class of targets reads a class, else 0: shape (taps * targets, classes)."""
     flat = index.array.T.ravel()
     return np.asarray(flat[:, None] == np.arange(n_classes), dtype=np.float64)
 
@@ -176,7 +189,10 @@ def collected(
 
 
 def _arrival_index(shape: tuple[int, ...], maps: tuple[Index, ...]) -> Array:
-    """Flat positions in (taps, S, c1, ..., cd), with one more for zero: (taps, S, n1, ..., nd)."""
+    """Where what arrives at each position along each tap was sent from, as flat positions in (taps, S, c1, ..., cd).
+
+    One past the end stands for nothing. The result has shape (taps, S, n1, ..., nd).
+    """
     index = _window_index(shape, maps)
     n, size = len(maps), math.prod(shape)
     index = index.reshape(-1, *index.shape[n:])

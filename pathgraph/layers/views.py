@@ -1,4 +1,8 @@
-"""Reshape, transpose, concatenate and take on compressed tensors, and their transposes; few classes stay few."""
+"""Reshape, transpose, concatenate and take on compressed tensors, and the transposes of these maps.
+
+A view without neurons has four forms here: forward on values (`seen`) and its transpose on totals (`sent_back`),
+backward on values (`seen_back`) and its transpose on totals (`sent`). Axes stay compressed wherever they can.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph.layers.compressed import Compressed, coarsened, full, refined
+from pathgraph.layers.compressed import (
+    Compressed,
+    array_axis,
+    coarsened,
+    full,
+    in_shape,
+    multiplied_along,
+    refined,
+)
 from pathgraph.layers.partitions import Partition, one_class, singletons
 from pathgraph.layers.structure import Layer
 
@@ -19,7 +31,7 @@ __all__ = ["seen", "seen_back", "sent", "sent_back"]
 
 
 def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
-    """What a view makes of the tensors it reads."""
+    """A view, on values."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -32,7 +44,7 @@ def seen(layer: Layer, sources: Sequence[Compressed]) -> Compressed:
 
 
 def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]) -> list[Compressed]:
-    """The transpose of a view, on totals: what each source gets, on its axes."""
+    """The transpose of a view, on totals: what each of its sources gets, on the axes that it had."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -49,7 +61,7 @@ def sent_back(layer: Layer, y: Compressed, axes: Sequence[tuple[Partition, ...]]
 
 
 def seen_back(layer: Layer, y: Compressed, shapes: Sequence[tuple[int, ...]]) -> list[Compressed]:
-    """The transpose of a view, on values: what each source gets; `shapes` are theirs."""
+    """The transpose of a view, on values: what each of its sources, which have these shapes, gets."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -67,7 +79,7 @@ def seen_back(layer: Layer, y: Compressed, shapes: Sequence[tuple[int, ...]]) ->
 
 
 def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) -> Compressed:
-    """A view on totals, onto axes that `seen_back` started from: the transpose of that."""
+    """A view, on totals, to the axes of the tensor that `seen_back` started from."""
     assert layer.view is not None
     kind, argument = layer.view.kind, layer.view.argument
     if kind == "reshape":
@@ -76,25 +88,25 @@ def sent(layer: Layer, xs: Sequence[Compressed], axes: tuple[Partition, ...]) ->
         return coarsened(transposed(xs[0], argument), axes)
     if kind == "concatenate":
         parts = [coarsened(x, _without(axes, argument, x.axes[argument])).values for x in xs]
-        whole = np.concatenate(parts, axis=_place(argument))
+        whole = np.concatenate(parts, axis=array_axis(argument))
         return coarsened(Compressed(whole, _without(axes, argument, singletons(axes[argument].size))), axes)
     return coarsened(taken(xs[0], argument, layer.shape), axes)
 
 
 def reshaped(x: Compressed, shape: tuple[int, ...]) -> Compressed:
-    """The same entries in another shape; axes that stay as they are, or are one class, stay compressed."""
+    """The same entries in another shape; axes that keep their size, or whose entries are all equal, stay compressed."""
     expanded, axes = _reshaped_axes(x.axes, shape or (1,))
-    return _in_shape(x.expanded(expanded), axes)
+    return in_shape(x.expanded(expanded), axes)
 
 
 def _reshaped_back(y: Compressed, axes: tuple[Partition, ...]) -> Compressed:
     expanded, made = _reshaped_axes(axes, y.shape)
     middle = tuple(singletons(p.size) if axis in expanded else p for axis, p in enumerate(axes))
-    return coarsened(_in_shape(coarsened(y, made), middle), axes)
+    return coarsened(in_shape(coarsened(y, made), middle), axes)
 
 
 def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple[list[int], tuple[Partition, ...]]:
-    """Which axes must be expanded, and the axes of the other shape."""
+    """Which axes must be expanded to be reshaped, and the axes of the other shape."""
     expanded: list[int] = []
     made: list[Partition] = []
     for sources, targets in _groups(tuple(axis.size for axis in axes), shape):
@@ -111,12 +123,6 @@ def _reshaped_axes(axes: tuple[Partition, ...], shape: tuple[int, ...]) -> tuple
     return expanded, tuple(made)
 
 
-def _in_shape(x: Compressed, axes: tuple[Partition, ...]) -> Compressed:
-    """The values of a tensor under other axes."""
-    first = np.moveaxis(x.values, 1, 0)
-    return Compressed(np.moveaxis(first.reshape(len(first), *map(len, axes)), 0, 1), axes)
-
-
 def transposed(x: Compressed, order: Sequence[int]) -> Compressed:
     """The axes in another order."""
     values = np.moveaxis(x.values, 1, 0).transpose(0, *(axis + 1 for axis in order))
@@ -126,23 +132,22 @@ def transposed(x: Compressed, order: Sequence[int]) -> Compressed:
 def concatenated(xs: Sequence[Compressed], axis: int) -> Compressed:
     """One after the other along an axis."""
     xs = [x.expanded([axis]) for x in xs]
-    axis %= len(xs[0].axes)
-    whole = refined(*(Compressed(x.values.take([0], _place(axis)), _without(x.axes, axis, singletons(1))) for x in xs))
-    common = whole[0].axes
+    place, single = array_axis(axis), singletons(1)
+    firsts = [Compressed(x.values.take([0], place), _without(x.axes, axis, single)) for x in xs]
+    common = refined(*firsts)[0].axes
     parts = []
     for x in xs:
         chosen = [old.labels[new.first] for old, new in zip(x.axes, common, strict=True)]
         chosen[axis] = np.arange(x.axes[axis].size)
         parts.append(x.taken(_without(common, axis, x.axes[axis]), chosen).values)
-    values = np.concatenate(parts, axis=_place(axis))
-    return Compressed(values, _without(common, axis, singletons(values.shape[_place(axis)])))
+    values = np.concatenate(parts, axis=place)
+    return Compressed(values, _without(common, axis, singletons(values.shape[place])))
 
 
 def _part(y: Compressed, axis: int, chosen: slice) -> Compressed:
     y = y.expanded([axis])
-    axis %= len(y.axes)
     at = [slice(None)] * y.values.ndim
-    at[_place(axis)] = chosen
+    at[array_axis(axis)] = chosen
     return Compressed(y.values[tuple(at)], _without(y.axes, axis, singletons(chosen.stop - chosen.start)))
 
 
@@ -150,16 +155,12 @@ def _without(axes: tuple[Partition, ...], axis: int, other: Partition) -> tuple[
     return (*axes[:axis], other, *axes[axis + 1 :])
 
 
-def _place(axis: int) -> int:
-    return axis + (axis > 0)
-
-
 def taken(x: Compressed, index: tuple[Any, ...], shape: tuple[int, ...]) -> Compressed:
     """A part by NumPy's basic indexing."""
     values = x.values
     for axis, (chosen, _) in enumerate(_chosen(x.axes, index)):
-        values = np.take(values, chosen, axis=_place(axis))
-    return _in_shape(Compressed(values, ()), _taken_axes(x.axes, index, shape))
+        values = np.take(values, chosen, axis=array_axis(axis))
+    return in_shape(Compressed(values, ()), _taken_axes(x.axes, index, shape))
 
 
 def _put_back(y: Compressed, index: tuple[Any, ...], axes: tuple[Partition, ...]) -> Compressed:
@@ -169,18 +170,17 @@ def _put_back(y: Compressed, index: tuple[Any, ...], axes: tuple[Partition, ...]
     values = np.moveaxis(first, 0, 1)
     for axis, ((chosen, _), partition) in enumerate(zip(picked, axes, strict=True)):
         hits = (chosen[:, None] == np.arange(len(partition))).astype(values.dtype)
-        values = np.moveaxis(np.moveaxis(values, _place(axis), -1) @ hits, -1, _place(axis))
+        values = multiplied_along(values, axis, hits)
     return Compressed(values, axes)
 
 
 def _chosen(axes: tuple[Partition, ...], index: tuple[Any, ...]) -> list[tuple[Array, Partition | None]]:
-    """Per axis of the source which classes are taken, and the axis they make; None where it is dropped."""
+    """Per axis of the source which classes are taken, and the axis they make; None where an integer drops the axis.
+
+    The index is one of `pathgraph.layers.structure.basic_index`: without an ellipsis, and perhaps too short.
+    """
     items = [item for item in index if item is not None]
-    n_named = sum(item is not Ellipsis for item in items)
-    if Ellipsis not in items:
-        items.append(Ellipsis)
-    place = items.index(Ellipsis)
-    items[place : place + 1] = [slice(None)] * (len(axes) - n_named)
+    items += [slice(None)] * (len(axes) - len(items))
     out: list[tuple[Array, Partition | None]] = []
     for item, axis in zip(items, axes, strict=True):
         labels = axis.labels[item]
@@ -193,7 +193,7 @@ def _chosen(axes: tuple[Partition, ...], index: tuple[Any, ...]) -> list[tuple[A
 
 
 def _taken_axes(axes: tuple[Partition, ...], index: tuple[Any, ...], shape: tuple[int, ...]) -> tuple[Partition, ...]:
-    """The axes of what is taken: those made by slices in order, and new ones of size 1."""
+    """The axes of what is taken: those that slices make, in order, and new ones of size 1."""
     if shape == () or shape == (1,):
         return (singletons(1),)
     made = [axis for _, axis in _chosen(axes, index) if axis is not None]
@@ -208,7 +208,7 @@ def _taken_axes(axes: tuple[Partition, ...], index: tuple[Any, ...], shape: tupl
 
 
 def _groups(old: tuple[int, ...], new: tuple[int, ...]) -> list[tuple[list[int], list[int]]]:
-    """Consecutive axes of both shapes with the same number of entries, as few together as possible."""
+    """Cut two shapes into groups of consecutive axes that have equally many entries, as small as possible."""
     groups = []
     i = j = 0
     while i < len(old) or j < len(new):

@@ -1,9 +1,9 @@
-"""Copies and sums along the taps of windows, compiled: what compiled products read, and what becomes of their results.
+"""Compiled copies and sums along the taps of windows, for the columns that compiled products read and make.
 
-`place` (T, P) says for each of T taps and P windows which of n positions is read there, and n where nothing is. No
-thread is woken, as those of the BLAS would be by a matrix product with zeros and ones.
+`place`, of shape (T, P), says for each of T taps and P windows which of n positions is read there; n means nothing. A
+matrix product with zeros and ones could do the same, but would wake the threads of the BLAS.
 
-Not checked: that Numba is there (`pathgraph.layers.power_products.is_compiled` says so).
+Not checked: that Numba is installed (`pathgraph.layers.power_products.is_compiled` says so).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ __all__ = ["collected", "gathered", "scattered", "spread"]
 
 
 def gathered(values: Array, place: Array) -> Array:
-    """Windows as columns: (C, n) at places (T, P), n for nothing, to (C T, P)."""
+    """What the windows read of values (C, n), as columns: (C T, P)."""
     from pathgraph.layers import numba_windows
     from pathgraph.layers.numba_powers import LANES
 
@@ -32,7 +32,7 @@ def gathered(values: Array, place: Array) -> Array:
 
 
 def scattered(sent: Array, place: Array, n: int) -> Array:
-    """What columns (C T, P) send to places (T, P) of n, added up: (C, n)."""
+    """What columns (C T, P) send back to the n positions that they read, added up: (C, n)."""
     from pathgraph.layers import numba_windows
 
     out = np.zeros((len(sent) // len(place), n + 1))
@@ -41,7 +41,7 @@ def scattered(sent: Array, place: Array, n: int) -> Array:
 
 
 def collected(sent: Array, place: Array) -> Array:
-    """What columns (C T, n) send along each tap to P targets, of which it is read at place (T, P): (C, P)."""
+    """What columns (C T, n) send along each tap, added up by P targets, which find it at their places: (C, P)."""
     from pathgraph.layers import numba_windows
 
     out = np.zeros((len(sent) // len(place), place.shape[1]))
@@ -50,7 +50,7 @@ def collected(sent: Array, place: Array) -> Array:
 
 
 def spread(values: Array, place: Array, n: int) -> Array:
-    """What values (C, P) send along each tap to places (T, P) of n, added up: (C T, n)."""
+    """What values (C, P) send along each tap to their places among n, added up for each tap: (C T, n)."""
     from pathgraph.layers import numba_windows
 
     out = np.zeros((len(values) * len(place), n + 1))

@@ -1,8 +1,8 @@
-"""The fixed maps along axes that pooling, averaging and resizing layers are made of.
+"""The fixed matrices along axes of which pooling, averaging and resizing layers are made.
 
 Output sizes and partitions are those of PyTorch and ONNX: with `ceil_mode` the last window may hang over the end, but
-must start inside the input or the padding before it; adaptive pooling gives output o the coordinates from
-floor(o n / m) to ceil((o + 1) n / m) - 1. Padding is never read; an average counts it or not.
+must start inside the input or the padding before it; in adaptive pooling from n to m coordinates, output o has those
+from floor(o n / m) to ceil((o + 1) n / m) - 1. Padding is never read; whether an average counts it is a choice.
 """
 
 from __future__ import annotations

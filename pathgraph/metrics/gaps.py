@@ -27,9 +27,10 @@ from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
+from pathgraph.pathsum.preparation import choose_backend, is_safe
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_absolute, scaled_sum
 from pathgraph.pathsum.semirings import REAL, SCALED
-from pathgraph.pathsum.sweep import Pools, Term, choose_backend, is_safe, sweep
+from pathgraph.pathsum.sweep import Pools, Term, sweep
 from pathgraph.resolutions import is_streamed
 from pathgraph.scalars import Array, object_array, to_fraction
 

@@ -14,7 +14,8 @@ from pathgraph.numbers import lower_floats, norm, norm_roundings, public, root_o
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.sweep import is_safe, sweep
+from pathgraph.pathsum.preparation import is_safe
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import is_streamed
 from pathgraph.scalars import Array
 

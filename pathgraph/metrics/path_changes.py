@@ -36,9 +36,10 @@ from pathgraph.pathsum.changes import (
     ZERO,
 )
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.preparation import choose_backend
 from pathgraph.pathsum.reach import reached
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
-from pathgraph.pathsum.sweep import choose_backend, sweep
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.scalars import Array
 
 __all__ = ["PathChanges", "cancelling_outputs", "path_changes"]

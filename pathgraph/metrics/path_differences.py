@@ -17,7 +17,8 @@ from pathgraph.pathsum import engine_pairs
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.sweep import choose_backend, sweep
+from pathgraph.pathsum.preparation import choose_backend
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array
 

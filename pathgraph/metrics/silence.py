@@ -23,8 +23,9 @@ from pathgraph.metrics.gaps import Entries, gamma, masked, may_be_exact, roundin
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork, Node, Pool
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
+from pathgraph.pathsum.preparation import is_safe
 from pathgraph.pathsum.semirings import REAL
-from pathgraph.pathsum.sweep import Term, is_safe, sweep
+from pathgraph.pathsum.sweep import Term, sweep
 from pathgraph.pathsum.thinning import thinned_network
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array

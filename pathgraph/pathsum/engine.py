@@ -1,11 +1,11 @@
-"""The compiled back end: which sweeps it runs, and the arrays it runs them on.
+"""The compiled back end: which sweeps Numba runs, on which arrays, and on which threads.
 
-It sweeps neuron graphs whose entries are floats, as a whole (`FlatDag`): in the semirings REAL and SCALED with any
-number of terms and states, in MAX_TIMES forward with one of each. Everything else is the business of the other back
-ends. Numba is imported at the first compiled sweep, and its kernels are compiled then and kept on disk.
+It sweeps neuron graphs of floats, as a whole (`FlatDag`): in the semirings REAL and SCALED with any number of terms and
+states, and in MAX_TIMES forward, with one term and one state. All other sweeps are left to the other back ends. Numba
+is imported, and the kernels are compiled, at the first compiled sweep; the compiled kernels are kept on disk.
 
-**Threads.** The kernels release Python's lock. Levels with at least `WIDE` edges, and batches, are shared among
-``numba.get_num_threads()`` threads of Python, in a way that changes no bit of a result.
+**Threads.** Levels with at least `WIDE` edges, and batches of samples, are shared among the threads that Numba may use
+(`pathgraph.threads`). Every sum is made by one thread, in one order: the number of threads changes no bit of a result.
 """
 
 from __future__ import annotations
@@ -46,7 +46,10 @@ __all__ = [
 ]
 
 WIDE = 1 << 18
-"""Edges of a level from which it is worth waking other threads: it then takes some ten times as long as they do."""
+"""Edges of a level from which it is shared among threads: it then takes some ten times as long as waking these."""
+
+TOGETHER = 1 << 21
+"""Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 
 VAST = 1 << 24
@@ -74,15 +77,11 @@ def refusal(net: BlockNetwork) -> str | None:
     return None
 
 
-TOGETHER = 1 << 21
-"""Bytes of neuron values from which the samples of a batch are no longer computed all together."""
-
-
 # -- threads ------------------------------------------------------------------------------------------------------
 
 
 def _steps(dag: FlatDag) -> list[tuple[int, int]]:
-    """Ranges of neurons, one after the other: a wide level, or levels between two wide ones."""
+    """The neurons cut into steps of a sweep: each is one wide level, or all levels between two wide ones."""
     edges = np.diff(dag.start[dag.ends])
     wide = np.flatnonzero(edges >= WIDE)
     cuts = np.unique(np.concatenate([[0], dag.ends[wide], dag.ends[wide + 1], [dag.n_nodes]]))
@@ -90,7 +89,7 @@ def _steps(dag: FlatDag) -> list[tuple[int, int]]:
 
 
 def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
-    """Whether the neurons of a step may be shared among threads: whether they are one level with many edges."""
+    """Whether a step is one wide level, so that its neurons may be shared among threads."""
     level = int(np.searchsorted(dag.ends, first))
     is_level = dag.ends[level] == first and dag.ends[level + 1] == stop
     return bool(is_level and dag.start[stop] - dag.start[first] >= WIDE)
@@ -107,7 +106,7 @@ def _shares(dag: FlatDag, first: int, stop: int, n: int) -> list[tuple[int, int]
 
 
 def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, largest: bool = False) -> bool:
-    """The forward sweep, into `x`; `largest` takes the largest candidate at pools.
+    """The forward sweep, in place of the start values in `x`; with `largest`, pools take their largest candidate.
 
     Returns False, and does nothing, if there is no kernel for it.
     """
@@ -135,7 +134,7 @@ def sweep(net: BlockNetwork, terms: Sequence[Any], x: Array, ring: Semiring, *, 
 
 
 def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> bool:
-    """The backward sweep, into `y`; returns False, and does nothing, if there is no kernel for it."""
+    """The backward sweep, in place of the start values in `y`; False, and nothing is done, if there is no kernel."""
     if not _is_compiled(terms, y, ring) or ring is MAX_TIMES:
         return False
     from pathgraph.pathsum import numba_sums, numba_terms
@@ -156,7 +155,7 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
 
 
 def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) -> Sequence[Array]:
-    """The sums over the paths through each entry, in REAL; `x` has been routed."""
+    """The sums over the paths through each entry, in REAL; the transition has already been applied to `x`."""
     from pathgraph.pathsum.numba_terms import marginals_terms
 
     dag = flat_of(net)
@@ -169,7 +168,7 @@ def marginals(net: BlockNetwork, values: Sequence[Array], x: Array, y: Array) ->
 
 
 def _is_compiled(terms: Sequence[Any], x: Array, ring: Semiring) -> bool:
-    """Whether these are numbers that the kernels know."""
+    """Whether the kernels know this semiring and these numbers."""
     wanted = (SCALED_DTYPE,) if ring is SCALED else (np.dtype(np.float32), np.dtype(np.float64))
     return ring in (REAL, MAX_TIMES, SCALED) and len(terms) > 0 and x.dtype in wanted
 
@@ -186,7 +185,7 @@ def flat_of(net: BlockNetwork) -> FlatDag:
 
 
 def flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
-    """The entries as one array, edges before biases; float32 ones stay if the sum is of that type or wider."""
+    """The entries as one array, edges before biases, in the given dtype; float32 stays for sums in float64, too."""
     if isinstance(values, FlatTensors):
         flat = values.flat
     else:
@@ -226,7 +225,22 @@ def _scaled_sweep(kernel: Any, net: BlockNetwork, terms: Sequence[Any], x: Array
 
 
 def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool:
-    """One state forward; returns whether a sum of non-zero terms vanished (only for values that are not signed)."""
+    """The forward sweep of one state, in place in `x`.
+
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    x : ndarray, shape (N,)
+    code, q : int, float
+        Which function of the entries is summed: see `pathgraph.pathsum.numba_sums`.
+
+    Returns
+    -------
+    bool
+        Whether a sum of non-zero terms came out as zero; never if the function may be negative.
+    """
     from pathgraph.pathsum.numba_sums import forward_rows
 
     rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
@@ -241,7 +255,22 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
 
 
 def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above: int = 0) -> None:
-    """One state backward, from the levels above one; on a wide level each thread owns some of the antecedents."""
+    """The backward sweep of one state, in place in `y`.
+
+    Each thread adds to some of the antecedents of a wide level, and to no others.
+
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    y : ndarray, shape (N,)
+        The start values.
+    code, q : int, float
+        Which function of the entries is summed: see `pathgraph.pathsum.numba_sums`.
+    above : int
+        The level below the lowest one that is sent back.
+    """
     from pathgraph.pathsum.numba_sums import backward_rows
 
     n = threads.count()
@@ -252,7 +281,10 @@ def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above:
 
 
 def _shared_levels(dag: FlatDag, n: int, above: int) -> Iterator[tuple[Array, list[int]]]:
-    """The ends of levels that are sent back together, last ones first, and where their antecedents are cut for n."""
+    """The steps of a backward sweep on n threads: the ends of the levels of each, and the shares of their antecedents.
+
+    Only of the levels above one. A thread adds to the antecedents between two neighbours in the list of shares.
+    """
     ends = dag.ends[above + 1 :]
     if n == 1 or not len(ends):
         yield ends, [0, dag.n_nodes]
@@ -270,9 +302,9 @@ def _shared_levels(dag: FlatDag, n: int, above: int) -> Iterator[tuple[Array, li
 
 
 def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
-    """The sums of the q-th powers of the path products up to every neuron, in place of the start values in `x`.
+    """The sums of the q-th powers of the absolute path products up to every neuron, in place of the starts in `x`.
 
-    Returns whether they may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
+    Returns whether the sums may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
     lost = _forward(flat_of(net), flattened(net, net.tensors, x.dtype), x, *_coded(q))
     return not lost and stays_in_range(x)
@@ -287,13 +319,20 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
 
     Parameters
     ----------
+    net : network
+    q : number
+    x : ndarray, shape (N,)
+        The start values.
     by_neuron : bool
-        Put the entries neuron by neuron, the edges of each before its bias, as theta does.
+        Put the masses neuron by neuron, the edges of each before its bias, as theta does; by default in the order of
+        the entries.
 
     Returns
     -------
     mass : ndarray, shape (n_entries,)
+        The sums over the paths through each entry.
     safe : bool
+        Whether all of them may be relied on.
     """
     dag, outputs = flat_of(net), net.dag.outputs
     entries, power = flattened(net, net.tensors, x.dtype), _coded(q)
@@ -311,7 +350,26 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
 def _masses(
     dag: FlatDag, values: Array, x: Array, power: tuple[int, float], y: Array, mass: Array, places: tuple[Array, Array]
 ) -> bool:
-    """One state forward, and the mass of each entry; returns whether a number was lost (see `mass_rows`)."""
+    """The forward sweep of one state, in place in `x`; fills `mass` with the masses of the entries.
+
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    x, y : ndarray, shape (N,)
+        The start values, and the result of the backward sweep.
+    power : (code, q)
+        Which function of the entries is summed.
+    mass : ndarray, shape (n_entries,)
+    places : pair of ndarray
+        Where in `mass` the edges of each neuron begin, and where its bias is.
+
+    Returns
+    -------
+    bool
+        Whether a number may be wrong, because it or a product on the way to it is below the normal range.
+    """
     from pathgraph.pathsum.numba_sums import mass_rows
 
     code, q = power
@@ -330,28 +388,25 @@ def _masses(
 
 
 def _coded(q: float) -> tuple[int, float]:
+    """The code of the kernels for abs(w)**q, and q."""
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
 
 
 def stays_in_range(x: Array) -> bool:
-    r"""Whether sums of non-negative terms are accurate, judged by their sizes alone; `x` has one for every neuron.
+    r"""Whether the sums of non-negative terms at all neurons are accurate, judged by their sizes alone.
 
-    A power or a product of floats that leaves the normal range loses at most the smallest positive float, times the
-    largest sum. So if the smallest sum that is not zero exceeds the smallest normal number by a factor of the largest
-    sum, of the number of neurons (a neuron sums no more terms), and of the precision, then what is lost is far below
-    the round-off. A sum that is zero is taken for zero: the kernels report those that only came out so.
+    What can go wrong is that a power or a product falls below the normal range: it is then wrong by at most the
+    smallest positive float, times the largest sum, and a neuron sums no more terms than there are neurons. So nothing
+    that matters is lost if the smallest sum that is not zero exceeds the smallest normal number by the product of the
+    largest sum, the number of neurons and the inverse of the precision. A sum that is zero is taken to be zero: the
+    kernels themselves report sums of non-zero terms that came out as zero.
     """
-    return _leaves_room(*extremes(x), x)
-
-
-def _leaves_room(least: float, most: float, x: Array) -> bool:
-    """What `stays_in_range` says of sums with these `extremes`."""
-    limits = _limits(x.dtype)
+    (least, most), limits = extremes(x), _limits(x.dtype)
     return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
 
 
 def extremes(x: Array) -> tuple[float, float]:
-    """The smallest absolute value that is not zero (infinite if all are), and the largest (infinite with NaN)."""
+    """The smallest non-zero absolute value (infinite if all are zero), and the largest one (infinite if one is NaN)."""
     from pathgraph.pathsum.numba_sums import extreme_bits
 
     limits = _limits(x.dtype)

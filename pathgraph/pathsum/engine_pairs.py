@@ -1,4 +1,4 @@
-"""The compiled back end on two networks of one structure: their meet, a recursion on the error, what changes."""
+"""The compiled back end on two networks of one structure: their meet, bounds of their difference, kinds of changes."""
 
 from __future__ import annotations
 
@@ -17,19 +17,23 @@ __all__ = ["Comparison", "comparison", "gap", "kinds", "meet"]
 
 
 def meet(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], x: Array) -> tuple[Array, bool]:
-    """The sums of the meet of the entries of two networks, and the excess over them of the sums of each.
+    """The path sums of the meet of two networks, and by how much those of each network exceed them.
+
+    The meet of two entries is the smaller absolute value if their signs agree, else zero.
 
     Parameters
     ----------
     net : network
-        Its structure.
+        Only its structure is read.
     a, b : sequence of ndarray
+        The entries of the two networks.
     x : ndarray, shape (3, N)
-        The start: that of the meet in row 0, zeros elsewhere.
+        The start values: those of the meet in row 0, zeros in the other rows.
 
     Returns
     -------
     x : ndarray, shape (3, N)
+        At each neuron the sum of the meet, and the excess over it of the sums of abs(a) and of abs(b).
     in_range : bool
         Whether floats stayed in their range.
     """
@@ -51,7 +55,18 @@ def gap(
     *,
     largest: bool = False,
 ) -> tuple[Array, bool]:
-    """The sums s of `small` and e = sum of large e_u + apart s_u: shape (2, N), as for `meet`."""
+    """Two sums at each neuron: s = sum of small s_u, and e = sum of large e_u + apart s_u.
+
+    With ``large = small + apart``, e is by how much the path sums of `large` exceed those of `small`; see
+    `pathgraph.metrics.gaps`. With `largest`, pools take the largest candidate instead of the sum.
+
+    Returns
+    -------
+    x : ndarray, shape (2, N)
+        The rows s and e, from the start values in `x`.
+    in_range : bool
+        Whether floats stayed in their range.
+    """
     from pathgraph.pathsum import numba_pairs
 
     dag = flat_of(net)
@@ -63,9 +78,14 @@ def gap(
 
 
 class Comparison(NamedTuple):
-    """Whether some entries, from one network to another, shrink, grow, change sign, come up from zero.
+    """Which changes occur between the entries of two networks.
 
-    If there are some of the first three kinds, the last is not known.
+    Attributes
+    ----------
+    shrinks, grows, flips, appears : bool
+        Whether the absolute value of some entry becomes smaller, or larger, with the same sign; whether some entry
+        changes its sign; whether some entry is zero only in the first network. If the first three are all true, the
+        last one is not reliable.
     """
 
     shrinks: bool
@@ -85,9 +105,9 @@ def comparison(net: BlockNetwork, a: Sequence[Array], b: Sequence[Array]) -> Com
 def kinds(
     net: BlockNetwork, a: Sequence[Array], b: Sequence[Array], table: Array, x: Array, *, most: int | None = None
 ) -> None:
-    """The sets of kinds of changes on the paths to each neuron, in place of the start in `x`.
+    """For each neuron, the set of kinds of changes on the paths to it, in place of the start values in `x`.
 
-    With `most`, only those on the paths that use no other antecedents than the first ones of each neuron, so many.
+    With `most`, only paths through the first so many antecedents of each neuron are looked at.
     """
     from pathgraph.pathsum import numba_pairs
 

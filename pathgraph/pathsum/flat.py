@@ -1,8 +1,8 @@
 """A whole neuron graph in CSR form, and its entries in one array: what the compiled sweeps run over.
 
-The levels of a neuron graph are blocks like any others, and every sweep can run block by block. For large graphs that
-is slower than need be: a graph of a thousand narrow levels would spend its time between the blocks. A `FlatDag` is the
-same graph seen as a whole; `FlatTensors` are the entries of its blocks as views of one array.
+The levels of a neuron graph are blocks like any others, and every sweep can run block by block. But a graph of a
+thousand narrow levels would spend its time between the blocks. A `FlatDag` is the same graph seen as a whole, and
+`FlatTensors` are the entries of its blocks as views of one array.
 """
 
 from __future__ import annotations

@@ -13,25 +13,19 @@ from __future__ import annotations
 
 from typing import Any
 
-import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
+from pathgraph.kernel_text import VECTOR
 from pathgraph.pathsum.blocks import INPUT, POOL, RELU
 
-
-def _vector_bytes() -> int:
-    features = llvm.get_host_cpu_features()
-    return 64 if features.get("avx512f") else 32 if features.get("avx") else 16
-
-
-WIDTH64 = 2 * _vector_bytes() // 8
-"""Samples of float64 that are taken at once."""
-WIDTH32 = 2 * _vector_bytes() // 4
-"""Samples of float32 that are taken at once."""
+WIDTH64 = 2 * VECTOR // 8
+"""How many samples of float64 are taken at once: they make a tile."""
+WIDTH32 = 2 * VECTOR // 4
+"""The same for samples of float32."""
 U = np.uintp
 
 compiled = njit(cache=True, nogil=True)

@@ -1,4 +1,4 @@
-"""Compiled sweeps of several terms and states, of floats and of scaled numbers: any sum that the protocol can state.
+"""Compiled sweeps with several terms and states, of floats and of scaled numbers: every sum that `sweep` can describe.
 
 The buffers have shape (N, S): the states of one neuron lie side by side. Terms come as one array of entries per term;
 ``routes[k, s, t]`` says whether term k leads from state s to state t. This file holds every function that it compiles:

@@ -1,8 +1,8 @@
-"""Numbers of paths, of any size and exactly, by float sweeps modulo primes and the Chinese remainder theorem.
+"""Numbers of paths, exactly and of any size, by sweeps of floats modulo primes and the Chinese remainder theorem.
 
-A sum of less than 2**53 small integers is exact in float64, in whatever order it is taken; so any block counts fast.
-The number of paths up to each output, through each neuron, or through each entry is less than a bound that a sweep
-gives, and the remainders modulo primes whose product exceeds the bound determine it.
+Float64 adds whole numbers exactly as long as their sum is less than 2**53, in whatever order. So any block can count
+modulo a prime with its fast float code. A bound of the numbers of paths is found first; then so many primes are used
+that their product exceeds it, and the remainders determine the numbers.
 
 Source: derived here.
 """
@@ -25,10 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["PathCounter", "count_by_residues"]
 
 ROOM = 1 << 23
-"""Numbers in the buffer of some residues that are swept together."""
+"""About how many numbers the buffer of a sweep has: several primes are swept together while it is not larger."""
 
 MULTIPLIER = 0x9E3779B97F4A7C15
-"""Odd: numbers that differ in one residue have different keys."""
+"""An odd number, of which keys of lists of remainders are made: lists that differ in one place have different keys."""
 
 
 def count_by_residues(
@@ -40,13 +40,13 @@ def count_by_residues(
 
 
 class PathCounter:
-    """Numbers of paths of a DAG.
+    """Counts the paths of a DAG: up to positions, through neurons, or through entries.
 
     Parameters
     ----------
     dag : BlockDag
     ones : sequence of ndarray
-        Ones, in the shapes of the tensors, and zeros where there shall be no edge.
+        In the shapes of the tensors: one where an entry makes edges, zero where it shall make none.
     inputs : sequence of int >= 0 (or of bool), shape (n_inputs,), optional
         How many paths start at each input; one by default.
     biases : bool
@@ -73,15 +73,15 @@ class PathCounter:
         self._most = max(self.numbers, default=0)
 
     def up_to(self, positions: Array) -> Array:
-        """The number of paths up to each of some buffer positions: Python integers."""
+        """The number of paths up to each of some buffer positions, as Python integers."""
         bounds = _bounds(self.dag)
         bound = 1 + self._most * max((bounds.most[i] for i in set(bounds.owner[positions].tolist())), default=0)
         primes = _primes(min(2**31, 2**53 // (bounds.widest + 1)), bound)
-        remainders = [x[:, positions] for some in self._groups(primes) for x in [self._forward(some)]]
+        remainders = [self._forward(some)[:, positions] for some in self._groups(primes)]
         return _numbers(primes, np.concatenate(remainders))
 
     def through_neurons(self) -> Array:
-        """The number of paths through each buffer position, to an output: Python integers."""
+        """The number of paths through each buffer position to an output, as Python integers."""
         primes = self._primes(1, 1)
         remainders = [
             np.fmod(self._forward(some) * self._backward(some), some[:, None]).astype(np.int32)
@@ -90,7 +90,7 @@ class PathCounter:
         return _numbers(primes, np.concatenate(remainders))
 
     def through_entries(self, tensors: Collection[int]) -> dict[int, Array]:
-        """The number of paths through each entry of some tensors; those that meet it twice count twice.
+        """The number of paths through each entry of some tensors; a path that meets an entry twice counts twice.
 
         Returns
         -------
@@ -120,7 +120,15 @@ class PathCounter:
         return {tensor: _numbers(primes, np.stack(found)).reshape(shapes[tensor]) for tensor, found in found_of.items()}
 
     def _primes(self, places: int, times: int) -> list[int]:
-        """Primes for numbers of paths through something, of which so many products are summed so many times."""
+        """The primes for counting paths through something.
+
+        Parameters
+        ----------
+        places : int
+            How many products of two remainders are added up, at most, before the next remainder is taken.
+        times : int
+            How many times a path can be counted, at most.
+        """
         bounds = _bounds(self.dag)
         total = sum(self.up_to(self.dag.outputs).tolist())
         # one prime squared, times the number of products, is below 2**53; so is a sum of a block, either way
@@ -128,7 +136,7 @@ class PathCounter:
         return _primes(below, 1 + total * times)
 
     def _groups(self, primes: Sequence[int]) -> Iterator[Array]:
-        """The primes that are swept together."""
+        """The primes in groups that are swept together."""
         rows = max(1, ROOM // self.dag.size)
         for low in range(0, len(primes), rows):
             yield np.array(primes[low : low + rows], dtype=np.float64)
@@ -193,7 +201,7 @@ def _bounds(dag: BlockDag) -> _Bounds:
 
 
 def _numbers(primes: Sequence[int], remainders: Array) -> Array:
-    """The numbers with these remainders, one column for each, less than the product of the primes."""
+    """The numbers with these remainders (a row for each prime), all less than the product of the primes."""
     key = np.zeros(remainders.shape[1], dtype=np.uint64)
     for row in remainders:
         key = key * np.uint64(MULTIPLIER) + row.astype(np.uint64)
@@ -209,7 +217,7 @@ def _numbers(primes: Sequence[int], remainders: Array) -> Array:
 
 
 def _primes(below: int, bound: int) -> list[int]:
-    """The largest primes below a number, so many that their product exceeds a bound."""
+    """The largest primes below a number, as many as it takes for their product to exceed a bound."""
     sieve = np.ones(math.isqrt(below) + 1, dtype=bool)
     for n in range(2, math.isqrt(len(sieve)) + 1):
         sieve[n * n :: n] = False

@@ -35,6 +35,7 @@ _NOTHING = np.int64(-(2**62))
 
 
 def _normalized(mantissa: Any, exponent: Any) -> Array:
+    """The scaled numbers mantissa * 2**exponent."""
     fraction, shift = np.frexp(mantissa)
     out = np.zeros(np.shape(mantissa), dtype=SCALED_DTYPE)
     out["mantissa"] = fraction
@@ -43,12 +44,12 @@ def _normalized(mantissa: Any, exponent: Any) -> Array:
 
 
 def _shifted(a: Array, exponent: Any) -> Any:
-    """The mantissas of `a` for a larger common exponent."""
+    """The mantissas of `a` if its exponents are replaced by larger ones; what is far too small vanishes."""
     return np.ldexp(a["mantissa"], np.maximum(a["exponent"] - exponent, -2100).astype(np.int32))
 
 
 def _top(a: Array) -> Any:
-    """The exponents, with zeros below everything."""
+    """The exponents, where zeros have one below all others."""
     return np.where(a["mantissa"] == 0, _NOTHING, a["exponent"])
 
 
@@ -107,11 +108,11 @@ def scaled_argmax(values: Array) -> int:
 
 
 def scaled(values: Array, power: float = 1.0) -> Array:
-    """Scaled numbers: the values themselves, with sign, for power 1, and ``abs(values)**power`` else.
+    """Numbers as scaled numbers: with power 1 the values themselves, signs included; else ``abs(values)**power``.
 
-    Nothing overflows or underflows on the way, be the values floats or Fractions of any size. The relative error is of
-    the order of `power` units of round-off, which is the condition number of the power. For power 1 scaled numbers are
-    given back as they are, not copied.
+    The values may be floats, Fractions of any size, or scaled numbers; nothing overflows or underflows on the way. The
+    relative error is of the order of `power` units of round-off: that is the condition number of a power. With power 1,
+    scaled numbers are returned without a copy.
     """
     if power == 1 and values.dtype == SCALED_DTYPE:
         return values
@@ -153,14 +154,14 @@ def scaled_log(values: Array) -> Array:
 
 
 def scaled_to_float(values: Array, dtype: DTypeLike = np.float64) -> Array:
-    """Scaled numbers as floats; infinite beyond the range, and zero or subnormal below it."""
+    """Scaled numbers as floats: infinite if they are too large, and zero or subnormal if they are too small."""
     with np.errstate(over="ignore", under="ignore"):
         shift = np.clip(values["exponent"], -2000, 2000).astype(np.int32)
         return np.asarray(np.ldexp(values["mantissa"], shift).astype(dtype))
 
 
 def one_number(w: Any) -> Array:
-    """One number as an array: float, or object for exact ones."""
+    """One number as an array of one element, of floats or, for exact numbers, of objects."""
     out = np.empty(1, dtype=object if hasattr(w, "numerator") else np.float64)
     out[0] = w
     return out

@@ -1,4 +1,7 @@
-"""A block network without some of its edges, where an entry is many edges so that no zero can stand for one of them."""
+"""A block network without some of its edges.
+
+In a layer graph one entry is many edges: to leave out one edge it is not enough to put a zero in a tensor.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ __all__ = ["Thinned", "thinned", "thinned_network"]
 
 @dataclass(frozen=True, eq=False)
 class Thinned:
-    """A network some of whose edges are left out; its entries are those of the whole network."""
+    """A network without some of its edges; its tensors are those of the whole network."""
 
     dag: BlockDag
     tensors: Sequence[Array]
@@ -35,20 +38,20 @@ class Thinned:
 
 
 def thinned(dag: BlockDag, dead: Array, idle: Sequence[Array]) -> BlockDag:
-    """The DAG without the edges into some neurons, biases included, and without some candidates of pools.
+    """The DAG without the edges into some neurons, and without some candidates of pools.
 
     Parameters
     ----------
     dag : BlockDag
     dead : ndarray of bool, shape (N,)
-        By buffer position.
+        For each buffer position, whether to leave out the edges into it, biases included.
     idle : sequence of ndarray of bool, shape (n, degree)
-        For each group of pools, in the order of the nodes: candidates to leave out.
+        For each group of pools, in the order of the nodes, which candidates to leave out.
 
     Returns
     -------
     BlockDag
-        Its nodes are those of `dag` where no edge was left out.
+        Nodes that lose no edge are the same objects as in `dag`.
     """
     rest = iter(idle)
     nodes = []
@@ -79,15 +82,17 @@ def _filtered(block: Block, dead: Array, gone: Array, size: int) -> Block | None
     place = np.arange(size)
     targets = place[block.target]
     has_edges = block.degrees() > 0
-    silent, rest = dead[targets] & has_edges, ~dead[targets] & has_edges
-    live = block if not silent.any() else _Silenced(block, silent) if rest.any() else None
-    if live is None or block.is_bias or not len(gone) or not np.isin(gone // size, targets).any():
+    silent = dead[targets] & has_edges
+    if silent.any() and (silent == has_edges).all():
+        return None
+    live = _Silenced(block, silent) if silent.any() else block
+    if block.is_bias or not np.isin(gone // size, targets).any():
         return live
     return _without_pairs(live, gone, targets, place[block.source], size)
 
 
 def _without_pairs(block: Block, gone: Array, targets: Array, sources: Array, size: int) -> Block | None:
-    """A block without some edges ``target * size + source``, by the list of those that remain."""
+    """A block without some edges, given as numbers ``target * size + source``: it lists the edges that remain."""
     from pathgraph.layers.axes import AxisTaps
     from pathgraph.layers.blocks import LayerBlock
     from pathgraph.layers.operations import FixedLinear
@@ -108,12 +113,16 @@ def _without_pairs(block: Block, gone: Array, targets: Array, sources: Array, si
 
 
 class _Silenced(Block):
-    """A block without the edges into some of its targets: it runs as a whole, and these get nothing, or give nothing.
+    """A block without the edges into some of its targets.
+
+    The whole block runs, with its fast code; then zeros are put at the silent targets of the result. Backward, zeros
+    are put there first.
 
     Parameters
     ----------
     block : Block
     silent : ndarray of bool, shape (n_target,)
+        Those targets.
     """
 
     def __init__(self, block: Block, silent: Array) -> None:
@@ -148,5 +157,5 @@ class _Silenced(Block):
 
 
 def thinned_network(net: BlockNetwork, architecture: Structure, dead: Array, idle: Sequence[Array]) -> Thinned:
-    """The network without those edges."""
+    """The network without the edges that `thinned` leaves out."""
     return Thinned(thinned(net.dag, dead, idle), net.tensors, net.scalars, architecture)

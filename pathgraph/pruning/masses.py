@@ -29,9 +29,10 @@ from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag, BlockNetwork
 from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import FlatTensors
+from pathgraph.pathsum.preparation import buffer, choose_backend, is_safe
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_product
 from pathgraph.pathsum.semirings import REAL, SCALED
-from pathgraph.pathsum.sweep import back, buffer, choose_backend, is_safe, marginals, sweep
+from pathgraph.pathsum.sweep import back, marginals, sweep
 from pathgraph.pathsum.thinning import thinned
 from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, ScalarKind, object_array, to_fraction

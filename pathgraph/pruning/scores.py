@@ -29,8 +29,9 @@ from pathgraph.errors import ParameterError
 from pathgraph.graph.network import Network
 from pathgraph.numbers import product, public
 from pathgraph.pathsum.exact import accelerated
+from pathgraph.pathsum.preparation import is_safe
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled
-from pathgraph.pathsum.sweep import is_safe, sweep
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers

@@ -24,8 +24,9 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
+from pathgraph.pathsum.preparation import is_safe
 from pathgraph.pathsum.semirings import MAX_TIMES
-from pathgraph.pathsum.sweep import Term, is_safe, sweep
+from pathgraph.pathsum.sweep import Term, sweep
 from pathgraph.quantization.quantizers import FORMATS, FloatFormat, Quantizer
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction

@@ -16,7 +16,8 @@ from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
-from pathgraph.pathsum.sweep import is_safe, sweep
+from pathgraph.pathsum.preparation import is_safe
+from pathgraph.pathsum.sweep import sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, frozen, object_array, to_fraction
 from pathgraph.shown import decimal_text

@@ -43,7 +43,7 @@ __all__ = ["by_copies", "by_groups", "by_rows", "by_vectors", "transposing"]
 
 NEAR, FEW = 512, 8
 """Bytes between rows of vectors, and tiles of a block, up to which vectors are read where they lie, batch last."""
-MADE_OF = "0d03974c8fa45290"
+MADE_OF = "6bac5a703a5c529c"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
