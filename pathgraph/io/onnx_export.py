@@ -204,11 +204,17 @@ class Writer:
         return self.node(operator, inputs, name, name, **attributes)
 
     def fixed(self, array: Any, layer: str, what: str, *, doc: str = "") -> str:
-        """A tensor that is no tensor of the graph: shapes and the like, and matrices in the type of computation."""
+        """A tensor that is no tensor of the graph: shapes and the like, and matrices; without loss."""
         found = np.asarray(array)
-        if found.dtype.kind == "f":
-            found = found.astype(self.dtype)
-        return self._initializer(self.fresh(f"{layer}:{what}"), found, doc)
+        if found.dtype.kind != "f":
+            return self._initializer(self.fresh(f"{layer}:{what}"), found, doc)
+        with np.errstate(over="ignore", under="ignore"):
+            near = found.astype(self.dtype)
+        exact = found.astype(self.graph.dtype)
+        if np.array_equal(near, exact):
+            return self._initializer(self.fresh(f"{layer}:{what}"), near, doc)
+        self._require_finite(near, layer)
+        return self._cast(self._initializer(self.fresh(f"{layer}:{what}"), exact, doc))
 
     def tensor(self, place: int, default: str) -> str:
         """A tensor of the graph, in the type of computation; `default` is the role that `from_onnx` would give it."""
@@ -218,13 +224,20 @@ class Writer:
             array = self.graph.tensors[place]
             self._initializer(name, array, "" if role == default else f"role: {role}")
             if array.dtype != self.dtype:
-                with np.errstate(over="ignore"):
-                    if not np.isfinite(array.astype(self.dtype)).all():
-                        raise RangeError(f"{name}: a value lies beyond the range of {self.dtype}; use dtype='float64'")
-                to = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
-                name = self.helper_node("Cast", [name], name, str(self.dtype), to=to)
+                with np.errstate(over="ignore", under="ignore"):
+                    self._require_finite(array.astype(self.dtype), name)
+                name = self._cast(name)
             self._written[place] = name
         return self._written[place]
+
+    def _cast(self, name: str) -> str:
+        """A tensor in the type of computation."""
+        to = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
+        return self.helper_node("Cast", [name], name, str(self.dtype), to=to)
+
+    def _require_finite(self, array: Array, name: str) -> None:
+        if not np.isfinite(array).all():
+            raise RangeError(f"{name}: a value lies beyond the range of {self.dtype}; use dtype='float64'")
 
     def batch(self) -> str:
         """The size of the batch, as a vector of one entry."""
