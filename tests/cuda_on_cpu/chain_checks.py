@@ -22,8 +22,15 @@ CHAINS = {
 }
 
 
+def of_complex(chain, dtype):
+    """The same factors, each times a complex number of its own."""
+    return pg.KSChain([f.astype(dtype) * (1 + 2 * 1j**s) for s, f in enumerate(chain.factors)])
+
+
 def chain_agrees(device, chain, outer, inner):
     x = small_integers((outer, chain.shape[1], inner), chain.dtype, 7)
+    if x.dtype.kind == "c":
+        x *= 2 - 1j
     there = chain.to_device(device)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1)), (chain.patterns, outer, inner)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1))  # by what was kept
@@ -50,6 +57,7 @@ def probe(device, make, monkeypatch):
     """Everything that a wrong version of the kernel may break, in little time."""
     for along in ("batch", "i", "l"):
         far_chain(make, along=along)
+    chain_agrees(device, of_complex(CHAINS["not square"], np.complex64), 2, 3)
     for blocks in (products.BLOCKS, 2):
         with monkeypatch.context() as patched:
             patched.setattr(products, "BLOCKS", blocks)
@@ -92,5 +100,9 @@ MUTANTS = [
         ("writes by 32 bits", WRITE, f"unsigned({WRITE})"),
         ("values by 32 bits", "own = values + factor[4] +", "own = values + int(factor[4]) +"),
         ("one tile for a block", "tile += gridDim.x", "tile = n_tiles * l_runs * groups"),
+        ("imaginary parts whose product is not subtracted", "both_real - sum.both_imag", "both_real + sum.both_imag"),
+        ("an imaginary part that is half there", "sum.imag_of_x + sum.imag_of_w", "sum.imag_of_x"),
+        ("imaginary parts of values with those of vectors", "w.imag * x.real", "w.imag * x.imag"),
+        ("values that are taken for their conjugates", "both_imag += w.imag", "both_imag -= w.imag"),
     ]
 ]
