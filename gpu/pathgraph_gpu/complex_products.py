@@ -36,9 +36,9 @@ def real_form(pattern: KSPattern, outer: int, inner: int) -> tuple[KSPattern, in
     --------
     >>> pattern = KSPattern(1, 4, 4, 3)
     >>> real_form(pattern, 1, 100)
-    (KSPattern(a=1, b=4, c=4, d=3), 1, 200)
+    (KSPattern(1, 4, 4, 3), 1, 200)
     >>> real_form(pattern, 100, 1)
-    (KSPattern(a=1, b=4, c=4, d=6), 100, 1)
+    (KSPattern(1, 4, 4, 6), 100, 1)
     """
     if inner == 1 < outer:
         return KSPattern(pattern.a, pattern.b, pattern.c, 2 * pattern.d), outer, 1
