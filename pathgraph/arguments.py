@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, as_values, refuse_floats
@@ -131,9 +132,12 @@ def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
 
     Raises
     ------
+    ConversionError
+        On arrays of a device.
     ParameterError
         On unknown inputs, a wrong length or a wrong shape.
     """
+    refuse_elsewhere(inputs, "inputs")
     size = len(net.dag.inputs)
     if inputs is None or isinstance(inputs, (Number, np.generic)):
         return [default if inputs is None else inputs] * size

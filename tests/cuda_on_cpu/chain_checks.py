@@ -21,8 +21,15 @@ CHAINS = {
 }
 
 
+def of_complex(chain, dtype):
+    """The same factors, each times a complex number of its own."""
+    return pg.KSChain([f.astype(dtype) * (1 + 2 * 1j**s) for s, f in enumerate(chain.factors)])
+
+
 def chain_agrees(device, chain, outer, inner):
     x = small_integers((outer, chain.shape[1], inner), chain.dtype, 7)
+    if x.dtype.kind == "c":
+        x *= 2 - 1j
     there = chain.to_device(device)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1)), (chain.patterns, outer, inner)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1))  # by what was kept
@@ -49,6 +56,7 @@ def probe(device, make, monkeypatch):
     """Everything that a wrong version of the kernel may break, in little time."""
     for along in ("batch", "i", "l"):
         far_chain(make, along=along)
+    chain_agrees(device, of_complex(CHAINS["not square"], np.complex64), 2, 3)
     for blocks in (products.BLOCKS, 2):
         with monkeypatch.context() as patched:
             patched.setattr(products, "BLOCKS", blocks)

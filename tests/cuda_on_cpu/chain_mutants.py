@@ -28,4 +28,8 @@ MUTANTS = of(
     ("writes by 32 bits", WRITE, f"unsigned({WRITE})"),
     ("values by 32 bits", "own = values + factor[4] +", "own = values + int(factor[4]) +"),
     ("one tile for a block", "tile += gridDim.x", "tile = n_tiles * l_runs * groups"),
+    ("imaginary parts whose product is not subtracted", "both_real - sum.both_imag", "both_real + sum.both_imag"),
+    ("an imaginary part that is half there", "sum.imag_of_x + sum.imag_of_w", "sum.imag_of_x"),
+    ("imaginary parts of values with those of vectors", "w.imag * x.real", "w.imag * x.imag"),
+    ("values that are taken for their conjugates", "both_imag += w.imag", "both_imag -= w.imag"),
 )
