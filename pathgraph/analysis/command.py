@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ import pathgraph as pg
 from pathgraph.analysis.analyse import analyse
 from pathgraph.analysis.arguments import folder, listed, shape, writable
 from pathgraph.analysis.certificates import Settings
-from pathgraph.analysis.document import count, number, power
+from pathgraph.analysis.document import ceiling, count, power
 from pathgraph.analysis.formats import FLOAT_NAMES
 from pathgraph.analysis.model import read
 from pathgraph.analysis.page import page
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 if the model was refused, with one message on standard error. Wrong arguments exit with 2.
+        0, or 1 if the model was refused, with one message on standard error, or if nobody reads the output to its
+        end. Wrong arguments exit with 2.
 
     Examples
     --------
@@ -63,11 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (pg.PathgraphError, OSError, MemoryError, OverflowError) as error:
         print(f"python -m pathgraph: {_message(error, options.model)}", file=sys.stderr)
         return 1
-    if not options.quiet:
+    if options.quiet:
+        return 0
+    try:
         show(analysis.source, document(analysis))
-    for what, path in (("report", report), ("figures", options.json)):
-        if path is not None and not options.quiet:
-            print(f"\n{what}: {path}")
+        for what, path in (("report", report), ("figures", options.json)):
+            if path is not None:
+                print(f"\n{what}: {path}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads, such as head, has had enough; nothing is left for the flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 
@@ -131,7 +139,7 @@ def _report(analysis: Analysis, into: Path) -> Path:
         *((f"path-norm, q = {norm.q:g}", power(norm.log)) for norm in analysis.norms),
     ]
     if analysis.lipschitz is not None:
-        tiles.append(("Lipschitz bound", number(min(analysis.lipschitz.bounds.values()))))
+        tiles.append(("Lipschitz bound", ceiling(min(analysis.lipschitz.bounds.values()))))
     lead = f"{summary.inputs} in, {summary.outputs} out; a ReLU network seen through its paths."
     text = page(analysis.source, lead, tiles, document(analysis), found, f"Written by pathgraph {pg.__version__}.")
     into.mkdir(parents=True, exist_ok=True)

@@ -47,7 +47,7 @@ th, td { padding: .34rem .7rem; text-align: left; vertical-align: top; }
 th { font-weight: 600; background: var(--fill); position: sticky; top: 0; }
 tr + tr td { border-top: 1px solid var(--line); }
 .number { text-align: right; }
-.numbers td { white-space: nowrap; }
+.numbers .number { white-space: nowrap; } .numbers td { min-width: 5.5rem; }
 .warning { background: var(--warn-back); border-left: 4px solid var(--warn-line); border-radius: .3rem;
   padding: .5rem .8rem; }
 figure { margin: 1rem 0; max-width: 36rem; } figure svg { width: 100%; height: auto; display: block; }
@@ -148,7 +148,10 @@ def _table(table: Table) -> str:
         for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
             kind = " class=number" if place in table.numeric else ""
             label = f' data-label="{escape(column)}"' if as_cards and tag == "td" else ""
-            parts.append(f"<{tag} role={role}{kind}{label}>{escape(cell)}</{tag}>")
+            shown = escape(cell)
+            if place not in table.numeric:  # long names are broken at slashes, and shapes nowhere
+                shown = shown.replace("/", "/<wbr>").replace(" x ", "&nbsp;x&nbsp;")
+            parts.append(f"<{tag} role={role}{kind}{label}>{shown}</{tag}>")
         return "".join(parts)
 
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
