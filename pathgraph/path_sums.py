@@ -264,6 +264,10 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     backend : {"reference", "numpy", "numba"}, optional
         By default a layer graph is counted modulo primes (`pathgraph.pathsum.residues`), without its edges.
 
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> import numpy as np, pathgraph as pg
@@ -284,6 +288,10 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
     net : Network or LayerGraph
     backend : {"reference", "numpy", "numba"}, optional
         By default a layer graph is swept by indicators (`pathgraph.pathsum.reach`), without its edges.
+
+    Returns
+    -------
+    int
 
     Examples
     --------

@@ -85,6 +85,10 @@ def gaussian_kl(law: Gaussian, prior: Gaussian) -> float:
     ----------
     law, prior : Gaussian
 
+    Returns
+    -------
+    float
+
     Raises
     ------
     ParameterError
