@@ -11,13 +11,15 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, as_values, refuse_floats
-from pathgraph.shown import article
+from pathgraph.shown import argument_text, article
 
 __all__ = [
     "LARGEST_EXPONENT",
+    "MOST_SAMPLES",
     "Inputs",
     "classes",
     "exponent",
@@ -34,6 +36,8 @@ __all__ = [
 Inputs: TypeAlias = "ArrayLike | Sequence[Any] | Mapping[Hashable, Any]"
 
 LARGEST_EXPONENT = 2**20
+MOST_SAMPLES = 2**53
+"""Samples of which bounds speak, up to this number, which floats still count."""
 
 
 def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> Any:
@@ -57,24 +61,26 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
         return 0
     if not _is_number(value) or not value > 0 or value < least:
         start = f"[{least}" if least else "[0" if zero else "(0"
-        raise ParameterError(f"{name}: needed a number in {start}, inf], got {value!r}")
+        raise ParameterError(f"{name}: needed a number in {start}, inf], got {argument_text(value)}")
     if value == math.inf:
         return math.inf
     if not 1 / LARGEST_EXPONENT <= value <= LARGEST_EXPONENT:
         also = "0, infinity," if zero else "infinity"
-        raise ParameterError(f"{name}: needed {also} or a number from 2**-20 to 2**20, got {value!r}")
+        raise ParameterError(f"{name}: needed {also} or a number from 2**-20 to 2**20, got {argument_text(value)}")
     return int(value) if value == int(value) else float(value)
 
 
-def natural(value: Any, name: str, *, least: int = 0) -> int:
-    """An integer that is not less than the least.
+def natural(value: Any, name: str, *, least: int = 0, most: int | None = None) -> int:
+    """An integer that is not less than the least, nor larger than the most.
 
     Raises
     ------
     ParameterError
     """
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < least:
-        raise ParameterError(f"{name}: needed an integer >= {least}, got {value!r}")
+        raise ParameterError(f"{name}: needed an integer >= {least}, got {argument_text(value)}")
+    if most is not None and value > most:
+        raise ParameterError(f"{name}: needed an integer <= {most}, got {argument_text(value)}")
     return int(value)
 
 
@@ -96,7 +102,7 @@ def number(value: Any, name: str, interval: str) -> float:
             return float(value)
     except OverflowError:
         pass
-    raise ParameterError(f"{name}: needed a number in {interval}, got {value!r}")
+    raise ParameterError(f"{name}: needed a number in {interval}, got {argument_text(value)}")
 
 
 def _is_number(value: Any) -> bool:
@@ -113,7 +119,9 @@ def generator(rng: np.random.Generator | int) -> np.random.Generator:
     try:
         return np.random.default_rng(rng)
     except (TypeError, ValueError):
-        raise ParameterError(f"rng: needed a numpy.random.Generator or a seed (an integer >= 0), got {rng!r}") from None
+        raise ParameterError(
+            f"rng: needed a numpy.random.Generator or a seed (an integer >= 0), got {argument_text(rng)}"
+        ) from None
 
 
 def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
@@ -124,9 +132,12 @@ def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
 
     Raises
     ------
+    ConversionError
+        On arrays of a device.
     ParameterError
         On unknown inputs, a wrong length or a wrong shape.
     """
+    refuse_elsewhere(inputs, "inputs")
     size = len(net.dag.inputs)
     if inputs is None or isinstance(inputs, (Number, np.generic)):
         return [default if inputs is None else inputs] * size

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from pathgraph.errors import BackendError, ConversionError
 
-__all__ = ["Device", "device_named", "device_of", "is_device_array", "register"]
+__all__ = ["Device", "device_named", "device_of", "is_device_array", "refuse_elsewhere", "register"]
 
 
 class Device(Protocol):
@@ -120,6 +120,29 @@ def is_device_array(array: Any) -> bool:
     (False, False)
     """
     return type(array).__module__.partition(".")[0] in _OWNERS
+
+
+def refuse_elsewhere(value: Any, name: str) -> None:
+    """Refuse an array or an operator of some device where the CPU computes.
+
+    Raises
+    ------
+    ConversionError
+
+    Examples
+    --------
+    >>> import numpy as np, pathgraph as pg
+    >>> refuse_elsewhere(np.zeros(3), "inputs")
+    >>> refuse_elsewhere(pg.gpu.loopback().to_device(np.zeros(3)), "inputs")
+    Traceback (most recent call last):
+    ...
+    pathgraph.errors.ConversionError: inputs: needed what is on the CPU, as other operands are, got LoopbackArray; ...
+    """
+    if is_device_array(value) or hasattr(value, "to_host"):
+        raise ConversionError(
+            f"{name}: needed what is on the CPU, as other operands are, got {type(value).__name__}; nothing is moved "
+            "silently: copy it with .get() or .to_host(), or move the others to its device"
+        )
 
 
 def device_of(**operands: Any) -> Device | None:

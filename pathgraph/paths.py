@@ -165,6 +165,10 @@ def _float(number: Any) -> float:
     return value
 
 
+MOST_DRAWN = 10**9
+"""Paths that may be drawn by one call; more take hours, and memory that is not there."""
+
+
 def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> list[Path]:
     r"""Draw `n` independent paths, path p with probability proportional to :math:`|\Phi_p|`.
 
@@ -175,6 +179,7 @@ def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> li
     ----------
     net : Network or LayerGraph
     n : int
+        At most a billion: their list alone takes 8 GB.
     rng : numpy.random.Generator or int
         The generator, or its seed.
 
@@ -185,7 +190,7 @@ def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> li
     Raises
     ------
     ParameterError
-        If `n` is negative, or every path product is zero.
+        If `n` is negative or larger, or every path product is zero.
 
     Examples
     --------
@@ -197,7 +202,7 @@ def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> li
     >>> 0.7 < sum(path[0] == (0, 1) for path in paths) / 1000 < 0.8
     True
     """
-    natural(n, "n")
+    natural(n, "n", most=MOST_DRAWN)
     require_network_of_numbers(net, "sample_paths")
     random = generator(rng)
     weight, mass = (scaled(row) for row in _forward(net.with_values(abs(net.values)), REAL if net.is_exact else SCALED))

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["article", "decimal_text", "mapping_text", "number_text", "shortened"]
+__all__ = ["argument_text", "article", "decimal_text", "mapping_text", "number_text", "shortened"]
 
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -60,6 +60,14 @@ def decimal_text(value: Fraction, digits: int) -> str:
     if -5 < total < digits:
         return f"{float(value):.{digits}g}"
     return f"{sign}{mantissa.rstrip('0').rstrip('.') if '.' in mantissa else mantissa}e{total}"
+
+
+def argument_text(value: Any) -> str:
+    """How an argument is shown in an error: as Python writes it, but integers with more digits than it writes."""
+    try:
+        return repr(value)
+    except ValueError:
+        return number_text(value) if isinstance(value, (int, Fraction)) else article(type(value).__name__)
 
 
 def mapping_text(mapping: Mapping[Any, Any]) -> str:

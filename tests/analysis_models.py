@@ -45,7 +45,7 @@ def onnx_file(path, activation="Relu", batch="N", size=6):
 class Page(html.parser.HTMLParser):
     """The tags of a page, checked for balance; links, ids and what is loaded."""
 
-    VOID = frozenset({"meta", "br", "link", "img", "hr"})
+    VOID = frozenset({"meta", "br", "link", "img", "hr", "wbr"})
 
     def __init__(self, text):
         super().__init__()

@@ -16,6 +16,7 @@ from pathgraph.analysis.certificates import Settings
 from pathgraph.analysis.command import main
 from pathgraph.analysis.document import Figure, Section, Table
 from pathgraph.analysis.model import Model
+from pathgraph.analysis.page import page
 from pathgraph.analysis.sections import document
 from pathgraph.analysis.terminal import show
 from pathgraph.plot import layers
@@ -121,6 +122,29 @@ def test_the_page_is_one_file_without_scripts(model, tmp_path):
     assert "width=device-width" in text
     assert not set(pictures.COLOURS.values()) & set(re.findall(r"#[0-9a-f]{6}", text.lower()))
     assert "url(http" not in text
+
+
+def test_the_bound_on_top_is_rounded_up_like_that_below(tmp_path):
+    path = tmp_path / "net.npz"
+    pg.save(pg.from_weights([[[1234567.25, 1.0], [0.5, 1.0]], [[1.0, 1.0]]]), path)
+    assert main([str(path), "--quiet", "--report", str(tmp_path), "--no-certificates"]) == 0
+    text = (tmp_path / "index.html").read_text(encoding="utf-8")
+    assert pg.input_lipschitz(pg.load(path)) == 1234569.75
+    assert "<dt>Lipschitz bound</dt><dd>1,234,570</dd>" in text
+    assert '<dt>max-pass</dt><dd class="value">1,234,570</dd>' in text
+    assert "1,234,569" not in text.replace("1,234,569.75", "")
+
+
+def test_long_names_are_broken_where_they_part(tmp_path):
+    build = pg.LayerGraphBuilder()
+    x = build.input((2,), name="encoder/stage<1>.0/projection")
+    graph = build.build(build.linear(x, build.tensor("w", [[1.0, 2.0]]), name="short/name"))
+    layers_table = next(item for part in document(analyse(graph, Settings(certificates=False, trials=0)))
+                        for item in part.items if isinstance(item, Table))  # fmt: skip
+    text = page("net", "", [], [Section("Layers", "", [layers_table])], {}, "")
+    assert "encoder/<wbr>stage&lt;1&gt;.<wbr>0/<wbr>projection" in text
+    assert "short/name" in text
+    Page(text)
 
 
 def test_names_are_escaped(tmp_path):

@@ -83,9 +83,11 @@ def test_equalisation_of_a_perceptron_is_that_of_its_neurons(objective):
     graph = build("linear", np.float64)
     hidden = next(layer.name for layer in graph.architecture.layers if layer.activation == "relu")
     graph = pg.rescale(graph, {(hidden, 0): 2.0**10, (hidden, 1): 2.0**-7})
-    ours, theirs = (pg.equalize(net, objective=objective, powers_of_two=False) for net in (graph, graph.expand()))
+    expanded = graph.expand()
+    ours, theirs = (pg.equalize(net, objective=objective, powers_of_two=False) for net in (graph, expanded))
     assert ours.optimum == pytest.approx(theirs.optimum, abs=2 * ours.smoothing)
-    assert ours.before == theirs.before
+    slack = len(expanded.theta) * np.finfo(np.float64).eps  # one rounding a parameter: the order of the sums differs
+    assert ours.before == pytest.approx(theirs.before, rel=slack)
     assert ours.optimum < ours.before - 3
     assert {name: len(name) for name in ours.factors} == dict.fromkeys(ours.factors, 2)
 

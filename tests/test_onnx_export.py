@@ -7,7 +7,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 import pathgraph as pg  # noqa: E402
 from tests.test_onnx_models import outputs_of, run_onnxruntime  # noqa: E402
-from tests.tolerances import float_slack  # noqa: E402
+from tests.tolerances import assert_close, evaluation_roundings, float_slack, gamma  # noqa: E402
 
 RANDOM = np.random.default_rng(5)
 
@@ -183,6 +183,36 @@ def test_values_are_written_without_loss(tmp_path):
     assert again.dtype == np.float64
     assert again.parameters["w"][0, 0, 0] == 1 / 3
     assert_same_values(graph, path, again)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        lambda b, x: b.adaptive_average_pool(x, (3, 4)),
+        lambda b, x: b.resize(x, [np.full((5, 6), 1 / 7)]),
+        lambda b, x: b.fixed_linear(x, np.full((3, 60), 0.1), (3,)),
+    ],
+    ids=["averages", "resize", "fixed"],
+)
+def test_fixed_matrices_are_written_without_loss(layer, tmp_path):
+    """Coefficients like 1/3 are no float32: the path-norm of what comes back differs by roundings of float64."""
+    graph, path = made(IMAGE, layer), tmp_path / "net.onnx"
+    graph.to_onnx(path)
+    again = pg.from_onnx(path)
+    assert graph.dtype == again.dtype == np.float64
+    for q in (1, 2, 4):
+        slack = 2 * gamma(evaluation_roundings(graph) + (q + 2) * len(graph.layers))
+        assert_close(pg.path_norm(again, q=q), pg.path_norm(graph, q=q), slack)
+    assert_same_values(graph, path, again)
+
+
+def test_fixed_matrices_beyond_the_range(tmp_path):
+    build = pg.LayerGraphBuilder()
+    graph = build.build(build.resize(build.input((1, 2)), [[[1e200, 0]]], name="huge"))
+    with pytest.raises(pg.RangeError, match="huge: a value lies beyond the range of float32; use dtype='float64'"):
+        graph.to_onnx(tmp_path / "net.onnx")
+    graph.to_onnx(tmp_path / "net.onnx", dtype=np.float64)
+    assert pg.path_norm(pg.from_onnx(tmp_path / "net.onnx")) == 1e200
 
 
 def test_names_of_layers_and_tensors_may_be_equal(tmp_path):

@@ -1,5 +1,7 @@
 """What an ONNX file says besides its layers: shapes of inputs, constants, operator sets, and what cannot be written."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 from onnx import TensorProto, helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
-from pathgraph.io import onnx_selection  # noqa: E402
+from pathgraph.io import onnx_export, onnx_selection  # noqa: E402
 from tests.onnx_files import perceptron, refused  # noqa: E402
 from tests.onnx_models import Model  # noqa: E402
 from tests.test_onnx_models import run_onnxruntime  # noqa: E402
@@ -203,3 +205,61 @@ def test_values_beyond_the_range_cannot_be_written(tmp_path):
         graph.to_onnx(tmp_path / "net.onnx")
     graph.to_onnx(tmp_path / "net.onnx", dtype=np.float64)
     assert pg.from_onnx(tmp_path / "net.onnx") == graph
+
+
+# -- where it is written ------------------------------------------------------------------------------------------
+
+
+def one_layer():
+    build = pg.LayerGraphBuilder()
+    return build.build([build.linear(build.input((2,)), build.tensor("w", [[1.0, -2.0]]))])
+
+
+class Slow(io.BytesIO):
+    """A file of which one call takes at most 7 bytes."""
+
+    def write(self, data):
+        return super().write(data[:7])
+
+
+class Silent(io.BytesIO):
+    """A file that does not say how many bytes it took."""
+
+    def write(self, data):
+        super().write(data)
+
+
+@pytest.mark.parametrize("kind", [io.BytesIO, Slow, Silent])
+def test_written_to_open_files(tmp_path, kind):
+    graph, file = one_layer(), kind()
+    graph.to_onnx(file)
+    graph.to_onnx(tmp_path / "net.onnx")
+    assert file.getvalue() == (tmp_path / "net.onnx").read_bytes()
+    file.seek(0)
+    assert pg.from_onnx(file) == graph
+
+
+def test_where_nothing_can_be_written(tmp_path, monkeypatch):
+    graph = one_layer()
+    for target in (3, None, [tmp_path]):
+        with pytest.raises(
+            pg.ParameterError, match="path: needed a path or a file that is open for writing bytes, got"
+        ):
+            graph.to_onnx(target)
+    with pytest.raises(FileNotFoundError, match=r"path: there is no folder .*missing' to write 'net.onnx' in"):
+        graph.to_onnx(tmp_path / "missing" / "net.onnx")
+    closed = io.BytesIO()
+    closed.close()
+    for target in (io.StringIO(), closed):
+        with pytest.raises(pg.ParameterError, match="path: needed a file that is open for writing bytes, got "):
+            graph.to_onnx(target)
+    (tmp_path / "net.onnx").write_bytes(b"kept")
+    with (
+        (tmp_path / "net.onnx").open("rb") as file,
+        pytest.raises(pg.ParameterError, match="path: needed a file that is open for writing bytes, got "),
+    ):
+        graph.to_onnx(file)
+    assert (tmp_path / "net.onnx").read_bytes() == b"kept"
+    monkeypatch.setattr(onnx_export, "LARGEST_FILE", 16)
+    with pytest.raises(pg.ParameterError, match="path: needed a path, since tensors of 16 bytes go into a file beside"):
+        graph.to_onnx(io.BytesIO())

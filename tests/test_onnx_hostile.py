@@ -1,5 +1,6 @@
 """Damaged and hostile ONNX files: an error of ours, in bounded memory and time."""
 
+import io
 import tracemalloc
 
 import numpy as np
@@ -79,9 +80,25 @@ def test_truncated_files():
 def test_what_is_no_file(tmp_path):
     refused(tmp_path / "missing.onnx", pg.FileFormatError, "needed a readable file")
     refused(tmp_path, pg.FileFormatError, "needed a readable file")
-    refused(3, pg.FileFormatError, "needed a path, bytes or an onnx.ModelProto")
+    refused(3, pg.FileFormatError, "needed a path, bytes, a binary file or an onnx.ModelProto, got int")
     (tmp_path / "text.onnx").write_text("no model", encoding="utf-8")
     refused(tmp_path / "text.onnx", pg.FileFormatError, "text.onnx: needed an ONNX model")
+
+
+def test_files_that_are_open(tmp_path):
+    data = perceptron().SerializeToString()
+    (tmp_path / "net.onnx").write_bytes(data)
+    assert pg.from_onnx(io.BytesIO(data)) == pg.from_onnx(data)
+    with (tmp_path / "net.onnx").open("rb") as file:
+        assert pg.from_onnx(file) == pg.from_onnx(data)
+    refused(io.BytesIO(data[:-3]), pg.FileFormatError, "the ONNX model: needed an ONNX model")
+    refused(io.StringIO("text"), pg.FileFormatError, "which holds str; open it in the mode 'rb'")
+    refused(file, pg.FileFormatError, "needed a file that is open for reading bytes, got .* closed file")
+    with (tmp_path / "net.onnx").open("ab") as file:
+        refused(file, pg.FileFormatError, "needed a file that is open for reading bytes, got ")
+    (tmp_path / "text.txt").write_bytes(b"\xff")
+    with (tmp_path / "text.txt").open(encoding="utf-8") as file:
+        refused(file, pg.FileFormatError, "needed a file that is open for reading bytes, got .* can't decode")
 
 
 def test_a_header_that_claims_four_gigabytes():

@@ -246,6 +246,28 @@ def test_estimators_that_are_not_as_fit_leaves_them():
             pg.from_sklearn(model)
 
 
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        (StandardScaler, "with_mean"),
+        (StandardScaler, "with_std"),
+        (RobustScaler, "with_centering"),
+        (RobustScaler, "with_scaling"),
+    ],
+)
+def test_options_of_scalers_are_those_that_they_have_now(kind, option):
+    pipeline = fitted(make_pipeline(kind(), LinearRegression()), TARGETS)
+    pipeline[0].set_params(**{option: False})
+    assert_close(pg.from_sklearn(pipeline), pipeline.predict(X))
+    pipeline = fitted(make_pipeline(kind(**{option: False}), LinearRegression()), TARGETS)
+    pipeline[0].set_params(**{option: True})
+    if getattr(pipeline[0], {"with_mean": "mean_", "with_centering": "center_"}.get(option, "scale_")) is None:
+        with pytest.raises(pg.ParameterError, match=f"{option}=True needs"):
+            pg.from_sklearn(pipeline)
+    else:
+        assert_close(pg.from_sklearn(pipeline), pipeline.predict(X))
+
+
 def test_a_step_that_changes_the_number_of_features_is_refused_by_name():
     from sklearn.decomposition import PCA
     from sklearn.neural_network import MLPRegressor

@@ -5,6 +5,7 @@ import threading
 import pytest
 
 import pathgraph as pg
+from tests.tolerances import gamma
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed; make test-torch runs these tests")
 
@@ -85,7 +86,8 @@ def test_instance_norms_with_running_statistics():
         before = module[1].weight.clone()
         module[1].weight.zero_()
     graph.apply_to(module)
-    assert torch.allclose(module[1].weight, before)
+    after = module[1].weight.detach()
+    assert (abs(after - before) <= float(gamma(6)) * abs(before)).all()  # divided and multiplied by a root
 
 
 def values_decide(x):

@@ -6,7 +6,7 @@ apart. If these are short, a block takes parts of some vectors through all facto
 launches, and among those takes the shortest parts. Other factors take a launch of `pathgraph_gpu.products`.
 
 Whether factors are fused changes no bit of a result: every entry is the same sum. float16 is computed in float32 and
-rounded once, at the end. Complex factors are never fused.
+rounded once, at the end.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ THREADS = 256
 """Of a block."""
 WIDTHS = (16, 64, 256)
 """The longest parts of a vector that a block holds, by configuration."""
-ELEMENTS = {4: 4096, 8: 2048}
+ELEMENTS = {4: 4096, 8: 2048, 16: 1024}
 """Numbers that a block holds, twice, by their size."""
 GROUPS = 8
 """Parts that a block takes side by side where they lie side by side in memory."""
@@ -108,7 +108,7 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
             kept["wide"] = [(pattern, values.astype(np.float32), turned) for pattern, values, turned in factors]
         factors, x = kept["wide"], x.astype(np.float32)
     patterns = [pattern.T if turned else pattern for pattern, _, turned in factors]
-    for run in reversed(_runs(patterns, x)):
+    for run in reversed(runs_of(patterns, batch_first=x.shape[2] == 1)):
         last = out if run.start == 0 and dtype == x.dtype else None
         if run.width == 0:
             pattern, values, turned = factors[run.start]
@@ -124,12 +124,6 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
         return x.astype(dtype)
     out[...] = x  # rounded
     return out
-
-
-def _runs(patterns: Sequence[KSPattern], x: Any) -> list[Run]:
-    if x.dtype.kind == "c":
-        return [Run(at, at + 1, 1, 1, 0) for at in range(len(patterns))]
-    return runs_of(patterns, batch_first=x.shape[2] == 1)
 
 
 def _packed(device: Device, factors: Sequence[Factor], run: Run) -> tuple[Any, Any]:
@@ -177,15 +171,19 @@ def columns_of(width: int, groups: int, dtype: Any) -> int:
 
 def options(dtype: Any, width: int, groups: int) -> tuple[str, ...]:
     """The macros of the kernel."""
-    name = {"float32": "float", "float64": "double"}[np.dtype(dtype).name]
-    return f"-DVALUE={name}", f"-DWIDTH={width}", f"-DGROUPS={groups}", f"-DBN={columns_of(width, groups, dtype)}"
+    kind = np.dtype(dtype)
+    numbers = (
+        f"-DREAL={'float' if kind in (np.float32, np.complex64) else 'double'}",
+        f"-DCOMPLEX={int(kind.kind == 'c')}",
+    )
+    return *numbers, f"-DWIDTH={width}", f"-DGROUPS={groups}", f"-DBN={columns_of(width, groups, dtype)}"
 
 
 def configurations() -> list[Configuration]:
     """Every configuration of the kernel that can be chosen."""
     return [
         Configuration("chains", "ks_chain", options(dtype, width, groups), (THREADS,), 0, False, np.dtype(dtype))
-        for dtype in (np.float32, np.float64)
+        for dtype in (np.float32, np.float64, np.complex64, np.complex128)
         for width in WIDTHS
         for groups in (1, GROUPS)
         if groups == 1 or width < WIDTHS[-1]

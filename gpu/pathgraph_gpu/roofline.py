@@ -93,7 +93,7 @@ class Cost:
 
 
 def _arithmetic(dtype: Any) -> str:
-    return "float64" if np.dtype(dtype) == np.float64 else "float32"
+    return "float64" if np.dtype(dtype) in (np.float64, np.complex128) else "float32"
 
 
 def product_cost(pattern: tuple[int, int, int, int], batch: int, dtype: Any, *, per_other: float = np.inf) -> Cost:
@@ -104,7 +104,7 @@ def product_cost(pattern: tuple[int, int, int, int], batch: int, dtype: Any, *, 
     pattern : (a, b, c, d)
     batch : int
     dtype : dtype
-        Of the values and vectors.
+        Of the values and vectors; a complex multiply-add is four real ones.
     per_other : float
         Multiply-adds for each other instruction of the main loop.
 
@@ -115,7 +115,7 @@ def product_cost(pattern: tuple[int, int, int, int], batch: int, dtype: Any, *, 
     (13.153337344, 823)
     """
     a, b, c, d = pattern
-    fmas = float(a * b * c * d) * batch
+    fmas = float(a * b * c * d) * batch * (4 if np.dtype(dtype).kind == "c" else 1)
     words = float(a * d * (b + c)) * batch + a * b * c * d
     return Cost(2 * fmas, words * np.dtype(dtype).itemsize, _arithmetic(dtype), fmas * (1 + 1 / per_other))
 

@@ -145,11 +145,12 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     BackendError
         If the device has no kernels.
     ParameterError
-        For another matrix, complex values, another axis, and numbers below 1.
+        For another matrix, another axis, and numbers below 1.
 
     Notes
     -----
-    A tile changes no bit of a result. The function waits for the device.
+    A tile changes no bit of a result. The function waits for the device. Complex matrices are multiplied by the
+    kernels for real ones, of which one launch is timed; a product takes two.
 
     Examples
     --------
@@ -161,6 +162,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     """
     from pathgraph.kronecker.device_operators import DeviceKSMatrix
     from pathgraph_gpu import products
+    from pathgraph_gpu.complex_products import real_form
 
     if not isinstance(matrix, DeviceKSMatrix):
         raise ParameterError(
@@ -169,29 +171,26 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     device: Any = matrix.device
     if not hasattr(device, "clock"):
         raise BackendError(f"matrix: its device, {device.name}, has no kernels to be timed")
-    if matrix.dtype.name not in TILES:
-        raise ParameterError(
-            f"matrix: needed values in one of {', '.join(TILES)}, got {matrix.dtype}; complex matrices use the tiles "
-            "of real ones and twice the batch"
-        )
     natural(batch, "batch", least=1)
     natural(repeats, "repeats", least=1)
     if axis not in (0, -1):
         raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {axis!r}")
-    sides = (1, batch) if axis == 0 else (batch, 1)
-    xp, dtype, (rows, columns) = device.xp, matrix.dtype, matrix.shape
-    x, y = (xp.zeros((sides[0], size, sides[1]), dtype=dtype) for size in (columns, rows))
+    outer, inner = (1, batch) if axis == 0 else (batch, 1)
     pattern, values, turned = matrix.factor
-    gradient = products.gradient_problem(matrix.pattern, batch, batch_first=axis == -1)
-    parts = xp.empty((gradient.parts, *matrix.pattern.values_shape), dtype=products.total_of(dtype))
+    if matrix.dtype.kind == "c":
+        pattern, outer, inner = real_form(pattern, outer, inner)
+        values = device.xp.zeros(pattern.values_shape, dtype=values.real.dtype)
+    xp, dtype = device.xp, np.dtype(values.dtype)
+    own = pattern.T if turned else pattern
+    x, y = (xp.zeros((outer, size, inner), dtype=dtype) for size in reversed(own.shape))
+    product, transpose = (
+        products.product_problem(pattern, outer, inner, transposed=which) for which in (turned, not turned)
+    )
+    gradient = products.gradient_problem(own, outer * inner, batch_first=inner == 1)
+    parts = xp.empty((gradient.parts, *own.values_shape), dtype=products.total_of(dtype))
     problems = {
-        "product": (products.product_problem(pattern, *sides, transposed=turned), values, x, xp.empty(y.shape, dtype)),
-        "transpose": (
-            products.product_problem(pattern, *sides, transposed=not turned),
-            values,
-            y,
-            xp.empty(x.shape, dtype),
-        ),
+        "product": (product, values, x, xp.empty(y.shape, dtype)),
+        "transpose": (transpose, values, y, xp.empty(x.shape, dtype)),
         "gradient": (gradient, y, x, parts),
     }
     seconds: dict[str, dict[Tile, float]] = {}

@@ -17,7 +17,7 @@ import pathgraph as pg
 from pathgraph.analysis.analyse import analyse
 from pathgraph.analysis.arguments import folder, listed, shape, writable
 from pathgraph.analysis.certificates import Settings
-from pathgraph.analysis.document import count, number, power
+from pathgraph.analysis.document import ceiling, count, power
 from pathgraph.analysis.formats import FLOAT_NAMES
 from pathgraph.analysis.model import read
 from pathgraph.analysis.page import page
@@ -131,7 +131,7 @@ def _report(analysis: Analysis, into: Path) -> Path:
         *((f"path-norm, q = {norm.q:g}", power(norm.log)) for norm in analysis.norms),
     ]
     if analysis.lipschitz is not None:
-        tiles.append(("Lipschitz bound", number(min(analysis.lipschitz.bounds.values()))))
+        tiles.append(("Lipschitz bound", ceiling(min(analysis.lipschitz.bounds.values()))))
     lead = f"{summary.inputs} in, {summary.outputs} out; a ReLU network seen through its paths."
     text = page(analysis.source, lead, tiles, document(analysis), found, f"Written by pathgraph {pg.__version__}.")
     into.mkdir(parents=True, exist_ok=True)

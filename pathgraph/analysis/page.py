@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 
@@ -48,6 +49,7 @@ th { font-weight: 600; background: var(--fill); position: sticky; top: 0; }
 tr + tr td { border-top: 1px solid var(--line); }
 .number { text-align: right; }
 .numbers td { white-space: nowrap; }
+.numbers td.long { white-space: normal; }
 .warning { background: var(--warn-back); border-left: 4px solid var(--warn-line); border-radius: .3rem;
   padding: .5rem .8rem; }
 figure { margin: 1rem 0; max-width: 36rem; } figure svg { width: 100%; height: auto; display: block; }
@@ -67,6 +69,9 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 
 FOLDED = 24
 """Longer tables are folded."""
+
+LONG = 20
+"""Longer names are broken behind the signs that part them, so that the numbers beside them stay in sight."""
 
 CARDS = 4
 """Tables of so many columns are not tables on a phone."""
@@ -146,9 +151,11 @@ def _table(table: Table) -> str:
     def cells(row: Sequence[str], tag: str, role: str) -> str:
         parts = []
         for place, (column, cell) in enumerate(zip(table.columns, row, strict=True)):
-            kind = " class=number" if place in table.numeric else ""
+            is_long = tag == "td" and place not in table.numeric and len(cell) > LONG
+            kind = " class=number" if place in table.numeric else " class=long" if is_long else ""
             label = f' data-label="{escape(column)}"' if as_cards and tag == "td" else ""
-            parts.append(f"<{tag} role={role}{kind}{label}>{escape(cell)}</{tag}>")
+            text = re.sub(r"(?<=\w[/._:])(?=\w)", "<wbr>", escape(cell)) if is_long else escape(cell)
+            parts.append(f"<{tag} role={role}{kind}{label}>{text}</{tag}>")
         return "".join(parts)
 
     caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""

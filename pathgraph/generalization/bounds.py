@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import Inputs, classes, half_widths, natural, number, samples
+from pathgraph.arguments import MOST_SAMPLES, Inputs, classes, half_widths, natural, number, samples
 from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.generalization.peeling import ConstantName, PeelingConstants, peeling_constants
 from pathgraph.generalization.results import EarlierBound, GeneralizationBound, MarginBound, Stratum, exponential, times
@@ -134,7 +134,7 @@ def generalization_bound(
     if data is None and n_samples is None:
         raise ParameterError("n_samples: needed an integer >= 1, or data=, got None")
     rows = None if data is None else samples(flattened_samples(network, data), constants.n_inputs, n_samples)
-    n = natural(n_samples, "n_samples", least=1) if rows is None else len(rows)
+    n = natural(n_samples, "n_samples", least=1, most=MOST_SAMPLES) if rows is None else len(rows)
     sigma = _sigma(net, constants, rows, n, inputs)
     norm, r = _radii(network, radius)
     scale = 4 * sigma * constants.value(constant) / n

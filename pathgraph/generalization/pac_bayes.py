@@ -27,7 +27,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import classes, generator, natural, number, samples
+from pathgraph.arguments import MOST_SAMPLES, classes, generator, natural, number, samples
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.generalization.bounds import flattened_samples
 from pathgraph.generalization.gaussians import Gaussian, check_law, gaussian_kl
@@ -345,7 +345,7 @@ def _draw_errors(
 def _given_errors(errors: Any, labels: Any, n_samples: Any) -> tuple[Array, int]:
     if labels is not None:
         raise ParameterError("labels: with errors= there are no data to label; leave labels out")
-    n = natural(n_samples, "n_samples", least=1)
+    n = natural(n_samples, "n_samples", least=1, most=MOST_SAMPLES)
     try:
         means = np.array(errors, dtype=np.float64)
     except (TypeError, ValueError, OverflowError):

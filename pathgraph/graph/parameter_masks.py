@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ROLES, Architecture
 from pathgraph.scalars import Array
@@ -19,8 +20,11 @@ def parameter_mask(architecture: Architecture, parameters: Collection[Any] | Arr
 
     Raises
     ------
+    ConversionError
+        On a mask that is on a device.
     ParameterError
     """
+    refuse_elsewhere(parameters, "parameters")
     size = architecture.n_parameters
     if isinstance(parameters, np.ndarray) and parameters.dtype == bool:
         if parameters.shape != (size,):

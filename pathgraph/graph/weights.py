@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.compilation import compile_architecture
@@ -162,6 +163,7 @@ def _vector(bias: Matrix, size: int, what: str) -> Array:
 
 
 def _as_array(values: Matrix, what: str) -> Array:
+    refuse_elsewhere(values, what)
     if isinstance(values, np.ma.MaskedArray):
         raise ParameterError(f"{what}: needed an array without a mask, got a masked one; fill its gaps")
     if isinstance(values, np.ndarray):

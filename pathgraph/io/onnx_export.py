@@ -19,7 +19,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -45,15 +45,15 @@ LARGEST_FILE = 2**31 - 2**24
 """Protobuf ends at 2 GiB; beyond, the tensors go into a file of their own."""
 
 
-def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
+def to_onnx(graph: LayerGraph, path: str | PathLike[str] | IO[bytes], *, dtype: DTypeLike = np.float32) -> None:
     """Write a layer graph as an ONNX file.
 
     Parameters
     ----------
     graph : LayerGraph
         In floats.
-    path : path
-        Where to write. Tensors of more than 2 GiB together go into a file ``path.data`` beside it.
+    path : path or binary file
+        Where to write. Tensors of more than 2 GiB together go into a file ``path.data`` beside it, and need a path.
     dtype : {float32, float64}
         In which type a runtime shall compute. onnxruntime has no convolutions and pools in float64.
 
@@ -62,9 +62,12 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = 
     UnsupportedOperatorError
         If a layer has no ONNX operator, like a convolution whose padding cuts its input; the message names them all.
     ParameterError
-        If the graph is exact: `LayerGraph.to_float` rounds it.
+        If the graph is exact: `LayerGraph.to_float` rounds it. If `path` is neither a path nor a file that is open for
+        writing bytes.
     RangeError
         If a value lies beyond the range of `dtype`.
+    FileNotFoundError
+        If the folder does not exist.
 
     Notes
     -----
@@ -86,6 +89,7 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = 
     """
     if graph.is_exact:
         raise ParameterError("graph: needed floats, got exact numbers; round them by graph.to_float()")
+    target = _target(path)
     writer = Writer(graph, float_type(dtype))
     unwritable = []
     for layer in graph.layers:
@@ -98,11 +102,42 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str], *, dtype: DTypeLike = 
             f"graph: {len(unwritable)} of its {len(graph.layers)} layers have no ONNX operator:{''.join(unwritable)}"
         )
     model, size = writer.model(), sum(tensor.nbytes for tensor in graph.tensors)
-    target = Path(path)
-    if size < LARGEST_FILE:
+    if not isinstance(target, Path):
+        if size >= LARGEST_FILE:
+            raise ParameterError(
+                f"path: needed a path, since tensors of {size} bytes go into a file beside the model, got {path!r}"
+            )
+        _write(target, model.SerializeToString())
+    elif size < LARGEST_FILE:
         target.write_bytes(model.SerializeToString())
-        return
-    writer.onnx.save_model(model, str(target), save_as_external_data=True, location=f"{target.name}.data")
+    else:
+        writer.onnx.save_model(model, str(target), save_as_external_data=True, location=f"{target.name}.data")
+
+
+def _target(path: Any) -> Path | IO[bytes]:
+    """A path in a folder that exists, or something with a method `write`."""
+    if isinstance(path, str | PathLike):
+        target = Path(path)
+        if not target.parent.is_dir():
+            raise FileNotFoundError(f"path: there is no folder {str(target.parent)!r} to write {target.name!r} in")
+        return target
+    if not callable(getattr(path, "write", None)):
+        raise ParameterError(f"path: needed a path or a file that is open for writing bytes, got {path!r}")
+    file: IO[bytes] = path
+    return file
+
+
+def _write(file: IO[bytes], data: bytes) -> None:
+    """All bytes, also where one call takes only some of them."""
+    rest = data
+    while rest:
+        try:
+            taken = file.write(rest)
+        except (TypeError, ValueError) as error:  # a file of text, a closed one, one that is open for reading
+            raise ParameterError(
+                f"path: needed a file that is open for writing bytes, got {file!r}: {error}"
+            ) from error
+        rest = rest[taken if isinstance(taken, int) and taken > 0 else len(rest) :]
 
 
 class Writer:
@@ -169,11 +204,17 @@ class Writer:
         return self.node(operator, inputs, name, name, **attributes)
 
     def fixed(self, array: Any, layer: str, what: str, *, doc: str = "") -> str:
-        """A tensor that is no tensor of the graph: shapes and the like, and matrices in the type of computation."""
+        """A tensor that is no tensor of the graph: shapes and the like, and matrices; without loss."""
         found = np.asarray(array)
-        if found.dtype.kind == "f":
-            found = found.astype(self.dtype)
-        return self._initializer(self.fresh(f"{layer}:{what}"), found, doc)
+        if found.dtype.kind != "f":
+            return self._initializer(self.fresh(f"{layer}:{what}"), found, doc)
+        with np.errstate(over="ignore", under="ignore"):
+            near = found.astype(self.dtype)
+        exact = found.astype(self.graph.dtype)
+        if np.array_equal(near, exact):
+            return self._initializer(self.fresh(f"{layer}:{what}"), near, doc)
+        self._require_finite(near, layer)
+        return self._cast(self._initializer(self.fresh(f"{layer}:{what}"), exact, doc))
 
     def tensor(self, place: int, default: str) -> str:
         """A tensor of the graph, in the type of computation; `default` is the role that `from_onnx` would give it."""
@@ -183,13 +224,20 @@ class Writer:
             array = self.graph.tensors[place]
             self._initializer(name, array, "" if role == default else f"role: {role}")
             if array.dtype != self.dtype:
-                with np.errstate(over="ignore"):
-                    if not np.isfinite(array.astype(self.dtype)).all():
-                        raise RangeError(f"{name}: a value lies beyond the range of {self.dtype}; use dtype='float64'")
-                to = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
-                name = self.helper_node("Cast", [name], name, str(self.dtype), to=to)
+                with np.errstate(over="ignore", under="ignore"):
+                    self._require_finite(array.astype(self.dtype), name)
+                name = self._cast(name)
             self._written[place] = name
         return self._written[place]
+
+    def _cast(self, name: str) -> str:
+        """A tensor in the type of computation."""
+        to = self.onnx.helper.np_dtype_to_tensor_dtype(self.dtype)
+        return self.helper_node("Cast", [name], name, str(self.dtype), to=to)
+
+    def _require_finite(self, array: Array, name: str) -> None:
+        if not np.isfinite(array).all():
+            raise RangeError(f"{name}: a value lies beyond the range of {self.dtype}; use dtype='float64'")
 
     def batch(self) -> str:
         """The size of the batch, as a vector of one entry."""

@@ -144,7 +144,7 @@ def read_file(source: Any) -> OnnxFile:
 
     Parameters
     ----------
-    source : path, bytes, or onnx.ModelProto
+    source : path, bytes, binary file or onnx.ModelProto
 
     Raises
     ------
@@ -187,8 +187,12 @@ def _parsed(source: Any) -> tuple[Any, str, Folder | None]:
         label, folder = path.name, Folder(path.parent)
     elif isinstance(source, bytes | bytearray | memoryview):
         data, label, folder = bytes(source), "the ONNX model", None
+    elif callable(getattr(source, "read", None)):
+        data, label, folder = _read(source), "the ONNX model", None
     else:
-        raise FileFormatError(f"path_or_model: needed a path, bytes or an onnx.ModelProto, got {type(source).__name__}")
+        raise FileFormatError(
+            f"path_or_model: needed a path, bytes, a binary file or an onnx.ModelProto, got {type(source).__name__}"
+        )
     decode_error = importlib.import_module("google.protobuf.message").DecodeError
     model = onnx.ModelProto()
     try:
@@ -196,6 +200,22 @@ def _parsed(source: Any) -> tuple[Any, str, Folder | None]:
     except decode_error as error:
         raise FileFormatError(f"{label}: needed an ONNX model, got {len(data)} bytes that are none: {error}") from error
     return model, label, folder
+
+
+def _read(file: Any) -> bytes:
+    """What a file that is open for reading bytes holds, from where it stands."""
+    try:
+        data = file.read()
+    except (OSError, ValueError) as error:  # a closed file, one that is open for writing, text that is none
+        raise FileFormatError(
+            f"path_or_model: needed a file that is open for reading bytes, got {file!r}: {error}"
+        ) from error
+    if not isinstance(data, bytes | bytearray | memoryview):
+        raise FileFormatError(
+            f"path_or_model: needed a file that is open for reading bytes, got {file!r}, which holds "
+            f"{type(data).__name__}; open it in the mode 'rb'"
+        )
+    return bytes(data)
 
 
 def _opset(model: Any, label: str) -> int:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -47,7 +47,7 @@ ANYWHERE = ("consumed_inputs",)
 
 
 def from_onnx(
-    path_or_model: str | PathLike[str] | bytes | Any,
+    path_or_model: str | PathLike[str] | bytes | IO[bytes] | Any,
     *,
     input_shape: Shapes | None = None,
     relu6: str | None = None,
@@ -58,7 +58,8 @@ def from_onnx(
 
     Parameters
     ----------
-    path_or_model : path, bytes or onnx.ModelProto
+    path_or_model : path, bytes, binary file or onnx.ModelProto
+        Tensors that lie in files of their own are found beside a path.
     input_shape : sequence of int, or mapping from input names to such, optional
         Shapes of the inputs without the batch axis, where the file leaves axes open. A shape with as many axes as the
         file's input says that this has no batch axis.

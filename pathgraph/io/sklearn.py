@@ -258,14 +258,23 @@ def _linked(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: 
 
 
 def _standard(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    """``(x - mean_) / scale_``."""
-    centre = step.mean_ if step.with_mean else None
-    return _affine(build, x, prefix, before=centre, factor=None if step.scale_ is None else 1 / step.scale_)
+    """``(x - mean_) / scale_``, each as the options say that it is applied, which may change after the fit."""
+    centre, scale = _applied(step, "mean_", "with_mean"), _applied(step, "scale_", "with_std")
+    return _affine(build, x, prefix, before=centre, factor=None if scale is None else 1 / scale)
 
 
 def _robust(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:
-    """``(x - center_) / scale_``."""
-    return _affine(build, x, prefix, before=step.center_, factor=None if step.scale_ is None else 1 / step.scale_)
+    """``(x - center_) / scale_``, likewise."""
+    centre, scale = _applied(step, "center_", "with_centering"), _applied(step, "scale_", "with_scaling")
+    return _affine(build, x, prefix, before=centre, factor=None if scale is None else 1 / scale)
+
+
+def _applied(step: Any, attribute: str, option: str) -> Any:
+    """What the step applies if the option says so."""
+    value = getattr(step, attribute) if getattr(step, option) else None
+    if value is None and getattr(step, option):
+        raise TypeError(f"{option}=True needs {attribute}, got None")
+    return value
 
 
 def _max_abs(build: LayerGraphBuilder, x: Signal, step: Any, prefix: str, notes: list[str]) -> Signal:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker.blockwise import Blockwise
 from pathgraph.kronecker.execution import computed_in
@@ -57,6 +58,7 @@ def block_diagonal(matrices: Sequence[KSMatrix]) -> Array:
     if not listed:
         raise ParameterError("matrices: needed at least one, got none")
     for i, matrix in enumerate(listed):
+        refuse_elsewhere(matrix, f"matrices[{i}]")
         if not isinstance(matrix, Blockwise):
             raise ParameterError(f"matrices[{i}]: needed a KSMatrix, got {type(matrix).__name__}")
         if matrix.pattern.values_shape[1:] != listed[0].pattern.values_shape[1:]:

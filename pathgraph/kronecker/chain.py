@@ -19,7 +19,7 @@ from numpy.typing import DTypeLike
 from scipy.sparse.linalg import LinearOperator
 
 from pathgraph.arguments import number
-from pathgraph.devices import Device
+from pathgraph.devices import Device, refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import cost, execution
 from pathgraph.kronecker.device_operators import DeviceKSChain, moved
@@ -429,4 +429,5 @@ def _listed(factors: Any) -> Iterable[KSMatrix]:
         elif isinstance(factor, KSMatrix):
             yield factor
         else:
+            refuse_elsewhere(factor, f"factors[{i}]")
             raise ParameterError(f"factors[{i}]: needed a KSMatrix, got {type(factor).__name__}")

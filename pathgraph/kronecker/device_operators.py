@@ -18,6 +18,7 @@ from pathgraph.errors import BackendError, ConversionError, ParameterError, Unsu
 from pathgraph.kronecker.device_operator import DeviceOperator
 from pathgraph.kronecker.factors import Factors, require_chain
 from pathgraph.kronecker.operands import with_axis
+from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import KSPattern
 
 if TYPE_CHECKING:
@@ -237,6 +238,10 @@ class DeviceKSChain(Factors, DeviceOperator):
     def __init__(self, factors: Sequence[Any]) -> None:
         listed: list[DeviceKSMatrix] = []
         for i, factor in enumerate(factors):
+            if isinstance(factor, KSOperator):
+                raise ConversionError(
+                    f"factors[{i}]: needed a matrix on a device, got {type(factor).__name__}; use .to_device()"
+                )
             if not isinstance(factor, (DeviceKSMatrix, DeviceKSChain)):
                 raise ParameterError(f"factors[{i}]: needed a DeviceKSMatrix, got {type(factor).__name__}")
             listed += factor.factors if isinstance(factor, DeviceKSChain) else [factor]

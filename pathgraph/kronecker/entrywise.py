@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
 
+from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker.blockwise import Blockwise
 from pathgraph.kronecker.operands import as_operand
@@ -65,6 +66,7 @@ class Entrywise(Blockwise):
         >>> K.multiply(K).values.ravel()
         array([4, 9])
         """
+        refuse_elsewhere(other, "other")
         if not isinstance(other, Entrywise):
             raise ParameterError(f"other: needed a KSMatrix, got {type(other).__name__}")
         if other.pattern != self.pattern:

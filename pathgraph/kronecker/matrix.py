@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from pathgraph.devices import Device
+from pathgraph.devices import Device, refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import algebra, conversion, cost, execution
 from pathgraph.kronecker.device_operators import DeviceKSMatrix, moved
@@ -395,6 +395,7 @@ def _kept(values: Array) -> KSMatrix:
 
 
 def _matrix(value: Any) -> KSMatrix:
+    refuse_elsewhere(value, "other")
     if not isinstance(value, KSMatrix):
         raise ParameterError(f"other: needed a KSMatrix, got {type(value).__name__}")
     return value

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.devices import is_device_array
+from pathgraph.devices import is_device_array, refuse_elsewhere
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.scalars import Array, is_symbol
 
@@ -112,6 +112,7 @@ def as_output(out: Any, shape: tuple[int, ...], dtype: np.dtype[Any], read: Iter
     ------
     ParameterError
     """
+    refuse_elsewhere(out, "out")
     if not isinstance(out, np.ndarray) or isinstance(out, np.ma.MaskedArray):
         raise ParameterError(f"out: needed a NumPy array, got {type(out).__name__}")
     if out.shape != shape:

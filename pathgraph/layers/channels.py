@@ -67,7 +67,7 @@ class ChannelUses(NamedTuple):
 def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: int) -> ChannelUses:
     """Between which channels each entry leads, from the channel of every buffer position."""
     width = n_channels + 1
-    keys = [np.empty(0, dtype=np.int64)]
+    keys: dict[int, list[Array]] = {}
     place = np.arange(architecture.dag.size)
     for layer in architecture.neuron_layers:
         maps = list(zip(layer.operations, layer.tensors, map(architecture.place, layer.sources), strict=True))
@@ -75,12 +75,19 @@ def channel_uses(architecture: LayerArchitecture, channel: Array, n_channels: in
             maps.append((layer.bias[0], layer.bias[1], slice(0, 1)))
         target_channel = channel[place[architecture.place(layer.name)]]
         for operation, tensor, source_place in maps:
-            start = architecture.tensor_slices[tensor].start * width**2
             for entry, target, source in _uses(operation, target_channel, channel[place[source_place]]):
-                keys.append(distinct((entry * width + target) * width + source + 1) + start)
-    pairs, source = np.divmod(distinct(np.concatenate(keys)), width)
-    entry, target = np.divmod(pairs, width)
-    return ChannelUses(entry, target, source - 1)
+                key = distinct((entry * width + target) * width + source + 1)
+                keys.setdefault(tensor, []).append(key)
+    found = {tensor: distinct(np.concatenate(keys.pop(tensor))) for tensor in sorted(keys)}
+    out = ChannelUses(*np.empty((3, sum(map(len, found.values()))), dtype=np.int64))
+    low = 0
+    for tensor in list(found):  # one at a time, since the triples take three times the memory of the keys
+        pairs, source = np.divmod(found.pop(tensor), width)
+        part = slice(low, low := low + len(pairs))
+        np.divmod(pairs, width, out=(out.entry[part], out.target[part]))
+        out.entry[part] += architecture.tensor_slices[tensor].start
+        np.subtract(source, 1, out=out.source[part])
+    return out
 
 
 def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[tuple[Array, Array, Array]]:
@@ -141,7 +148,9 @@ def channel_classes(graph: LayerGraph) -> ChannelClasses:
     channel, names = channels_of(architecture)
     uses = channel_uses(architecture, channel, len(names))
     kept = (graph.values != 0)[uses.entry]
-    entry, target, source = uses.entry[kept], uses.target[kept], uses.source[kept]
+    if not kept.all():
+        uses = ChannelUses(*(part[kept] for part in uses))
+    entry, target, source = uses
     outer = len(names)  # the class of what has the factor 1
     parent = list(range(len(names) + 1))
 
@@ -171,4 +180,4 @@ def channel_classes(graph: LayerGraph) -> ChannelClasses:
     roots = np.array([root(c) for c in range(len(names))], dtype=np.int64)
     free = np.setdiff1d(roots, [root(outer)])
     of_channel = np.where(np.isin(roots, free), np.searchsorted(free, roots), -1)
-    return ChannelClasses(names, of_channel, len(free), is_outer, ChannelUses(entry, target, source))
+    return ChannelClasses(names, of_channel, len(free), is_outer, uses)

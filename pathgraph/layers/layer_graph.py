@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from os import PathLike
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -325,13 +325,13 @@ class LayerGraph(ReluNetwork):
 
         return report(self)
 
-    def to_onnx(self, path: str | PathLike[str], *, dtype: DTypeLike = np.float32) -> None:
+    def to_onnx(self, path: str | PathLike[str] | IO[bytes], *, dtype: DTypeLike = np.float32) -> None:
         """Write an ONNX file that runs in onnxruntime and that `from_onnx` reads back.
 
         Parameters
         ----------
-        path : str or path
-            Tensors of more than 2 GiB together go into a file ``path.data`` beside it.
+        path : str, path or binary file
+            Tensors of more than 2 GiB together go into a file ``path.data`` beside it, and need a path.
         dtype : {float32, float64}
             In which type a runtime shall compute; the values are written without loss. onnxruntime has no convolutions
             and pools in float64.
@@ -342,9 +342,12 @@ class LayerGraph(ReluNetwork):
             If layers have no ONNX operator, such as convolutions whose padding cuts their input; the message names
             them all.
         ParameterError
-            If the graph is exact: `to_float` rounds it.
+            If the graph is exact: `to_float` rounds it. If `path` is neither a path nor a file that is open for
+            writing bytes.
         RangeError
             If a value lies beyond the range of `dtype`.
+        FileNotFoundError
+            If the folder does not exist.
         BackendError
             If the package onnx is not installed.
         """

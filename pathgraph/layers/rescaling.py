@@ -82,12 +82,14 @@ def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerG
     largest[(values == 0) | (architecture.role == STRUCTURAL)] = 1
     if graph.is_exact:
         return graph.with_values(values * largest)
-    wanted = product(scaled(values), scaled(largest))
-    floats = scaled_to_float(wanted, graph.dtype)
-    below = np.abs(floats) < np.finfo(graph.dtype).tiny
-    for entry in np.flatnonzero(~np.isfinite(largest) | np.isinf(floats) | (below & (scaled(floats) != wanted)))[
-        :1
-    ].tolist():
+    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        floats = (values * largest).astype(graph.dtype, copy=False)
+    is_normal = np.isfinite(floats) & (np.abs(floats) >= np.finfo(graph.dtype).tiny)
+    doubtful = np.flatnonzero(~is_normal & (values != 0))
+    wanted = product(scaled(values[doubtful]), scaled(largest[doubtful]))
+    floats[doubtful] = scaled_to_float(wanted, graph.dtype)
+    is_lost = ~np.isfinite(floats[doubtful]) | ~np.isfinite(largest[doubtful])
+    for entry in doubtful[is_lost | (scaled(floats[doubtful]) != wanted)][:1].tolist():
         raise RangeError(
             f"factors: {architecture.describe(entry)} = {values[entry]} would leave the range of normal {graph.dtype} "
             "numbers; use smaller factors, or to_exact()"

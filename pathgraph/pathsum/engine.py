@@ -52,6 +52,10 @@ TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 
+VAST = 1 << 24
+"""Bytes of sums from which the caches no longer hold most of them: those of antecedents then come late unless asked."""
+
+
 def is_available() -> bool:
     """Whether Numba is installed, and may be imported."""
     if "numba" in sys.modules:
@@ -133,16 +137,15 @@ def back(net: BlockNetwork, terms: Sequence[Any], y: Array, ring: Semiring) -> b
     """The backward sweep, in place of the start values in `y`; False, and nothing is done, if there is no kernel."""
     if not _is_compiled(terms, y, ring) or ring is MAX_TIMES:
         return False
-    from pathgraph.pathsum import numba_terms
+    from pathgraph.pathsum import numba_sums, numba_terms
 
     dag = flat_of(net)
     if ring is SCALED:
         _scaled_sweep(numba_terms.backward_scaled, net, terms, y)
     elif _is_plain(terms, y):
-        row = np.ascontiguousarray(y[0])
-        nothing = np.empty(0, dtype=row.dtype)
-        places = (dag.start[:-1], dag.bias)
-        _backward(dag, flattened(net, terms[0][0], y.dtype), nothing, row, nothing, places, y.dtype.type(0), (0, 1.0))
+        values, row = flattened(net, terms[0][0], y.dtype), np.ascontiguousarray(y[0])
+        _backward(dag, values, row, 0, 1.0)
+        numba_sums.backward_biases(dag.bias, values, row)
         y[0] = row
     else:
         states = np.ascontiguousarray(y.T)
@@ -240,7 +243,7 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     """
     from pathgraph.pathsum.numba_sums import forward_rows
 
-    rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0)
+    rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph))
@@ -251,17 +254,8 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
     return lost
 
 
-def _backward(
-    dag: FlatDag,
-    values: Array,
-    x: Array,
-    y: Array,
-    mass: Array,
-    places: tuple[Array, Array],
-    room: Any,
-    power: tuple[int, float],
-) -> bool:
-    """The backward sweep of one state, in place in `y`; fills `mass` with the masses of the entries unless it is empty.
+def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above: int = 0) -> None:
+    """The backward sweep of one state, in place in `y`.
 
     Each thread adds to some of the antecedents of a wide level, and to no others.
 
@@ -270,50 +264,32 @@ def _backward(
     dag : FlatDag
     values : ndarray
         The entries.
-    x, y : ndarray, shape (N,)
-        The result of the forward sweep (needed for masses only), and the start values.
-    mass : ndarray
-    places : pair of ndarray
-        Where in `mass` the edges of each neuron begin, and where its bias is.
-    room : number
-        Twice the smallest normal number times the largest x, or times 1: see `backward_rows`.
-    power : (code, q)
-        Which function of the entries is summed.
-
-    Returns
-    -------
-    bool
-        Whether a mass may be wrong, because it or a product on the way to it is below the normal range.
+    y : ndarray, shape (N,)
+        The start values.
+    code, q : int, float
+        Which function of the entries is summed: see `pathgraph.pathsum.numba_sums`.
+    above : int
+        The level below the lowest one that is sent back.
     """
-    from pathgraph.pathsum.numba_sums import backward_biases, backward_pairs, backward_rows
+    from pathgraph.pathsum.numba_sums import backward_rows
 
-    edges, biases = places
-    code, q = power
     n = threads.count()
-    if len(mass) and not dag.has_runs and n == 1:
-        pairs = np.stack([x, y], axis=1)
-        lost = bool(backward_pairs(code)(dag.ends, dag.start, dag.antecedent, values, pairs, mass, edges, room, q))
-        y[:] = pairs[:, 1]
-    else:
-        rows = backward_rows(code, len(mass) > 0)
-        whole = (dag.start, dag.antecedent, dag.run, values, x, y, mass, edges, room, q)
-        lost = False
-        for ends, cuts in _shared_levels(dag, n):
-            lost |= any(threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)]))
-    if len(dag.biased):
-        lost |= bool(backward_biases(code)(dag.bias, values, x, y, mass, biases, q))
-    return lost
+    rows = backward_rows(code, dag.has_runs, y.nbytes >= VAST, n > 1)
+    whole = (dag.start, dag.antecedent, dag.run, values, y, q)
+    for ends, cuts in _shared_levels(dag, n, above):
+        threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)])
 
 
-def _shared_levels(dag: FlatDag, n: int) -> Iterator[tuple[Array, list[int]]]:
+def _shared_levels(dag: FlatDag, n: int, above: int) -> Iterator[tuple[Array, list[int]]]:
     """The steps of a backward sweep on n threads: the ends of the levels of each, and the shares of their antecedents.
 
-    A thread adds to the antecedents between two neighbours in the list of shares.
+    Only of the levels above one. A thread adds to the antecedents between two neighbours in the list of shares.
     """
-    if n == 1:
-        yield dag.ends, [0, dag.n_nodes]
+    ends = dag.ends[above + 1 :]
+    if n == 1 or not len(ends):
+        yield ends, [0, dag.n_nodes]
         return
-    for first, stop in reversed(_steps(dag)):
+    for first, stop in [(max(first, int(ends[0])), stop) for first, stop in reversed(_steps(dag)) if stop > ends[0]]:
         cuts = [0, stop]
         if _is_wide(dag, first, stop):
             start = distinct(dag.start[first : stop + 1])
@@ -334,8 +310,12 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
     return not lost and stays_in_range(x)
 
 
-def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = False) -> tuple[Array, Array, bool]:
-    """The sums of `power_sums`, also in place in `x`, and those over the paths from each neuron and through each entry.
+def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = False) -> tuple[Array, bool]:
+    """What `power_sums` does, and the sum of the q-th powers of the path products over the paths through each entry.
+
+    The sums from the neurons to the outputs come first: the forward sweep then makes the mass of an entry from the very
+    term that it adds. In the other order each entry would cost more: the sweep that makes the masses would also have to
+    read and to write the sums of the antecedents.
 
     Parameters
     ----------
@@ -349,42 +329,62 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
 
     Returns
     -------
-    y : ndarray, shape (N,)
-        The sums over the paths from each neuron to the outputs.
     mass : ndarray, shape (n_entries,)
         The sums over the paths through each entry.
     safe : bool
         Whether all of them may be relied on.
     """
     dag, outputs = flat_of(net), net.dag.outputs
-    entries = flattened(net, net.tensors, x.dtype)
-    limits, power = _limits(x.dtype), _coded(q)
-    # a sweep over a large graph evicts the interpreter from the caches: so little Python between the two sweeps
-    lost = _forward(dag, entries, x, *power)
-    least, most = extremes(x)
-    y, mass = _zeros_apart(x), np.empty(len(entries), dtype=x.dtype)
+    entries, power = flattened(net, net.tensors, x.dtype), _coded(q)
+    y, mass = np.zeros_like(x), np.empty(len(entries), dtype=x.dtype)
     y[outputs] = 1
-    places = dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias)
-    lost |= _backward(dag, entries, x, y, mass, places, max(1.0, most) * limits.room, power)
+    # the sums from neurons that read no other are needed for nothing but the masses of their biases
+    above = 0 if len(dag.biased) and dag.biased[0] < dag.ends[1] else 1
+    _backward(dag, entries, y, *power, above)
+    lost = _masses(dag, entries, x, power, y, mass, dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias))
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(x[outputs].sum())  # no path has more than all of them
-    is_safe = not lost and total <= limits.top and _leaves_room(least, most, x) and stays_in_range(y)
-    return y, mass, is_safe
+    return mass, not lost and total <= _limits(x.dtype).top and stays_in_range(x) and stays_in_range(y)
 
 
-PAGE = 4096
-"""Bytes of a page. Processors first compare the places within a page of a read and of the writes before it."""
+def _masses(
+    dag: FlatDag, values: Array, x: Array, power: tuple[int, float], y: Array, mass: Array, places: tuple[Array, Array]
+) -> bool:
+    """The forward sweep of one state, in place in `x`; fills `mass` with the masses of the entries.
 
+    Parameters
+    ----------
+    dag : FlatDag
+    values : ndarray
+        The entries.
+    x, y : ndarray, shape (N,)
+        The start values, and the result of the backward sweep.
+    power : (code, q)
+        Which function of the entries is summed.
+    mass : ndarray, shape (n_entries,)
+    places : pair of ndarray
+        Where in `mass` the edges of each neuron begin, and where its bias is.
 
-def _zeros_apart(x: Array) -> Array:
-    """Zeros like `x`, which lie half a page off `x` modulo pages.
-
-    So a write to one of them does not look, to the processor, like a write to what it reads of `x` next.
+    Returns
+    -------
+    bool
+        Whether a number may be wrong, because it or a product on the way to it is below the normal range.
     """
-    buffer = np.zeros(x.size + PAGE // x.itemsize, dtype=x.dtype)
-    here, there = (int(each.__array_interface__["data"][0]) for each in (buffer, x))
-    shift = (there + PAGE // 2 - here) % PAGE // x.itemsize
-    return buffer[shift : shift + x.size]
+    from pathgraph.pathsum.numba_sums import mass_rows
+
+    code, q = power
+    rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
+    graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
+    room = x.dtype.type(_limits(x.dtype).room * max(1, x[CONSTANT]))
+    if threads.count() == 1 or dag.n_edges < WIDE:
+        return bool(rows(0, dag.n_nodes, *graph, room)[0])
+    lost = False
+    for first, stop in _steps(dag):
+        n = threads.count() if _is_wide(dag, first, stop) else 1
+        found = threads.run([partial(rows, *part, *graph, room) for part in _shares(dag, first, stop, n)])
+        lost |= any(is_lost for is_lost, _ in found)
+        room = max(room for _, room in found)
+    return lost
 
 
 def _coded(q: float) -> tuple[int, float]:
@@ -401,12 +401,7 @@ def stays_in_range(x: Array) -> bool:
     largest sum, the number of neurons and the inverse of the precision. A sum that is zero is taken to be zero: the
     kernels themselves report sums of non-zero terms that came out as zero.
     """
-    return _leaves_room(*extremes(x), x)
-
-
-def _leaves_room(least: float, most: float, x: Array) -> bool:
-    """What `stays_in_range` says about sums whose `extremes` are known."""
-    limits = _limits(x.dtype)
+    (least, most), limits = extremes(x), _limits(x.dtype)
     return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
 
 

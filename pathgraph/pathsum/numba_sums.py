@@ -55,6 +55,10 @@ FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
 
+EARLY = 128
+"""Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
+
+
 @intrinsic
 def line_of(typing, array):
     """How many entries of an array share a cache line: a constant of the compiled code."""
@@ -119,11 +123,12 @@ def vanished(lo, hi, w, antecedent, x):
 
 
 @cache
-def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
+def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
     """The forward sweep: a kernel that sums into the neurons first:stop.
 
     It returns whether a sum of terms that are not zero came out as zero (never for signed values). A graph without runs
-    of antecedents, or without biases, does not pay for looking.
+    of antecedents, or without biases, does not pay for looking. `is_vast`: the caches do not hold the sums of so many
+    neurons, so those of scattered antecedents are asked for early.
     """
     is_signed = code == 0
 
@@ -131,6 +136,7 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
     def rows(first, stop, start, antecedent, run, bias, w, x, q):
         line = line_of(w)
         chunk, ahead = U(LINES) * line, U(AHEAD) * line
+        last = U(len(antecedent) - 1)
         lost = False
         hi = start[first]
         for v in range(first, stop):
@@ -158,6 +164,8 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool) -> Any:
                     will_read(antecedent, e)
                     e += line
                 for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
             total += x[v + 1]
             if with_biases:
@@ -190,37 +198,30 @@ def forward_maxima(start, antecedent, bias, w, x):
 
 
 @cache
-def backward_rows(code: int, with_mass: bool) -> Any:
+def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> Any:
     """The backward sweep: a kernel that sends the sums of whole levels back, the neurons between two of their `ends`.
 
-    It takes the levels in descending order and the neurons of each in ascending order, as memory is best read, and
-    sends to those antecedents that lie in low:high.
-
-    `with_mass`, the sums over the paths through the edges into neuron v are put in `mass` from ``place[v]`` on, and the
-    kernel returns whether one of them is lost: whether it, or a product on the way to it, is below the normal range
-    although no factor is zero. None is that is at least ``room * max(1, y)``, where `room` is twice the smallest normal
-    number times the largest x, or 1; only rows with a smaller one are looked through.
+    It takes the levels in descending order and the neurons of each in ascending order, as memory is best read. It sends
+    to all antecedents, or, `to_some`, to those that lie in low:high; asking each costs a third of the time.
     """
 
     @compiled
-    def rows(ends, low, high, start, antecedent, run, w, x, y, mass, place, room, q):
+    def rows(ends, low, high, start, antecedent, run, w, y, q):
         line = line_of(w)
-        few, ahead = U(FEW) * line, U(FURTHER if with_mass else AHEAD) * line
-        tiny = np.finfo(y.dtype).tiny
-        lost = False
+        few, ahead = U(FEW) * line, U(AHEAD) * line
+        last = U(len(antecedent) - 1)
         for level in range(len(ends) - 2, -1, -1):
             for v in range(ends[level], ends[level + 1]):
                 lo, hi = start[v], start[v + 1]
                 out = y[v + 1]
-                limit = room * max(y.dtype.type(1), out)
-                a = run[v]
-                if a >= 0:
-                    i, j = max(a, low), min(a + hi - lo, high)
-                    if i >= j:
-                        continue
-                    lo, hi, here = lo + i - a, lo + j - a, place[v] + i - a
-                    shift, move = U(i + 1) - U(lo), U(here) - U(lo)
-                    small = 0
+                if with_runs and run[v] >= 0:
+                    a = run[v]
+                    if to_some:
+                        i, j = max(a, low), min(a + hi - lo, high)
+                        if i >= j:
+                            continue
+                        a, lo, hi = i, lo + i - a, lo + j - a
+                    shift = U(a + 1) - U(lo)
                     at = U(lo)
                     while at < U(hi):
                         end = U(hi)
@@ -228,103 +229,133 @@ def backward_rows(code: int, with_mass: bool) -> Any:
                             end = at + few
                         for k in range(FEW):
                             will_read(w, at + ahead + U(k) * line)
-                            if with_mass:
-                                will_write(mass, at + ahead + move + U(k) * line)
                         for e in range(at, end):
-                            sent = value(y.dtype.type(w[e]), code, q) * out
-                            y[e + shift] += sent
-                            if with_mass:
-                                through = sent * x[e + shift]
-                                mass[e + move] = through
-                                small += through < limit
+                            y[e + shift] += value(y.dtype.type(w[e]), code, q) * out
                         at = end
-                    if small > 0 and out != 0:
-                        for e in range(U(lo), U(hi)):
-                            if w[e] != 0 and x[e + shift] != 0:
-                                factor = value(y.dtype.type(w[e]), code, q)
-                                lost |= factor < tiny or factor * out < tiny or mass[e + move] < tiny
                     continue
-                here = U(place[v] - lo)
+                e = U(lo) + ahead
+                while e < U(hi) + ahead:
+                    will_read(w, e)
+                    will_read(antecedent, e)
+                    e += line
                 for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_write(y, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     u = antecedent[e]
-                    if low <= u < high:
-                        factor = value(y.dtype.type(w[e]), code, q)
-                        sent = factor * out
-                        y[U(u) + U(1)] += sent
-                        if with_mass:
-                            through = sent * x[U(u) + U(1)]
-                            mass[here + e] = through
-                            if through < limit and (factor < tiny or sent < tiny or through < tiny):
-                                lost |= w[e] != 0 and x[U(u) + U(1)] != 0 and out != 0
-        return lost
+                    if not to_some or low <= u < high:
+                        y[U(u) + U(1)] += value(y.dtype.type(w[e]), code, q) * out
 
     return rows
 
 
-@cache
-def backward_pairs(code: int) -> Any:
-    """What `backward_rows` does with masses, in a graph without runs, where neuron v has x and y side by side in `xy`.
+@compiled
+def backward_biases(bias, w, y):
+    """What the biases send back to the constant."""
+    for v in range(len(bias) - 1, -1, -1):
+        b = bias[v]
+        if b >= 0:
+            y[0] += y.dtype.type(w[b]) * y[v + 1]
 
-    Antecedents lie anywhere, so that one access for both is worth a copy: it saves a third of the time.
+
+# -- forward, where the sums backward are known -------------------------------------------------------------------
+
+
+@compiled
+def underflows(lo, hi, w, antecedent, x, out, code, q):
+    """Whether a mass, or a product on the way to it, is below the normal range although no factor is zero.
+
+    Seldom called: inside `mass_rows` it would cost each short row.
+    """
+    tiny = np.finfo(x.dtype).tiny
+    for e in range(U(lo), U(hi)):
+        before = x[U(antecedent[e]) + U(1)]
+        if w[e] != 0 and before != 0 and out != 0:
+            factor = value(x.dtype.type(w[e]), code, q)
+            if min(factor, factor * before, factor * out, factor * before * out) < tiny:
+                return True
+    return False
+
+
+@cache
+def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
+    """The forward sweep of `forward_rows`, for `y` of the backward sweep: it also makes the masses of the entries.
+
+    The sums over the paths through the edges into neuron v are put in `mass` from ``edges[v]`` on, that of its bias at
+    ``biases[v]``. The kernel returns whether a number is lost: whether a mass, or a product on the way to it, is below
+    the normal range although no factor is zero, or a sum of terms that are not zero came out as zero. No mass is that
+    is at least ``room * max(1, y)``, where `room` is twice the smallest normal number times the largest x so far, or 1;
+    only rows with a smaller one are looked through. The room for the next neurons is returned, too.
     """
 
     @compiled
-    def rows(ends, start, antecedent, w, xy, mass, place, room, q):
+    def rows(first, stop, start, antecedent, run, bias, w, x, q, y, mass, edges, biases, room):
         line = line_of(w)
-        ahead = U(AHEAD) * line
-        tiny = np.finfo(xy.dtype).tiny
+        few, ahead = U(FEW) * line, U(FURTHER) * line
+        last = U(len(antecedent) - 1)
+        tiny, one = np.finfo(x.dtype).tiny, x.dtype.type(1)
         lost = False
-        for level in range(len(ends) - 2, -1, -1):
-            for v in range(ends[level], ends[level + 1]):
-                out = xy[v + 1, 1]
-                limit = room * max(xy.dtype.type(1), out)
-                least = xy.dtype.type(np.inf)
-                here = U(place[v] - start[v])
-                e = U(start[v]) + ahead
-                while e < U(start[v + 1]) + ahead:
+        hi = start[first]
+        for v in range(first, stop):
+            lo, hi = hi, start[v + 1]
+            out, total, here = y[v + 1], x.dtype.type(0), U(edges[v]) - U(lo)
+            limit = room * max(one, out)
+            is_small = False
+            if with_runs and run[v] >= 0:
+                shift = U(run[v] + 1) - U(lo)
+                small = 0
+                at = U(lo)
+                while at < U(hi):
+                    end = U(hi)
+                    if at + few <= U(hi):
+                        end = at + few
+                    for k in range(FEW):
+                        will_read(w, at + ahead + U(k) * line)
+                        will_write(mass, at + ahead + here + U(k) * line)
+                    for e in range(at, end):
+                        factor = value(x.dtype.type(w[e]), code, q)
+                        total = add_in_any_order(total, factor, x[e + shift])
+                        through = factor * x[e + shift] * out
+                        mass[e + here] = through
+                        small += through < limit
+                    at = end
+                is_small = small > 0
+            else:
+                least = x.dtype.type(np.inf)
+                e = U(lo) + ahead
+                while e < U(hi) + ahead:
                     will_read(w, e)
                     will_read(antecedent, e)
                     will_write(mass, e + here)
                     e += line
-                for e in range(U(start[v]), U(start[v + 1])):
-                    u = U(antecedent[e]) + U(1)
-                    sent = value(xy.dtype.type(w[e]), code, q) * out
-                    xy[u, 1] += sent
-                    through = sent * xy[u, 0]
-                    mass[here + e] = through
+                for e in range(U(lo), U(hi)):
+                    if is_vast:
+                        will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
+                    term = value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
+                    total += term
+                    through = term * out
+                    mass[e + here] = through
                     least = min(least, through)
-                if least < limit and out != 0:
-                    for e in range(U(start[v]), U(start[v + 1])):
-                        if w[e] != 0 and xy[U(antecedent[e]) + U(1), 0] != 0:
-                            factor = value(xy.dtype.type(w[e]), code, q)
-                            lost |= factor < tiny or factor * out < tiny or mass[here + e] < tiny
-        return lost
+                is_small = least < limit
+            if is_small:
+                lost |= underflows(lo, hi, w, antecedent, x, out, code, q)
+            total += x[v + 1]
+            if with_biases:
+                b = bias[v]
+                if b >= 0:
+                    factor = value(x.dtype.type(w[b]), code, q)
+                    term = factor * x[0]
+                    total += term
+                    mass[biases[v]] = term * out
+                    if w[b] != 0 and x[0] != 0:
+                        lost |= total == 0
+                        lost |= out != 0 and min(factor, term, term * out) < tiny
+            if total == 0:
+                lost |= vanished(lo, hi, w, antecedent, x)
+            x[v + 1] = total
+            room = max(room, total * (tiny + tiny))
+        return lost, room
 
     return rows
-
-
-@cache
-def backward_biases(code: int) -> Any:
-    """A kernel for what the biases send back to the constant, and the sums over their paths, at ``place[v]``."""
-
-    @compiled
-    def biases(bias, w, x, y, mass, place, q):
-        tiny = np.finfo(y.dtype).tiny
-        lost = False
-        for v in range(len(bias) - 1, -1, -1):
-            b = bias[v]
-            if b >= 0:
-                factor = value(y.dtype.type(w[b]), code, q)
-                part = factor * y[v + 1]
-                y[0] += part
-                if len(mass):
-                    through = part * x[0]
-                    mass[place[v]] = through
-                    if factor < tiny or part < tiny or through < tiny:
-                        lost |= w[b] != 0 and x[0] != 0 and y[v + 1] != 0
-        return lost
-
-    return biases
 
 
 @compiled

@@ -325,7 +325,7 @@ class Moduli:
         architecture = self.architecture
         if architecture.is_tied or choose_backend(None, self) != "numba":
             return None
-        _, mass, is_safe = engine.power_marginals(self._untouched, 1, self.start()[0], by_neuron=True)
+        mass, is_safe = engine.power_marginals(self._untouched, 1, self.start()[0], by_neuron=True)
         if not is_safe:
             return None
         if architecture.n_parameters == architecture.n_entries:

@@ -28,6 +28,7 @@ from scipy.sparse import csr_array
 from pathgraph.arguments import Inputs
 from pathgraph.errors import ParameterError
 from pathgraph.geometry.potentials import rescaling_directions
+from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
 from pathgraph.layers.channels import channel_classes
 from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, require_grouping
@@ -163,17 +164,16 @@ def equalize(
         logs = directions.basis.T @ final
         make = (lambda log: Fraction(math.exp(log))) if net.is_exact else math.exp
         factors = {directions.name(v): make(float(logs[v])) for v in np.flatnonzero(logs).tolist()}
-    smooth = problem.smoothed(z, TEMPERATURES[-1])
-    return Equalization(
-        rescale(net, factors),
-        MappingProxyType(factors),
+    figures = (
         before,
         problem.value(final),
         min(before, problem.value(z)),
         problem.floor,
-        float(np.abs(smooth[1]).max(initial=0.0)),
+        float(np.abs(problem.smoothed(z, TEMPERATURES[-1])[1]).max(initial=0.0)),
         TEMPERATURES[-1] * math.log2(max(2, problem.n_acting)),
     )
+    del problem, directions  # of the size of the network, and so is what `rescale` needs
+    return Equalization(rescale(net, factors), MappingProxyType(factors), *figures)
 
 
 class _Directions(NamedTuple):
@@ -185,16 +185,61 @@ class _Directions(NamedTuple):
         From the number of a neuron or channel to its name.
     basis : csr_array, shape (n_directions, n_neurons or n_channels)
         The exponents of the factors.
-    slopes : csr_array, shape (n_rows, n_directions)
+    slopes : csr_array, shape (n_parameters, n_directions), or None
         What they do to the logarithms of the parameters.
-    row : ndarray of int, shape (n_parameters,)
-        The row of each parameter. Those between two channels have one row.
+    target, source : ndarray of int, shape (n_parameters,), or None
+        Where there are no `slopes`: the directions that multiply and that divide a parameter; n_directions for none.
     """
 
     name: Callable[[int], Hashable]
     basis: csr_array
-    slopes: csr_array
-    row: Array
+    slopes: csr_array | None
+    target: Array | None
+    source: Array | None
+
+
+class _Slopes:
+    """Of kinds of parameters in the logarithms of the factors: a matrix, or the ends of each where those are two.
+
+    Parameters
+    ----------
+    directions : _Directions
+    parameters : ndarray of int, shape (n_kinds,)
+        One parameter of each kind.
+    """
+
+    def __init__(self, directions: _Directions, parameters: Array) -> None:
+        self._matrix = None if directions.slopes is None else csr_array(directions.slopes[parameters])
+        self._transposed = None if self._matrix is None else csr_array(self._matrix.T)
+        self._ends = [ends[parameters] for ends in (directions.target, directions.source) if ends is not None]
+        self._shape = (len(parameters), directions.basis.shape[0])
+
+    def along(self, z: Array) -> Array:
+        """How far the logarithm of each kind moves."""
+        if self._matrix is not None:
+            return np.asarray(self._matrix @ z)
+        z = np.append(z, 0.0)
+        target, source = self._ends
+        out = z[target]
+        out -= z[source]
+        return out
+
+    def back(self, weights: Array) -> Array:
+        """The sum of the slopes, with a weight for each kind: a gradient."""
+        if self._transposed is not None:
+            return np.asarray(self._transposed @ weights)
+        n = self._shape[1]
+        target, source = (np.bincount(ends, weights, minlength=n + 1)[:n] for ends in self._ends)
+        return target - source
+
+    def matrix(self) -> csr_array:
+        """One row for each kind."""
+        if self._matrix is not None:
+            return self._matrix
+        n, n_directions = self._shape
+        ends, rows = np.concatenate(self._ends), np.tile(np.arange(n), 2)
+        there = ends < n_directions
+        return csr_array((np.repeat([1.0, -1.0], n)[there], (rows[there], ends[there])), shape=self._shape)
 
 
 def _of_neurons(net: Network) -> _Directions:
@@ -207,7 +252,7 @@ def _of_neurons(net: Network) -> _Directions:
     entry = graph.first_entry
     antecedent = np.append(graph.antecedent, 0)[np.minimum(entry, graph.n_edges)]
     ends = _differences(graph.target[entry], np.where(entry < graph.n_edges, antecedent, -1), graph.n_nodes)
-    return _Directions(graph.nodes.__getitem__, basis, csr_array(ends @ basis.T), np.arange(len(entry)))
+    return _Directions(graph.nodes.__getitem__, basis, csr_array(ends @ basis.T), None, None)
 
 
 def _of_channels(graph: Any) -> _Directions:
@@ -217,17 +262,18 @@ def _of_channels(graph: Any) -> _Directions:
         (np.ones(len(channels)), (classes.of_channel[channels], channels)),
         shape=(classes.n_classes, len(classes.names)),
     )
-    target = np.full(graph.architecture.n_entries, -1)
-    source = target.copy()
-    uses = classes.uses
-    target[uses.entry[::-1]], source[uses.entry[::-1]] = uses.target[::-1], uses.source[::-1]  # the first of each
-    entry, outer = graph.architecture.first_entry, classes.n_classes
-    class_of = np.append(np.where(classes.of_channel < 0, outer, classes.of_channel), outer)  # of -1, too
-    pairs = class_of[target[entry]] * (outer + 1) + class_of[source[entry]]
-    found, row = np.unique(pairs, return_inverse=True)
-    ends = np.divmod(found, outer + 1)
-    targets, sources = (np.where(end == outer, -1, end) for end in ends)
-    return _Directions(classes.names.__getitem__, basis, _differences(targets, sources, outer), row)
+    entry, architecture = classes.uses.entry, graph.architecture
+    is_first = np.append(True, entry[1:] != entry[:-1])[: len(entry)]
+    first = np.flatnonzero(is_first & (architecture.role[entry] == PARAMETER))
+    parameter = architecture.parameter[entry[first]]
+    class_of = np.append(np.where(classes.of_channel < 0, classes.n_classes, classes.of_channel), classes.n_classes)
+    class_of = class_of.astype(np.int32)  # the last one, of no channel, is that of -1
+    ends = []
+    for channel in (classes.uses.target, classes.uses.source):
+        end = np.full(len(architecture.first_entry), classes.n_classes, dtype=np.int32)
+        end[parameter] = class_of[channel[first]]
+        ends.append(end)
+    return _Directions(classes.names.__getitem__, basis, None, *ends)
 
 
 def _differences(target: Array, source: Array, size: int) -> csr_array:
@@ -242,66 +288,78 @@ def _differences(target: Array, source: Array, size: int) -> csr_array:
 class _Problem:
     """The convex program, in the logarithms of the factors along the directions that may be taken.
 
-    Parameters of one group that move alike are one *kind*: the largest of them counts, and the sum of their slopes.
-    Kinds are sorted by group.
+    Neighbours among the parameters of a group that move alike are one *kind*, such as the kernel of a convolution
+    between two channels: the largest of them counts, and the sum of their slopes. Kinds are sorted by group.
     """
 
     def __init__(self, net: ReluNetwork, inputs: Inputs | None, group: Array) -> None:
+        directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)
         sizes, slopes = sensitivities(net, inputs)
         acts = np.flatnonzero(np.asarray((sizes != 0) & (slopes != 0), dtype=bool))
         self.n_acting = len(acts)
         if not len(acts):
             return
-        self.directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)
-        n_rows = max(1, self.directions.slopes.shape[0])
-        keys = group[acts] * n_rows + self.directions.row[acts]
-        order = np.argsort(keys, kind="stable")
-        keys, acts = keys[order], acts[order]
-        self._start = np.flatnonzero(np.append(True, keys[1:] != keys[:-1]))
+        group = group[acts]
+        if (group[1:] < group[:-1]).any():
+            order = np.argsort(group, kind="stable")
+            group, acts = group[order], acts[order]
         with np.errstate(under="ignore"):
-            self._log_sizes = _logarithms(sizes[acts])
-            log_slopes = _logarithms(slopes[acts])
+            self._log_sizes, log_slopes = _logarithms(sizes[acts]), _logarithms(slopes[acts])
+        del sizes, slopes
+        self.floor = float(np.logaddexp.reduce(self._log_sizes + log_slopes)) / math.log(2)
+        begins = np.ones(len(acts), dtype=bool)
+        if directions.slopes is None:
+            begins[1:] = group[1:] != group[:-1]
+            for ends in (directions.target, directions.source):
+                assert ends is not None
+                end = ends[acts]
+                begins[1:] |= end[1:] != end[:-1]
+        self._start = np.flatnonzero(begins)
+        with np.errstate(under="ignore"):
             self._sum_of_slopes = np.logaddexp.reduceat(log_slopes, self._start)
         self._largest = np.maximum.reduceat(self._log_sizes, self._start)
-        of_kind, row = np.divmod(keys[self._start], n_rows)
-        self._slope = csr_array(self.directions.slopes[row])  # a_i, one row per kind
-        self._slope_transposed = csr_array(self._slope.T)
+        self._slope = _Slopes(directions, acts[self._start])
+        self.directions = directions._replace(slopes=None, target=None, source=None)
+        of_kind = group[self._start]
         self._first = np.flatnonzero(np.append(True, of_kind[1:] != of_kind[:-1]))
-        self._sizes_of_groups = np.diff(np.append(self._first, len(row)))
+        self._sizes_of_groups = np.diff(np.append(self._first, len(of_kind)))
         self._shares = np.add.reduceat(np.diff(np.append(self._start, len(acts))), self._first) / len(acts)
-        self.floor = float(np.logaddexp.reduce(self._log_sizes + log_slopes)) / math.log(2)
         self._temperature, self._hot = math.nan, self._sum_of_slopes
 
     def value(self, z: Array) -> float:
         """The objective, in bits per weight."""
-        moved = self._slope @ z
+        moved = self._slope.along(z)
         tops = np.maximum.reduceat(self._largest + moved, self._first)
-        sums = self._totals(self._sum_of_slopes - moved)[0]
+        sums = self._totals(np.subtract(self._sum_of_slopes, moved, out=moved))[0]
         return float(self._shares @ (tops + sums)) / math.log(2)
 
     def smoothed(self, z: Array, temperature: float) -> tuple[float, Array]:
         """The objective with a smoothed maximum, and its gradient, in bits per weight."""
-        moved = self._slope @ z
-        tops, hot = self._totals(self._heated(temperature) + moved / temperature)
-        sums, cold = self._totals(self._sum_of_slopes - moved)
+        moved = self._slope.along(z)
+        heated = moved / temperature
+        heated += self._heated(temperature)
+        tops, hot = self._totals(heated)
+        sums, cold = self._totals(np.subtract(self._sum_of_slopes, moved, out=moved))
         total = float(self._shares @ (temperature * tops + sums))
-        weights = self._spread(self._shares) * (hot - cold)
-        return total / math.log(2), np.asarray(self._slope_transposed @ weights) / math.log(2)
+        hot -= cold
+        self._multiply(hot, self._shares)
+        return total / math.log(2), self._slope.back(hot) / math.log(2)
 
     def curvature(self, z: Array, temperature: float) -> Array:
         """The second derivatives of the smoothed objective, in bits per weight."""
-        moved = self._slope @ z
+        moved, slope = self._slope.along(z), self._slope.matrix()
         out = np.zeros((len(z), len(z)))
         for logs, scale in (
             (self._heated(temperature) + moved / temperature, 1 / temperature),
             (self._sum_of_slopes - moved, 1.0),
         ):
             shares = self._totals(logs)[1]
-            weights = self._spread(self._shares * scale) * shares
-            out += np.asarray((self._slope_transposed @ csr_array(self._slope.multiply(weights[:, None]))).todense())
+            weights = shares.copy()
+            self._multiply(weights, self._shares * scale)
+            out += np.asarray((slope.T @ csr_array(slope.multiply(weights[:, None]))).todense())
             for share, first, size in zip(self._shares, self._first, self._sizes_of_groups, strict=True):
                 members = slice(first, first + size)
-                mean = np.asarray(self._slope[members].T @ shares[members])
+                mean = np.asarray(slope[members].T @ shares[members])
                 out -= share * scale * np.outer(mean, mean)
         return out / math.log(2)
 
@@ -313,21 +371,27 @@ class _Problem:
         return self._hot
 
     def _totals(self, logs: Array) -> tuple[Array, Array]:
-        """The logarithm of the sum of the exponentials in each group, and their shares in it."""
+        """The logarithm of the sum of the exponentials in each group, and their shares in it, in the same array."""
         tops = np.maximum.reduceat(logs, self._first)
-        parts = np.exp(logs - self._spread(tops))
-        sums = np.add.reduceat(parts, self._first)
-        return tops + np.log(sums), parts / self._spread(sums)
+        self._add(logs, -tops)
+        np.exp(logs, out=logs)
+        sums = np.add.reduceat(logs, self._first)
+        self._multiply(logs, 1 / sums)
+        return tops + np.log(sums), logs
 
-    def _spread(self, of_groups: Array) -> Array:
-        """One number for each kind, that of its group."""
-        return np.repeat(of_groups, self._sizes_of_groups)
+    def _add(self, numbers: Array, of_groups: Array) -> None:
+        """Add to each kind, in place, what its group has."""
+        numbers += of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes_of_groups)
+
+    def _multiply(self, numbers: Array, of_groups: Array) -> None:
+        """Multiply each kind, in place, by what its group has."""
+        numbers *= of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes_of_groups)
 
     def minimum(self) -> Array:
         """The minimiser, followed from a high temperature to a low one."""
         from scipy.optimize import minimize
 
-        z = np.zeros(self._slope.shape[1])
+        z = np.zeros(self.directions.basis.shape[0])
         if not len(z):
             return z
         with np.errstate(under="ignore"):

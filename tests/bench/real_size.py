@@ -3,7 +3,9 @@
 Each function runs once, in a fresh process that has built the network (batch-norms folded) and what it is compared
 with, under limits of time and memory. The seconds are those of the call, with compilation or its loading from the
 cache, and beside them those of the processor; the peak is that of the whole process. By default a few functions on
-a ResNet-18 with 64 x 64 images; ``--all --depths 18 50 --sizes 224`` runs every function at the size of ImageNet.
+a ResNet-18 with 64 x 64 images; ``--all --sizes 224`` runs every function at the size of ImageNet, and ``--depths 50``
+takes a ResNet-50. Where the machine is idle for a short time only, ``--all --sizes 224 --part 2/9 --json FILE --add``
+runs the second of nine parts, and adds its figures to those of the file.
 """
 
 from __future__ import annotations
@@ -280,6 +282,14 @@ def limited(name: str, depth: int, size: int, seconds: float, gigabytes: float) 
     return found
 
 
+def part(text: str) -> tuple[int, int]:
+    """The numbers of I/N, one of N parts."""
+    i, n = map(int, text.split("/"))
+    if not 1 <= i <= n:
+        raise ValueError(text)
+    return i, n
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run it."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -289,6 +299,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--quick", action="store_true", help="images of 32 x 32")
     parser.add_argument("--all", action="store_true", help="every function, not a few of each kind")
     parser.add_argument("--only", metavar="NAME", nargs="+", help="these functions")
+    parser.add_argument(
+        "--part", type=part, default=(1, 1), metavar="I/N", help="every N-th function, from the I-th on"
+    )
+    parser.add_argument("--add", action="store_true", help="keep what the file of --json has of other functions")
     parser.add_argument("--seconds", type=float, default=120, help="limit for one function")
     parser.add_argument("--gigabytes", type=float, default=16, help="limit of the address space")
     parser.add_argument("--repeats", type=int, help="taken for the sake of the other benchmarks: each runs once")
@@ -297,21 +311,28 @@ def main(arguments: list[str] | None = None) -> int:
     if chosen.one:
         print(json.dumps(one(chosen.one[0], int(chosen.one[1]), int(chosen.one[2]))))
         return 0
+    if chosen.add and not chosen.json:
+        parser.error("--add: needed --json FILE, to which the results are added")
+    unknown = sorted(set(chosen.only or ()) - set(CASES))
+    if unknown:
+        parser.error(f"--only: there is no function {unknown[0]!r}; they are {', '.join(CASES)}")
     results: dict[str, Any] = {}
+    if chosen.add and Path(chosen.json).exists():
+        results = json.loads(Path(chosen.json).read_text(encoding="utf-8"))["results"]
     names = chosen.only or (list(CASES) if chosen.all else FEW)
+    first, step = chosen.part
+    names = [name for name in CASES if name in names][first - 1 :: step]
     for depth in chosen.depths:
         for size in [32] if chosen.quick else chosen.sizes:
             title = f"ResNet-{depth}, {size} x {size}"
             print(f"{title}  (seconds of one call, peak memory of the process in GB)")
-            table = results[title] = {}
-            for name in CASES:
-                if name not in names:
-                    continue
+            table = results.setdefault(title, {})
+            for name in names:
                 found = table[name] = limited(name, depth, size, chosen.seconds, chosen.gigabytes)
                 figures = f"{found['seconds']:8.2f} {found['peak'] / 1e9:6.2f}" if "seconds" in found else " " * 15
                 print(f"  {name:36}{figures}  {found['said'][:120]}", flush=True)
-    if chosen.json:
-        measure.write_json(chosen.json, results)
+                if chosen.json:  # what is measured is kept, if the rest is cut off
+                    measure.write_json(chosen.json, results)
     return 0
 
 

@@ -4,7 +4,6 @@ import numpy as np
 
 import pathgraph as pg
 from pathgraph_gpu import chains, products
-from tests.cuda_on_cpu.path_mutants import Mutant
 from tests.cuda_on_cpu.product_checks import same, small_integers
 from tests.cuda_on_cpu.runtime import sparse
 
@@ -22,8 +21,15 @@ CHAINS = {
 }
 
 
+def of_complex(chain, dtype):
+    """The same factors, each times a complex number of its own."""
+    return pg.KSChain([f.astype(dtype) * (1 + 2 * 1j**s) for s, f in enumerate(chain.factors)])
+
+
 def chain_agrees(device, chain, outer, inner):
     x = small_integers((outer, chain.shape[1], inner), chain.dtype, 7)
+    if x.dtype.kind == "c":
+        x *= 2 - 1j
     there = chain.to_device(device)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1)), (chain.patterns, outer, inner)
     assert same(there.apply(device.to_device(x), 1), chain.apply(x, 1))  # by what was kept
@@ -50,6 +56,7 @@ def probe(device, make, monkeypatch):
     """Everything that a wrong version of the kernel may break, in little time."""
     for along in ("batch", "i", "l"):
         far_chain(make, along=along)
+    chain_agrees(device, of_complex(CHAINS["not square"], np.complex64), 2, 3)
     for blocks in (products.BLOCKS, 2):
         with monkeypatch.context() as patched:
             patched.setattr(products, "BLOCKS", blocks)
@@ -64,33 +71,3 @@ def probe(device, make, monkeypatch):
                 factors = [(factor.pattern, device.to_device(factor.values), False) for factor in chain.factors]
                 found = chains.multiply_chain(device, factors, device.to_device(x), {})
                 assert same(found, chain.apply(x, 1))
-
-
-BARRIER = "        __syncthreads();\n"
-READ, WRITE = (f"i * {v}_i + q * {v}_q + (l0 + group) * {v}_l + (n0 + column) * {v}_n" for v in "xy")
-MUTANTS = [
-    Mutant(name, "chains", old, new)
-    for name, old, new in [
-        ("a factor begins before all is read", f"{BARRIER}\n        int current", "\n        int current"),
-        ("a factor begins before the last one ends", f"current ^= 1;\n    {BARRIER}", "current ^= 1;\n"),
-        ("the next tile comes while results are read", f"        }}\n{BARRIER}    }}\n}}", "        }\n    }\n}"),
-        ("one buffer", "out = memory[current ^ 1]", "out = memory[current]"),
-        ("vectors that are not there are read", "is_there = n0 + column < n && ", "is_there = "),
-        ("parts that are not there are read", "n && l0 + group < d;", "n;"),
-        ("vectors that are not there are written", "if (n0 + column < n && l0", "if (l0"),
-        ("parts that are not there are written", "if (n0 + column < n && l0 + group < d)", "if (n0 + column < n)"),
-        ("values that are not there", "if (l0 + group < d) {", "{"),
-        ("rows of a strip that are not there", "b_s - j0 < STRIP ? b_s - j0 : STRIP", "STRIP"),
-        ("factors from the first to the last", "int s = factors - 1; s >= 0; --s", "int s = 0; s < factors; ++s"),
-        ("values of the first part", "i % a * a_s * b_s * line + l0", "l0"),
-        ("the values do not repeat", "i % a * a_s", "i * a_s"),
-        ("neighbours in the wrong order", "l * d + group;", "l + group;"),
-        ("one term too few", "k < c_s; ++k", "k < c_s - 1; ++k"),
-        ("the values of the factor before", "values + factor[4]", "values"),
-        ("entries before parts", "q = is_batch_outer ? e / GROUPS % rows", "q = is_batch_outer ? e % rows"),
-        ("reads by 32 bits", READ, f"int({READ})"),
-        ("writes by 32 bits", WRITE, f"unsigned({WRITE})"),
-        ("values by 32 bits", "own = values + factor[4] +", "own = values + int(factor[4]) +"),
-        ("one tile for a block", "tile += gridDim.x", "tile = n_tiles * l_runs * groups"),
-    ]
-]

@@ -1,21 +1,6 @@
 """Wrong versions of the kernels of path sums and of evaluation: a change of the text each, which must be caught."""
 
-from typing import NamedTuple
-
-
-class Mutant(NamedTuple):
-    """A change of one place in a translation unit, headers included: `old` occurs exactly once in it."""
-
-    name: str
-    file: str
-    old: str
-    new: str
-
-
-def of(file, *changes):
-    """Mutants of one translation unit, each as its name, the text and what takes its place."""
-    return [Mutant(name, file, old, new) for name, old, new in changes]
-
+from tests.cuda_on_cpu.mutants import of
 
 BARRIER = "            __syncthreads();\n"
 

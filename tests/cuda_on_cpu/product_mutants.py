@@ -1,6 +1,6 @@
 """Wrong versions of the kernels of Kronecker-sparse products: a change of the text each, which must be caught."""
 
-from tests.cuda_on_cpu.path_mutants import of
+from tests.cuda_on_cpu.mutants import of
 
 OFFSETS = "(i0 + i) * c_i + (l0 + l) * c_l + in_m * c_row + (n0 + column) * c_col"
 
@@ -8,8 +8,6 @@ HELD_A, HELD_B = (
     f"                held_{v}[t] = *(const Pack<VALUE, {v.upper()}_WIDTH>*)next_{v}[t];\n            next"
     for v in "ab"
 )
-
-LAST, INNER = "++k)\n            multiply(last", "++k)\n                multiply(buffer"
 
 MUTANTS = [
     *of(

@@ -8,9 +8,11 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph.testing import ks_chains
 from pathgraph_gpu import chains
-from tests.cuda_on_cpu.chain_checks import CHAINS, chain_agrees, far_chain
+from pathgraph_gpu.device import Device
+from tests.cuda_on_cpu.chain_checks import CHAINS, chain_agrees, far_chain, of_complex
 from tests.cuda_on_cpu.product_checks import maker, same
-from tests.cuda_on_cpu.runtime import MODES, ORDERS, cpu_device, needs_compiler
+from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, CpuKernel, clock, cpu_device, needs_compiler
+from tests.tolerances import gamma
 
 pytestmark = needs_compiler
 
@@ -27,6 +29,17 @@ def test_fused_chains_are_equal_to_the_last_bit(order, mode):
             for outer, inner in ((3, 1), (1, 9), (2, 3)):
                 chain_agrees(device, chain.astype(kind), outer, inner)
         chain_agrees(device, chain.T, 1, 5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=lambda dtype: dtype.__name__)
+def test_fused_complex_chains_are_equal_to_the_last_bit(dtype, mode):
+    device = cpu_device(mode, "shuffled")
+    for chain in CHAINS.values():
+        mixed = of_complex(chain, dtype)
+        for outer, inner in ((3, 1), (1, 9), (2, 3)):
+            chain_agrees(device, mixed, outer, inner)
+        chain_agrees(device, mixed.H, 1, 5)
 
 
 def test_every_boundary_of_a_batch():
@@ -51,16 +64,38 @@ def test_half_precision_is_rounded_once():
     assert same(found, np.asarray(wide.apply(CHECKED.to_device(x.astype(np.float32)))).astype(np.float16))
 
 
-def test_fusing_changes_no_bit():
+@pytest.mark.parametrize("dtype", [np.float32, np.complex64, np.complex128], ids=lambda dtype: dtype.__name__)
+def test_fusing_changes_no_bit(dtype):
     rng = np.random.default_rng(1)
-    patterns = pg.hadamard(32).patterns
-    chain = pg.KSChain([pg.KSMatrix(rng.normal(size=p.values_shape).astype(np.float32)) for p in patterns])
-    x = CHECKED.to_device(rng.normal(size=(32, 5)).astype(np.float32))
+
+    def numbers(shape):
+        parts = rng.normal(size=(2, *shape))
+        return (parts[0] + 1j * parts[1] if np.dtype(dtype).kind == "c" else parts[0]).astype(dtype)
+
+    chain = pg.KSChain([pg.KSMatrix(numbers(p.values_shape)) for p in pg.hadamard(32).patterns])
     there = chain.to_device(CHECKED)
-    apart = x
-    for factor in reversed(there.factors):
-        apart = factor.apply(apart)
-    assert np.asarray(there.apply(x)).tobytes() == np.asarray(apart).tobytes()
+    for axis, shape in ((0, (32, 5)), (-1, (5, 32)), (1, (2, 32, 3))):
+        x = CHECKED.to_device(numbers(shape))
+        apart = x
+        for factor in reversed(there.factors):
+            apart = factor.apply(apart, axis)
+        assert np.asarray(there.apply(x, axis)).tobytes() == np.asarray(apart).tobytes()
+
+
+def test_a_fourier_transform_of_256_points_is_one_launch():
+    """A path through its 8 factors is rounded at most 5 times in each, as a product and a sum; NumPy's likewise."""
+    launched = []
+
+    def compiler(text, name, options):
+        launched.append((name, *options[1:3]))
+        return CpuKernel(text, name, options, mode="check")
+
+    device = Device("watched", XP, compiler, clock)
+    x = np.random.default_rng(0).normal(size=(256, 3)) + 0j
+    found = np.asarray(pg.dft(256).to_device(device) @ device.to_device(x[pg.bit_reversal(256)]))
+    bound = 2 * float(gamma(40, np.float64)) * np.abs(x).sum(axis=0)
+    assert (np.abs(found - np.fft.fft(x, axis=0)) <= bound).all()
+    assert launched == [("ks_chain", "-DREAL=double", "-DCOMPLEX=1")]
 
 
 def test_the_fewest_launches():

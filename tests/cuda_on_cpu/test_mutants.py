@@ -7,7 +7,15 @@ import pytest
 import pathgraph as pg
 from pathgraph_gpu import sources
 from pathgraph_gpu.device import Device
-from tests.cuda_on_cpu import chain_checks, path_checks, path_mutants, path_probes, product_checks, product_mutants
+from tests.cuda_on_cpu import (
+    chain_checks,
+    chain_mutants,
+    path_checks,
+    path_mutants,
+    path_probes,
+    product_checks,
+    product_mutants,
+)
 from tests.cuda_on_cpu.runtime import XP, CpuKernel, KernelError, clock, needs_compiler
 
 pytestmark = needs_compiler
@@ -18,7 +26,7 @@ PROBES = {
     "product_parts": (product_checks.probe_parts, product_checks.maker),
     "chains": (chain_checks.probe, product_checks.maker),
 }
-MUTANTS = [*path_mutants.MUTANTS, *product_mutants.MUTANTS, *chain_checks.MUTANTS]
+MUTANTS = [*path_mutants.MUTANTS, *product_mutants.MUTANTS, *chain_mutants.MUTANTS]
 
 
 def complaint(file, change, monkeypatch):

@@ -13,7 +13,7 @@ from tests.cuda_on_cpu.path_checks import DEEP, FAR_CHECKS, LARGE, WIDE, chain, 
 from tests.cuda_on_cpu.runtime import MODES, ORDERS, XP, cpu_device, needs_compiler
 from tests.networks import REGISTRY, on_networks
 from tests.test_engine import random_dag
-from tests.tolerances import exponential_roundings, gamma, power_roundings, roundings, unit
+from tests.tolerances import bits, exponential_roundings, gamma, power_roundings, roundings, unit
 
 pytestmark = needs_compiler
 
@@ -194,7 +194,9 @@ def test_deep_networks_with_rough_numbers():
         assert abs(found - expected) <= float(unit()) * (slack + 4 * abs(expected))
     third = there.with_theta(there.theta)
     assert pg.log_path_norm(third, 1.5) == pg.log_path_norm(there, 1.5)
-    assert abs(pg.log_path_norm(there, 1.5) - pg.log_path_norm(net, 1.5)) <= 2.0**-40 * abs(expected)
+    found, expected = pg.log_path_norm(there, 1.5), pg.log_path_norm(net, 1.5)
+    slack = 2 * 50 * (7 + power_roundings(bits(net.theta.tolist()), 1.5)) / 1.5  # both round, the root divides
+    assert abs(found - expected) <= float(unit()) * (slack + 8 * abs(expected))
 
 
 def test_float32_sums_fall_back_to_wide_ones():

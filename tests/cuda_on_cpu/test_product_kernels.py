@@ -95,6 +95,39 @@ def test_complex_matrices_chains_and_gradients(dtype, mode):
             assert same(chain.to_device(device).apply(device.to_device(y), axis), chain.apply(y, axis))
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=lambda dtype: dtype.__name__)
+def test_complex_products_have_the_same_bits_for_every_batch_and_layout(dtype):
+    rng = np.random.default_rng(1)
+
+    def numbers(*shape):
+        return (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
+
+    K = pg.KSMatrix(numbers(2, 5, 19, 3)).to_device(CHECKED)
+    x = numbers(K.shape[1], 34)
+    whole = np.asarray(K.apply(CHECKED.to_device(x)))
+    for n in (1, 7):
+        last, first = K.apply(CHECKED.to_device(x[:, :n])), K.apply(CHECKED.to_device(x[:, :n].T), -1)
+        assert np.asarray(last).tobytes() == np.asarray(first).T.tobytes() == whole[:, :n].tobytes()
+    both = K.apply(CHECKED.to_device(x.T.reshape(2, 17, -1).transpose(0, 2, 1)), 1)
+    assert np.asarray(both).transpose(0, 2, 1).reshape(34, -1).T.tobytes() == whole.tobytes()
+
+
+def test_complex_batches_are_real_ones_that_need_no_copy(monkeypatch):
+    """Batch last, twice as many vectors; batch first, d doubles; one vector is a batch of two."""
+    met = []
+    monkeypatch.setattr(products, "launch", lambda device, problem, A, B, C: met.append((problem, A.shape)))
+    K = pg.KSMatrix(np.ones((2, 5, 4, 3), np.complex64)).to_device(CHECKED)
+    for shape, axis, pattern, sides in (
+        ((24, 9), 0, (2, 5, 4, 3), (1, 18)),
+        ((9, 24), -1, (2, 5, 4, 6), (9, 1)),
+        ((3, 24, 9), 1, (2, 5, 4, 3), (3, 18)),
+        ((24,), 0, (2, 5, 4, 3), (1, 2)),
+    ):
+        K.apply(CHECKED.xp.zeros(shape, np.complex64), axis)
+        assert met == 2 * [(products.product_problem(pg.KSPattern(*pattern), *sides), pattern)]
+        met.clear()
+
+
 def test_parts_of_complex_numbers_that_are_not_finite_stay_apart():
     K = pg.KSMatrix(np.array([[[[2 + 0j]]]])).to_device(CHECKED)
     found = np.asarray(K @ CHECKED.to_device(np.array([complex(1, 3)])))

@@ -164,12 +164,31 @@ def test_wrong_arguments():
             lambda: tune(pg.KSMatrix(np.ones((1, 2, 2, 1))), 1),
             "matrix: needed a DeviceKSMatrix, got KSMatrix; to_device",
         ),
-        (lambda: tune(K.astype(complex), 1), "matrix: needed values in one of .*, got complex128; .* twice the batch"),
         (lambda: tune(K, 1, axis=1), "axis: needed 0"),
         (lambda: tune(K, 1, repeats=0), "repeats: needed"),
     ):
         with pytest.raises(pg.ParameterError, match=message):
             call()
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+@pytest.mark.parametrize(("dtype", "real"), [(np.complex64, np.float32), (np.complex128, np.float64)])
+def test_complex_products_use_the_tiles_that_were_tuned_for_them(dtype, real, axis, monkeypatch):
+    """Every launch of a product, of the transpose and of the gradient meets a problem that `tune` has timed."""
+    pretended = Pretended("a GPU", TILES[np.dtype(real).name][-1])
+    values = np.ones((2, 16, 8, 3), dtype=dtype)
+    for matrix in (pg.KSMatrix(values), pg.KSMatrix(values).T):
+        K = matrix.to_device(pretended.device)
+        result = tune(K, 900, axis=axis, repeats=1, save=False)
+        assert set(result.seconds) == {"product", "transpose", "gradient"}
+        assert set(result.seconds["product"]) == set(TILES[np.dtype(real).name])
+        x, y = (XP.zeros((size, 900) if axis == 0 else (900, size), dtype=dtype) for size in reversed(K.shape))
+        with monkeypatch.context() as patched:
+            patched.setattr(tuning, "choose", lambda problem, dtype: pytest.fail(f"{problem} was not tuned"))
+            K.apply(x, axis)
+            K.H.apply(y, axis)
+            K.vjp(x, y, axis)
+        pretended.device.tiles.clear()
 
 
 @needs_compiler

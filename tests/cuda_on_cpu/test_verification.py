@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph_gpu import networks, products, sources
+from pathgraph_gpu import complex_products, networks, products, sources
 from pathgraph_gpu._availability import Availability
 from pathgraph_gpu.configurations import Configuration
 from pathgraph_gpu.device import Device
@@ -16,7 +16,7 @@ from pathgraph_gpu.tiles import TILES
 from pathgraph_gpu.verification import command, timing
 from pathgraph_gpu.verification.network_checks import QS, layered, network_outcomes, shifted
 from pathgraph_gpu.verification.outcomes import Outcome, Recorder, gamma, near, outcome
-from pathgraph_gpu.verification.product_checks import product_outcomes
+from pathgraph_gpu.verification.product_checks import multiplied, product_outcomes, values_gradient
 from pathgraph_gpu.verification.references import evaluated, powers, swept, through
 from tests.cuda_on_cpu.runtime import XP, CpuKernel, clock, cpu_device, needs_compiler
 
@@ -56,7 +56,8 @@ def test_right_kernels_of_networks_pass_and_every_configuration_is_launched():
 def test_right_kernels_of_products_pass():
     outcomes = list(product_outcomes(CPU, quick=True, tiles=SOME))
     assert problems(outcomes) == []
-    assert {one.name.split()[0].strip(",") for one in outcomes} == set(TILES)
+    assert {one.name.split()[0].strip(",") for one in outcomes} == {*TILES, "complex64", "complex128"}
+    assert all(0 < one.error <= 1 for one in outcomes if "complex" in one.name)  # something was rounded
 
 
 @pytest.mark.parametrize(
@@ -80,6 +81,7 @@ def test_wrong_kernels_of_networks_are_refused(file, old, new, what):
     ("file", "old", "new"),
     [
         ("chains", "for (int s = factors - 1; s >= 0; --s)", "for (int s = factors - 1; s > 0; --s)"),
+        ("chains", "sum.both_real - sum.both_imag", "sum.both_real + sum.both_imag"),
         ("products", "(chunks - 1) * turn_a", "(chunks > 1 ? chunks - 2 : 0) * turn_a"),
         ("products", "A + (a_i0 * a_i + l0 * a_l + m0", "A + (a_i0 * a_i + m0"),
     ],
@@ -167,11 +169,29 @@ def test_products_are_those_of_pathgraph():
     random = np.random.default_rng(0)
     matrix = pg.KSMatrix(random.integers(-4, 5, size=(2, 3, 4, 5)).astype(float))
     x = random.integers(-4, 5, size=(1, matrix.shape[1], 6)).astype(float)
-    from pathgraph_gpu.verification.product_checks import multiplied
-
     assert np.array_equal(multiplied(np.asarray(matrix.values), x)[0], matrix.toarray() @ x[0])
     y = random.integers(-4, 5, size=(1, matrix.shape[0], 6)).astype(float)
     assert np.array_equal(multiplied(np.asarray(matrix.values), y, transposed=True)[0], matrix.toarray().T @ y[0])
+    wanted = matrix.astype(complex).vjp(x * (1 + 2j), y * (3 - 1j), 1)[1]
+    assert np.array_equal(values_gradient(wanted.shape, x * (1 + 2j), y * (3 - 1j)), wanted)
+
+
+def test_wrong_complex_products_are_refused(monkeypatch):
+    """One part of the values is taken for the other; the gradient forgets to conjugate."""
+    right = complex_products._entries
+
+    def checks():
+        return problems(product_outcomes(CPU, quick=True, tiles={"float32": ()}))
+
+    assert checks() == []
+    with monkeypatch.context() as patched:
+        patched.setattr(complex_products, "_entries", lambda device, part, wide: right(device, abs(part), wide))
+        assert any("the tile that is chosen" in one.name for one in checks())
+    gradient = complex_products.values_gradient
+    monkeypatch.setattr(complex_products, "values_gradient", lambda d, p, x, g: gradient(d, p, x.conj(), g))
+    found = checks()
+    assert found
+    assert all("complex64, gradient" in one.name for one in found)
 
 
 # -- comparisons --------------------------------------------------------------------------------------------------
@@ -217,10 +237,11 @@ class SmallIntegers:
         return self.random.integers(-3, 4, size).astype(float)
 
 
-def test_the_variants_of_a_case_compute_the_same(monkeypatch):
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+def test_the_variants_of_a_case_compute_the_same(dtype, monkeypatch):
     monkeypatch.setattr(np.random, "default_rng", SmallIntegers)
     device = with_matmul()
-    cases = list(timing.product_cases(device, np.float64, batch=6, patterns=((2, 3, 4, 5), (1, 5, 3, 1))))
+    cases = list(timing.product_cases(device, dtype, batch=6, patterns=((2, 3, 4, 5), (1, 5, 3, 1))))
     cases += timing.network_cases(device, np.float64, width=16, depth=3, batch=5)  # divided by 4
     assert len(cases) == 6
     for case in cases:
@@ -291,7 +312,7 @@ def test_the_command_verifies_then_times_and_keeps_everything(tmp_path, capsys):
     data = json.loads(file.read_text(encoding="utf-8"))
     assert data["device"] == {"gpu": "none"}
     assert [one["name"] for one in data["checks"]] == ["sums", "products"]
-    assert [one["seconds"] for one in data["timings"]] == [[0.5, 1.0]] * 5
+    assert [one["seconds"] for one in data["timings"]] == [[0.5, 1.0]] * 6
 
 
 @pytest.mark.usefixtures("pretended")

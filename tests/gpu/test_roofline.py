@@ -28,6 +28,10 @@ def test_the_cost_of_a_product_is_that_of_its_matrix():
     assert cost.bytes == 4 * (sum(pattern.shape) * 7 + pattern.nnz)
     assert product_cost((2, 3, 4, 5), 7, np.float16) == Cost(cost.flops, cost.bytes / 2, "float32", cost.instructions)
     assert product_cost((2, 3, 4, 5), 7, np.float64).bytes == 2 * cost.bytes
+    for dtype, parts in ((np.complex64, np.float32), (np.complex128, np.float64)):
+        real = product_cost((2, 3, 4, 5), 7, parts)
+        wanted = Cost(4 * real.flops, 2 * real.bytes, np.dtype(parts).name, 4 * real.instructions)
+        assert product_cost((2, 3, 4, 5), 7, dtype) == wanted
     assert product_cost((2, 3, 4, 5), 7, np.float32, per_other=4).instructions == 1.25 * pattern.nnz * 7
     assert permuted_cost((2, 3, 4, 5), 7, np.float32).bytes == cost.bytes + 8 * sum(pattern.shape) * 7
 

@@ -169,7 +169,7 @@ def run(
         return FAILED, data
     print(f"VERIFIED: {len(outcomes)} checks on {device.name}")
     if meter is not None:
-        for dtype in (np.float32, np.float64, np.float16):
+        for dtype in (np.float32, np.float64, np.float16, np.complex64):
             data["timings"] += [asdict(one) for one in timed(product_cases(device, dtype), meter)]
         for dtype in (np.float32, np.float64):
             data["timings"] += [asdict(one) for one in timed(network_cases(device, dtype), meter)]

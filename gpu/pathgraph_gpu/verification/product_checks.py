@@ -2,7 +2,8 @@ r"""Kronecker-sparse products on a device against plain NumPy, on ragged pattern
 
 An entry of a product of depth c is off by at most :math:`\gamma_c` times the sum of the absolute terms, in the
 arithmetic of the sums and, for the reference, in float64. A result in float16 is rounded once more; its smallest step
-is 2**-24.
+is 2**-24. Real and imaginary parts are compared apart, each with the moduli :math:`|\mathrm{Re}| + |\mathrm{Im}|` of
+the terms.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ CHAINS = (
     ((1, 8, 8, 32), (8, 8, 8, 4), (64, 4, 3, 1)),
 )
 """Whose parts have all the widths of the kernel of chains."""
+COMPLEX = {"complex64": "float32", "complex128": "float64"}
+"""By the type of their parts, whose kernels multiply them."""
 BATCHES = ((1, 1), (1, 37), (41, 1), (3, 5))
 """(outer, inner): batch last is outer = 1, batch first is inner = 1."""
 
@@ -46,17 +49,32 @@ def multiplied(values: Array, x: Array, *, transposed: bool = False) -> Array:
 
 
 def values_gradient(shape: tuple[int, ...], x: Array, gradient: Array) -> Array:
-    """The sum over the batch of the products of the gradient and the vectors."""
+    """The sum over the batch of the products of the gradient and the vectors, which are conjugated."""
     a, b, c, d = shape
-    left, right = gradient.reshape(len(x), a, b, d, -1), x.reshape(len(x), a, c, d, -1)
+    left, right = gradient.reshape(len(x), a, b, d, -1), x.conj().reshape(len(x), a, c, d, -1)
     return np.asarray(np.einsum("najli,nakli->ajkl", left, right))
 
 
 def _numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
-    return np.asarray(random.normal(size=shape).astype(dtype))
+    numbers = random.normal(size=shape)
+    if np.dtype(dtype).kind == "c":
+        numbers = numbers + 1j * random.normal(size=shape)
+    return np.asarray(numbers.astype(dtype))
+
+
+def _wide(numbers: Array) -> Array:
+    return np.asarray(numbers.astype(np.result_type(numbers, np.float64)))
+
+
+def _moduli(numbers: Array) -> Array:
+    """The absolute values, in float64; of both parts together."""
+    wide = _wide(numbers)
+    return np.asarray(np.abs(wide.real) + np.abs(wide.imag))
 
 
 def _compared(found: Array, expected: Array, mass: Array, depth: int, total: Any) -> float:
+    if found.dtype.kind == "c":
+        (found, expected), mass = (np.stack([one.real, one.imag]) for one in (found, expected)), np.stack([mass, mass])
     slack = (gamma(depth + 1, total) + gamma(depth + 1, np.float64)) * mass
     if found.dtype == np.float16:
         slack = slack + 2.0**-11 * (np.abs(expected) + slack) + 2.0**-25
@@ -81,8 +99,7 @@ def _product(
         return made
 
     found = twice(lambda: device.to_host(compute()))
-    wide = values.astype(np.float64), x.astype(np.float64)
-    expected, mass = multiplied(*wide, transposed=transposed), multiplied(*map(np.abs, wide), transposed=transposed)
+    expected, mass = (multiplied(of(values), of(x), transposed=transposed) for of in (_wide, _moduli))
     depth = pattern.b if transposed else pattern.c
     return _compared(found, expected, mass, depth, products.total_of(dtype))
 
@@ -94,10 +111,9 @@ def _gradient(device: Device, pattern: KSPattern, dtype: Any, batch: tuple[int, 
     gradient = _numbers(random, (outer, pattern.shape[0], inner), dtype)
     moved = device.to_device(x), device.to_device(gradient)
     found = twice(lambda: device.to_host(products.values_gradient(device, pattern, *moved)))
-    wide = x.astype(np.float64), gradient.astype(np.float64)
-    shape = pattern.values_shape
-    expected, mass = values_gradient(shape, *wide), values_gradient(shape, *map(np.abs, wide))
-    return _compared(found, expected, mass, outer * inner, products.total_of(dtype))
+    expected, mass = (values_gradient(pattern.values_shape, of(x), of(gradient)) for of in (_wide, _moduli))
+    terms = outer * inner * (2 if found.dtype.kind == "c" else 1)
+    return _compared(found, expected, mass, terms, products.total_of(dtype))
 
 
 def _chain(device: Device, patterns: Sequence[KSPattern], dtype: Any, batch: tuple[int, int]) -> float:
@@ -108,10 +124,9 @@ def _chain(device: Device, patterns: Sequence[KSPattern], dtype: Any, batch: tup
     factors = [(pattern, device.to_device(own), False) for pattern, own in zip(patterns, values, strict=True)]
     moved = device.to_device(x)
     found = twice(lambda: device.to_host(chains.multiply_chain(device, factors, moved, {})))
-    expected, mass = x.astype(np.float64), np.abs(x.astype(np.float64))
+    expected, mass = _wide(x), _moduli(x)
     for own in reversed(values):
-        wide = own.astype(np.float64)
-        expected, mass = multiplied(wide, expected), multiplied(np.abs(wide), mass)
+        expected, mass = multiplied(_wide(own), expected), multiplied(_moduli(own), mass)
     depth = sum(pattern.c + 1 for pattern in patterns)
     return _compared(found, expected, mass, depth, products.total_of(dtype))
 
@@ -127,7 +142,8 @@ def product_outcomes(
     quick : bool
         Two small patterns only, as for a sanitizer.
     tiles : dict of str to sequence of Tile, optional
-        By dtype; all by default. Then the last outcome says whether every configuration ran.
+        By dtype; all by default. Then the last outcome says whether every configuration ran. Complex numbers take the
+        tile that is chosen for their parts, if their type is among these.
 
     Yields
     ------
@@ -135,25 +151,36 @@ def product_outcomes(
     """
     recorder = Recorder(device)
     patterns = [KSPattern(*sizes) for sizes in (QUICK if quick else PATTERNS)]
-    for name, members in (TILES if tiles is None else tiles).items():
+    chosen = TILES if tiles is None else tiles
+    for name, members in chosen.items():
         dtype = np.dtype(name)
         for tile in members:
             for out in dict.fromkeys((dtype, products.total_of(dtype))):
                 title = f"{name} to {out.name}, tile {tuple(tile)}"
                 yield outcome(title, partial(_tile, recorder, patterns, dtype, tile, out, quick))
-        for pattern in patterns:
-            for batch in ((1, 300), (300, 1), (7, 5)):
-                check = partial(_gradient, recorder, pattern, dtype, batch)
-                yield outcome(f"{name}, gradient of the values of {pattern}, batch {batch}", check)
-            check = partial(_product, recorder, pattern, dtype, None, None, (1, 37), False)
-            yield outcome(f"{name}, {pattern} with the tile that is chosen", check)
-        for sizes in CHAINS:
-            run = [KSPattern(*one) for one in sizes]
-            for batch in ((1, 37), (41, 1), (3, 5)):
-                check = partial(_chain, recorder, run, dtype, batch)
-                yield outcome(f"{name}, chain of {run}, batch {batch}", check)
+        yield from _chosen(recorder, patterns, dtype)
+    for name, parts in COMPLEX.items():
+        if parts in chosen:
+            yield from _chosen(recorder, patterns, np.dtype(name))
     if tiles is None:
         yield outcome("every configuration ran", lambda: recorder.require(products.configurations()))
+
+
+def _chosen(device: Device, patterns: Sequence[KSPattern], dtype: np.dtype[Any]) -> Iterator[Outcome]:
+    """Gradients, products and chains as they are computed for users."""
+    for pattern in patterns:
+        for batch in ((1, 300), (300, 1), (7, 5)):
+            check = partial(_gradient, device, pattern, dtype, batch)
+            yield outcome(f"{dtype.name}, gradient of the values of {pattern}, batch {batch}", check)
+        for batch in ((1, 37), (41, 1)):
+            for transposed in (False, True):
+                check = partial(_product, device, pattern, dtype, None, None, batch, transposed)
+                title = f"{pattern}{', transposed,' if transposed else ''} with the tile that is chosen, batch {batch}"
+                yield outcome(f"{dtype.name}, {title}", check)
+    for sizes in CHAINS:
+        run = [KSPattern(*one) for one in sizes]
+        for batch in ((1, 37), (41, 1), (3, 5)):
+            yield outcome(f"{dtype.name}, chain of {run}, batch {batch}", partial(_chain, device, run, dtype, batch))
 
 
 def _tile(device: Device, patterns: Sequence[KSPattern], dtype: Any, tile: Tile, out: Any, quick: bool) -> float:

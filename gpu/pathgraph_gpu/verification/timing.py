@@ -116,6 +116,13 @@ def cupy_timer(*, repeat: int = 50, warmup: int = 10, max_duration: float = 5.0)
 # -- Kronecker-sparse products ------------------------------------------------------------------------------------
 
 
+def _numbers(random: np.random.Generator, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Any:
+    numbers = random.normal(size=shape).astype(dtype)
+    if dtype.kind == "c":
+        numbers.imag = random.normal(size=shape)
+    return numbers
+
+
 def _dense(values: Any) -> Any:
     """The matrix with its zeros."""
     a, b, c, d = values.shape
@@ -149,14 +156,14 @@ def product_cases(
     xp, dtype = device.xp, np.dtype(dtype)
     for sizes in patterns:
         pattern, random = KSPattern(*sizes), np.random.default_rng(0)
-        values = random.normal(size=sizes).astype(dtype)
+        values = _numbers(random, sizes, dtype)
         there = device.to_device(values)
         blocks = device.to_device(np.ascontiguousarray(values.transpose(0, 3, 1, 2)))
         has_dense = np.prod(pattern.shape, dtype=float) * dtype.itemsize <= DENSE_BYTES
         matrix = device.to_device(_dense(values)) if has_dense else None
         cost = product_cost(sizes, batch, dtype)
         for layout, outer, inner in (("last", 1, batch), ("first", batch, 1)):
-            x = device.to_device(random.normal(size=(outer, pattern.shape[1], inner)).astype(dtype))
+            x = device.to_device(_numbers(random, (outer, pattern.shape[1], inner), dtype))
             variants: dict[str, Callable[[], Any]] = {
                 "pathgraph": partial(products.multiply, device, pattern, there, x),
                 "permute + matmul": partial(_permuted, xp, blocks, x),

@@ -1,6 +1,6 @@
 """The factor of one neuron that conditions the path-lifting best: the root of a quadratic, as the library finds it."""
 
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from math import exp
 
@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from pathgraph import Network
 from pathgraph.geometry.orbit_objective import coordinate_step
 from pathgraph.testing.outcome import Inequality
+from pathgraph_proofs_checks.conditioning import diagonal, parted, sides, spread
 from pathgraph_proofs_checks.jacobians import without_zeros
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mapped, relu_dags
-from pathgraph_proofs_checks.theorems.conditioning_along_an_orbit import Side, diagonal, sides, spread
 from pathgraph_proofs_checks.variants import rescaled
 
 Square = Callable[[Sequence[Fraction], Sequence[Fraction], Fraction, int], Fraction]
@@ -36,11 +36,6 @@ def square(outgoing: Sequence[Fraction], incoming: Sequence[Fraction], rest: Fra
 def _log(value: Fraction) -> float:
     """Its logarithm, minus infinity of zero."""
     return float(np.log(float(value))) if value else -np.inf
-
-
-def parted(g: Sequence[Fraction], found: Sequence[Side], v: Hashable) -> tuple[list[Fraction], list[Fraction]]:
-    """The diagonal at the outgoing parameters of a neuron, and at its incoming ones, the bias included."""
-    return [g[i] for i, tail, _ in found if tail == v], [g[i] for i, _, head in found if head == v]
 
 
 @theorem(

@@ -1,16 +1,16 @@
 """All networks of an orbit have one path-conditioned representative, and the library finds it."""
 
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from fractions import Fraction
 
 import pathgraph as pg
 from pathgraph import Network
 from pathgraph.testing import rescalings
 from pathgraph.testing.outcome import Inequality
+from pathgraph_proofs_checks.conditioning import diagonal, parted, sides, slope
 from pathgraph_proofs_checks.jacobians import without_zeros
 from pathgraph_proofs_checks.registry import DERIVED, drawn, theorem
 from pathgraph_proofs_checks.sizes import mapped, relu_dags
-from pathgraph_proofs_checks.theorems.conditioning_along_an_orbit import diagonal, sides
 from pathgraph_proofs_checks.variants import rescaled
 
 Factors = dict[Hashable, Fraction]
@@ -23,16 +23,13 @@ def conditioning(net: Network) -> Factors:
     return {v: Fraction(lam) for v, lam in pg.path_condition(net.to_float()).factors.items()}
 
 
-def slopes(net: Network, shares: list[Fraction]) -> dict[Hashable, tuple[Fraction, Fraction]]:
-    """For each hidden neuron n (out - in) - (#out - #in) of the shares of g, and the sum of the terms' sizes."""
-    found = dict.fromkeys(net.hidden, (Fraction(0), Fraction(0)))
-    places = sides(net, shares)
-    for i, tail, head in places:
-        for v, sign in ((tail, 1), (head, -1)):
-            if v in found:
-                slope, size = found[v]
-                term = len(places) * shares[i]
-                found[v] = slope + sign * (term - 1), size + term + 1
+def slopes(net: Network, g: Sequence[Fraction]) -> dict[Hashable, tuple[Fraction, Fraction]]:
+    """For each hidden neuron n (out - in) / total - (#out - #in), and the sum of the sizes of these terms."""
+    places = sides(net, g)
+    found = {}
+    for v in net.hidden:
+        terms = [value for side in parted(g, places, v) for value in side]
+        found[v] = slope(g, places, v), len(places) * sum(terms, Fraction(0)) / sum(g) + len(terms)
     return found
 
 
@@ -64,10 +61,10 @@ def path_conditioned_representative(
     n = sum(map(bool, p))
     difference = n * sum(((x - y) ** 2 / max(x, y) for x, y in zip(p, q, strict=True) if x), Fraction(0))
     bound, gaps, sizes = Fraction(0), [], []
-    slopes_b = slopes(b, q)
-    for v, (slope, size) in slopes(a, p).items():
+    slopes_b = slopes(b, of_b)
+    for v, (slope_a, size) in slopes(a, of_a).items():
         lam = Fraction(factors[v]) * second.get(v, 1) / first.get(v, 1)
-        gap = abs(slope) + abs(slopes_b[v][0])
+        gap = abs(slope_a) + abs(slopes_b[v][0])
         bound += 2 * (max(lam, 1 / lam) - 1) * gap
         gaps.append(gap)
         sizes.append(TOLERANCE * (size + slopes_b[v][1]))
