@@ -21,7 +21,7 @@ def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) ->
 
     Examples
     --------
-    from fractions import Fraction
+    >>> from fractions import Fraction
     >>> from pathgraph.shown import number_text
     >>> number_text(2.0), number_text(2 / 3), number_text(Fraction(1, 3)), number_text(Fraction(1, 3**40))
     ('2.0', '0.666667', '1/3', '~8.22526e-20')

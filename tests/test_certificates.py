@@ -301,6 +301,12 @@ def test_forged_certificates_are_refused(forgery, tmp_path, capsys, monkeypatch)
     assert "refused" in capsys.readouterr().err
 
 
+def test_without_a_file_the_checker_says_its_usage(capsys, monkeypatch):
+    monkeypatch.setattr(sys, "argv", ["check"])
+    assert check_certificate.main() == 2
+    assert capsys.readouterr().err == "usage: check_certificate.py FILE\n"
+
+
 def test_keys_that_stand_twice_are_refused():
     """Python takes the last of them, a reader sees the first."""
     net = pg.from_weights([[[1]]], dtype=object)

@@ -261,6 +261,16 @@ def test_as_a_process(model, tmp_path):
     assert "Traceback" not in missing.stderr
 
 
+def test_a_reader_that_stops_early_meets_no_traceback(model, tmp_path, monkeypatch):
+    monkeypatch.setattr("pathgraph.analysis.command.show", lambda *shown: None)  # what the reader still took
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert main([str(model), "--no-certificates", "--report", str(tmp_path)]) == 1
+    assert (tmp_path / "index.html").exists()
+
+
 def test_a_network_of_many_edges_leaves_out_what_its_size_says(tmp_path):
     pytest.importorskip("onnx")
     from tests.bench.resnets import small_resnet

@@ -116,6 +116,11 @@ def test_what_needs_neurons_names_the_expansion(function):
         function(graph)
 
 
+def test_what_cannot_be_saved_can_be_written_as_onnx():
+    with pytest.raises(pg.ParameterError, match=r"net\.to_onnx\(path\) writes the layers"):
+        pg.save(build("residual"), "unused.npz")
+
+
 # -- names and ties as arrays -------------------------------------------------------------------------------------
 
 

@@ -201,6 +201,18 @@ def test_neurons_do_not_overlap_and_edges_avoid_them():
     assert len(skips) == 3
 
 
+def test_a_bias_stands_above_the_value_of_the_next_row():
+    net = network_from_text("x0 x1; h0 = relu(x0, 1); h1 = relu(x1, 2); y0 = out(h0, -1/4); y1 = out(h1, 1)")
+    root = ET.fromstring(draw_network(net, dict.fromkeys(net.nodes, 1)))
+    places = {"bias": [], "value": []}
+    for text in root.iter("text"):
+        if text.get("class") in places:
+            places[text.get("class")].append((text.get("x"), int(text.get("y"))))
+    gaps = [abs(low - high) for x, low in places["bias"] for column, high in places["value"] if x == column]
+    assert len(gaps) == 8
+    assert min(gaps) >= 11  # pixels, the size of the letters
+
+
 def test_large_networks_are_drawn_without_numbers():
     net = pg.from_weights([[[1] * 8] * 8], dtype=object)
     assert "weight" not in draw_network(net)

@@ -324,6 +324,8 @@ def test_floating_formats_commute_with_rescalings_by_powers_of_two():
 def test_bad_groups_are_refused(quantizer, message):
     with pytest.raises(ParameterError, match=message):
         pg.quantize(network(), quantizer, by="layer")
+    with pytest.raises(ParameterError, match="need its groups= as by="):
+        pg.quantize(network(), {1: pg.Quantizer(step=1)})
     with pytest.raises(ParameterError, match="by: needed one of"):
         pg.quantize(network(), quantizer, by="weight")
 

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import json
 import math
+import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -40,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns
     -------
     int
-        0, or 1 if the model was refused, with one message on standard error. Wrong arguments exit with 2.
+        0, or 1 if the model was refused, with one message on standard error, or if nobody reads the output to its
+        end. Wrong arguments exit with 2.
 
     Examples
     --------
@@ -63,11 +65,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (pg.PathgraphError, OSError, MemoryError, OverflowError) as error:
         print(f"python -m pathgraph: {_message(error, options.model)}", file=sys.stderr)
         return 1
-    if not options.quiet:
+    if options.quiet:
+        return 0
+    try:
         show(analysis.source, document(analysis))
-    for what, path in (("report", report), ("figures", options.json)):
-        if path is not None and not options.quiet:
-            print(f"\n{what}: {path}")
+        for what, path in (("report", report), ("figures", options.json)):
+            if path is not None:
+                print(f"\n{what}: {path}")
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads, such as head, has had enough; nothing is left for the flush at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
 
 

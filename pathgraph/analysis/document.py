@@ -24,6 +24,7 @@ __all__ = [
     "number",
     "percent",
     "power",
+    "scientific",
 ]
 
 
@@ -112,17 +113,17 @@ def power(log: float, digits: int = 5) -> str:
         return "0"
     if abs(log) < 600:
         return number(math.exp(log), digits)
-    return _decimal(log / math.log(10), digits, "+d")
+    return scientific(log / math.log(10), digits, "+d")
 
 
 def count(value: int) -> str:
     """An integer of any size."""
     if value < 10**15:
         return f"{value:,}"
-    return _decimal(math.log10(value), 5, "d")
+    return scientific(math.log10(value), 5, "d")
 
 
-def _decimal(logarithm: float, digits: int, sign: str) -> str:
+def scientific(logarithm: float, digits: int, sign: str) -> str:
     """The number with a decimal logarithm, in scientific notation."""
     whole = math.floor(logarithm)
     mantissa = f"{10 ** (logarithm - whole):.{digits - 1}f}"

@@ -19,6 +19,7 @@ from pathgraph.analysis.document import (
     number,
     percent,
     power,
+    scientific,
 )
 from pathgraph.analysis.results import Analysis, Certificate, Generalization, LayerRow, Lipschitz, Outputs, Summary
 
@@ -63,7 +64,7 @@ def _sizes(found: Summary) -> Section:
         ),
         Fact("neurons", count(found.n_neurons), "of the network written out neuron by neuron, inputs included"),
         Fact("edges", count(found.n_edges), "connections between neurons: what one sweep has to visit"),
-        Fact("paths", count(found.paths), "ways from an input or a bias to an output; an exact count, never listed"),
+        Fact("paths", count(found.paths), "ways from an input or a bias to an output; counted exactly, never listed"),
         Fact(
             "depth, in edges",
             count(found.depth_in_edges),
@@ -212,9 +213,9 @@ def _generalization(found: Generalization) -> Section:
             for (name, value), meaning in zip(
                 found.constants.items(),
                 (
-                    "what the structure costs, stage by stage",
-                    "the same as the theorem has it",
-                    "the same as the remark has it",
+                    "what the structure costs, stage by stage: the one that the bound uses",
+                    "the constant of the published theorem",
+                    "a smaller one of the same paper; proved where it is not below the staged one",
                 ),
                 strict=True,
             )
@@ -222,8 +223,8 @@ def _generalization(found: Generalization) -> Section:
         Fact("L", number(found.lipschitz), "Lipschitz constant of the cross-entropy"),
         Fact(
             "samples needed",
-            f"1e{found.log10_samples_needed:.1f}",
-            "training samples beyond which the bound on risk - training risk is below 1, were the path-norm fixed "
+            _samples(found.log10_samples_needed),
+            "about as many training samples bring the bound on risk - training risk below 1, were the path-norm fixed "
             "in advance",
         ),
     ]
@@ -255,6 +256,11 @@ def _generalization(found: Generalization) -> Section:
     return Section(
         "Generalisation", "The terms of the path-norm bound on what is lost between training data and new data.", items
     )
+
+
+def _samples(logarithm: float) -> str:
+    """How many samples, from the decimal logarithm."""
+    return count(math.ceil(10**logarithm)) if logarithm < 4 else scientific(logarithm, 2, "d")
 
 
 def _scores(found: Analysis) -> Section:

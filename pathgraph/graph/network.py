@@ -379,8 +379,8 @@ class Network(ReluNetwork):
         return f"{repr(self._architecture)[:-1].replace('Architecture', 'Network', 1)}; {kind})"
 
 
-def require_network(net: Any, name: str = "net") -> None:
-    """Refuse what is no neuron graph, for functions that need one.
+def require_network(net: Any, name: str = "net", *, instead: str = "") -> None:
+    """Refuse what is no neuron graph, for functions that need one; `instead` is another way out for a layer graph.
 
     Raises
     ------
@@ -391,7 +391,7 @@ def require_network(net: Any, name: str = "net") -> None:
     if isinstance(net, ReluNetwork) and not isinstance(net, Network):
         raise ParameterError(
             f"{name}: needed a pathgraph.Network, whose nodes are neurons, got a {type(net).__name__}; {name}.expand() "
-            f"makes one, of {net.dag.size - 1:,} neurons and {net.architecture.n_edges:,} edges"
+            f"makes one, of {net.dag.size - 1:,} neurons and {net.architecture.n_edges:,} edges{instead}"
         )
     if not isinstance(net, Network):
         raise ParameterError(f"{name}: needed a pathgraph.Network, got {type(net).__name__}")

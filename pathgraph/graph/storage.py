@@ -59,7 +59,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     ...     pg.load(pathlib.Path(folder, "net.npz")) == net
     True
     """
-    require_network(net)
+    require_network(net, instead="; net.to_onnx(path) writes the layers as a file that from_onnx reads")
     if net.scalars == "symbolic":
         raise ParameterError("net: a network of SymPy expressions cannot be saved; substitute numbers first")
     architecture = net.architecture

@@ -13,10 +13,25 @@ from typing import NamedTuple
 
 from pathgraph.graph.network import Network
 
-__all__ = ["COLUMN", "RADIUS", "ROW", "Curve", "Labels", "Point", "curve_between", "node_places", "point_on"]
+__all__ = [
+    "COLUMN",
+    "RADIUS",
+    "ROW",
+    "WIDE_ROW",
+    "Curve",
+    "Labels",
+    "Point",
+    "curve_between",
+    "node_places",
+    "point_on",
+    "row_for",
+]
 
 COLUMN, ROW, RADIUS = 104, 62, 19
 """Distances of columns and rows, and the radius of a neuron."""
+
+WIDE_ROW = 76
+"""The distance of rows where biases stand below the neurons, and values above those of the next row."""
 
 BENDS = (0, 34, -34, 62, -62, 96, -96, 130, -130)
 """By how much an edge that skips levels is bent, until it passes no neuron."""
@@ -36,7 +51,12 @@ Curve = tuple[Point, Point, Point]
 """Start, control point and end of a quadratic curve."""
 
 
-def node_places(net: Network, *, margin: float = 0) -> dict[Hashable, Point]:
+def row_for(net: Network, *, has_values: bool) -> float:
+    """The distance of rows, by what is written between them."""
+    return WIDE_ROW if has_values and len(net.architecture.biased) else ROW
+
+
+def node_places(net: Network, *, margin: float = 0, row: float = ROW) -> dict[Hashable, Point]:
     """The place of each neuron: the column is its level, outputs in the last; rows by the mean of the neighbours."""
     structure, outputs = net.architecture, set(net.outputs)
     column = dict(zip(net.nodes, structure.level.tolist(), strict=True))
@@ -55,17 +75,17 @@ def node_places(net: Network, *, margin: float = 0) -> dict[Hashable, Point]:
         columns[column[v]].append(v)
     height: dict[Hashable, float] = {}
     for group in columns:
-        _spread(group, height)
+        _spread(group, height, row)
     for group in [*columns[1:], *reversed(columns[:-1]), *columns[1:]]:  # towards the mean of the neighbours
         wanted = {v: fmean([height[u] for u in [*structure.antecedents(v), *after[v]]] or [height[v]]) for v in group}
         group.sort(key=wanted.__getitem__)
-        _spread(group, height)
+        _spread(group, height, row)
     return {v: Point(margin + COLUMN * column[v], height[v]) for v in net.nodes}
 
 
-def _spread(group: Sequence[Hashable], height: dict[Hashable, float]) -> None:
+def _spread(group: Sequence[Hashable], height: dict[Hashable, float], row: float) -> None:
     for place, v in enumerate(group):
-        height[v] = ROW * (place - (len(group) - 1) / 2)
+        height[v] = row * (place - (len(group) - 1) / 2)
 
 
 def curve_between(places: Mapping[Hashable, Point], u: Hashable, v: Hashable) -> Curve:

@@ -20,7 +20,7 @@ from pathgraph.paths import heaviest_path
 from pathgraph.pathsum.scaled import scaled, scaled_argmax, scaled_to_float
 from pathgraph.plot.canvas import ACCENT, FAINT, INK, MINUS, PALE, PLUS, as_float, axes_or_new
 from pathgraph.plot.layers import draw_layers
-from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places
+from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places, row_for
 from pathgraph.pruning.masses import Moduli
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.shown import decimal_text
@@ -111,7 +111,7 @@ def draw(
         raise ParameterError(
             f"inputs: needed one input of {len(net.inputs)} numbers, got shape {values.shape[:-1]} of them"
         )
-    places = node_places(net)
+    places = node_places(net, row=row_for(net, has_values=values is not None))
     xs, ys = [p.x for p in places.values()], [p.y for p in places.values()]
     room = RADIUS + 22
     width, height = max(xs) - min(xs) + 2 * room, max(ys) - min(ys) + 2 * room

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from decimal import ROUND_CEILING
 from fractions import Fraction
 from typing import Any, Literal, get_args
 
@@ -24,6 +25,7 @@ from pathgraph.pruning.scores import METHODS, score_of
 from pathgraph.pruning.selection import greedy, in_rounds
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, frozen, object_array
+from pathgraph.shown import number_text
 
 __all__ = ["PruningResult", "prune"]
 
@@ -40,8 +42,9 @@ class PruningResult:
     net : Network or LayerGraph
         The same architecture, with zeros.
     mask : ndarray of bool, shape (n_parameters,), or dict
-        False at the parameters in scope that are zero now, whether they were before or not. For a layer graph a dict,
-        from the names of the parameters to arrays of their shapes.
+        False at the parameters in scope that are zero now, whether they were before or not, and True at those that are
+        kept, as in the masks of PyTorch. For a layer graph a dict, from the names of the parameters to arrays of their
+        shapes.
     removed : sequence
         The names of the parameters that were set to zero, in the order of their removal; see `Network.parameters`. Of a
         layer graph they are (tensor, index...).
@@ -60,7 +63,7 @@ class PruningResult:
     >>> net = pg.from_weights([[[1, -2], [3, 1]], [[1, 1]]], [[0, 5], None])
     >>> result = pg.prune(net, 2)
     >>> result
-    PruningResult(2 parameters removed by path-magnitude, 4 of 6 in scope remain; the output changes by at most 2.0)
+    PruningResult(2 parameters removed by path-magnitude, 4 of 6 in scope remain; outputs change by <= 2.0 on the box)
     >>> list(result.removed), result.mask.tolist()
     ([((0, 0), (1, 0)), ((0, 1), (1, 1))], [False, True, True, True, False, True, True, True])
     >>> result.minimize().nodes
@@ -121,8 +124,8 @@ class PruningResult:
             by = f"{len(self.neurons)} neuron{'' if len(self.neurons) == 1 else 's'} removed, {count} parameters"
         left = f"{int((mask & scope).sum())} of {int(scope.sum())} in scope remain"
         upper = self.certificate.upper
-        shown = upper.tolist() if isinstance(upper, np.ndarray) else upper
-        return f"PruningResult({by}, {left}; the output changes by at most {shown})"
+        shown = number_text(upper, rounding=ROUND_CEILING)
+        return f"PruningResult({by}, {left}; outputs change by <= {shown} on the box)"
 
 
 def prune(

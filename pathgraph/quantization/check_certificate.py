@@ -139,7 +139,7 @@ def main() -> int:
         text = Path(sys.argv[1]).read_text(encoding="utf-8")
         claimed, content = check(text), json.loads(text)
     except (OSError, ValueError, LookupError, TypeError, ArithmeticError, AttributeError, RecursionError) as error:
-        print(f"refused: {error}", file=sys.stderr)
+        print(f"refused: {error}" if len(sys.argv) > 1 else "usage: check_certificate.py FILE", file=sys.stderr)
         return 2 if isinstance(error, OSError) or len(sys.argv) < 2 else 1
     print(f"accepted: executed in {content['execution'] or 'real arithmetic'}, for inputs within {content['inputs']}")
     print("\n".join(f"output {place} differs by at most {claim}" for place, claim in enumerate(claimed)))

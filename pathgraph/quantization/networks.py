@@ -162,7 +162,10 @@ def quantize(
         )
     for label in quantizer:
         if label not in groups.labels:
-            raise ParameterError(f"quantizer: no group has the label {label!r}; see parameter_groups(net, {by!r})")
+            raise ParameterError(
+                f"quantizer: no group has the label {label!r}, see parameter_groups(net, {by!r}).labels; those of "
+                "allocate_bits need its groups= as by="
+            )
     theta = net.theta.copy()
     order = np.argsort(groups.group, kind="stable")
     ends = np.searchsorted(groups.group[order], np.arange(len(groups.labels) + 1))

@@ -299,6 +299,7 @@ def _check(
 
 def _tables(console: Console, reports: Sequence[Report], options: argparse.Namespace, model: Model | None) -> None:
     console.print(reports_table(reports, "digits" if model is None else "model", model))
+    console.print()
     if model is not None and any(report.inapplicable for report in reports):
         console.print(inapplicable_table(reports, model))
         console.print()

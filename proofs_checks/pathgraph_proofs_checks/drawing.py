@@ -9,7 +9,7 @@ from math import log10
 from typing import Any
 
 from pathgraph import Network
-from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places
+from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places, row_for
 from pathgraph_proofs_checks.codec import word
 from pathgraph_proofs_checks.runner import BINS
 
@@ -64,7 +64,7 @@ def draw_network(net: Network, values: Mapping[Hashable, Any] | None = None) -> 
     str
         An ``<svg>`` element.
     """
-    places = node_places(net, margin=MARGIN)
+    places = node_places(net, margin=MARGIN, row=row_for(net, has_values=values is not None))
     graph, outputs = net.graph, set(net.outputs)
     labelled = graph.number_of_edges() <= LABELLED
     spots = Labels(places)

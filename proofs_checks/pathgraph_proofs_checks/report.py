@@ -33,6 +33,12 @@ __all__ = [
     "worst_table",
 ]
 
+LEGEND = (
+    "instances on random networks and on the given one; mutants: wrong versions of the statement, refuted / all; worst "
+    "ratio: the largest left / right of an inequality, 'attained' if it is the constant claimed, 'gap open' if less"
+)
+"""Under the table of the checks: what its columns count."""
+
 
 def check_list(checks: Sequence[Check], width: int, *, wrapped: bool) -> list[str]:
     """Name and statement of each check: one line each, cut at `width`, or `wrapped` with a hanging indent."""
@@ -68,6 +74,7 @@ def identities_table(analysis: Analysis) -> Table:
 def reports_table(reports: Sequence[Report], given: str = "digits", model: Model | None = None) -> Table:
     """One row per check."""
     table = Table(box=SIMPLE_HEAD, title="theorem checks", title_justify="left", title_style="bold")
+    table.caption, table.caption_justify = LEGEND, "left"
     table.add_column("check", no_wrap=True)
     table.add_column("verdict")
     for name in ("random", given, "mutants", "worst ratio", "seconds"):
@@ -148,14 +155,15 @@ def instances_on_network(report: Report, model: Model | None = None) -> str:
         return "no network"
     if report.on_network is None:
         return "-"
-    return f"{report.on_network} parts" if report.check.enumerates else str(report.on_network)
+    parts = f" part{'' if report.on_network == 1 else 's'}" if report.check.enumerates else ""
+    return f"{report.on_network}{parts}"
 
 
 def tightness(report: Report) -> str:
-    """The worst ratio of an inequality, and whether it is the constant that was proved."""
-    if report.check.constant is None or report.ratio is None:
+    """The worst ratio of an inequality, and whether it is the constant, where one is claimed."""
+    if report.ratio is None:
         return ""
-    return f"{float(report.ratio):.4g} {report.tightness}"
+    return f"{float(report.ratio):.4g} {report.tightness}".rstrip()
 
 
 def _verdict(verdict: str) -> Text:
