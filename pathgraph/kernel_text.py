@@ -197,13 +197,19 @@ class Writer:
     def accumulated(
         self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1
     ) -> list[list[Any]]:
-        """A tile of sums; ``step(state)`` gives addresses of vectors and (groups of) numbers, and the next state."""
+        """A tile of sums; ``step(state)`` gives addresses of vectors and (groups of) numbers, and the next state.
+
+        It may give more addresses after these: where copies of the vectors go.
+        """
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
         def body(state: list[Any]) -> list[Any]:
             sums, where = state[: rows * vectors], state[rows * vectors :]
-            addresses, numbers, further = step(where)
+            addresses, numbers, further, *copies = step(where)
             runs = [self.load(address, self.vector) for address in addresses]
+            for places in copies:
+                for run, place in zip(runs, places, strict=True):
+                    self.store(run, place)
             for r in range(rows):
                 number = self.spread(numbers[r], group)
                 for v in range(vectors):
