@@ -12,10 +12,10 @@ from scipy.sparse import csr_array
 
 from pathgraph.layers.axes import AxisTaps
 from pathgraph.layers.compressed import Compressed, array_axis, coarsened, multiplied_along
-from pathgraph.layers.convolutions import Product, Slabs, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.operations import Separable
 from pathgraph.layers.partitions import PADDING, Reads, Taps, reads
+from pathgraph.layers.slabs import Product, Slabs, products
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
