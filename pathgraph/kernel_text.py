@@ -231,14 +231,18 @@ class Writer:
         """A tile of sums of products of numbers and vectors, added up over a loop of length `depth`.
 
         ``step(state)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the rows, and
-        the next state. The tile is a list of rows, each a list of vectors.
+        the next state; perhaps also, for each copy that is to be made of the vectors, the addresses of that copy. The
+        tile is a list of rows, each a list of vectors.
         """
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
         def body(state: list[Any]) -> list[Any]:
             sums, where = state[: rows * vectors], state[rows * vectors :]
-            addresses, numbers, further = step(where)
+            addresses, numbers, further, *copies = step(where)
             runs = [self.load(address, self.vector) for address in addresses]
+            for places in copies:
+                for run, place in zip(runs, places, strict=True):
+                    self.store(run, place)
             for r in range(rows):
                 number = self.spread(numbers[r], group)
                 for v in range(vectors):

@@ -132,11 +132,30 @@ def log_path_norm(
 ) -> Any:
     r"""The natural logarithm of `path_norm`; right at any depth, minus infinity for zero.
 
-    Parameters are those of `path_norm`. As a function of q, :math:`q \log \|\Phi\|_q` is convex.
+    As a function of q, :math:`q \log \|\Phi\|_q` is convex.
+
+    Parameters
+    ----------
+    net : Network, LayerGraph or DeviceNetwork
+        For the last one the result per output is an array of its device.
+    q : number in [0, inf]
+        Norm over the paths to one output; 0 counts the paths with a non-zero product.
+    r : number in (0, inf], optional
+        Norm over the outputs; q by default (1, that is the total count, for q = 0).
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Weights of the paths that start at the inputs, as for `path_norm`; ones by default.
+    per_output : bool
+        Return one logarithm per output, as an array.
+    backend : {"reference", "numpy", "numba"}, optional
 
     Returns
     -------
     float, or ndarray of shape (n_outputs,)
+
+    Raises
+    ------
+    ParameterError
+        On q, r or inputs out of range.
 
     Examples
     --------

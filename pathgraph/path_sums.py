@@ -16,9 +16,10 @@ import numpy as np
 
 from pathgraph.arguments import numbers_per_input, per_input
 from pathgraph.errors import ParameterError, RangeError, UnsupportedOperatorError
-from pathgraph.graph.architecture import PARAMETER, Architecture
+from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.device_network import DeviceNetwork
 from pathgraph.graph.network import require_network
+from pathgraph.path_counters import counts_of_parameters, ones_of, path_counter
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import mapped
@@ -34,7 +35,7 @@ from pathgraph.pathsum.preparation import (
     widen,
 )
 from pathgraph.pathsum.reach import longest
-from pathgraph.pathsum.residues import PathCounter, count_by_residues
+from pathgraph.pathsum.residues import count_by_residues
 from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
 from pathgraph.pathsum.sweep import back, marginals, sweep, swept
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
@@ -116,7 +117,7 @@ def path_sum(
         return net.path_sum(inputs, biases=biases, per_output=per_output, source=source, target=target)
     _check(net, semiring)
     chosen = choose_backend(backend, net)
-    counter = _counter(net, semiring, inputs, biases, source, backend)
+    counter = path_counter(net, semiring, inputs, biases, source, backend)
     if counter is not None:
         counts = counter.up_to(_ends(net, target))
         return counts if per_output else sum(counts.tolist())
@@ -182,9 +183,9 @@ def path_marginals(
         _check_device(net, semiring, backend)
         return net.masses(None, inputs, biases=biases, what="path_marginals")
     _check(net, semiring)
-    counter = _counter(net, semiring, inputs, biases, None, backend)
+    counter = path_counter(net, semiring, inputs, biases, None, backend)
     if counter is not None:
-        return _counts_of_parameters(net, counter)
+        return counts_of_parameters(net, counter)
     chosen = choose_backend(backend, net)
     ring, values, x, y = _both_ways(net, semiring, inputs, biases, chosen)
     through = marginals(net, (values, None), x, y, ring=ring, backend=chosen)
@@ -240,7 +241,7 @@ def node_marginals(
     [2, 2, 2, 2, 4]
     """
     _check(net, semiring)
-    counter = _counter(net, semiring, inputs, biases, None, backend)
+    counter = path_counter(net, semiring, inputs, biases, None, backend)
     if counter is not None:
         return net.architecture.arranged_nodes(counter.through_neurons()[CONSTANT + 1 :])
     chosen = choose_backend(backend, net)
@@ -264,6 +265,10 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     backend : {"reference", "numpy", "numba"}, optional
         By default a layer graph is counted modulo primes (`pathgraph.pathsum.residues`), without its edges.
 
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> import numpy as np, pathgraph as pg
@@ -272,7 +277,7 @@ def count_paths(net: ReluNetwork, *, backend: str | None = None) -> int:
     """
     require_relu_network(net)
     if backend is None and net.dag.flat is None:
-        return sum(count_by_residues(net.dag, _ones(net)))
+        return sum(count_by_residues(net.dag, ones_of(net)))
     return int(path_sum(net, COUNT, backend=backend))
 
 
@@ -285,6 +290,10 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
     backend : {"reference", "numpy", "numba"}, optional
         By default a layer graph is swept by indicators (`pathgraph.pathsum.reach`), without its edges.
 
+    Returns
+    -------
+    int
+
     Examples
     --------
     >>> import pathgraph as pg
@@ -293,14 +302,9 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
     """
     require_relu_network(net)
     if backend is None and net.dag.flat is None:
-        ends = longest(net.dag, _ones(net), np.ones(net.dag.size, dtype=np.int64))[net.dag.outputs]
+        ends = longest(net.dag, ones_of(net), np.ones(net.dag.size, dtype=np.int64))[net.dag.outputs]
         return max(0, int(ends.max()))
     return int(max(0, path_sum(net, MAX_PLUS, backend=backend)))
-
-
-def _ones(net: ReluNetwork) -> Sequence[Array]:
-    """Entries that are all one, in the shapes of the tensors."""
-    return net.architecture.cut(np.ones(net.architecture.n_entries))
 
 
 # -- shared by the functions above --------------------------------------------------------------------------------
@@ -320,32 +324,6 @@ def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> No
             f"semiring: on {net.device.name} paths are summed in REAL only, got {ring!r}; use net.to_host()"
         )
     net.refuse_backend(backend)
-
-
-def _counter(
-    net: ReluNetwork, ring: Semiring, inputs: Any, biases: bool, source: Hashable | None, backend: str | None
-) -> PathCounter | None:
-    """A counter of the paths of a layer graph, which makes no edges.
-
-    None if the sum is no count of a layer graph, or if the paths start with something else than numbers of paths.
-    """
-    if ring is not COUNT or backend is not None or net.dag.flat is not None:
-        return None
-    numbers = per_input(net, inputs, 1)
-    if not all(isinstance(number, (int, np.integer)) and number >= 0 for number in numbers):
-        return None
-    position = None if source is None else net.architecture.index(source) + 1
-    return PathCounter(net.dag, _ones(net), inputs=numbers, biases=biases, source=position)
-
-
-def _counts_of_parameters(net: ReluNetwork, counter: PathCounter) -> Any:
-    """The numbers of paths through each parameter of a layer graph, whose entries are parameters, each its own."""
-    architecture = net.architecture
-    free = architecture.role == PARAMETER
-    slices = dict(enumerate(architecture.tensor_slices))
-    counts = counter.through_entries([tensor for tensor, part in slices.items() if free[part].any()])
-    parts = [np.empty(0, dtype=object), *(counts[tensor].ravel() for tensor in sorted(counts))]
-    return architecture.arranged(np.concatenate(parts))
 
 
 def _ends(net: ReluNetwork, target: Hashable | None) -> Array:

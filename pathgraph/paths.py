@@ -113,6 +113,16 @@ def heaviest_path(net: ReluNetwork) -> tuple[Path, Any]:
     Among equally heavy paths of non-zero value the one whose last neurons come first in canonical order wins. On floats
     the walk compares rounded products; on exact networks it decides exactly.
 
+    Parameters
+    ----------
+    net : Network or LayerGraph
+
+    Returns
+    -------
+    path : tuple of nodes
+    value : scalar
+        The absolute value of its product.
+
     Raises
     ------
     PathCountError
@@ -172,6 +182,10 @@ def sample_paths(net: ReluNetwork, n: int, rng: np.random.Generator | int) -> li
         At most a billion: their list alone takes 8 GB.
     rng : numpy.random.Generator or int
         The generator, or its seed.
+
+    Returns
+    -------
+    list of tuples of nodes
 
     Raises
     ------

@@ -129,12 +129,12 @@ class Structure(ABC):
     @property
     @abstractmethod
     def parameter_level(self) -> Array:
-        """A number for each parameter, equal only if no path has both, or -1 where there is none."""
+        """A number for each parameter: no path meets two parameters with the same number. -1: it has no number."""
 
     @property
     @abstractmethod
     def backward_roundings(self) -> int:
-        """How many additions a summand of a backward sweep meets at most, one number after the other."""
+        """How many additions a summand of a backward sweep goes through at most, if numbers are added one by one."""
 
     @property
     @abstractmethod
@@ -151,14 +151,14 @@ class Structure(ABC):
 
     @abstractmethod
     def candidates(self, position: int) -> tuple[list[int], Array]:
-        """The buffer positions a path to `position` may come from, the constant last, and the entries between."""
+        """The positions from which an edge leads to `position`, the constant last, and the entries of these edges."""
 
     def cut(self, values: Array) -> FlatTensors:
-        """One array over the entries as one view per tensor."""
+        """Cut an array over the entries into views, one per tensor and in its shape."""
         return FlatTensors(values, self.tensor_slices, self.tensor_shapes)
 
     def flat(self, tensors: Sequence[Array], dtype: Any = None) -> Array:
-        """One array per tensor as one array over the entries."""
+        """Put arrays, one per tensor, into one array over the entries."""
         if isinstance(tensors, FlatTensors):
             return tensors.flat
         dtype = dtype or (np.result_type(*tensors) if len(tensors) else np.float64)
@@ -174,7 +174,7 @@ class Structure(ABC):
         return numbers
 
     def aligned(self, given: Any, name: str, default: Any = None) -> Any:
-        """What the caller gave for the parameters, aligned with theta where it has another form; not checked."""
+        """What a caller gave for the parameters, in one array aligned with theta; arrays are not checked."""
         return given
 
     def arranged_nodes(self, numbers: Array) -> Any:
@@ -183,7 +183,7 @@ class Structure(ABC):
 
     @abstractmethod
     def mask_of(self, parameters: Collection[Any] | Array) -> Array:
-        """Some parameters that the caller means, as a mask over theta."""
+        """The parameters that a caller names, or gives by a mask, as a mask over theta."""
 
     @abstractmethod
     def names_of(self, parameters: Array) -> Sequence[Any]:
@@ -191,32 +191,34 @@ class Structure(ABC):
 
 
 class Streams(Protocol):
-    """Sums of powers of the absolute path products of a network of floats, in float64 or scaled numbers.
+    """Sums over the paths of a network of floats, faster and in less memory than by sweeps over all its neurons.
 
-    Each function takes the network, q in (0, inf], the weights of its inputs and whether paths from biases count; its
-    last result says whether floats sufficed: numbers are scaled otherwise.
+    The first three functions sum q-th powers of absolute path products, q in (0, inf], with non-negative weights for
+    the inputs; `biases` says whether paths from biases count. Their last result says whether floats sufficed: if not,
+    the numbers are scaled (`pathgraph.pathsum.scaled`). The others compute in floats only, and say if that failed.
+    `pathgraph.layers.streaming` has all of them.
     """
 
     def power_sums(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
-        """Per output the sum, or for infinite q the largest: shape (n_outputs,)."""
+        """Per output the sum over the paths, or for infinite q the largest product: shape (n_outputs,)."""
 
     def power_total(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
-        """The sum of these, or the largest: shape (1,)."""
+        """The sum of `power_sums` over the outputs, or for infinite q the largest: shape (1,)."""
 
     def parameter_masses(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
         """The sums over the paths through each parameter, aligned with theta; q is finite."""
 
     def state_sums(self, net: Any, terms: Any, widths: Array, n_states: int) -> tuple[Array, bool]:
-        """The states of a forward sweep over non-negative entries at the outputs, shape (n_states, n_outputs)."""
+        """The states at the outputs of a forward sweep with non-negative entries: shape (n_states, n_outputs)."""
 
     def sums_from_inputs(self, net: Any, first: int, stop: int) -> Array | None:
-        """For some outputs and each input, the sum over the paths between them; None if floats could not hold it."""
+        """The sum of the absolute path products from each input to each of some outputs; None out of the range."""
 
     def outputs_at(self, net: Any, values: Any, rows: Array) -> Array | None:
         """The outputs of the same structure with other entries at some inputs; None if a value overflows."""
 
     def largest_pass(self, net: Any, sizes: Any, widths: Array) -> Array | None:
-        """Per output, the sum pass of non-negative entries with maxima at pools; None if floats could not hold it."""
+        """Per output, a forward sweep with non-negative entries and maxima at pools; None out of the range."""
 
 
 class ReluNetwork(ABC):
@@ -327,7 +329,7 @@ def require_relu_network(net: Any, name: str = "net") -> None:
 
 
 def is_streamed(net: Any) -> bool:
-    """Whether a network sums layer by layer: its own `streams` do."""
+    """Whether a network has `streams`, which sum layer by layer."""
     return isinstance(net, ReluNetwork) and net.streams is not None
 
 

@@ -49,13 +49,18 @@ class SignFlipMasses(NamedTuple):
 def sign_flip_masses(net: ReluNetwork, other: ReluNetwork) -> SignFlipMasses:
     r"""Sum :math:`|\Phi_p(\theta)\Phi_p(\theta')|` over the paths, by how many of their parameters change sign.
 
-    A sweep over three states, the states of the automaton that counts flips. The mass `even` vanishes if and only
-    if every path on which both products are non-zero has no flip or an odd number of them.
+    The mass `even` vanishes if and only if every path on which both products are non-zero has no flip, or an odd number
+    of them. Three times the work of a path-norm: one sweep in three states.
 
     Parameters
     ----------
     net, other : Network or LayerGraph
         Of one architecture.
+
+    Returns
+    -------
+    SignFlipMasses
+        Floats, or Fractions for exact networks.
 
     Raises
     ------

@@ -134,6 +134,11 @@ def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_ex
         A factor for every hidden neuron: floats for a float network, Fractions for an exact one. Of a layer graph for
         every hidden channel; those that share an entry as its targets, or as its sources, then have one factor.
 
+    Raises
+    ------
+    ParameterError
+        If `max_exponent` is negative, or so large that factors would leave the range of floats.
+
     Examples
     --------
     >>> import pathgraph as pg

@@ -480,6 +480,8 @@ for d, n in product((1, 2, 4, 5, 8, 16, 20), (3, 40)):
     right = np.einsum("abcd,acdn->abdn", w, x)
     out = np.empty(right.shape, np.float32)
     w, x = w.astype(np.float32), x.astype(np.float32)
+    launch.multiply(w, x, out)
+    assert np.array_equal(out, right), (d, n)
     x, out = (np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0) for array in (x, out))
     launch.multiply(w, x, out)
     assert np.array_equal(out, right), (d, n)

@@ -7,10 +7,9 @@ import numpy as np
 import pytest
 from scipy.sparse import random_array
 
-from pathgraph.layers import axes, convolutions, windows
+from pathgraph.layers import axes, convolutions, slabs, windows
 from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.compressed import coarsened, compress, full, totals
-from pathgraph.layers.convolutions import largest_products
 from pathgraph.layers.kernels import by_edges as by_edges_kernel
 from pathgraph.layers.kernels import kernel
 from pathgraph.layers.operations import (
@@ -22,6 +21,7 @@ from pathgraph.layers.operations import (
     TransposedConvolution,
     TransposedLinear,
 )
+from pathgraph.layers.slabs import largest_products
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL
 from tests.tolerances import assert_close, gamma
 
@@ -109,8 +109,8 @@ def by_edges(operation, x, y, w):
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_kernels_add_over_the_edges(name, kind, limit, monkeypatch):
     operation = OPERATIONS[name]
-    for what in ("SLAB", "COLUMNS"):
-        monkeypatch.setattr(convolutions, what, limit)
+    monkeypatch.setattr(slabs, "SLAB", limit)
+    monkeypatch.setattr(convolutions, "COLUMNS", limit)
     x, y, w = tensors(operation, kind)
     pair = full(x, operation.source_shape), full(y, operation.target_shape)
     if kind != "different":

@@ -110,17 +110,17 @@ def test_one_edge_for_each_tap_where_nothing_changes(name, dtype, ring):
     operation = OPERATIONS[name]
     block = LayerBlock(operation, slice(0, operation.source_size), slice(0, operation.target_size), 0)
     random = np.random.default_rng(3)
-    n_axes = len(operation.axes)
+    n_axes = len(operation.relations)
     for kept in range(n_axes + 1):  # constant along all axes but the first ones
         ends = []
-        for sizes in ([a.n_in for a in operation.axes], [a.n_out for a in operation.axes]):
+        for sizes in ([a.n_in for a in operation.relations], [a.n_out for a in operation.relations]):
             small = random.integers(1, 9, (2, *sizes[:kept], *[1] * (n_axes - kept)))
             ends.append(np.broadcast_to(small, (2, *sizes)).reshape(2, -1).astype(dtype))
         ours = block.entry_gradient(*ends, operation.tensor_shape, ring)
         expected = Block.entry_gradient(block, *ends, operation.tensor_shape, ring)
         assert ours.tolist() == expected.astype(ours.dtype).tolist()
         found = reduced(operation, *ends)
-        is_shorter = any(len(set(axis.tap.tolist())) < len(axis.tap) for axis in operation.axes[kept:])
+        is_shorter = any(len(set(axis.tap.tolist())) < len(axis.tap) for axis in operation.relations[kept:])
         assert found is not None or not is_shorter
         assert found is None or found.operation.n_edges < max(1, operation.n_edges)
 

@@ -22,7 +22,7 @@ __all__ = ["Gaussian", "check_law", "divergence_above", "gaussian_kl"]
 
 
 class Gaussian:
-    """Independent Gaussian parameters.
+    """A law of the parameters of a network, under which they are independent Gaussians.
 
     Parameters
     ----------
@@ -84,6 +84,10 @@ def gaussian_kl(law: Gaussian, prior: Gaussian) -> float:
     Parameters
     ----------
     law, prior : Gaussian
+
+    Returns
+    -------
+    float
 
     Raises
     ------

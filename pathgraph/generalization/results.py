@@ -12,7 +12,7 @@ __all__ = ["EarlierBound", "GeneralizationBound", "MarginBound", "Stratum", "exp
 
 @dataclass(frozen=True)
 class Stratum:
-    r"""The cell of the geometric grid that a norm fell in, and what the bound is there.
+    r"""The cell of a geometric grid of radii that a path-norm fell into, and the bound for that cell.
 
     Attributes
     ----------
@@ -95,7 +95,7 @@ class MarginBound:
 
 @dataclass(frozen=True)
 class EarlierBound:
-    """What an earlier bound is of the order of: its constant is not known here, and taken to be 1.
+    """The order of a bound from earlier work, for comparison: its constant is not known here, and set to 1.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""In what two coloured graphs differ whose colours no longer agree: weights in normal form, told neuron by neuron.
+"""What tells two coloured graphs apart, in words: a neuron of one network that has no counterpart in the other.
 
 Derived here.
 """
@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 
 import networkx as nx
 
-__all__ = ["Difference", "told"]
+__all__ = ["Difference", "first_difference"]
 
 Graph: TypeAlias = "nx.DiGraph[Any]"
 
@@ -27,8 +27,12 @@ class Difference:
     values: tuple[Any, Any]
 
 
-def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], close: float | None) -> Difference:
-    """What differs in two graphs whose colours agree, while their signatures do not.
+def first_difference(
+    graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], close: float | None
+) -> Difference:
+    """The first difference of two graphs whose colours agree, while the signatures of their neurons do not.
+
+    In this order: the kinds of neurons, their biases, their weights into them and out of them, their neighbours.
 
     Parameters
     ----------
@@ -37,7 +41,7 @@ def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], cl
     signature : callable
         Of a graph and a neuron.
     close : float or None
-        Of float networks: values that differ by less, relatively, may be those of equal networks, of low precision.
+        For networks of floats, the relative difference of values below which rounding may be the reason.
     """
     pair = _unmatched(graphs, lambda graph, v: graph.nodes[v]["kind"])
     if pair is not None:
@@ -47,23 +51,33 @@ def told(graphs: tuple[Graph, Graph], signature: Callable[[Graph, int], Any], cl
     entries = {"bias of": _biases, "weights into": _into, "weights out of": _out_of}
     for what, of in entries.items():
         pair = _unmatched(graphs, _coloured_by(of), of)
-        if pair is None:
-            continue
-        v, w, counts = pair
-        values = _apart(*(sorted(d["value"] for d in of(graph, u)) for graph, u in zip(graphs, (v, w), strict=True)))
-        names = [graph.nodes[u]["name"] for graph, u in zip(graphs, (v, w), strict=True)]
-        if values == ([], []):
-            return Difference(f"the number of neurons with the roles of the {what} {names[0]!r}", (names[0],), counts)
-        text = f"the {what} {names[0]!r} in normal form, which {counts[0]} and {counts[1]} of the neurons have"
-        text += f"; the nearest of the other network are those of {names[1]!r}"
-        if close is not None and _close(*values, Fraction(close)):
-            text += ", so near that rounding may be the reason, and nothing is decided"
-        shown = tuple([x if close is None else float(x) for x in side] for side in values)
-        return Difference(text, (names[0],), (shown[0], shown[1]))
+        if pair is not None:
+            return _difference_of_values(graphs, pair, what, of, close)
     pair = _unmatched(graphs, signature)
     assert pair is not None
     name = graphs[0].nodes[pair[0]]["name"]
     return Difference(f"the number of neurons joined to others as {name!r} is, in normal form", (name,), pair[2])
+
+
+def _difference_of_values(
+    graphs: tuple[Graph, Graph],
+    pair: tuple[int, int, tuple[int, int]],
+    what: str,
+    of: Callable[[Graph, int], Iterable[Mapping[str, Any]]],
+    close: float | None,
+) -> Difference:
+    """The difference of the entries at a neuron and at the nearest one of the other network."""
+    v, w, counts = pair
+    values = _apart(*(sorted(d["value"] for d in of(graph, u)) for graph, u in zip(graphs, (v, w), strict=True)))
+    names = [graph.nodes[u]["name"] for graph, u in zip(graphs, (v, w), strict=True)]
+    if values == ([], []):
+        return Difference(f"the number of neurons with the roles of the {what} {names[0]!r}", (names[0],), counts)
+    text = f"the {what} {names[0]!r} in normal form, which {counts[0]} and {counts[1]} of the neurons have"
+    text += f"; the nearest of the other network are those of {names[1]!r}"
+    if close is not None and _close(*values, Fraction(close)):
+        text += ", so near that rounding may be the reason, and nothing is decided"
+    shown = tuple([x if close is None else float(x) for x in side] for side in values)
+    return Difference(text, (names[0],), (shown[0], shown[1]))
 
 
 def _unmatched(
@@ -71,7 +85,11 @@ def _unmatched(
     key: Callable[[Graph, int], Any],
     of: Callable[[Graph, int], Iterable[Mapping[str, Any]]] | None = None,
 ) -> tuple[int, int, tuple[int, int]] | None:
-    """A neuron whose key is more frequent in the first graph, the nearest one with the converse, and its counts."""
+    """A neuron whose key is more frequent in the first graph, and one whose key is more frequent in the second.
+
+    With `of`, the second neuron is the nearest one by the values of these entries. The third item of the result is how
+    many neurons of each graph have the first key. None if all keys are equally frequent in both.
+    """
     keys = [{v: key(graph, v) for v in graph} for graph in graphs]
     counts = [Counter(found.values()) for found in keys]
     if counts[0] == counts[1]:

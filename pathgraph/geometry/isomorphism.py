@@ -16,7 +16,7 @@ from typing import Any
 import networkx as nx
 import numpy as np
 
-from pathgraph.geometry.differences import Difference, told
+from pathgraph.geometry.differences import Difference, first_difference
 from pathgraph.geometry.potentials import ends
 from pathgraph.graph.architecture import ROLES, STRUCTURAL
 from pathgraph.graph.network import Network
@@ -78,7 +78,7 @@ def _graph(net: Network, normal: Array, classes: Mapping[Fraction, int]) -> nx.D
 
 
 def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], close: float | None) -> Difference | None:
-    """Refine the colours of two graphs together, in place, until they are stable; `close` as in `told`.
+    """Refine the colours of two graphs together, in place, until they are stable; `close` as in `first_difference`.
 
     Returns
     -------
@@ -91,10 +91,10 @@ def refine(graphs: tuple[nx.DiGraph[Any], nx.DiGraph[Any]], close: float | None)
         signature = _signature if depth else _given
         colours = [{v: number.setdefault(signature(graph, v), len(number)) for v in graph} for graph in graphs]
         if Counter(colours[0].values()) != Counter(colours[1].values()):
-            if not depth:  # the biases are told apart from the rest
+            if not depth:  # colours become kinds alone, so that a difference of the biases is found as such
                 for graph in graphs:
                     nx.set_node_attributes(graph, {v: graph.nodes[v]["kind"] for v in graph}, "colour")
-            return told(graphs, signature, close)
+            return first_difference(graphs, signature, close)
         for graph, colour in zip(graphs, colours, strict=True):
             nx.set_node_attributes(graph, colour, "colour")
         if len(number) == classes:

@@ -155,6 +155,10 @@ def from_arrays(
 def to_arrays(net: Network) -> dict[str, Any]:
     """The arrays of a network, as `from_arrays` takes them: ``from_arrays(**to_arrays(net)) == net``.
 
+    Parameters
+    ----------
+    net : Network
+
     Returns
     -------
     dict

@@ -252,6 +252,10 @@ def to_networkx(net: Network, *, max_edges: int = MAX_EDGES) -> nx.DiGraph[Any]:
         The largest number of edges that is agreed to: networkx needs some 330 bytes for each, many times what the
         network itself needs.
 
+    Returns
+    -------
+    networkx.DiGraph
+
     Raises
     ------
     ParameterError

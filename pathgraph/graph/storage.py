@@ -38,6 +38,11 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
     The file is an .npz archive of NumPy, whatever its suffix. It is written beside its final place and then moved
     there, so an interrupted call loses nothing.
 
+    Parameters
+    ----------
+    net : Network
+    path : str or path
+
     Raises
     ------
     FileNotFoundError
@@ -103,6 +108,14 @@ def load(path: str | os.PathLike[str]) -> Network:
     """Read a network that `save` wrote.
 
     Nothing in the file is executed, and the structure is checked anew.
+
+    Parameters
+    ----------
+    path : str or path
+
+    Returns
+    -------
+    Network
 
     Raises
     ------

@@ -25,6 +25,15 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
     identity copy ``(target, "output")`` behind it, through a structural edge of weight 1. Pools keep the candidates
     that remain; one whose rank is then too large becomes a minimum.
 
+    Parameters
+    ----------
+    net : Network
+    source, target : node
+
+    Returns
+    -------
+    Network
+
     Raises
     ------
     GraphError

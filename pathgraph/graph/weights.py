@@ -45,6 +45,10 @@ def from_weights(
     dtype : {float32, float64, object}, optional
         Convert the values: object means exact rationals.
 
+    Returns
+    -------
+    Network
+
     Raises
     ------
     ParameterError

@@ -21,9 +21,9 @@ import numpy as np
 
 from pathgraph.layers.bands import BAND, bands, one_band, shifted
 from pathgraph.layers.compressed import Compressed, combined
-from pathgraph.layers.convolutions import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.power_products import PowerSlabs, threads_for
+from pathgraph.layers.slabs import Product, Slabs, largest_products, products, slabs
 from pathgraph.layers.views import sent_back
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_maximum, scaled_product, scaled_sum
 

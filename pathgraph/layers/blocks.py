@@ -31,8 +31,8 @@ from pathgraph.pathsum.blocks import Block, Pattern, Positions
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL, Semiring
 
 if TYPE_CHECKING:
-    from pathgraph.layers.convolutions import Product, Slabs
     from pathgraph.layers.kernels import Kernel
+    from pathgraph.layers.slabs import Product, Slabs
     from pathgraph.scalars import Array
 
 __all__ = ["LayerBlock"]
@@ -170,8 +170,8 @@ class LayerBlock(Block):
 
     def _kernel(self, x: Array, w: Array, ring: Semiring) -> _Run | None:
         """The kernel that takes float sums or maxima without edges; None if there is none for these numbers."""
-        from pathgraph.layers.convolutions import largest_products, products
         from pathgraph.layers.kernels import kernel
+        from pathgraph.layers.slabs import largest_products, products
 
         shape = self.operation.tensor_shape or (1,)
         if x.dtype.kind != "f" or w.dtype.kind != "f" or (ring is not REAL and ring is not MAX_TIMES):

@@ -98,7 +98,7 @@ def _uses(operation: Operation, of_target: Array, of_source: Array) -> Iterator[
     less = reduced(operation, of_source[None], of_target[None])
     if less is not None:
         operation, of_source, of_target = less.operation, less.source[0], less.target[0]
-    axes = operation.axes
+    axes = operation.relations
     edges = []
     for k, axis in enumerate(axes):
         edge = np.stack([axis.tap, np.repeat(np.arange(axis.n_out), axis.degree), axis.index])

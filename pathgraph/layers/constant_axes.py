@@ -31,21 +31,22 @@ class Relations(Operation):
     """
 
     def __init__(self, relations: tuple[AxisTaps, ...]) -> None:
-        self._relations = relations
+        self._given = relations
 
     @property
     def source_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_in for axis in self._relations)
+        return tuple(axis.n_in for axis in self._given)
 
     @property
     def target_shape(self) -> Shape:  # type: ignore[override]
         """One size for each axis."""
-        return tuple(axis.n_out for axis in self._relations)
+        return tuple(axis.n_out for axis in self._given)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
-        """The given ones."""
-        return self._relations
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
+        """The given relations."""
+        return self._given
 
 
 class Reduced(NamedTuple):
@@ -73,7 +74,7 @@ def reduced(operation: Operation, source: Array, target: Array) -> Reduced | Non
     source, target : ndarray, shape (S, n)
         The numbers at what is read, and at what is made.
     """
-    axes = list(operation.axes)
+    axes = list(operation.relations)
     x, y = (
         numbers.reshape(len(numbers), *(getattr(axis, size) for axis in axes))
         for numbers, size in ((source, "n_in"), (target, "n_out"))

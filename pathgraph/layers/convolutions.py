@@ -21,7 +21,7 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -29,47 +29,18 @@ from numpy.typing import DTypeLike
 from pathgraph.layers import power_products
 from pathgraph.layers.compressed import Compressed, coarsened
 from pathgraph.layers.partitions import PADDING, Partition, Reads, Taps, reads, singletons
+from pathgraph.layers.slabs import Product, Slabs, products, rows_in_slab, slabs
 from pathgraph.layers.tap_sums import arrived, collected, gathered, gone_back
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Slabs", "Windows", "largest_products", "products", "slabs"]
-
-SLAB = 1 << 17
-"""About how many entries of the weights are mapped at a time."""
+__all__ = ["Windows"]
 
 COLUMNS = 1 << 20
 """About how many entries of the matrix of windows are there at a time."""
 
-Slabs: TypeAlias = "Callable[..., Array]"
-"""A function that takes slices of the first axes of a tensor, and gives its (mapped) entries there, as an array.
-
-The next call may overwrite that array.
-"""
-
 EVERYTHING = slice(None)
-
-Product: TypeAlias = "Callable[[Array, Array], Array]"
-"""A product of two stacks of matrices: `products` or `largest_products`."""
-
-products: Product = np.matmul
-
-
-def largest_products(a: Array, b: Array) -> Array:
-    """The matrix products of two stacks of non-negative matrices, with the maximum in place of the sum."""
-    out = np.empty((*a.shape[:-1], b.shape[-1]), dtype=b.dtype)
-    for at in np.ndindex(a.shape[:-1]):
-        out[at] = (a[at][:, None] * b[at[:-1]]).max(axis=0, initial=0)
-    return out
-
-
-def slabs(n_rows: int, row: int) -> Iterator[slice]:
-    """Slices that cover some rows, each of at most SLAB entries, or of one row."""
-    step = max(1, SLAB // max(1, row))
-    step -= step % 16 if step > 16 else 0
-    for start in range(0, n_rows, step):
-        yield slice(start, min(n_rows, start + step))
 
 
 @dataclass(frozen=True)
@@ -336,7 +307,7 @@ class Windows:
         per_group, n_taps = self.source[0] // self.groups, math.prod(self.kernel)
         step = per_group
         if self.groups == 1 and n_taps * size * per_group > COLUMNS:
-            step = min(COLUMNS // (n_taps * size), SLAB // (n_taps * self.target[0]))
+            step = min(COLUMNS // (n_taps * size), rows_in_slab(n_taps * self.target[0]))
         for start in range(0, per_group, max(1, step)):
             yield slice(start, min(per_group, start + max(1, step)))
 

@@ -9,10 +9,10 @@ from scipy.sparse import csr_array
 
 from pathgraph.layers.blocks import LayerBlock
 from pathgraph.layers.compressed import Compressed, coarsened, full
-from pathgraph.layers.convolutions import Product, Slabs, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.operations import FixedLinear, Operation
 from pathgraph.layers.partitions import singletons
+from pathgraph.layers.slabs import Product, Slabs, products
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL, Semiring
 
 if TYPE_CHECKING:

@@ -98,8 +98,8 @@ def made(operation: Operation, part: Part, x: Array, y: Array, ring: Semiring) -
     assert ring.arrays is not None
     from pathgraph.layers.numba_edges import contract
 
-    axes = [_pairs(axis, part) for axis in operation.axes]
-    sizes = {name: [_size(axis, name) for axis in operation.axes] for name in _NAMES}
+    axes = [_pairs(axis, part) for axis in operation.relations]
+    sizes = {name: [_size(axis, name) for axis in operation.relations] for name in _NAMES}
     of_x, of_y = (name for name in _NAMES if name != part)
     order = _order(axes)
     shape = [sizes[part][k] for k in order]

@@ -51,19 +51,20 @@ class Operation(ABC):
     source_shape: Shape
     target_shape: Shape
 
+    @property
     @abstractmethod
-    def relations(self) -> tuple[AxisTaps, ...]:
-        """The relations along axes whose product this map is, made anew; see `axes`."""
-
-    @cached_property
     def axes(self) -> tuple[AxisTaps, ...]:
         """The relations along axes whose product this map is, in C order of all three tensors."""
-        return self.relations()
+
+    @cached_property
+    def relations(self) -> tuple[AxisTaps, ...]:
+        """The relations of `axes`, made once."""
+        return self.axes
 
     @property
     def tensor_shape(self) -> Shape:
         """Shape of the tensor of entries, possibly with axes merged."""
-        return tuple(axis.n_taps for axis in self.axes)
+        return tuple(axis.n_taps for axis in self.relations)
 
     @property
     def source_size(self) -> int:
@@ -78,17 +79,17 @@ class Operation(ABC):
     @cached_property
     def n_edges(self) -> int:
         """Number of edges."""
-        return math.prod(len(axis.index) for axis in self.axes)
+        return math.prod(len(axis.index) for axis in self.relations)
 
     @cached_property
     def max_degree(self) -> int:
         """The most edges into one target."""
-        return math.prod(int(axis.degree.max(initial=0)) for axis in self.axes)
+        return math.prod(int(axis.degree.max(initial=0)) for axis in self.relations)
 
     def degrees(self) -> Array:
         """The number of edges into each target: shape (target_size,)."""
         out = np.ones(1, dtype=np.int64)
-        for axis in self.axes:
+        for axis in self.relations:
             out = np.multiply.outer(out, axis.degree).ravel()
         return out
 
@@ -97,12 +98,12 @@ class Operation(ABC):
         if targets is None:
             targets = np.arange(self.target_size)
         targets = np.asarray(targets, dtype=np.int64)
-        sizes = tuple(axis.n_out for axis in self.axes)
+        sizes = tuple(axis.n_out for axis in self.relations)
         coordinates = np.unravel_index(targets, sizes) if sizes else ()
         row = np.arange(len(targets))
         source = np.zeros(len(targets), dtype=np.int64)
         entry = np.zeros(len(targets), dtype=np.int64)
-        for axis, coordinate in zip(self.axes, coordinates, strict=True):
+        for axis, coordinate in zip(self.relations, coordinates, strict=True):
             output = coordinate[row]
             count = axis.degree[output]
             read = np.arange(count.sum()) + np.repeat(axis.start[output] - np.cumsum(count) + count, count)
@@ -148,7 +149,8 @@ class Linear(Operation):
         """(n_out, n_in)."""
         return (self.n_out, self.n_in)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), dense(self.n_out, self.n_in))
 
@@ -186,7 +188,8 @@ class KroneckerSparse(Operation):
         """(a, b, c, d)."""
         return (self.a, self.b, self.c, self.d)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), kronecker(*self.tensor_shape))
 
@@ -221,7 +224,8 @@ class TransposedLinear(Operation):
         """(n_in, n_out)."""
         return (self.n_in, self.n_out)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Nothing happens along the leading axes."""
         return (*map(identity, self.lead), grouped(self.n_out, self.n_in, 1, transposed=True))
 
@@ -269,7 +273,8 @@ class Convolution(Operation):
         """``(channels, C / groups, *kernel)``."""
         return (self.channels, self.source_shape[0] // self.groups, *self.kernel)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Groups of channels, and windows."""
         return (grouped(self.channels, self.source_shape[0], self.groups), *self.windows)
 
@@ -328,7 +333,8 @@ class TransposedConvolution(Operation):
         """``(C, channels / groups, *kernel)``."""
         return (self.source_shape[0], self.channels // self.groups, *self.kernel)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Groups of channels, and windows read the other way."""
         channels = grouped(self.channels, self.source_shape[0], self.groups, transposed=True)
         return (channels, *self.windows)
@@ -366,7 +372,8 @@ class Diagonal(Operation):
         """Shape of the factor."""
         return self.factor_shape
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """Along each axis the coordinate itself or the only one, by the tap of the coordinate or the only one."""
         sources = self.source_shape or (1,) * len(self.target_shape)
         return tuple(
@@ -405,7 +412,8 @@ class Separable(Operation):
         """One entry for each combination of coefficients."""
         return tuple(len(m.coefficients) for m in self.maps)
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """The relations of the maps."""
         return (*map(identity, self.lead), *(m.taps for m in self.maps))
 
@@ -429,6 +437,7 @@ class FixedLinear(Operation):
     target_shape: Shape
     relation: AxisTaps
 
-    def relations(self) -> tuple[AxisTaps, ...]:
+    @property
+    def axes(self) -> tuple[AxisTaps, ...]:
         """The matrix as a relation on one axis."""
         return (self.relation,)

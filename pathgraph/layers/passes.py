@@ -251,8 +251,8 @@ def crossing(
 ) -> Array:
     """The sum over all paths, shape (1,), from two sweeps that met.
 
-    Every path crosses from the layers of the forward sweep to those of the backward sweep by exactly one edge: the sum
-    is an inner product of what the two sweeps found for the layers that such edges start from.
+    Every path leaves the layers of the forward sweep exactly once: by an edge to one of the other layers, or by ending
+    at an output. So the sum is the inner product of what the two sweeps found for the layers that are left.
     """
     total = np.zeros(1)
     for name, y in backward.items():

@@ -21,13 +21,13 @@ from pathgraph.shown import decimal_text
 if TYPE_CHECKING:
     from pathgraph.layers.layer_graph import LayerGraph
 
-__all__ = ["LayerRow", "Report", "report"]
+__all__ = ["Report", "ReportRow", "report"]
 
 SHOWN_DIGITS = 12
 
 
 @dataclass(frozen=True)
-class LayerRow:
+class ReportRow:
     """One layer in a report.
 
     Attributes
@@ -56,7 +56,7 @@ class Report:
 
     Attributes
     ----------
-    layers : tuple of LayerRow
+    layers : tuple of ReportRow
         In order; views have neither neurons nor edges.
     n_parameters, n_frozen, n_structural : int
         Numbers of entries by their role, tied ones once.
@@ -97,7 +97,7 @@ class Report:
     pools: K = 2 (largest in-degree), P = 1 (types)
     """
 
-    layers: tuple[LayerRow, ...]
+    layers: tuple[ReportRow, ...]
     n_parameters: int
     n_frozen: int
     n_structural: int
@@ -171,7 +171,7 @@ def report(graph: LayerGraph) -> Report:
         n_parameters = sum(graph.tensors[t].size for t in own if structure.roles[t] == "parameter")
         n_edges = sum(operation.n_edges for operation in layer.operations)
         n_neurons = 0 if layer.is_view else layer.size
-        rows.append(LayerRow(layer.name, layer.kind, layer.shape, layer.activation, n_parameters, n_neurons, n_edges))
+        rows.append(ReportRow(layer.name, layer.kind, layer.shape, layer.activation, n_parameters, n_neurons, n_edges))
     assert constants.collapsed_depth is not None
     return Report(
         layers=tuple(rows),

@@ -12,10 +12,10 @@ from scipy.sparse import csr_array
 
 from pathgraph.layers.axes import AxisTaps
 from pathgraph.layers.compressed import Compressed, array_axis, coarsened, multiplied_along
-from pathgraph.layers.convolutions import Product, Slabs, products
 from pathgraph.layers.kernels import Axes, Kernel
 from pathgraph.layers.operations import Separable
 from pathgraph.layers.partitions import PADDING, Reads, Taps, reads
+from pathgraph.layers.slabs import Product, Slabs, products
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -62,23 +62,29 @@ class SeparableKernel(Kernel):
             add = np.add if product is products else np.maximum
             return self._map(y, self.transposed_taps, entries, add).expanded(range(self.n_lead, len(axes)))
         maps = [reads(t, axis) for t, axis in zip(self.taps, axes[self.n_lead :], strict=True)]
-        y = coarsened(y, (*axes[: self.n_lead], *(m.target for m in maps)))
-        values, flat = y.values, entries.ravel()
-        if flat.size == 1 or (flat == flat[0]).all():
-            for axis, (m, partition) in enumerate(zip(maps, axes[self.n_lead :], strict=True), start=self.n_lead):
-                hits = (m.classes[:, :, None] == np.arange(len(partition))).sum(axis=1).astype(values.dtype)
-                values = multiplied_along(values, axis, hits)
-            return Compressed(values * flat[0], axes)
+        values = coarsened(y, (*axes[: self.n_lead], *(m.target for m in maps))).values
+        sizes = [len(axis) for axis in axes[self.n_lead :]]
+        if _are_equal(entries):
+            return Compressed(self._sent_back_by_axes(values, maps, sizes) * entries.ravel()[0], axes)
+        return Compressed(self._sent_back_at_once(values, maps, sizes, entries), axes)
+
+    def _sent_back_by_axes(self, values: Array, maps: Sequence[Reads], sizes: Sequence[int]) -> Array:
+        """What the targets send back if all coefficients are 1: by a matrix along one axis after the other."""
+        for axis, (m, size) in enumerate(zip(maps, sizes, strict=True), start=self.n_lead):
+            hits = (m.classes[:, :, None] == np.arange(size)).sum(axis=1).astype(values.dtype)
+            values = multiplied_along(values, axis, hits)
+        return values
+
+    def _sent_back_at_once(self, values: Array, maps: Sequence[Reads], sizes: Sequence[int], entries: Array) -> Array:
+        """What the targets send back: by one sparse matrix over all axes."""
         first = np.moveaxis(values, 1, 0)
         lead = first.shape[: 1 + self.n_lead]
-        sizes = [len(axis) for axis in axes[self.n_lead :]]
         index, coefficient = self._index(maps, sizes, entries.reshape(self.operation.tensor_shape))
         assert coefficient is not None
         row = np.repeat(np.arange(len(index)), index.shape[1])
         matrix = csr_array((coefficient.ravel(), (row, index.ravel())), shape=(len(index), math.prod(sizes) + 1))
         out = first.reshape(math.prod(lead), -1) @ matrix
-        out = np.asarray(out)[:, :-1].reshape(*lead, *sizes)
-        return Compressed(np.moveaxis(out, 0, 1), axes)
+        return np.moveaxis(np.asarray(out)[:, :-1].reshape(*lead, *sizes), 0, 1)
 
     def gradient(self, x: Compressed, y: Compressed) -> Array | None:
         """One coefficient at a time; None if there are many and no positions are equal: the edges are quicker then."""
@@ -115,11 +121,12 @@ class SeparableKernel(Kernel):
     def _map(self, x: Compressed, taps: Sequence[Taps], weights: Array, add: np.ufunc) -> Compressed:
         maps = self._reads(x, taps)
         axes = (*x.axes[: self.n_lead], *(m.target for m in maps))
-        values, flat = x.values, weights.ravel()
-        if flat.size == 1 or (flat == flat[0]).all():
+        values = x.values
+        if _are_equal(weights):
             for axis, m in enumerate(maps, start=self.n_lead):
                 values = _reduced(values, array_axis(axis), m, add, 0)
-            return Compressed(values if flat[0] == 1 else values * flat[0], axes)
+            common = weights.ravel()[0]
+            return Compressed(values if common == 1 else values * common, axes)
         entries = weights.reshape(self.operation.tensor_shape)
 
         def total(part: Array, coefficients: Array | None) -> Array:
@@ -181,6 +188,11 @@ class SeparableKernel(Kernel):
             return flat, None
         chosen = np.where(is_padding, 0, entries.ravel()[np.where(is_padding, 0, coefficient)])
         return flat, chosen.reshape(flat.shape)
+
+
+def _are_equal(entries: Array) -> bool:
+    """Whether all coefficients are one number, so that a map may go axis by axis."""
+    return bool((entries == entries.ravel()[0]).all())
 
 
 def _reduced(values: Array, place: int, m: Reads, add: np.ufunc, nothing: float) -> Array:

@@ -55,17 +55,7 @@ def states_at_outputs(
         if layer.is_view:
             alive[layer.name] = _seen(layer, [alive[name] for name in layer.sources], architecture)
         elif layer.activation != "input":
-            totals: States = [None] * n_states
-            for operation, name, tensor in edges_into(layer):
-                for entries, pairs in moves:
-                    for before, after in pairs if entries.tensors[tensor].any() else ():
-                        x = alive[name][before]
-                        if x is not None:
-                            run = kernel_of(operation)
-                            part = numbers.forward(run, x, entries, tensor, operation.tensor_shape)
-                            total = totals[after]
-                            totals[after] = part if total is None else numbers.add(total, part)
-            alive[layer.name] = totals
+            alive[layer.name] = _sums_into(layer, numbers, moves, alive, n_states)
             if not numbers.in_range:
                 break
         for name in dict.fromkeys(layer.sources):
@@ -81,6 +71,28 @@ def states_at_outputs(
                 out[state, first:stop] = x.flat()[0]
         first = stop
     return out, numbers.in_range
+
+
+def _sums_into(
+    layer: Layer,
+    numbers: Floats,
+    moves: Sequence[tuple[Powers, list[tuple[int, int]]]],
+    alive: Mapping[str | None, States],
+    n_states: int,
+) -> States:
+    """The sum of what the maps into a layer make, in each state."""
+    totals: States = [None] * n_states
+    for operation, name, tensor in edges_into(layer):
+        run, sources = kernel_of(operation), alive[name]
+        for entries, pairs in moves:
+            if not entries.tensors[tensor].any():
+                continue
+            for before, after in pairs:
+                x, total = sources[before], totals[after]
+                if x is not None:
+                    part = numbers.forward(run, x, entries, tensor, operation.tensor_shape)
+                    totals[after] = part if total is None else numbers.add(total, part)
+    return totals
 
 
 def _moves(transition: Any, n_states: int) -> list[tuple[int, int]]:

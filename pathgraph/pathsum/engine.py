@@ -11,12 +11,11 @@ is imported, and the kernels are compiled, at the first compiled sweep; the comp
 from __future__ import annotations
 
 import importlib.util
-import math
 import sys
 from collections.abc import Iterator, Sequence
 from functools import cache, partial
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -24,6 +23,7 @@ from pathgraph import threads
 from pathgraph.distinct import distinct
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.flat import FlatDag, FlatTensors
+from pathgraph.pathsum.float_range import limits_of, stays_in_range
 from pathgraph.pathsum.scaled import SCALED_DTYPE
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL, SCALED, Semiring
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = [
     "back",
     "evaluate",
-    "extremes",
     "flat_of",
     "flattened",
     "is_available",
@@ -41,7 +40,6 @@ __all__ = [
     "power_marginals",
     "power_sums",
     "refusal",
-    "stays_in_range",
     "sweep",
 ]
 
@@ -344,7 +342,7 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     lost = _masses(dag, entries, x, power, y, mass, dag.by_neuron if by_neuron else (dag.start[:-1], dag.bias))
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(x[outputs].sum())  # no path has more than all of them
-    return mass, not lost and total <= _limits(x.dtype).top and stays_in_range(x) and stays_in_range(y)
+    return mass, not lost and total <= limits_of(x.dtype).top and stays_in_range(x) and stays_in_range(y)
 
 
 def _masses(
@@ -375,7 +373,7 @@ def _masses(
     code, q = power
     rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
-    room = x.dtype.type(_limits(x.dtype).room * max(1, x[CONSTANT]))
+    room = x.dtype.type(limits_of(x.dtype).room * max(1, x[CONSTANT]))
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph, room)[0])
     lost = False
@@ -390,45 +388,6 @@ def _masses(
 def _coded(q: float) -> tuple[int, float]:
     """The code of the kernels for abs(w)**q, and q."""
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
-
-
-def stays_in_range(x: Array) -> bool:
-    r"""Whether the sums of non-negative terms at all neurons are accurate, judged by their sizes alone.
-
-    What can go wrong is that a power or a product falls below the normal range: it is then wrong by at most the
-    smallest positive float, times the largest sum, and a neuron sums no more terms than there are neurons. So nothing
-    that matters is lost if the smallest sum that is not zero exceeds the smallest normal number by the product of the
-    largest sum, the number of neurons and the inverse of the precision. A sum that is zero is taken to be zero: the
-    kernels themselves report sums of non-zero terms that came out as zero.
-    """
-    (least, most), limits = extremes(x), _limits(x.dtype)
-    return most <= limits.top and least >= limits.bottom * max(1.0, most) * len(x)
-
-
-def extremes(x: Array) -> tuple[float, float]:
-    """The smallest non-zero absolute value (infinite if all are zero), and the largest one (infinite if one is NaN)."""
-    from pathgraph.pathsum.numba_sums import extreme_bits
-
-    limits = _limits(x.dtype)
-    bits = np.array(extreme_bits(x.view(limits.integer), limits.mask), dtype=limits.integer)
-    least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
-    return least, most
-
-
-class _Limits(NamedTuple):
-    integer: np.dtype[Any]  # unsigned, of the size of the floats
-    mask: Any  # all bits but the sign
-    top: float  # sums up to this one leave room for one more operation
-    bottom: float  # the smallest normal number over the precision
-    room: Any  # twice the smallest normal number
-
-
-@cache
-def _limits(dtype: np.dtype[Any]) -> _Limits:
-    info: Any = np.finfo(dtype)
-    integer = np.dtype(f"u{dtype.itemsize}")
-    mask = integer.type(np.iinfo(integer).max >> 1)
-    return _Limits(integer, mask, float(info.max) / 4, float(info.tiny) / float(info.eps), 2 * info.tiny)
 
 
 # -- evaluation ---------------------------------------------------------------------------------------------------

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from pathgraph.pathsum.blocks import BlockNetwork
-from pathgraph.pathsum.engine import flat_of, flattened, stays_in_range
+from pathgraph.pathsum.engine import flat_of, flattened
+from pathgraph.pathsum.float_range import stays_in_range
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array

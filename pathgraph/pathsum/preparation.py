@@ -17,6 +17,7 @@ from pathgraph.errors import BackendError, UnsupportedOperatorError
 from pathgraph.pathsum import engine
 from pathgraph.pathsum.blocks import BlockNetwork
 from pathgraph.pathsum.flat import FlatTensors, mapped
+from pathgraph.pathsum.float_range import extremes
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
 from pathgraph.pathsum.semirings import Semiring
 
@@ -166,5 +167,5 @@ def is_safe(values: Sequence[Array], x: Array) -> bool:
 def _smallest(array: Array) -> float:
     """The smallest non-zero absolute value, at most 1."""
     if array.size >= LARGE and array.flags.c_contiguous and engine.is_available():
-        return min(1.0, engine.extremes(array.ravel())[0])
+        return min(1.0, extremes(array.ravel())[0])
     return float(np.abs(array[array != 0]).min(initial=1.0))

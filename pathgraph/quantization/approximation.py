@@ -161,7 +161,7 @@ def spline_network(knots: Sequence[Any], values: Sequence[Any]) -> Network:
 
 @dataclass(frozen=True)
 class SpeedRow:
-    """One network of a family.
+    """One row of `speed_table`: a network of a family, and the bits that it needs by each rule.
 
     Attributes
     ----------

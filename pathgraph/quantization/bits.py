@@ -100,11 +100,27 @@ def fixed_step(
 ) -> Fraction:
     """The largest power of two that is a step which keeps the output within eps.
 
-    Parameters and exceptions are those of `bits_fixed`, which counts the bits of this step.
+    It is the step whose bits `bits_fixed` counts.
+
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    eps : number > 0
+        The accuracy: a bound of the sum over the outputs of the absolute errors, at all inputs in the box.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box; ones by default.
+    mode : {"nearest", "floor", "toward_zero"}
+    a_posteriori : bool
+        Ask of the rounded network, as in `bits_fixed`.
 
     Returns
     -------
     Fraction
+
+    Raises
+    ------
+    ParameterError, RangeError
+        As `bits_fixed`.
 
     Examples
     --------
@@ -146,7 +162,16 @@ def bits_float(
 
     Neither underflow nor overflow is considered: see `Quantizer` for formats.
 
-    Parameters are those of `bits_fixed`, rounding to nearest or toward zero.
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    eps : number > 0
+        The accuracy: a bound of the sum over the outputs of the absolute errors, at all inputs in the box.
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box; ones by default.
+    mode : {"nearest", "toward_zero"}
+    a_posteriori : bool
+        Ask of the rounded network, by the bound U2: the fewest bits from which on all larger numbers succeed, too.
 
     Returns
     -------

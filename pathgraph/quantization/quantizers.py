@@ -39,7 +39,7 @@ Mode = Literal["nearest", "floor", "toward_zero", "stochastic", "zero_point"]
 
 
 class FloatFormat(NamedTuple):
-    """A floating format.
+    """A floating-point format, given by its precision, its smallest exponent and its largest number.
 
     Attributes
     ----------

@@ -1,7 +1,7 @@
 """Pairs of networks of one architecture: how parameters are moved, and sums over the paths of both, one by one.
 
 A *term* says what a path contributes to a bound, from its entries in both networks; the bounds of the theory and their
-mutants are sums of terms.
+mutants are sums of terms. U1 to U4 are the bounds of the path-metric that `pathgraph.path_metric` describes.
 """
 
 from __future__ import annotations
@@ -108,27 +108,28 @@ def without_signs(a: Entries, b: Entries) -> Fraction:
 
 
 def meet(a: Entries, b: Entries) -> Fraction:
-    """U2."""
+    """The term of U2: both absolute products, less twice the product of the smaller entries (0 where signs differ)."""
     smallest = prod(min(abs(x), abs(y)) if x * y > 0 else 0 for x, y in zip(a, b, strict=True))
     return abs(Fraction(prod(a))) + abs(Fraction(prod(b))) - 2 * smallest
 
 
 def _extreme(choose: Callable[[Fraction, Fraction], Fraction], a: Entries, b: Entries) -> Fraction:
+    """The product of the larger, or of the smaller, absolute values."""
     return Fraction(prod(choose(abs(x), abs(y)) for x, y in zip(a, b, strict=True)))
 
 
 def max_min(a: Entries, b: Entries) -> Fraction:
-    """U1."""
+    """The term of U1: the product of the larger absolute values less that of the smaller ones."""
     return _extreme(max, a, b) - _extreme(min, a, b)
 
 
 def join(a: Entries, b: Entries) -> Fraction:
-    """U3."""
+    """The term of U3: twice the product of the larger absolute values, less both absolute products."""
     return 2 * _extreme(max, a, b) - abs(Fraction(prod(a))) - abs(Fraction(prod(b)))
 
 
 def telescope(a: Entries, b: Entries) -> Fraction:
-    """U4."""
+    """The term of U4: what changes if the entries of the second network are put in place one after the other."""
     return Fraction(sum(abs(prod(b[:i]) * (a[i] - b[i]) * prod(a[i + 1 :])) for i in range(len(a))))
 
 
@@ -138,7 +139,7 @@ def at_pools_max(terms: Sequence[Any], rank: int) -> Any:
 
 
 def masses(net: Network, box: Input, **choices: Any) -> list[Fraction]:
-    """The sum pass on absolute values from a box, at the outputs."""
+    """For each output, the sum of the absolute path products, weighted by the half-widths of the box."""
     start = dict(zip(net.inputs, box, strict=True))
     values = sweep(net, lambda w, data: abs(w), start=start, **choices)
     return [values[v] for v in net.outputs]

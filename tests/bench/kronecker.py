@@ -12,12 +12,16 @@ turns, and outputs are allocated before for all that can write to them. Peers, e
 The roofline of a case is the smaller of the peak rate of multiply-adds, and the bytes that have to be moved over the
 bandwidth of the memory, both measured in this run; arrays of all variants come from the same caches or memory. The cap
 of a ratio is what it would be if every case reached its roofline: where a peer is near it, no one can be much faster.
+
+A run may be made in parts: ``--part 2/4`` is every fourth pattern from the second on, ``--only`` one of the questions,
+each with its own ``--json``, and ``--merge`` makes one file of theirs. Rates are then the highest that a part measured.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
 import time
 from collections.abc import Callable
@@ -253,14 +257,53 @@ def products(cases: list[Any], seconds: float, repeats: int, results: dict[str, 
                 variants = case.variants()
                 once = check(case, variants)
                 taken = measure.interleaved(variants, max(3, min(repeats, int(seconds / once))), warm_up=False)
-                byte_rate = rates["bandwidth" if case.bytes > CACHE else "cached"]
-                bound = max(case.operations / rates[case.dtype.name], case.bytes / byte_rate)
                 entry = {
                     "pattern": pattern, "batch": n, "dtype": case.dtype.name, "layout": layout, "seconds": taken,
-                    "operations": case.operations, "bytes": case.bytes, "roofline": bound,
+                    "operations": case.operations, "bytes": case.bytes,
                 }  # fmt: skip
-                found.append(entry)
+                found.append(entry | {"roofline": roofline(entry, rates)})
         print(f"  {pattern} x {n}", flush=True)
+
+
+def roofline(entry: dict[str, Any], rates: dict[str, float]) -> float:
+    """The seconds that a case takes at least, at these rates."""
+    byte_rate = rates["bandwidth" if entry["bytes"] > CACHE else "cached"]
+    return float(max(entry["operations"] / rates[entry["dtype"]], entry["bytes"] / byte_rate))
+
+
+def merged(files: list[str]) -> dict[str, Any]:
+    """The results of a run that was made in parts: all cases against the highest rates of the parts that have some.
+
+    Raises
+    ------
+    ValueError
+        Two parts have the same case or answer, or were not measured on the same machine with the same packages.
+    """
+    results: dict[str, Any] = {}
+    rates: dict[str, float] = {}
+    found: list[dict[str, Any]] = []
+    for file in files:
+        part = json.loads(Path(file).read_text(encoding="utf-8"))
+        if part["machine"] != measure.machine():
+            raise ValueError(f"{file}: needed a part from this machine and its packages, got {part['machine']}")
+        for title, value in part["results"].items():
+            if title == "rates":
+                rates = {name: max(rate, rates.get(name, 0.0)) for name, rate in value.items()}
+            elif title == "products":
+                found += value
+            elif title in results:
+                raise ValueError(f"{file}: {title} is in another part, too; needed every part once")
+            elif title not in ("medians", "minima"):
+                results[title] = value
+    keys = [(*entry["pattern"], entry["batch"], entry["dtype"], entry["layout"]) for entry in found]
+    if len(set(keys)) < len(keys):
+        raise ValueError(f"{len(keys) - len(set(keys))} cases are in two parts; needed every part once")
+    if found:
+        places = {(*pattern, n): place for place, (pattern, n) in enumerate(drawn())}
+        found.sort(key=lambda entry: places[(*entry["pattern"], entry["batch"])])  # stable: types, layouts stay
+        results["rates"] = rates
+        results["products"] = [entry | {"roofline": roofline(entry, rates)} for entry in found]
+    return results
 
 
 def ratio_table(found: list[dict[str, Any]], statistic: Callable[[Any], float], title: str) -> dict[str, Any]:
@@ -472,30 +515,49 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--seconds", type=float, default=1.0, help="about what one case may take (192 cases)")
     parser.add_argument("--repeats", type=int, default=15, help="at most; never fewer than 3 of a case")
     parser.add_argument("--quick", action="store_true", help="every fourth pattern, and the smaller cases of it only")
-    parser.add_argument("--only", choices=("products", "batch1", "chains", "threads"))
+    parser.add_argument("--only", choices=("products", "batch1", "chains", "threads", "energy"))
+    parser.add_argument("--part", metavar="I/N", type=_part, help="of the patterns: the I-th of N parts, no more")
+    parser.add_argument("--merge", metavar="FILE", nargs="+", help="measure nothing: the results of these parts")
     chosen = parser.parse_args(arguments)
     numba.set_num_threads(1)
     _blas_on_one_thread()
-    cases = drawn()
-    if chosen.quick:
-        cases = [case for case in cases[::4] if 2 * np.prod(case[0]) * case[1] <= 3e9]
-    results: dict[str, Any] = {}
-    if chosen.only in (None, "products"):
-        products(cases, 0.2 if chosen.quick else chosen.seconds, chosen.repeats, results)
+    results = merged(chosen.merge) if chosen.merge else measured(chosen)
+    if "products" in results:
         results["medians"] = ratio_table(results["products"], measure.median, "medians of the times")
         results["minima"] = ratio_table(results["products"], min, "minima of the times")
-    repeats = 3 if chosen.quick else chosen.repeats
-    if chosen.only in (None, "batch1"):
-        matvecs(5 * repeats, results)
-    if chosen.only in (None, "chains"):
-        chain_products(repeats // 2 + 1, 256 if chosen.quick else 1024, results)
-    if chosen.only in (None, "threads"):
-        two_threads(repeats, results)
-    if chosen.only is None:
-        energy(0.2 if chosen.quick else 2.0, results)
     if chosen.json:
         measure.write_json(chosen.json, results)
     return 0
+
+
+def _part(text: str) -> slice:
+    """Every N-th pattern from the I-th on, from ``I/N``."""
+    first, count = map(int, text.split("/"))
+    if not 1 <= first <= count:
+        raise ValueError(text)  # argparse says which argument it was
+    return slice(first - 1, None, count)
+
+
+def measured(chosen: argparse.Namespace) -> dict[str, Any]:
+    """What was asked for, measured."""
+    cases = drawn()
+    if chosen.quick:
+        cases = [case for case in cases[::4] if 2 * np.prod(case[0]) * case[1] <= 3e9]
+    only = "products" if chosen.part else chosen.only
+    repeats = 3 if chosen.quick else chosen.repeats
+    results: dict[str, Any] = {}
+    if only in (None, "products"):
+        cases = cases[chosen.part or slice(None)]
+        products(cases, 0.2 if chosen.quick else chosen.seconds, chosen.repeats, results)
+    if only in (None, "batch1"):
+        matvecs(5 * repeats, results)
+    if only in (None, "chains"):
+        chain_products(repeats // 2 + 1, 256 if chosen.quick else 1024, results)
+    if only in (None, "threads"):
+        two_threads(repeats, results)
+    if only in (None, "energy"):
+        energy(0.2 if chosen.quick else 2.0, results)
+    return results
 
 
 def _blas_on_one_thread() -> None:

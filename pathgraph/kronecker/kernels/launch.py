@@ -98,16 +98,14 @@ def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
     head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
     more = chosen.more
 
-    def share(x: int, out: int, first: int, stop: int) -> None:
+    def share(first: int, stop: int, x: int, out: int, held: Any = (kept, table)) -> None:  # what addresses belong to
         _held, buffer = scratch(room)  # a product that interrupts this one may need more room
         kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, buffer)
 
-    def run(x: int, out: int, held: Any = (kept, table)) -> None:  # the arrays that addresses belong to
-        if len(shares) == 1:
-            share(x, out, *shares[0])
-        else:
-            threads.run([partial(share, x, out, *part) for part in shares])
+    def shared(x: int, out: int) -> None:
+        threads.run([partial(share, *part, x, out) for part in shares])
 
+    run = partial(share, *shares[0]) if len(shares) == 1 else shared
     return Bound(run, (lambda: threads.count() == n_threads) if is_worth else always)
 
 

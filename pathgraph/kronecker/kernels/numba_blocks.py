@@ -15,6 +15,8 @@ from pathgraph.kronecker.kernels.tiles import (
     SHORT,
     TALL,
     VECTOR,
+    copy_short,
+    copy_tall,
     near_short,
     near_tall,
     number_at,
@@ -24,9 +26,9 @@ from pathgraph.kronecker.kernels.tiles import (
     tile_tall,
 )  # fmt: skip
 
-__all__ = ["block", "busy_block", "compiled", "fill", "scatter"]
+__all__ = ["block", "busy_block", "compiled", "fill", "scatter", "start"]
 
-MADE_OF = "ae5f298cd764ed53"
+MADE_OF = "80ca17d8f258aabc"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -61,7 +63,7 @@ def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride, tiles)
 
 @compiled
 def busy_block(
-    kind, size, w, x, x_stride, x_step, tall, short, b, c, out, out_stride, tiles, packing, fetching, calls, state
+    kind, size, w, x, x_stride, x_step, kept, tall, short, b, c, out, out_stride, tiles, packing, fetching, calls, state
 ):
     """As `block`; meanwhile it packs and fetches the vectors of the next task.
 
@@ -69,6 +71,8 @@ def busy_block(
     ----------
     x, x_stride, x_step : int
         Address of the vectors, bytes from one k to the next, and from one tile to the next.
+    kept : int
+        Where the first row of tiles leaves the vectors for the others, tile by tile; 0 if these find them at `x`, too.
     packing : tuple of 5 int
         Address of the vectors of the next task, stride of its rows, how many whole tiles there are, the offset of one
         more or -1, and where they go; no tiles: there is nothing to pack.
@@ -117,10 +121,20 @@ def busy_block(
                     offset -= width
                     line += 1
             tile, at = x + t * x_step, out + row * out_stride + t * run
-            if p < tall:
+            if p == 0 and kept:
+                place = kept + t * c * run
+                if tall:
+                    live = min(TALL, b)
+                    copy_tall(kind, w, tile, x_stride, c, at, out_stride, live, place, first, moves, end, jump, step)
+                else:
+                    live = min(SHORT, b)
+                    copy_short(kind, w, tile, x_stride, c, at, out_stride, live, place, first, moves, end, jump, step)
+            elif p < tall:
                 tile_tall(kind, w, tile, x_stride, c, at, out_stride, min(TALL, b), first, moves, end, jump, step)
             else:
                 tile_short(kind, w, tile, x_stride, c, at, out_stride, min(SHORT, b), first, moves, end, jump, step)
+        if p == 0 and kept:
+            x, x_stride, x_step = kept, run, c * run
         w += (TALL if p < tall else SHORT) * c * size
     return k, credit, line, offset
 
@@ -144,3 +158,9 @@ def scatter(kind, size, start, rows, n, out, out_stride, unit):
     for r in range(rows):
         for column in range(n):
             put(kind, out + r * out_stride + column * unit, number_at(kind, start + (r * wide + column) * size))
+
+
+@compiled
+def start(array):
+    """The address of the first entry."""
+    return array.ctypes.data

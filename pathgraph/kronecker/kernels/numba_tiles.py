@@ -41,9 +41,9 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_groups", "by_rows", "by_vectors", "transposing"]
 
-NEAR, FEW = 512, 8
-"""Bytes between rows of vectors, and tiles of a block, up to which vectors are read where they lie, batch last."""
-MADE_OF = "6bac5a703a5c529c"
+NEAR = 512
+"""Bytes between rows of vectors up to which the first row of tiles reads them where they lie, batch last."""
+MADE_OF = "57ed64e91b5d7fc6"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -82,7 +82,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
     panels, room = tall + short, (together + 1) * c * run
     rows = buffer + 2 * room
     here, there = buffer, buffer + room
-    is_packed, is_near = False, loads and 0 <= xk <= NEAR and panels <= FEW
+    is_packed, is_near = False, loads and 0 <= xk <= NEAR
     for task in range(first, last):
         part, g = task % parts, task // parts
         i, lane = g // d, g % d
@@ -118,11 +118,11 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
             column = max(min((low + t) * wide, n - wide), 0)
             target = out + i * oi + lane * ol + column * on
             at, stride = (target, oj) if stores else (rows, run)
-            given, x_stride, x_step = here + t * c * run, run, c * run
+            given, x_stride, x_step, kept = here + t * c * run, run, c * run, 0
             if is_near:
-                given, x_stride, x_step = source + column * size, xk, run
+                given, x_stride, x_step, kept = source + column * size, xk, run, given if panels > 1 else 0
             state = busy_block(
-                kind, size, values, given, x_stride, x_step, tall, short, b, c, at, stride, some,
+                kind, size, values, given, x_stride, x_step, kept, tall, short, b, c, at, stride, some,
                 packing, fetching, tiles * panels, state,
             )  # fmt: skip
             if not stores:
@@ -184,7 +184,7 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
             values = w + (i * d + lane + line) * (tall * TALL + short * SHORT) * c * size
             source, target = buffer + line * x_pitch, results + line * out_pitch
             state = busy_block(
-                kind, size, values, source, run, c * run, tall, short, b, c, target, step, tiles,
+                kind, size, values, source, run, c * run, 0, tall, short, b, c, target, step, tiles,
                 nothing, fetching, calls, state,
             )  # fmt: skip
         for t in range(tiles):

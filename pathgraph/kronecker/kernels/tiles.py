@@ -3,8 +3,8 @@
 A tile is a few rows times a few machine vectors of the product, kept in registers through all k: at each k it reads one
 number per row and one run of consecutive numbers, and does one fused multiply-add for each pair,
 
-* `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `near_tall` and `near_short`
-  for operands that are in the cache anyway;
+* `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `copy_tall` and `copy_short`
+  copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway;
 * `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
   along j;
 * `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
@@ -25,9 +25,9 @@ from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
     "AHEAD", "APART", "BROAD", "DEEP", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
-    "copy", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad",
-    "tile_of_8", "tile_of_16", "tile_of_32", "tile_of_64", "tile_one", "tile_short", "tile_tall", "transpose_in",
-    "transpose_out",
+    "copy", "copy_short", "copy_tall", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put",
+    "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32", "tile_of_64", "tile_one", "tile_short",
+    "tile_tall", "transpose_in", "transpose_out",
 ]  # fmt: skip
 
 TALL = 8 if N_REGISTERS == 32 else 6
@@ -46,16 +46,18 @@ APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
 
-def _tile_of_rows(rows: int, *, fetches: bool) -> Any:
-    """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and five more).
+def _tile_of_rows(rows: int, *, fetches: bool, copies: bool = False) -> Any:
+    """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and up to six more).
 
     If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
     arguments (ahead, along, end, jump, row), for a line for each k: its address moves by `along`, and by `jump` more
-    from `end` on, which itself moves by `row` then.
+    from `end` on, which itself moves by `row` then. If it `copies`, too, it leaves the runs that it reads one after the
+    other, at an address that comes before these five.
     """
 
     def write(to: Writer) -> None:
         w, x, x_stride, depth, out, out_stride, live, *further = to.function.args
+        kept = [further.pop(0) for _ in range(copies)]
         targets = to.spaced(out, out_stride, rows, live)
         for target in targets * fetches:
             for v in range(NV):
@@ -63,19 +65,22 @@ def _tile_of_rows(rows: int, *, fetches: bool) -> Any:
 
         def step(where: list[Any]) -> Any:
             w, x, *ahead = where
+            kept = [ahead.pop() for _ in range(copies)]
             if fetches:
                 to.fetch(to.plus(w, AHEAD))
                 ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:]))
             numbers = [to.plus(w, r * to.size) for r in range(rows)]
             runs = [to.plus(x, v * VECTOR) for v in range(NV)]
-            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead]
+            places = [[to.plus(to_keep, v * VECTOR) for v in range(NV)] for to_keep in kept]
+            kept = [to.plus(to_keep, NV * VECTOR) for to_keep in kept]
+            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead, *kept], *places
 
-        sums = to.accumulated(rows, NV, depth, [w, x, *further[0:3:2]], step)
+        sums = to.accumulated(rows, NV, depth, [w, x, *further[0:3:2], *kept], step)
         for r, target in enumerate(targets):
             for v in range(NV):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
 
-    return _callable(f"rows{rows}{'ahead' * fetches}", 12 if fetches else 7, write)
+    return _callable(f"rows{rows}{'ahead' * fetches}{'kept' * copies}", 7 + 5 * fetches + copies, write)
 
 
 def _tile_of_vectors(rows: int, vectors: int) -> Any:
@@ -284,6 +289,8 @@ def _callable(name: str, n_arguments: int, write: Any) -> Any:
 
 tile_tall = _tile_of_rows(TALL, fetches=True)
 tile_short = _tile_of_rows(SHORT, fetches=True)
+copy_tall = _tile_of_rows(TALL, fetches=True, copies=True)
+copy_short = _tile_of_rows(SHORT, fetches=True, copies=True)
 near_tall = _tile_of_rows(TALL, fetches=False)
 near_short = _tile_of_rows(SHORT, fetches=False)
 tile_batch = _tile_of_vectors(TALL, NV)
