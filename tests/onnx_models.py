@@ -1,4 +1,7 @@
-"""Small ONNX files in the manner of well-known architectures; weights are multiples of 1/4, so that sums are exact."""
+"""Small ONNX files: of one operator, and in the manner of well-known architectures.
+
+Weights are multiples of 1/4, so that sums are exact.
+"""
 
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
@@ -199,3 +202,26 @@ FIXTURES = {
         perceptron,
     )
 }
+
+
+# -- one operator -----------------------------------------------------------------------------------------------------
+
+
+def single(operator, shape, *tensors, opset=18, outputs=1, batch="N", **attributes):
+    """A file with one node on the input, the other operands being constants."""
+    m = Model(*shape, opset=opset, batch=batch)
+    operands = ["" if t is None else m.tensor(np.asarray(t)) for t in tensors]
+    found = m(operator, m.x, *operands, outputs=outputs, **attributes)
+    return m.model(*([found] if outputs == 1 else found))
+
+
+def integers(*shape, seed=0):
+    return np.random.default_rng(seed).integers(-4, 5, size=shape).astype(np.float32)
+
+
+def floats(*values):
+    return np.array(values, dtype=np.float32)
+
+
+def ints(*values):
+    return np.array(values, dtype=np.int64)

@@ -10,6 +10,7 @@ import pytest
 
 import pathgraph as pg
 from tests.networks import dag, frozen, identity, pool, relu, structural, tied
+from tests.refusals import refused
 
 NAN, INF = float("nan"), float("inf")
 
@@ -127,14 +128,6 @@ BAD_VALUES = {
 
 def snapshot(graph):
     return copy.deepcopy((list(graph.nodes(data=True)), list(graph.edges(data=True))))
-
-
-def refused(call, error, match):
-    """The call raises exactly this class (or a subclass), with these words, and no other exception below it."""
-    with pytest.raises(error, match=f"(?s){match}") as caught:
-        pytest.fail(f"accepted: {call()!r}")
-    assert isinstance(caught.value, pg.PathgraphError)
-    assert len(str(caught.value)) < 1000
 
 
 @pytest.mark.parametrize("name", BAD_GRAPHS)

@@ -14,7 +14,7 @@ from pathgraph.metrics.path_changes import path_changes
 from tests import pairs
 from tests.networks import on_networks
 from tests.pairs import flips, is_mixed, on_pairs
-from tests.test_contract_errors import refused
+from tests.refusals import refused
 from tests.tolerances import assert_close, gamma
 
 BOUNDS = {"meet": pairs.meet, "max-min": pairs.max_min, "join": pairs.join, "telescope": pairs.telescope}

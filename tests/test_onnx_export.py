@@ -6,7 +6,7 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 import pathgraph as pg  # noqa: E402
-from tests.test_onnx_models import outputs_of, run_onnxruntime  # noqa: E402
+from tests.onnx_files import outputs_of, run_onnxruntime  # noqa: E402
 from tests.tolerances import assert_close, evaluation_roundings, float_slack, gamma  # noqa: E402
 
 RANDOM = np.random.default_rng(5)

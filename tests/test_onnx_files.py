@@ -11,10 +11,8 @@ from onnx import TensorProto, helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
 from pathgraph.io import onnx_export, onnx_selection  # noqa: E402
-from tests.onnx_files import perceptron, refused  # noqa: E402
-from tests.onnx_models import Model  # noqa: E402
-from tests.test_onnx_models import run_onnxruntime  # noqa: E402
-from tests.test_onnx_operators import floats, integers, ints, single  # noqa: E402
+from tests.onnx_files import perceptron, refused, run_onnxruntime  # noqa: E402
+from tests.onnx_models import Model, floats, integers, ints, single  # noqa: E402
 
 # -- inputs -------------------------------------------------------------------------------------------------------
 

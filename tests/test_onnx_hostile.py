@@ -12,10 +12,10 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
 from tests import onnx_mutations  # noqa: E402
-from tests.onnx_files import perceptron, refused  # noqa: E402
-from tests.onnx_models import FIXTURES, Model  # noqa: E402
-from tests.test_onnx_models import float_slack, outputs_of, run_onnxruntime  # noqa: E402
-from tests.test_onnx_operators import CASES, floats, integers, ints, single  # noqa: E402
+from tests.onnx_files import outputs_of, perceptron, refused, run_onnxruntime  # noqa: E402
+from tests.onnx_models import FIXTURES, Model, floats, integers, ints, single  # noqa: E402
+from tests.test_onnx_operators import CASES  # noqa: E402
+from tests.tolerances import float_slack  # noqa: E402
 
 
 @pytest.mark.parametrize("kind", ["bytes", "fields"])

@@ -10,6 +10,7 @@ onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 import pathgraph as pg  # noqa: E402
 from pathgraph.pathsum.sweep import sweep  # noqa: E402
 from tests import onnx_oracle  # noqa: E402
+from tests.onnx_files import outputs_of, run_onnxruntime  # noqa: E402
 from tests.onnx_models import FIXTURES  # noqa: E402
 from tests.tolerances import float_slack  # noqa: E402
 
@@ -25,29 +26,6 @@ def case(request):
     (shape,) = graph.input_shapes.values()
     batch = np.random.default_rng(7).integers(-6, 7, size=(onnx_oracle.BATCH, *shape)) / 2
     return model, graph, batch, options
-
-
-def run_onnxruntime(file, x):
-    """What onnxruntime computes, on float32."""
-    runtime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
-    session = session_of(runtime, file)
-    (given,) = session.get_inputs()
-    if given.shape[0] == 1:
-        rows = [session.run(None, {given.name: row[None]}) for row in x]
-        return [np.concatenate(parts) for parts in zip(*rows, strict=True)]
-    return session.run(None, {given.name: x})
-
-
-def session_of(runtime, file):
-    options = runtime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
-
-
-def outputs_of(graph, *x):
-    found = graph(*x)
-    return list(found) if isinstance(found, tuple) else [found]
 
 
 def power_sums(graph, q):

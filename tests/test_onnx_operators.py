@@ -6,30 +6,9 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 import pathgraph as pg  # noqa: E402
-from tests.onnx_models import Model  # noqa: E402
-from tests.test_onnx_models import outputs_of, run_onnxruntime  # noqa: E402
+from tests.onnx_files import outputs_of, run_onnxruntime  # noqa: E402
+from tests.onnx_models import floats, integers, ints, single  # noqa: E402
 from tests.tolerances import float_slack  # noqa: E402
-
-
-def single(operator, shape, *tensors, opset=18, outputs=1, batch="N", **attributes):
-    """A file with one node on the input, the other operands being constants."""
-    m = Model(*shape, opset=opset, batch=batch)
-    operands = ["" if t is None else m.tensor(np.asarray(t)) for t in tensors]
-    found = m(operator, m.x, *operands, outputs=outputs, **attributes)
-    return m.model(*([found] if outputs == 1 else found))
-
-
-def integers(*shape, seed=0):
-    return np.random.default_rng(seed).integers(-4, 5, size=shape).astype(np.float32)
-
-
-def floats(*values):
-    return np.array(values, dtype=np.float32)
-
-
-def ints(*values):
-    return np.array(values, dtype=np.int64)
-
 
 IMAGE = (2, 5, 6)
 W = integers(3, 2, 3, 2)

@@ -9,8 +9,7 @@ from onnx import TensorProto, helper, numpy_helper  # noqa: E402
 
 import pathgraph as pg  # noqa: E402
 from tests.onnx_files import refused  # noqa: E402
-from tests.onnx_models import Model  # noqa: E402
-from tests.test_onnx_operators import floats, integers, ints, single  # noqa: E402
+from tests.onnx_models import Model, floats, integers, ints, single  # noqa: E402
 
 
 def test_every_offending_node_is_in_one_error():

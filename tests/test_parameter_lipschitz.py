@@ -14,7 +14,7 @@ from pathgraph.metrics.silence import live_entries, silence
 from tests import pairs
 from tests.networks import dag, identity, on_networks, pool, relu
 from tests.pairs import PAIRS, flips, on_pairs
-from tests.test_contract_errors import refused
+from tests.refusals import refused
 from tests.tolerances import assert_close, gamma, norm_roundings
 
 METHODS = ("path-metric", "weighted-metric", "general-signs", "meet", "max-telescope", "auto")

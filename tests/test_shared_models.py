@@ -10,7 +10,7 @@ import pytest
 onnx = pytest.importorskip("onnx", reason="the package onnx is not installed")
 
 import pathgraph as pg  # noqa: E402
-from tests.test_onnx_models import run_onnxruntime  # noqa: E402
+from tests.onnx_files import run_onnxruntime  # noqa: E402
 from tests.tolerances import assert_close, evaluation_roundings, float_slack, gamma  # noqa: E402
 
 SHARED = Path(os.environ.get("PATHGRAPH_SHARED", Path(__file__).parents[2] / "shared"))
