@@ -168,6 +168,16 @@ def test_wherever_a_call_is_interrupted_cores_are_given_back(pool, monkeypatch):
 
 
 @has_cores
+def test_threads_with_too_many_cores_are_left_alone_until_they_have_few(pool, monkeypatch):
+    everything, both = os.sched_getaffinity(0), threading.Barrier(2)
+    with monkeypatch.context() as patch:
+        patch.setattr(threads, "FEW", 1)
+        assert [cores for _, cores in threads.run([lambda: allowed_cores(both)] * 2)] == [everything] * 2
+    (_, mine), (_, its) = threads.run([lambda: allowed_cores(both)] * 2)
+    assert (len(mine), its) == (1, everything - mine)
+
+
+@has_cores
 def test_where_threads_cannot_be_kept_apart_they_are_not(pool, monkeypatch):
     def refuse(*_):
         raise PermissionError

@@ -48,7 +48,7 @@ class DeviceOperator:
         ConversionError
             If x or out lives elsewhere.
         ParameterError
-            On a shape or a type that does not fit, and an `out` that is not contiguous or overlaps.
+            On a shape or a type that does not fit, and an `out` that is not contiguous, is read-only or overlaps.
 
         Notes
         -----
@@ -81,6 +81,8 @@ class DeviceOperator:
             raise ParameterError(f"out: needed {self.dtype}, the type of the values, got {out.dtype}")
         if not out.flags.c_contiguous:
             raise ParameterError("out: needed a contiguous array, in C order; pass a new one")
+        if not getattr(out.flags, "writeable", True):  # those of CuPy all are
+            raise ParameterError("out: needed a writeable array, got a read-only one")
         if any(_overlap(out, array) for array in (batch, *self._arrays())):
             raise ParameterError("out: needed an array that shares no memory with what is multiplied; pass a new one")
 

@@ -105,8 +105,10 @@ def test_a_product_into_an_array(operator, dtype):
 
 def test_arrays_that_a_product_cannot_be_written_to():
     square = pg.KSMatrix(np.ones((1, 2, 2, 2))).to_device(DEVICE)
-    x = moved(np.ones((4, 4)))
+    x, fixed = moved(np.ones((4, 4))), moved(np.ones((4, 4)))
+    fixed.flags.writeable = False
     wrong = {
+        "out: needed a writeable array": lambda: square.apply(x, out=fixed),
         "out: needed shape .4, 4., got .4,": lambda: square.apply(x, out=moved(np.ones(4))),
         "out: needed float64, the type of the values, got float32": lambda: square.apply(
             x, out=moved(x.get(), np.float32)
