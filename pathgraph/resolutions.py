@@ -325,7 +325,10 @@ def require_relu_network(net: Any, name: str = "net") -> None:
     """
     refuse_device_network(net, name)
     if not isinstance(net, ReluNetwork):
-        raise ParameterError(f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}")
+        raise ParameterError(
+            f"{name}: needed a pathgraph.Network or LayerGraph, got {type(net).__name__}; from_weights, from_networkx, "
+            "from_torch, from_onnx and from_sklearn make one"
+        )
 
 
 def is_streamed(net: Any) -> bool:

@@ -430,7 +430,7 @@ def test_refusals_say_why():
     for call, error, message in [
         (lambda: pg.path_norm(graph, backend="numba"), pg.BackendError, "neuron graphs"),
         (lambda: pg.path_sum(graph, labelled), pg.ParameterError, r"net\.expand\(\)"),
-        (lambda: pg.path_norm(3), pg.ParameterError, "Network or LayerGraph, got int"),
+        (lambda: pg.path_norm(3), pg.ParameterError, "Network or LayerGraph, got int; from_weights, .* make one"),
         (lambda: pg.rescale(3, {}), pg.ParameterError, "Network or LayerGraph, got int"),
         (lambda: pg.random_rescaling(graph, 0, max_exponent=2000), pg.ParameterError, "range of floats"),
     ]:

@@ -106,6 +106,15 @@ def test_every_formula_of_the_package_is_mathml():
         read(formula)
 
 
+def test_primes_stand_beside_their_letters():
+    formula = to_mathml(r"\Phi'_p(\theta') = x'_u \lambda'' + 2^n")
+    assert "\N{PRIME}</mo></msubsup>" not in formula
+    assert "<mrow><mi>θ</mi><mo>\N{PRIME}</mo></mrow>" in formula
+    assert "<mrow><mi>λ</mi><mo>\N{DOUBLE PRIME}</mo></mrow>" in formula
+    assert "<msub><mrow><mi>x</mi><mo>\N{PRIME}</mo></mrow><mi>u</mi></msub>" in formula
+    assert "<msup><mn>2</mn><mi>n</mi></msup>" in formula
+
+
 def test_failures_are_shown_and_texts_are_escaped(tmp_path):
     file = tmp_path / "wrong.py"
     file.write_text(WRONG)

@@ -9,6 +9,8 @@ from docutils.nodes import SkipNode
 from math_core import LatexError, LatexToMathML
 from sphinx.util import logging
 
+from pathgraph_proofs_checks.page import with_low_primes
+
 LOGGER = logging.getLogger(__name__)
 CONVERTER = LatexToMathML(annotation=True, fancy_error=False)
 
@@ -18,7 +20,7 @@ def to_mathml(latex, *, display, location=None):
     if display and r"\\" in latex and r"\begin" not in latex:
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
     try:
-        return CONVERTER.convert_with_local_state(latex, displaystyle=display)
+        return with_low_primes(CONVERTER.convert_with_local_state(latex, displaystyle=display))
     except LatexError as error:
         LOGGER.warning("formula %r: %s", latex, error, location=location)
         return f"<code>{html.escape(latex)}</code>"

@@ -394,7 +394,10 @@ def require_network(net: Any, name: str = "net", *, instead: str = "") -> None:
             f"makes one, of {net.dag.size - 1:,} neurons and {net.architecture.n_edges:,} edges{instead}"
         )
     if not isinstance(net, Network):
-        raise ParameterError(f"{name}: needed a pathgraph.Network, got {type(net).__name__}")
+        raise ParameterError(
+            f"{name}: needed a pathgraph.Network, got {type(net).__name__}; from_weights, from_networkx and "
+            "from_arrays make one"
+        )
 
 
 def require_numbers(net: Network, function: str) -> None:

@@ -26,10 +26,18 @@ from pathgraph_proofs_checks.report import failure_text
 from pathgraph_proofs_checks.runner import BINS, Profile, Report, Verdict
 from pathgraph_proofs_checks.versions import versions
 
-__all__ = ["page", "save_page", "to_mathml"]
+__all__ = ["page", "save_page", "to_mathml", "with_low_primes"]
 
 DRAWN = 100
 """Networks with more edges are named and not drawn."""
+
+LETTER = "<mi[^<>]*>[^<]*</mi>|<mrow><mspace/><mi[^<>]*>[^<]*</mi></mrow>"
+PRIMES = "<mo>[\N{PRIME}\N{DOUBLE PRIME}]</mo>"
+PRIMED = re.compile(f"<msup>((?:{LETTER}){PRIMES})</msup>")
+"""A letter with primes as its exponent."""
+
+PRIMED_WITH_INDEX = re.compile(f"<msubsup>({LETTER})(<m[in][^<>]*>[^<]*</m[in]>)({PRIMES})</msubsup>")
+"""The same with an index of one letter or number."""
 
 
 def save_page(reports: Sequence[Report], profile: Profile, folder: Path, model: str | None = None) -> Path:
@@ -308,6 +316,20 @@ def _sides(outcome: Comparison) -> str:
 # -- formulas -------------------------------------------------------------------------------------------------------
 
 
+def with_low_primes(mathml: str) -> str:
+    r"""Primes beside their letters: fonts raise them already, and browsers would raise them again as exponents.
+
+    Examples
+    --------
+    >>> from pathgraph_proofs_checks.page import with_low_primes
+    >>> prime = "\N{PRIME}"
+    >>> with_low_primes(f"<msup><mi>x</mi><mo>{prime}</mo></msup>") == f"<mrow><mi>x</mi><mo>{prime}</mo></mrow>"
+    True
+    """
+    beside = PRIMED.sub(r"<mrow>\1</mrow>", mathml)
+    return PRIMED_WITH_INDEX.sub(r"<msub><mrow>\1\3</mrow>\2</msub>", beside)
+
+
 def to_mathml(latex: str) -> str:
     """A displayed formula as MathML; lines are aligned at their ``&``.
 
@@ -326,8 +348,7 @@ def to_mathml(latex: str) -> str:
     if r"\\" in latex and r"\begin" not in latex:
         latex = rf"\begin{{aligned}}{latex}\end{{aligned}}"
     try:
-        return str(
-            LatexToMathML(annotation=False, fancy_error=False).convert_with_local_state(latex, displaystyle=True)
-        )
+        converter = LatexToMathML(annotation=False, fancy_error=False)
+        return with_low_primes(converter.convert_with_local_state(latex, displaystyle=True))
     except LatexError:  # of a check of one's own; those of the package are tested
         return f"<code>{escape(latex)}</code>"
