@@ -65,7 +65,7 @@ def input_lipschitz(
         Measure the change of the input in this norm s instead of the supremum norm. Then the method must be
         "input-paths" and `inputs` left out; the bound of an output is the dual norm of the vector, over the inputs
         u, of the sums of :math:`|\Phi_p|` over the paths from u. Costs a backward sweep per output, some at a time:
-        about a forward pass each, a minute for the 1000 outputs of a ResNet-18 on 224 x 224 images.
+        about a forward pass each, a minute or more for the 1000 outputs of a ResNet-18 on 224 x 224 images.
 
     Returns
     -------

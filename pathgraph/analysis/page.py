@@ -154,7 +154,7 @@ def _table(table: Table) -> str:
             is_long = tag == "td" and place not in table.numeric and len(cell) > LONG
             kind = " class=number" if place in table.numeric else " class=long" if is_long else ""
             label = f' data-label="{escape(column)}"' if as_cards and tag == "td" else ""
-            text = re.sub(r"(?<=\w[/._:])(?=\w)", "<wbr>", escape(cell)) if is_long else escape(cell)
+            text = re.sub(r"(?<=\S[/._:])(?=\w)", "<wbr>", escape(cell)) if is_long else escape(cell)
             parts.append(f"<{tag} role={role}{kind}{label}>{text}</{tag}>")
         return "".join(parts)
 

@@ -180,8 +180,14 @@ def _by_channel(structure: Any) -> Groups:
     """By the first channel that each parameter of a layer graph leads to."""
     channel, names = channels_of(structure)
     uses = channel_uses(structure, channel, len(names))
-    entries, first = np.unique(uses.entry, return_index=True)
+    is_first = np.append(True, uses.entry[1:] != uses.entry[:-1])[: len(uses.entry)]  # entries are sorted
     target = np.full(structure.n_entries, -1)
-    target[entries] = uses.target[first]
-    found, group = np.unique(target[structure.first_entry], return_inverse=True)
+    target[uses.entry[is_first]] = uses.target[is_first]
+    target = target[structure.first_entry]
+    is_label = np.zeros(len(names) + 1, dtype=bool)  # the last one is that of -1
+    is_label[target] = True
+    found = np.append(np.full(int(is_label[-1]), -1), np.flatnonzero(is_label[:-1]))
+    place = np.zeros(len(is_label), dtype=np.int64)
+    place[found] = np.arange(len(found))
+    group = place[target]
     return Groups(tuple(names[k] if k >= 0 else None for k in found.tolist()), group)
