@@ -41,6 +41,10 @@ LAYOUTS = ("batch last", "batch first")
 CSR_OPERATIONS = 1e9
 """The serial CSR product is timed up to so many operations: beyond, one call takes seconds."""
 
+BRIEF, MOST = 0.1, 101
+"""Seconds for which a case has more rounds than `--repeats`, and how many at most: the first calls of a process are the
+slowest of all ways, and a case of 50 microseconds would be over before they are."""
+
 Variants = dict[str, Callable[[], Any]]
 
 
@@ -256,7 +260,8 @@ def products(cases: list[Any], seconds: float, repeats: int, results: dict[str, 
                 case = Case(pattern, n, dtype, layout)
                 variants = case.variants()
                 once = check(case, variants)
-                taken = measure.interleaved(variants, max(3, min(repeats, int(seconds / once))), warm_up=False)
+                rounds = max(3, min(int(seconds / once), max(repeats, min(int(BRIEF / once), MOST))))
+                taken = measure.interleaved(variants, rounds, warm_up=False)
                 entry = {
                     "pattern": pattern, "batch": n, "dtype": case.dtype.name, "layout": layout, "seconds": taken,
                     "operations": case.operations, "bytes": case.bytes,
@@ -513,7 +518,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", metavar="FILE", help="write the results there")
     parser.add_argument("--seconds", type=float, default=1.0, help="about what one case may take (192 cases)")
-    parser.add_argument("--repeats", type=int, default=15, help="at most; never fewer than 3 of a case")
+    parser.add_argument("--repeats", type=int, default=15, help="at most, but of brief cases; never fewer than 3")
     parser.add_argument("--quick", action="store_true", help="every fourth pattern, and the smaller cases of it only")
     parser.add_argument("--only", choices=("products", "batch1", "chains", "threads", "energy"))
     parser.add_argument("--part", metavar="I/N", type=_part, help="of the patterns: the I-th of N parts, no more")
