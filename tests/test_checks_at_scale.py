@@ -80,7 +80,7 @@ def test_reports_do_not_depend_on_processes_or_on_killed_ones(killers):
 
 
 def test_a_check_that_ends_every_process_is_an_error_and_stops_no_other(killers, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(parallel, "TRUSTED", 1)
+    monkeypatch.setattr(parallel, "TRUSTED", 0)  # that a pool is started again is tested above
     checks = [killers["killed-always"], CHECKS["number-of-paths"], CHECKS["output-bound"]]
     reports = {report.check.name: report for report in examine_all(checks, Profile(5), None, 2)}
     assert len(reports) == 3

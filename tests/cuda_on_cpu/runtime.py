@@ -91,6 +91,7 @@ def compiled(arguments, *texts, suffix):
     digest = hashlib.sha256("\0".join([*arguments, *texts]).encode()).hexdigest()[:24]
     target = folder() / f"{digest}{suffix}"
     if not target.exists():
+        target.parent.mkdir(exist_ok=True)
         source = folder() / f"{digest}-{os.getpid()}.cpp"
         source.write_text(texts[-1], encoding="utf-8")
         unfinished = f"{target}-{os.getpid()}"
@@ -101,8 +102,8 @@ def compiled(arguments, *texts, suffix):
                 "-fPIC",
                 "-U_FORTIFY_SOURCE",
                 "-w",
-                f"-I{HERE}",
                 *arguments,
+                f"-I{HERE}",
                 str(source),
                 "-o",
                 unfinished,
@@ -123,6 +124,13 @@ def runtime():
     return compiled(["-c", "-O2"], (HERE / "runtime.cpp").read_text(encoding="utf-8"), suffix=".o")
 
 
+@cache
+def headers(flags):
+    """Where cuda.h lies as g++ has read it with these flags: reading it takes as long as all that follows it."""
+    text = (HERE / "cuda.h").read_text(encoding="utf-8")
+    return compiled(["-x", "c++-header", *flags], text, suffix="/cuda.h.gch").parent
+
+
 INSTRUMENTED = ("-fsanitize=thread", "-fsanitize=signed-integer-overflow", "--param=tsan-distinguish-volatile=0")
 
 
@@ -135,10 +143,10 @@ def library(text, options, mode):
         f'extern "C" CUDA_UNWATCHED void types_of_{name}(char* out) {{ cuda_write_types(&{name}, out); }}'
         for name in found
     )
-    flags = ["-c", "-O1", *(option for option in options if option.startswith("-D"))]
-    flags += INSTRUMENTED if mode != "fast" else ()
-    header = (HERE / "cuda.h").read_text(encoding="utf-8")
-    unit = compiled(flags, header, f'#include "cuda.h"\n{text}\n{entry}', suffix=".o")
+    flags = ("-O1", *(INSTRUMENTED if mode != "fast" else ()))
+    macros = [option for option in options if option.startswith("-D")]
+    place = f"-I{headers(flags)}"
+    unit = compiled([place, "-c", *flags, *macros], f'#include "cuda.h"\n{text}\n{entry}', suffix=".o")
     shared = compiled(["-shared", str(unit), str(runtime())], "", suffix=".so")
     loaded = ctypes.CDLL(str(shared))
     loaded.cuda_launch.restype = ctypes.c_char_p
