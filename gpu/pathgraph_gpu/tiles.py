@@ -147,6 +147,8 @@ _SINGLE = (
     Tile(4, 16, 64, 4, 4, 8),
     Tile(8, 16, 64, 4, 4, 8),
     Tile(8, 4, 64, 4, 4, 4),
+    Tile(32, 16, 16, 2, 4, 8),
+    Tile(32, 4, 16, 2, 4, 4),
     Tile(8, 16, 8, 4, 4, 4),
     Tile(1, 128, 8, 8, 4, 4),
 )
@@ -166,6 +168,8 @@ TILES: dict[str, tuple[Tile, ...]] = {
         Tile(1, 16, 128, 8, 4, 4),
         Tile(4, 16, 64, 4, 4, 4),
         Tile(8, 4, 32, 4, 4, 4),
+        Tile(16, 16, 16, 2, 4, 4),
+        Tile(16, 4, 32, 2, 4, 4),
         Tile(4, 16, 8, 4, 4, 4),
         Tile(1, 128, 8, 8, 4, 4),
     ),
@@ -241,22 +245,21 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     compute = padded * slower / FMAS[dtype.name]
 
     def sectors(operand: Operand, rows: tuple[int, int], columns: tuple[int, int], itemsize: int) -> float:
-        """How many bytes are moved for each one that is needed."""
+        """How many bytes are moved for each one that is needed, on average over where runs begin in a sector."""
         along = [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
-        run, step = 1, 0
+        run, is_whole, steps = 1, True, 0
         for places, extent, stride in sorted(along, key=lambda one: (one[1] == 1, one[2])):
             if extent == 1:
                 continue
-            if stride != run:
-                step = stride
-                break
-            run *= min(places, extent)
-            if places < extent:
-                step = run
-                break
-        size = run * itemsize
-        is_aligned = step * itemsize % SECTOR == 0
-        return (-(-size // SECTOR) if is_aligned else (size - itemsize) / SECTOR + 1) * SECTOR / size
+            if is_whole and stride == run:
+                run *= min(places, extent)
+                is_whole = places >= extent
+                steps = steps if is_whole else math.gcd(steps, run)
+            else:
+                is_whole, steps = False, math.gcd(steps, stride)
+        size, begins = run * itemsize, range(0, SECTOR, math.gcd(SECTOR, steps * itemsize))
+        touched = sum(-(-(begin + size) // SECTOR) for begin in begins) / len(begins)
+        return touched * SECTOR / size
 
     products, size = groups * d, dtype.itemsize
     written = size if parts == 1 else total
@@ -266,7 +269,7 @@ def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     moved = read * (tile.rows * of_a + tile.columns * of_b)
     moved += products * m * n * parts * written * sectors(C, (tile.rows, m), (tile.columns, n), written)
     once = a * d * m * depth * size, products * n * depth * size, products * m * n * parts * written
-    again = (once[0] * (of_a - 1) + once[1] * (of_b - 1)) / 4  # some blocks that share a sector come too late for it
+    again = (once[0] * (of_a - 1) + once[1] * (of_b - 1)) / 2  # some blocks that share a sector come too late for it
     needed = sum(once) + again
     resident = min(2048 // tile.threads, SHARED // tile.shared(total), tile.resident(total))
     places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))

@@ -345,6 +345,8 @@ def test_the_model_chooses_tiles_that_fit():
             assert small.groups >= 4
             assert chosen((1, 64, 64, 64), 25088, first=first, dtype=dtype).groups >= (4 if first else 2)
             assert chosen((1, 512, 512, 1), 1, first=first, dtype=dtype).columns == 8
+        odd = chosen((1, 4, 4, 31), 25088, first=True, dtype=dtype)  # runs begin within sectors: long ones are chosen
+        assert odd.groups == (16 if dtype == np.float64 else 32)
     for tiles in TILES.values():
         assert len(set(tiles)) == len(tiles)
 

@@ -13,12 +13,12 @@ from pathgraph_gpu._availability import Availability
 from pathgraph_gpu.configurations import Configuration
 from pathgraph_gpu.device import Device
 from pathgraph_gpu.tiles import TILES
-from pathgraph_gpu.verification import command, timing
+from pathgraph_gpu.verification import command, product_checks, timing
 from pathgraph_gpu.verification.network_checks import QS, layered, network_outcomes, shifted
 from pathgraph_gpu.verification.outcomes import Outcome, Recorder, gamma, near, outcome
 from pathgraph_gpu.verification.product_checks import multiplied, product_outcomes, values_gradient
 from pathgraph_gpu.verification.references import evaluated, powers, swept, through
-from tests.cuda_on_cpu.runtime import XP, CpuKernel, clock, cpu_device, needs_compiler
+from tests.cuda_on_cpu.runtime import XP, CpuKernel, aligned, clock, cpu_device, needs_compiler
 
 pytestmark = needs_compiler
 
@@ -51,6 +51,21 @@ def test_right_kernels_of_networks_pass_and_every_configuration_is_launched():
     assert outcomes[-1].name == "every configuration ran"
     assert len(outcomes) > 100
     assert max(one.error for one in outcomes) > 0  # something was rounded
+
+
+@pytest.mark.parametrize("quick", [False, True])
+def test_every_configuration_of_products_is_launched(quick, monkeypatch):
+    """Which ones are depends on shapes and addresses only: kernels need not run, and results are not looked at."""
+
+    def compiler(text, name, options):
+        return lambda grid, block, args, **more: None
+
+    monkeypatch.setattr(product_checks, "_compared", lambda *given: 0.0)
+    namespace = types.SimpleNamespace(**vars(XP) | {"empty": lambda shape, dtype: aligned(np.zeros(shape, dtype))})
+    namespace.array = lambda array: aligned(np.asarray(array))
+    outcomes = list(product_outcomes(Device("idle", namespace, compiler, clock), quick=quick))
+    assert problems(outcomes) == []
+    assert outcomes[-1].name == "every configuration ran"
 
 
 def test_right_kernels_of_products_pass():

@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
 __all__ = ["PATTERNS", "QUICK", "multiplied", "product_outcomes", "values_gradient"]
 
-PATTERNS = ((1, 1, 1, 1), (2, 3, 5, 7), (3, 17, 9, 1), (1, 65, 33, 4), (5, 4, 6, 33), (1, 130, 70, 3))
-QUICK = ((2, 3, 5, 7), (1, 65, 33, 2))
+RAGGED = ((1, 1, 1, 1), (2, 3, 5, 7), (3, 17, 9, 1), (1, 65, 33, 4), (5, 4, 6, 33), (1, 130, 70, 3))
+PACKED = ((1, 8, 16, 32), (4, 16, 8, 1), (1, 8, 12, 2), (2, 8, 8, 4))
+"""Whose numbers are read in packs of every width, with batches of a multiple of eight."""
+PATTERNS = RAGGED + PACKED
+QUICK = ((2, 3, 5, 7), (1, 65, 33, 2), (1, 8, 8, 3), *PACKED)
 CHAINS = (
     ((1, 2, 3, 10), (3, 2, 2, 5)),
     ((1, 8, 8, 40), (8, 8, 7, 5)),
@@ -35,7 +38,7 @@ CHAINS = (
 """Whose parts have all the widths of the kernel of chains."""
 COMPLEX = {"complex64": "float32", "complex128": "float64"}
 """By the type of their parts, whose kernels multiply them."""
-BATCHES = ((1, 1), (1, 37), (41, 1), (3, 5))
+BATCHES = ((1, 1), (1, 37), (41, 1), (3, 5), (1, 32), (32, 1))
 """(outer, inner): batch last is outer = 1, batch first is inner = 1."""
 
 
@@ -140,7 +143,7 @@ def product_outcomes(
     ----------
     device : Device
     quick : bool
-        Two small patterns only, as for a sanitizer.
+        Small patterns only, as for a sanitizer.
     tiles : dict of str to sequence of Tile, optional
         By dtype; all by default. Then the last outcome says whether every configuration ran. Complex numbers take the
         tile that is chosen for their parts, if their type is among these.
@@ -188,6 +191,6 @@ def _tile(device: Device, patterns: Sequence[KSPattern], dtype: Any, tile: Tile,
     return max(
         _product(device, pattern, dtype, tile, out, batch, transposed)
         for pattern in patterns
-        for batch in (BATCHES[1:3] if quick else BATCHES)
+        for batch in (BATCHES[1:3] + BATCHES[4:] if quick else BATCHES)
         for transposed in (False, True)
     )
