@@ -392,6 +392,27 @@ def test_powers_that_vanish_and_are_magnified_on_the_way_back_are_noticed(betwee
     assert engine.power_marginals(kept, 2, started(kept, 1)[0])[2]
 
 
+def test_masses_are_unsafe_where_sums_forward_backward_or_of_all_paths_come_near_the_ends_of_the_range():
+    def is_safe(net, width=1.0):
+        x = np.zeros(net.dag.size)
+        x[net.dag.inputs] = width
+        return engine.power_marginals(net, 1, x)[2]
+
+    line, fan = pg.from_weights([[[1.0]]]), pg.from_weights([np.ones((5, 1))])
+    assert is_safe(line)
+    assert not is_safe(line, 1e-300)
+    assert is_safe(fan, 8e306)
+    assert not is_safe(fan, 4e307)  # one of them is in the range, their sum is not
+    graph = nx.DiGraph()
+    graph.add_nodes_from("ab", activation="input")
+    graph.add_node("v", activation="relu")
+    graph.add_node("z", activation="identity", output=True)
+    graph.add_weighted_edges_from([("a", "v", 1e-150), ("v", "z", 1e-150), ("b", "v", 1.0), ("b", "z", 1.0)])
+    net = pg.from_networkx(graph)
+    assert not is_safe(net)  # from a, backward
+    assert is_safe(net.map_values(lambda w: np.where(w < 1, 1e-100, w)))
+
+
 def test_sums_of_two_networks_that_vanish_are_noticed():
     tiny, one = pg.from_weights([[[1e-200]], [[1e-200]]]), pg.from_weights([[[1.0]], [[1.0]]])
     assert engine_pairs.meet(one, one.tensors, one.tensors, started(one, 3))[1]
