@@ -359,14 +359,18 @@ def test_powers_of_biases_that_vanish_are_noticed():
     assert not engine.power_marginals(small, 1, started(small, 1)[0])[1]
 
 
-def test_products_that_vanish_on_the_way_to_a_mass_are_noticed():
+@pytest.mark.parametrize("between", [[], ["w"]])
+def test_products_that_vanish_on_the_way_to_a_mass_are_noticed(between):
+    """Where a neuron lies between the two that z reads, they are no run, and one thread takes another kernel."""
+    numba.set_num_threads(1)
     graph = nx.DiGraph()
     graph.add_node("x", activation="input")
-    graph.add_nodes_from("uv", activation="relu")
+    graph.add_nodes_from(["u", *between, "v"], activation="relu")
     graph.add_nodes_from("yz", activation="identity", output=True)
     edges = [("x", "u", 1e20), ("u", "v", 1.2345678e-170), ("v", "z", 1e-150), ("u", "y", 1.0), ("u", "z", 1.0)]
-    graph.add_weighted_edges_from(edges)
+    graph.add_weighted_edges_from([*edges, *(("x", node, 1.0) for node in between)])
     net = pg.from_networkx(graph)
+    assert net.dag.flat.has_runs == (not between)
     assert not engine.power_marginals(net, 1, started(net, 1)[0])[1]
     root = net.map_values(lambda w: abs(w) ** 0.5)
     assert not engine.power_marginals(root, 2, started(root, 1)[0])[1]
@@ -420,6 +424,43 @@ def test_masses_where_neurons_without_antecedents_have_biases():
     net = pg.from_networkx(graph)
     found = pg.path_magnitude(net)
     assert dict(zip(net.parameters, found.tolist(), strict=True)) == {"c": 15, ("x", "z"): 2, ("c", "z"): 15}
+
+
+@pytest.mark.parametrize("between", [[], ["c"]])
+def test_powers_that_vanish_and_are_magnified_on_the_way_back_are_noticed(between):
+    numba.set_num_threads(1)
+    graph = nx.DiGraph()
+    graph.add_nodes_from(["a", *between, "b"], activation="input")
+    graph.add_node("v", activation="relu")
+    graph.add_nodes_from("yz", activation="identity", output=True)
+    graph.add_weighted_edges_from([("a", "v", 1.2345678e-158), ("b", "v", 1e-50), ("v", "z", 1e100), ("a", "y", 1.0)])
+    net = pg.from_networkx(graph)
+    assert net.dag.flat.has_runs == (not between)
+    assert not engine.power_marginals(net, 2, started(net, 1)[0])[1]
+    kept = net.map_values(lambda w: np.where(w < 1e-100, 1e-100, w))
+    assert engine.power_marginals(kept, 2, started(kept, 1)[0])[1]
+
+
+def test_masses_are_unsafe_where_sums_forward_backward_or_of_all_paths_come_near_the_ends_of_the_range():
+    def is_safe(net, width=1.0):
+        x = np.zeros(net.dag.size)
+        x[net.dag.inputs] = width
+        return engine.power_marginals(net, 1, x)[1]
+
+    line, fan = pg.from_weights([[[1.0]]]), pg.from_weights([np.ones((5, 1))])
+    assert is_safe(line)
+    assert not is_safe(line, 1e-300)
+    assert is_safe(fan, 8e306)
+    assert not is_safe(fan, 4e307)  # one of them is in the range, their sum is not
+    graph = nx.DiGraph()
+    graph.add_nodes_from("ab", activation="input")
+    graph.add_nodes_from("uv", activation="relu")
+    graph.add_node("z", activation="identity", output=True)
+    edges = [("a", "u", 1.0), ("u", "v", 1e-150), ("v", "z", 1e-150), ("b", "v", 1.0), ("b", "z", 1.0)]
+    graph.add_weighted_edges_from(edges)
+    net = pg.from_networkx(graph)
+    assert not is_safe(net)  # from u, backward
+    assert is_safe(net.map_values(lambda w: np.where(w < 1, 1e-100, w)))
 
 
 def test_sums_of_two_networks_that_vanish_are_noticed():

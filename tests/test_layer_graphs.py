@@ -1,5 +1,6 @@
 """Layer graphs beyond the registry: expansion, reports, arguments, errors, and networks that floats cannot hold."""
 
+import gc
 import pickle
 import tracemalloc
 from fractions import Fraction
@@ -422,6 +423,18 @@ def test_everything_pickles(name):
     graph = build(name)
     for thing in (graph, graph.expand(), graph.report, pg.prune(graph, 2), graph.architecture):
         assert pickle.loads(pickle.dumps(thing)) == thing
+
+
+@pytest.mark.parametrize("is_enabled", [True, False])
+def test_exact_graphs_are_read_only_and_leave_the_collector_of_garbage_as_it_was(is_enabled):
+    was_enabled = gc.isenabled()
+    (gc.enable if is_enabled else gc.disable)()
+    try:
+        exact = build("linear", np.float64).to_exact()
+        assert gc.isenabled() == is_enabled
+    finally:
+        (gc.enable if was_enabled else gc.disable)()
+    assert not any(tensor.flags.writeable for tensor in exact.tensors)
 
 
 def test_refusals_say_why():

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.pruning.masses import Moduli
 from tests.networks import dag, frozen, identity, on_networks, pool, relu, structural, tied
 from tests.tolerances import assert_close, gamma, roundings
 
@@ -415,6 +416,30 @@ def test_deep_networks_are_pruned_like_their_exact_copies(strategy):
         pg.path_magnitude(big)
     with pytest.raises(pg.RangeError, match="set_magnitude"):
         pg.set_magnitude(big, [big.parameters[0]])
+
+
+def layers_of(*weights):
+    """A layer graph of linear maps and ReLUs."""
+    build = pg.LayerGraphBuilder()
+    x = build.input((np.shape(weights[0])[1],))
+    for place, weight in enumerate(weights):
+        x = build.linear(x, build.tensor(f"w{place}", np.array(weight)))
+        x = build.relu(x) if place < len(weights) - 1 else x
+    return build.build([x])
+
+
+def test_sums_of_a_layer_graph_see_what_was_removed():
+    net = layers_of([[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]])
+    moduli = Moduli(net)
+    assert moduli.summed().tolist() == [5, 10, 18, 24, 15, 42]
+    moduli.remove(np.array([3]))
+    assert moduli.summed().tolist() == [5, 10, 18, 0, 15, 18]
+
+
+def test_costs_of_a_layer_graph_beyond_floats_are_refused():
+    net = layers_of([[1e200]], [[1e200]])
+    with pytest.raises(pg.RangeError):
+        pg.path_magnitude(net)
 
 
 @pytest.mark.parametrize("size", [1e-160, 1e160])
