@@ -117,7 +117,7 @@ def value(w, code, q):
 def vanished(lo, hi, w, antecedent, x):
     """Whether a sum of non-negative terms that came out as zero has a term that is not."""
     for e in range(lo, hi):
-        if w[e] != 0 and x[antecedent[e] + 1] != 0:
+        if w[e] != 0 and x[U(antecedent[e]) + U(1)] != 0:
             return True
     return False
 
@@ -138,36 +138,36 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
         chunk, ahead = U(LINES) * line, U(AHEAD) * line
         last = U(len(antecedent) - 1)
         lost = False
-        hi = start[first]
-        for v in range(first, stop):
-            lo, hi = hi, start[v + 1]
+        hi = U(start[first])
+        for v in range(U(first), U(stop)):
+            lo, hi = hi, U(start[v + U(1)])
             total = x.dtype.type(0)
             if with_runs and run[v] >= 0:
-                shift = U(run[v] + 1) - U(lo)
-                at = U(lo)
-                while at + chunk <= U(hi):
+                shift = U(run[v] + 1) - lo
+                at = lo
+                while at + chunk <= hi:
                     for k in range(LINES):
                         will_read(w, at + ahead + U(k) * line)
                     for e in range(at, at + chunk):
                         total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
                     at += chunk
                 e = at + ahead
-                while e < U(hi) + ahead:
+                while e < hi + ahead:
                     will_read(w, e)
                     e += line
-                for e in range(at, U(hi)):
+                for e in range(at, hi):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             else:
-                e = U(lo) + ahead
-                while e < U(hi) + ahead:
+                e = lo + ahead
+                while e < hi + ahead:
                     will_read(w, e)
                     will_read(antecedent, e)
                     e += line
-                for e in range(U(lo), U(hi)):
+                for e in range(lo, hi):
                     if is_vast:
                         will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
-            total += x[v + 1]
+            total += x[v + U(1)]
             if with_biases:
                 b = bias[v]
                 if b >= 0:
@@ -175,7 +175,7 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
                     lost |= not is_signed and total == 0 and w[b] != 0 and x[0] != 0
             if not is_signed and total == 0:
                 lost |= vanished(lo, hi, w, antecedent, x)
-            x[v + 1] = total
+            x[v + U(1)] = total
         return lost
 
     return rows
@@ -211,21 +211,21 @@ def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> A
         few, ahead = U(FEW) * line, U(AHEAD) * line
         last = U(len(antecedent) - 1)
         for level in range(len(ends) - 2, -1, -1):
-            for v in range(ends[level], ends[level + 1]):
-                lo, hi = start[v], start[v + 1]
-                out = y[v + 1]
+            for v in range(U(ends[level]), U(ends[level + 1])):
+                lo, hi = U(start[v]), U(start[v + U(1)])
+                out = y[v + U(1)]
                 if with_runs and run[v] >= 0:
                     a = run[v]
                     if to_some:
-                        i, j = max(a, low), min(a + hi - lo, high)
+                        i, j = max(a, low), min(a + start[v + U(1)] - start[v], high)
                         if i >= j:
                             continue
-                        a, lo, hi = i, lo + i - a, lo + j - a
-                    shift = U(a + 1) - U(lo)
-                    at = U(lo)
-                    while at < U(hi):
-                        end = U(hi)
-                        if at + few <= U(hi):
+                        a, lo, hi = i, lo + U(i - a), lo + U(j - a)
+                    shift = U(a + 1) - lo
+                    at = lo
+                    while at < hi:
+                        end = hi
+                        if at + few <= hi:
                             end = at + few
                         for k in range(FEW):
                             will_read(w, at + ahead + U(k) * line)
@@ -233,12 +233,12 @@ def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> A
                             y[e + shift] += value(y.dtype.type(w[e]), code, q) * out
                         at = end
                     continue
-                e = U(lo) + ahead
-                while e < U(hi) + ahead:
+                e = lo + ahead
+                while e < hi + ahead:
                     will_read(w, e)
                     will_read(antecedent, e)
                     e += line
-                for e in range(U(lo), U(hi)):
+                for e in range(lo, hi):
                     if is_vast:
                         will_write(y, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     u = antecedent[e]
@@ -294,19 +294,19 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
         last = U(len(antecedent) - 1)
         tiny, one = np.finfo(x.dtype).tiny, x.dtype.type(1)
         lost = False
-        hi = start[first]
-        for v in range(first, stop):
-            lo, hi = hi, start[v + 1]
-            out, total, here = y[v + 1], x.dtype.type(0), U(edges[v]) - U(lo)
+        hi = U(start[first])
+        for v in range(U(first), U(stop)):
+            lo, hi = hi, U(start[v + U(1)])
+            out, total, here = y[v + U(1)], x.dtype.type(0), U(edges[v]) - lo
             limit = room * max(one, out)
             is_small = False
             if with_runs and run[v] >= 0:
-                shift = U(run[v] + 1) - U(lo)
+                shift = U(run[v] + 1) - lo
                 small = 0
-                at = U(lo)
-                while at < U(hi):
-                    end = U(hi)
-                    if at + few <= U(hi):
+                at = lo
+                while at < hi:
+                    end = hi
+                    if at + few <= hi:
                         end = at + few
                     for k in range(FEW):
                         will_read(w, at + ahead + U(k) * line)
@@ -321,13 +321,13 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
                 is_small = small > 0
             else:
                 least = x.dtype.type(np.inf)
-                e = U(lo) + ahead
-                while e < U(hi) + ahead:
+                e = lo + ahead
+                while e < hi + ahead:
                     will_read(w, e)
                     will_read(antecedent, e)
                     will_write(mass, e + here)
                     e += line
-                for e in range(U(lo), U(hi)):
+                for e in range(lo, hi):
                     if is_vast:
                         will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     term = value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
@@ -338,7 +338,7 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
                 is_small = least < limit
             if is_small:
                 lost |= underflows(lo, hi, w, antecedent, x, out, code, q)
-            total += x[v + 1]
+            total += x[v + U(1)]
             if with_biases:
                 b = bias[v]
                 if b >= 0:
@@ -351,7 +351,7 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
                         lost |= out != 0 and min(factor, term, term * out) < tiny
             if total == 0:
                 lost |= vanished(lo, hi, w, antecedent, x)
-            x[v + 1] = total
+            x[v + U(1)] = total
             room = max(room, total * (tiny + tiny))
         return lost, room
 
