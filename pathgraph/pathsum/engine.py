@@ -43,8 +43,8 @@ __all__ = [
     "sweep",
 ]
 
-WIDE = 1 << 18
-"""Edges of a level from which it is shared among threads: it then takes some ten times as long as waking these."""
+WIDE = 1 << 22
+"""Edges of a level from which it is shared among threads: smaller ones are done about as soon as others are awake."""
 
 TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
@@ -271,10 +271,10 @@ def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above:
     """
     from pathgraph.pathsum.numba_sums import backward_rows
 
-    n = threads.count()
-    rows = backward_rows(code, dag.has_runs, y.nbytes >= VAST, n > 1)
+    n = threads.count() if dag.n_edges >= WIDE else 1
     whole = (dag.start, dag.antecedent, dag.run, values, y, q)
     for ends, cuts in _shared_levels(dag, n, above):
+        rows = backward_rows(code, dag.has_runs, y.nbytes >= VAST, len(cuts) > 2)
         threads.run([partial(rows, ends, low, high, *whole) for low, high in pairwise(cuts)])
 
 

@@ -256,7 +256,7 @@ def main(arguments: list[str] | None = None) -> int:
     against_csr("random graph", scattered, repeats, results, **powers)
     against_csr("1000 levels of 32 neurons", perceptron(32, 1000 // size), repeats, results)
     bandwidth(wide, repeats, results)
-    threads(wide, repeats, results)
+    threads(perceptron(2800 if size == 1 else 500, 4), max(3, repeats // 2), results)
     marginals(dense, repeats, results, "marginals, dense layers")
     marginals(scattered, repeats, results, "marginals, random graph")
     scores_and_bounds(dense, repeats, results)
