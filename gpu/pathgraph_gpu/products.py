@@ -16,14 +16,13 @@ Nothing here waits for the device, and the values are never looked at: NaN and i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathgraph_gpu.configurations import C_NAMES, THREADS, Configuration
-from pathgraph_gpu.tiles import SECTOR, TILES, Axis, Operand, Problem, Tile, axes, blocks_of, lanes, pack, run_along_l
+from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, axes, blocks_of, lanes, run_along_l, way
 from pathgraph_gpu.tuning import chosen
 
 if TYPE_CHECKING:
@@ -103,32 +102,13 @@ def gradient_problem(pattern: KSPattern, batch: int, *, batch_first: bool) -> Pr
     return Problem(a, a, d, b, c, batch, part, g, x, out, is_batch_outer=False, is_batch_depth=True)
 
 
-class _Way(NamedTuple):
-    """How many neighbours of A, B and C are moved at once."""
-
-    A: int
-    B: int
-    C: int
-
-
-def _way(tile: Tile, along: Sequence[Sequence[Axis]], part: int, arrays: Sequence[Any]) -> _Way:
-    """The widest way that a tile has and that strides, sizes and addresses allow."""
-    size = total_of(arrays[0].dtype).itemsize
-    line = 16 // size
-    within = math.gcd(line, part)  # a pack lies in one part of the depth
-    a, b, c = (
-        pack(sizes, most, _address(array) // array.dtype.itemsize)
-        for sizes, most, array in zip(along, (within, within, line), arrays, strict=True)
-    )
-    return _Way(*next(both for both in tile.widths(size) if both[0] <= a and both[1] <= b), line if c == line else 1)
-
-
 def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile | None = None) -> None:
     """Write the products of A and B to C, with a tile, or with the one that was tuned or that the model chooses."""
     dtype, arrays = np.dtype(A.dtype), (A, B, C)
     used = tile or chosen(device, problem, dtype)
-    along = axes(used, problem, used.slice_rows(total_of(dtype).itemsize))
-    way = _way(used, along, problem.part, arrays)
+    size = total_of(dtype).itemsize
+    along = axes(used, problem, used.slice_rows(size))
+    widths = way(used, along, problem.part, size, [_address(array) // array.dtype.itemsize for array in arrays])
     run_l = run_along_l(used, problem)
     a, groups, d, m, n, depth, part, *operands = problem[:10]
     is_whole = run_l * dtype.itemsize % SECTOR == d * dtype.itemsize % SECTOR == 0  # blocks share no sectors
@@ -136,8 +116,8 @@ def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile 
     args += [np.int32(run_l.bit_length() - 1), np.int32(problem.is_batch_outer and not is_whole)]
     for array, operand, sizes in zip(arrays, operands, along, strict=True):
         args += [array, *map(np.int64, (operand.i, operand.row, operand.col, operand.l)), np.int32(lanes(sizes))]
-    args += [np.int32(way.C), np.int64(groups * d * m * n)]
-    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used, (way.A, way.B)))
+    args += [np.int32(widths.C), np.int64(groups * d * m * n)]
+    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used, (widths.A, widths.B)))
     kernel((min(blocks_of(used, problem), BLOCKS),), (used.threads,), args)
 
 

@@ -1,15 +1,15 @@
 """Tiles of the products of Kronecker-sparse matrices, and a model that chooses among them.
 
 `Problem` is what ``kernels/products.cu`` computes: many small matrix products at strides. `TILES` lists how a block may
-cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes the fastest. The
-model counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight. Its rates and weights
+cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes a fast one. The model
+counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight. Its rates and weights
 are those of no GPU in particular; `pathgraph_gpu.tuning` measures.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ __all__ = [
     "Operand",
     "Problem",
     "Tile",
+    "Way",
     "axes",
     "blocks_of",
     "choose",
@@ -29,10 +30,13 @@ __all__ = [
     "pack",
     "predicted",
     "run_along_l",
+    "way",
 ]
 
 SECTOR = 32
 """Bytes that memory moves at once."""
+WARP = 32
+"""Threads that read at once: what several of them want of a sector is asked for once."""
 
 PROCESSORS, REGISTERS, SHARED, PROCESSOR_THREADS = 108, 65536, 96 * 1024, 2048
 """Of the nominal device; registers, bytes of shared memory and threads of one of its processors."""
@@ -51,6 +55,8 @@ IN_TURN = 1 / 4
 """Of arithmetic and traffic, which overlap, the part that does not."""
 WAITING = 1 / 8
 """Of the blocks that are in flight at once, those that idle while the last ones run, by the mean."""
+NEARLY = 1.05
+"""How many times as long another tile may take that is chosen for its traffic."""
 
 
 class Operand(NamedTuple):
@@ -307,6 +313,22 @@ def pack(along: Iterable[Axis], most: int, place: int) -> int:
     return math.gcd(most, place, first.places, first.extent, *(one.stride for one in others if one.extent > 1))
 
 
+class Way(NamedTuple):
+    """How many neighbours of A, B and C are moved at once."""
+
+    A: int
+    B: int
+    C: int
+
+
+def way(tile: Tile, along: Sequence[Sequence[Axis]], part: int, itemsize: int, places: Sequence[int]) -> Way:
+    """The widest way that a tile has and that sizes, strides and places in memory allow, for sums of this size."""
+    line = 16 // itemsize
+    within = math.gcd(line, part)  # a pack lies in one part of the depth
+    a, b, c = map(pack, along, (within, within, line), places)
+    return Way(*next(both for both in tile.widths(itemsize) if both[0] <= a and both[1] <= b), line if c == line else 1)
+
+
 # -- the model ----------------------------------------------------------------------------------------------------
 
 
@@ -330,10 +352,21 @@ def _arithmetic(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     return blocks_of(tile, problem) * places * (1 + others) / FMAS[dtype.name]
 
 
-def _sectors(along: Iterable[Axis], itemsize: int) -> float:
-    """How many bytes are moved for each one that is needed, by the mean over where runs begin in a sector."""
+def _own(along: Iterable[Axis], width: int) -> Iterator[tuple[Axis, int]]:
+    """The axes of an operand as they lie in memory, with the places along each that one warp has, in packs."""
+    room = WARP * width
+    for axis in _by_stride(along):
+        yield axis, max(1, min(axis.places, room))
+        room //= axis.places
+
+
+def _sectors(along: Iterable[tuple[Axis, int]], itemsize: int) -> float:
+    """How many bytes are moved for each one that is needed, by the mean over where runs begin in a sector.
+
+    The axes of an operand come as they lie in memory, with the places along each that are moved together.
+    """
     run, is_whole, steps = 1, True, 0
-    for places, extent, stride in _by_stride(along):
+    for (_, extent, stride), places in along:
         if extent == 1:
             continue
         if is_whole and stride == run:
@@ -347,18 +380,36 @@ def _sectors(along: Iterable[Axis], itemsize: int) -> float:
     return touched * SECTOR / size
 
 
+def _places(along: Sequence[Axis], depth: int, width: int) -> int:
+    """How many places of an operand are read, in packs, where blocks are those along its axes.
+
+    In place of what is not there the first place of the tile is read, which is asked for again by every warp but its
+    own. Along the depth, axis number `depth`, nothing is read there.
+    """
+    found = 1
+    for axis, own in _own(along, width):
+        rest = axis.extent % axis.places
+        again = axis.places // own - max(1, rest // own) if rest and axis is not along[depth] else 0
+        found *= axis.extent + again
+    return found
+
+
 def _traffic(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> tuple[float, float]:
-    """Seconds of what blocks ask the cache for, and of what the cache asks memory for."""
+    """Seconds of what warps ask the cache for, and of what the cache asks memory for."""
     _, groups, d, m, n, depth, *_ = problem
     parts, size = problem.parts, dtype.itemsize
     written = size if parts == 1 else _total(dtype)
-    of_a, of_b, of_c = axes(tile, problem, tile.rows)
-    a_sectors, b_sectors, c_sectors = _sectors(of_a, size), _sectors(of_b, size), _sectors(of_c, written)
     A, B = problem.a * d * m * depth * size, groups * d * n * depth * size  # bytes, once
     C = groups * d * m * n * parts * written
-    places = blocks_of(tile, problem) // parts * tile.groups * depth * size  # what is not there is read elsewhere
-    asked = places * (tile.rows * a_sectors + tile.columns * b_sectors) + C * c_sectors
-    moved = A + B + C + TOO_LATE * (A * (a_sectors - 1) + B * (b_sectors - 1))
+    along = of_a, of_b, of_c = axes(tile, problem, tile.rows)
+    widths = way(tile, along, problem.part, _total(dtype), (0, 0, 0))
+    asked = _places(of_a, 3, widths.A) * -(-n // tile.columns) * size * _sectors(_own(of_a, widths.A), size)
+    asked += _places(of_b, 2, widths.B) * -(-m // tile.rows) * size * _sectors(_own(of_b, widths.B), size)
+    asked += C * _sectors(_own(of_c, widths.C), written)
+    a_shared, b_shared = (
+        _sectors(((axis, axis.places) for axis in _by_stride(one)), size) - 1 for one in (of_a, of_b)
+    )  # by other blocks
+    moved = A + B + C + TOO_LATE * (A * a_shared + B * b_shared)
     return asked / CACHE, moved / MEMORY
 
 
@@ -372,5 +423,10 @@ def _idle(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
 
 @lru_cache(maxsize=1024)
 def choose(problem: Problem, dtype: np.dtype[Any]) -> Tile:
-    """The tile that the model predicts to be fastest; it depends on shapes only."""
-    return min(TILES[dtype.name], key=lambda tile: predicted(tile, problem, dtype))
+    """The tile that the model predicts to be fastest; it depends on shapes only.
+
+    Of those that are nearly as fast, which the model cannot tell apart, the one whose warps ask for the least.
+    """
+    times = {tile: predicted(tile, problem, dtype) for tile in TILES[dtype.name]}
+    fast = [tile for tile, time in times.items() if time <= NEARLY * min(times.values())]
+    return min(fast, key=lambda tile: (_traffic(tile, problem, dtype)[0], times[tile]))

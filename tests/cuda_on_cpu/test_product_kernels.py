@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph.testing import ks_patterns
 from pathgraph_gpu import products
+from pathgraph_gpu import tiles as tiles_module
 from pathgraph_gpu.tiles import TILES, Axis, Tile, choose, lanes, pack
 from tests.cuda_on_cpu.product_checks import (
     FAR_CHECKS,
@@ -325,7 +326,7 @@ def test_packs_are_read_where_they_can_be_and_nowhere_else(shape, monkeypatch):
     assert found((1, 0, 0)) == found((0, 2, 0)) == (1, 1, wanted[2])
     assert found((0, 0, 3)) == (*wanted[:2], 1)
     if wanted == (4, 4, 4):
-        monkeypatch.setattr(products, "pack", lambda sizes, most, place: most)
+        monkeypatch.setattr(tiles_module, "pack", lambda along, most, place: most)
         for shifts in ((1, 0, 0), (0, 2, 0), (0, 0, 3)):
             with pytest.raises(KernelError, match="not aligned"):
                 found(shifts)

@@ -8,7 +8,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.gpu import tune
-from pathgraph_gpu import chains, products, tuning
+from pathgraph_gpu import chains, products, tiles, tuning
 from pathgraph_gpu.device import Device
 from pathgraph_gpu.tiles import TILES, Tile, choose
 from tests.cuda_on_cpu import traffic
@@ -35,6 +35,49 @@ def test_memory_moves_what_is_compulsory(dtype, layout):
         assert gradient is None or gradient[1] <= 1.1, (a, b, c, d)
         if b <= 4 <= a * d and d & d - 1 == 0 and dtype != "float16":
             assert product[0] <= 1.1, (a, b, c, d)
+
+
+SMALL = pg.KSPattern(1, 4, 4, 64)
+SIDES = {
+    "product, last": (products.product_problem(SMALL, 1, 256), (16 * 64, 1024 * 64, 1024 * 64)),
+    "product, first": (products.product_problem(SMALL, 256, 1), (16 * 64, 1024 * 64, 1024 * 64)),
+    "gradient, first": (
+        products.gradient_problem(SMALL, 256, batch_first=True),
+        (1024 * 64, 1024 * 64, 16 * 64),
+    ),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("tile", TILES["float32"][5:], ids=str)
+@pytest.mark.parametrize("side", SIDES)
+def test_the_model_of_traffic_is_what_is_counted(side, tile):
+    """Where sizes are powers of two: what is not there included, which warps read again elsewhere."""
+    (problem, sizes), dtype = SIDES[side], np.dtype(np.float32)
+    asked = traffic.counted(problem, tile, "float32", sizes)[0]
+    assert tiles._traffic(tile, problem, dtype)[0] * tiles.CACHE == pytest.approx(asked, rel=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("pattern", "first", "what"),
+    [((1, 4, 4, 9), True, "gradient"), ((1, 4, 4, 64), True, "gradient"), ((2, 4, 8, 3), True, "product")],
+)
+def test_no_tile_that_is_about_as_fast_asks_for_less(pattern, first, what):
+    """By count: cases in which a model of padding alone chose tiles that ask for more."""
+    pattern, dtype, batch = pg.KSPattern(*pattern), np.dtype(np.float32), 512
+    (rows, columns), nnz = pattern.shape, pattern.nnz
+    if what == "product":
+        large, problem = (products.product_problem(pattern, n, 1) for n in (traffic.LARGE, batch))
+        sizes = nnz, batch * columns, batch * rows
+    else:
+        large, problem = (products.gradient_problem(pattern, n, batch_first=True) for n in (traffic.LARGE, batch))
+        problem, sizes = problem._replace(part=batch), (batch * rows, batch * columns, nnz)
+    times = {tile: tiles.predicted(tile, large, dtype) for tile in TILES["float32"]}
+    near = [tile for tile, time in times.items() if time <= tiles.NEARLY * min(times.values())]
+    used = choose(large, dtype)
+    asked = {tile: traffic.counted(problem, tile, "float32", sizes)[0] for tile in {*near, used}}
+    assert asked[used] == min(asked.values())
 
 
 @needs_compiler
