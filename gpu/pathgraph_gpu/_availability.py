@@ -21,7 +21,7 @@ class Availability:
     available : bool
         The answer; it is also the truth value of the object.
     reason : str
-        One sentence: the device that was found, or what is missing.
+        One sentence: how many devices were found, or what is missing.
 
     Examples
     --------

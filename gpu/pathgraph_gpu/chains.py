@@ -7,18 +7,22 @@ launches, and among those takes the shortest parts. Other factors take a launch 
 
 Whether factors are fused changes no bit of a result: every entry is the same sum. float16 is computed in float32 and
 rounded once, at the end.
+
+What is made of the factors at their first product is kept for the next ones. These may run on another stream, which
+then waits for it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from pathgraph_gpu import products
-from pathgraph_gpu.configurations import Configuration
+from pathgraph_gpu.configurations import C_NAMES, THREADS, Configuration
 from pathgraph_gpu.products import Factor
 
 if TYPE_CHECKING:
@@ -27,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "configurations", "multiply_chain", "runs_of"]
 
-THREADS = 256
-"""Of a block."""
 WIDTHS = (16, 64, 256)
 """The longest parts of a vector that a block holds, by configuration."""
 ELEMENTS = {4: 4096, 8: 2048, 16: 1024}
@@ -90,7 +92,7 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
     Parameters
     ----------
     factors : sequence of (KSPattern, array of the device, bool)
-        From left to right: the pattern of the values, they, and whether the factor is the transpose.
+        From left to right: each has a pattern, values of this pattern, and whether the factor is their transpose.
     x : array of the device, shape (outer, columns, inner)
     kept : dict
         What is made of the factors is kept here for their next product.
@@ -103,10 +105,17 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
         `out`, or a new one.
     """
     dtype = x.dtype
+
+    def once(name: Any, make: Callable[[], Any]) -> Any:
+        if name not in kept:
+            kept[name] = make(), device.mark()
+        made, wait = kept[name]
+        wait()
+        return made
+
     if dtype == np.float16:
-        if "wide" not in kept:
-            kept["wide"] = [(pattern, values.astype(np.float32), turned) for pattern, values, turned in factors]
-        factors, x = kept["wide"], x.astype(np.float32)
+        factors = once("wide", lambda: [(pattern, own.astype(np.float32), turned) for pattern, own, turned in factors])
+        x = x.astype(np.float32)
     patterns = [pattern.T if turned else pattern for pattern, _, turned in factors]
     for run in reversed(runs_of(patterns, batch_first=x.shape[2] == 1)):
         last = out if run.start == 0 and dtype == x.dtype else None
@@ -114,9 +123,7 @@ def multiply_chain(device: Device, factors: Sequence[Factor], x: Any, kept: dict
             pattern, values, turned = factors[run.start]
             x = products.multiply(device, pattern, values, x, transposed=turned, out=last)
             continue
-        if run not in kept:
-            kept[run] = _packed(device, factors[run.start : run.stop], run)
-        table, values = kept[run]
+        table, values = once(run, partial(_packed, device, factors[run.start : run.stop], run))
         x = _multiply_run(device, patterns[run.start : run.stop], run, table, values, x, last)
     if dtype == x.dtype:
         return x
@@ -172,10 +179,7 @@ def columns_of(width: int, groups: int, dtype: Any) -> int:
 def options(dtype: Any, width: int, groups: int) -> tuple[str, ...]:
     """The macros of the kernel."""
     kind = np.dtype(dtype)
-    numbers = (
-        f"-DREAL={'float' if kind in (np.float32, np.complex64) else 'double'}",
-        f"-DCOMPLEX={int(kind.kind == 'c')}",
-    )
+    numbers = f"-DREAL={C_NAMES[kind.type(0).real.dtype.name]}", f"-DCOMPLEX={int(kind.kind == 'c')}"
     return *numbers, f"-DWIDTH={width}", f"-DGROUPS={groups}", f"-DBN={columns_of(width, groups, dtype)}"
 
 

@@ -1,4 +1,4 @@
-"""A configuration of a kernel that launch code can choose: all of them have to compile."""
+"""Kernels as launch code chooses them: blocks, macros of types, and configurations, all of which have to compile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,13 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Configuration"]
+__all__ = ["C_NAMES", "THREADS", "Configuration"]
+
+THREADS = 256
+"""The threads of a block, in the kernels for which no tile says how many there are."""
+
+C_NAMES = {"float16": "__half", "float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
+"""What CUDA calls a type of NumPy."""
 
 
 @dataclass(frozen=True, slots=True)

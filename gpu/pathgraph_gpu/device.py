@@ -18,7 +18,7 @@ from pathgraph.errors import BackendError
 from pathgraph_gpu import sources
 from pathgraph_gpu._availability import is_available
 
-__all__ = ["Compiler", "Device", "Kernel", "cuda"]
+__all__ = ["Compiler", "Device", "Kernel", "Wait", "cuda"]
 
 
 class Kernel(Protocol):
@@ -38,6 +38,9 @@ class Kernel(Protocol):
 Clock = Callable[[Callable[[], None]], float]
 """The seconds that the device takes for some work, which waits for the device."""
 
+Wait = Callable[[], None]
+"""Makes the current stream wait for work that was marked; the host does not wait."""
+
 Compiler = Callable[[str, str, tuple[str, ...]], Kernel]
 """From a text, the name of one of its kernels and the compiler's options to the kernel."""
 
@@ -55,6 +58,11 @@ class Device:
     clock : callable
     identity : callable, optional
         Which kind of device it is at the moment; the name by default.
+    place : callable, optional
+        Which of several devices it is at the moment: a number, 0 by default. Arrays of one are not for another.
+    mark : callable, optional
+        Marks the work that the current stream was given so far: see `Wait`. By default there is one stream, where
+        nothing has to wait.
 
     Attributes
     ----------
@@ -63,9 +71,17 @@ class Device:
     """
 
     def __init__(
-        self, name: str, xp: Any, compiler: Compiler, clock: Clock, identity: Callable[[], str] | None = None
+        self,
+        name: str,
+        xp: Any,
+        compiler: Compiler,
+        clock: Clock,
+        identity: Callable[[], str] | None = None,
+        *,
+        place: Callable[[], int] = lambda: 0,
+        mark: Callable[[], Wait] = lambda: lambda: None,
     ) -> None:
-        self.name, self.xp, self.clock = name, xp, clock
+        self.name, self.xp, self.clock, self.place, self.mark = name, xp, clock, place, mark
         self.identity = identity or (lambda: name)
         self.tiles: dict[str, dict[str, Any]] = {}
         self._compiler = compiler
@@ -97,13 +113,19 @@ class Device:
         """An array of NumPy as one of the device: a copy."""
         return self.xp.array(array)
 
+    def for_every_stream(self, array: Any) -> Any:
+        """A copy on the device that is there when this returns, so that any stream may read it."""
+        copied = self.to_device(array)
+        self.to_host(copied[:1])  # waits for the copy
+        return copied
+
     def __repr__(self) -> str:
         return f"<device {self.name}>"
 
 
 @cache
 def cuda() -> Device:
-    """The GPU, through CuPy: kernels run on CuPy's current device and stream.
+    """The GPU, through CuPy: kernels run on CuPy's current device and stream, and operands have to be of that device.
 
     Raises
     ------
@@ -130,4 +152,12 @@ def cuda() -> Device:
     def name_of(number: int) -> str:
         return bytes(cupy.cuda.runtime.getDeviceProperties(number)["name"]).decode()
 
-    return Device("CUDA", cupy, compiler, clock, lambda: name_of(cupy.cuda.runtime.getDevice()))
+    def mark() -> Wait:
+        event = cupy.cuda.Event(disable_timing=True)
+        event.record()
+        return lambda: cupy.cuda.get_current_stream().wait_event(event)
+
+    def place() -> int:
+        return int(cupy.cuda.runtime.getDevice())
+
+    return Device("CUDA", cupy, compiler, clock, lambda: name_of(place()), place=place, mark=mark)

@@ -1,9 +1,10 @@
 """The device's copy of a graph of neurons: what the kernels of path sums and of evaluation read besides the values.
 
-A `DeviceGraph` is made once for an architecture and a device, and lives as long as the architecture. Its arrays are
-those of `pathgraph.pathsum.flat.FlatDag`, neurons and entries in 32 bits where that is enough. The edges by source,
-which backward sweeps read, and the groups of neurons, which evaluation takes together, are made when they are first
-needed.
+A `DeviceGraph` is made once for an architecture and a device (each GPU has its own), and lives as long as the
+architecture. Its arrays are those of `pathgraph.pathsum.flat.FlatDag`, neurons and entries in 32 bits where that is
+enough. The edges by source, which backward sweeps read, and the groups of neurons, which evaluation takes together, are
+made when they are first needed. Whoever first needs an array waits until it is there: the next one may do so on another
+stream.
 """
 
 from __future__ import annotations
@@ -129,21 +130,21 @@ class DeviceGraph:
         self.n_entries, self.n_parameters = architecture.n_entries, architecture.n_parameters
         self.start, self.ends = self._wide(dag.start), self._wide(dag.ends)
         self.antecedent, self.run, self.bias = map(self._narrow, (dag.antecedent, dag.run, dag.bias))
-        self.activation = device.xp.asarray(dag.activation.astype(np.int8))
+        self.activation = device.for_every_stream(dag.activation.astype(np.int8))
         self.rank = self._narrow(dag.rank)
         self.inputs, self.outputs = self._narrow(architecture.dag.inputs), self._narrow(architecture.dag.outputs)
         self.is_tied = architecture.is_tied
         self._parameter, self._first_entry = architecture.parameter, architecture.first_entry
 
     def _wide(self, array: Array) -> Any:
-        return self._device.xp.asarray(np.ascontiguousarray(array, dtype=np.int64))
+        return self._device.for_every_stream(np.ascontiguousarray(array, dtype=np.int64))
 
     def _narrow(self, array: Array) -> Any:
-        return self._device.xp.asarray(np.ascontiguousarray(array, dtype=self.index))
+        return self._device.for_every_stream(np.ascontiguousarray(array, dtype=self.index))
 
     def positions(self, nodes: Array) -> Any:
-        """Some buffer positions, on the device."""
-        return self._narrow(nodes)
+        """Some buffer positions, on the device, for the current stream."""
+        return self._device.to_device(np.ascontiguousarray(nodes, dtype=self.index))
 
     @cached_property
     def everything(self) -> Any:
@@ -153,7 +154,7 @@ class DeviceGraph:
     @cached_property
     def ones(self) -> Any:
         """What backward sweeps start with: a one for each output."""
-        return self._device.xp.asarray(np.ones(len(self.outputs)))
+        return self._device.for_every_stream(np.ones(len(self.outputs)))
 
     # -- by source ------------------------------------------------------------------------------------------------
 
@@ -219,13 +220,13 @@ class DeviceGraph:
         return self._wide(start), self._narrow(order)
 
 
-_GRAPHS: WeakKeyDictionary[Device, WeakKeyDictionary[Architecture, DeviceGraph]] = WeakKeyDictionary()
+_GRAPHS: WeakKeyDictionary[Device, WeakKeyDictionary[Architecture, dict[int, DeviceGraph]]] = WeakKeyDictionary()
 
 
 def graph_of(device: Device, architecture: Architecture) -> DeviceGraph:
     """The copy of an architecture on a device; made at the first request, and shared by equal architectures."""
-    graphs = _GRAPHS.setdefault(device, WeakKeyDictionary())
-    found = graphs.get(architecture)
-    if found is None:
-        found = graphs[architecture] = DeviceGraph(device, architecture)
-    return found
+    graphs = _GRAPHS.setdefault(device, WeakKeyDictionary()).setdefault(architecture, {})
+    place = device.place()
+    if place not in graphs:
+        graphs[place] = DeviceGraph(device, architecture)
+    return graphs[place]

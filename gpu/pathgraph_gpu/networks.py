@@ -8,8 +8,8 @@ the levels of a graph are cut into launches.
 normal numbers, or a sum above a quarter of the largest, they set a bit of a status word, and the sweep is made again
 with a power of two beside every sum. So the sums are right at any depth.
 
-**What waits.** Launches do not. Every function ends by copying the status to the host, with the sums at the outputs if
-these are what it returns: one copy, which waits for the device. All errors come from there.
+**What waits.** Launches do not. Functions that may raise an error end by copying the status to the host, with the sums
+at the outputs if these are what they return: one copy, which waits for the device. Only `theta` and `values_of` do not.
 
 **Order.** Every sum is made in one order, whatever the device does beside it, so that two runs give the same bits.
 There are no float atomics.
@@ -18,17 +18,17 @@ There are no float atomics.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
 from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.pathsum.scaled import SCALED_DTYPE
-from pathgraph_gpu.configurations import Configuration
+from pathgraph_gpu.configurations import C_NAMES, THREADS, Configuration
 from pathgraph_gpu.graphs import DeviceGraph, graph_of
 from pathgraph_gpu.plans import (
-    BLOCKS,
-    THREADS,
+    MOST_BLOCKS,
     TILE,
     backward_steps,
     evaluation_steps,
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from pathgraph_gpu.device import Device
 
 __all__ = ["check", "configurations", "evaluate", "masses", "positions", "power_code", "sums", "theta", "values_of"]
+
+Found = TypeVar("Found")
 
 LOST, INVALID, TOO_LARGE, UNEQUAL = 1, 2, 4, 8
 """Bits of the status, as in the kernels."""
@@ -70,16 +72,13 @@ def power_code(q: float | None, *, scaled: bool = False) -> int:
     return int(q) if q == 1 or (q in (2, 4) and not scaled) else 3
 
 
-_C_NAMES = {"float32": "float", "float64": "double", "int32": "int", "int64": "long long"}
-
-
 def _options(value: Any, index: Any, total: Any = None, power: int = 0, scaled: bool = False) -> tuple[str, ...]:
     """The macros of a kernel, in the order in which they make a key."""
-    names = [_C_NAMES[np.dtype(value).name], _C_NAMES[np.dtype(index).name]]
+    names = [C_NAMES[np.dtype(value).name], C_NAMES[np.dtype(index).name]]
     options = (f"-DVALUE={names[0]}", f"-DINDEX={names[1]}")
     if total is None:
         return options
-    return (*options, f"-DSUM={_C_NAMES[np.dtype(total).name]}", f"-DPOWER={power}", f"-DSCALED={int(scaled)}")
+    return (*options, f"-DSUM={C_NAMES[np.dtype(total).name]}", f"-DPOWER={power}", f"-DSCALED={int(scaled)}")
 
 
 class _Sweep:
@@ -124,13 +123,16 @@ class _Sweep:
         self.launch("path_start", _grid(n * self.sides), (THREADS,), *args)
         return x
 
-    def forward(self, x: Any) -> None:
-        """The forward sweep, in place."""
+    def forward_from(self, start: Start) -> Any:
+        """The sums up to every neuron."""
+        positions = self.graph.inputs if start.positions is None else start.positions
+        x = self.start(positions, start.weights, constant=start.biases)
         graph, sides, width = self.graph, np.int64(self.sides), np.int32(width_of(self.sides))
         arrays = (graph.ends, graph.start, graph.antecedent, graph.run, graph.bias, self.values, x)
         for first, last, blocks, lanes in forward_steps(graph, self.sides):
             args = (np.int64(first), np.int64(last), *arrays, sides, width, np.int32(lanes), self.q, self.status)
             self.launch("path_forward", (blocks,), (THREADS,), *args)
+        return x
 
     def backward(self) -> Any:
         """The sums from every neuron to the outputs, of one side."""
@@ -180,7 +182,7 @@ class _Sweep:
 
 
 def _grid(threads: int) -> tuple[int]:
-    return (max(1, min(BLOCKS, -(-threads // THREADS))),)
+    return (max(1, min(MOST_BLOCKS, -(-threads // THREADS))),)
 
 
 def positions(device: Device, net: DeviceNetwork, wanted: Array) -> Any:
@@ -191,6 +193,20 @@ def positions(device: Device, net: DeviceNetwork, wanted: Array) -> Any:
 def _status(device: Device, status: Any) -> int:
     """The status on the host: a copy, which waits."""
     return int(device.to_host(status)[0])
+
+
+def _in_range(swept: Callable[[bool], tuple[Found, int]], q: float | None) -> tuple[Found, int]:
+    """What a sweep finds, and its status: in floats, or in scaled numbers if floats would leave their range.
+
+    Raises
+    ------
+    ParameterError
+        If the inputs are not what the sweep needs.
+    """
+    found, status = swept(False)
+    if status & INVALID:
+        raise ParameterError(f"inputs: needed finite numbers{'' if q is None else ' >= 0'}, others came")
+    return swept(True) if status & LOST else (found, status)
 
 
 # -- what pathgraph calls -----------------------------------------------------------------------------------------
@@ -220,21 +236,13 @@ def sums(device: Device, net: DeviceNetwork, q: float | None, start: Start, ends
     ParameterError
         If a weight of the start is not finite, or negative though powers of absolute values are summed.
     """
-    graph = graph_of(device, net.architecture)
-    ends = graph.outputs if ends is None else ends
-    positions = graph.inputs if start.positions is None else start.positions
     sides = 1 if start.weights.ndim == 1 else len(start.weights)
-    numbers, status = np.empty(0), LOST
-    for scaled in (False, True):
+
+    def swept(scaled: bool) -> tuple[Array, int]:
         sweep = _Sweep(device, net, q, dtype, scaled, sides)
-        x = sweep.start(positions, start.weights, constant=start.biases)
-        sweep.forward(x)
-        numbers, status = sweep.gathered(ends, x)
-        if status & INVALID:
-            raise ParameterError(f"inputs: needed finite numbers{'' if q is None else ' >= 0'}, others came")
-        if not status & LOST:
-            break
-    return numbers
+        return sweep.gathered(sweep.graph.outputs if ends is None else ends, sweep.forward_from(start))
+
+    return _in_range(swept, q)[0]
 
 
 def masses(device: Device, net: DeviceNetwork, q: float | None, start: Start, what: str) -> Any:
@@ -251,18 +259,13 @@ def masses(device: Device, net: DeviceNetwork, q: float | None, start: Start, wh
     ParameterError
         As `sums`.
     """
-    out, status = None, LOST
-    for scaled in (False, True):
+
+    def swept(scaled: bool) -> tuple[Any, int]:
         sweep = _Sweep(device, net, q, np.float64, scaled)
-        positions = sweep.graph.inputs if start.positions is None else start.positions
-        x = sweep.start(positions, start.weights, constant=start.biases)
-        sweep.forward(x)
-        out = sweep.narrowed(sweep.masses(x, sweep.backward()))
-        status = _status(device, sweep.status)
-        if status & INVALID:
-            raise ParameterError(f"inputs: needed finite numbers{'' if q is None else ' >= 0'}, others came")
-        if not status & LOST:
-            break
+        out = sweep.narrowed(sweep.masses(sweep.forward_from(start), sweep.backward()))
+        return out, _status(device, sweep.status)
+
+    out, status = _in_range(swept, q)
     if status & TOO_LARGE:
         raise RangeError(f"{what}: a value leaves the range of float64; use net.to_host().to_exact()")
     return out

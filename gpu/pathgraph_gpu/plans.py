@@ -1,8 +1,8 @@
 """How the levels of a graph are cut into launches.
 
 A launch runs one level in many blocks, or several levels in one block, whose barrier separates them. So levels with
-little work are joined, and a thousand narrow levels take one launch. The limits below come from a model of the device,
-a launch of about three microseconds and a block that reads some tens of gigabytes per second; nothing was measured.
+little work are joined, and a thousand narrow levels take one launch. The limits below come from a model of a GPU, not
+from one: a launch takes about three microseconds, and a block reads some tens of gigabytes per second.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pathgraph_gpu.configurations import THREADS
+
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
     from pathgraph_gpu.graphs import DeviceGraph
 
 __all__ = [
-    "BLOCKS",
-    "THREADS",
+    "MOST_BLOCKS",
     "TILE",
     "Step",
     "backward_steps",
@@ -29,10 +30,8 @@ __all__ = [
     "width_of",
 ]
 
-THREADS = 256
-"""Of a block."""
-BLOCKS = 1 << 16
-"""At most; larger problems are taken in turns."""
+MOST_BLOCKS = 1 << 16
+"""The most blocks of a sweep: more than a GPU runs at once; what is left they take in turns."""
 NARROW = 1 << 13
 """Products of a level up to which one block makes them: about 32 for each of its threads, in the time of a launch."""
 NARROW_GROUPS = 64
@@ -83,7 +82,7 @@ def forward_steps(graph: DeviceGraph, sides: int) -> list[Step]:
         return lanes_of(int(graph.edges_in[first:last].sum()), int(nodes[first:last].sum()), width)
 
     def blocks(level: int) -> int:
-        return min(BLOCKS, -(-int(nodes[level]) * lanes(level, level + 1) // THREADS))
+        return min(MOST_BLOCKS, -(-int(nodes[level]) * lanes(level, level + 1) // THREADS))
 
     work = (graph.edges_in + nodes) * sides
     return [Step(*found, lanes(*found[:2])) for found in _ranges(work, NARROW, blocks)]
@@ -94,7 +93,7 @@ def backward_steps(graph: DeviceGraph, sides: int) -> list[Step]:
     nodes = np.diff(graph.levels)
 
     def blocks(level: int) -> int:
-        return min(BLOCKS, -(-int(nodes[level]) * sides // 32))
+        return min(MOST_BLOCKS, -(-int(nodes[level]) * sides // 32))
 
     work = (graph.edges_out + nodes) * sides
     return [Step(*found) for found in _ranges(work, NARROW, blocks)][::-1]

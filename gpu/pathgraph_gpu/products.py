@@ -16,14 +16,13 @@ Nothing here waits for the device, and the values are never looked at: NaN and i
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pathgraph_gpu.configurations import Configuration
-from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, lanes, pack, run_along_l
+from pathgraph_gpu.configurations import C_NAMES, THREADS, Configuration
+from pathgraph_gpu.tiles import SECTOR, TILES, Operand, Problem, Tile, axes, blocks_of, lanes, run_along_l, way
 from pathgraph_gpu.tuning import chosen
 
 if TYPE_CHECKING:
@@ -40,19 +39,17 @@ __all__ = [
     "values_gradient",
 ]
 
-THREADS = 256
-"""Of a block that adds parts."""
 BLOCKS = 2**31 - 1
-"""At most; larger problems are taken in turns."""
+"""The most blocks of a grid that CUDA allows; if there are more tiles, blocks take them in turns."""
+ADDING_BLOCKS = 2**16
+"""The most blocks that add parts, for the same reason."""
 FILLED = 512
 """Blocks that fill a device: the batch is cut into parts where the values alone make fewer."""
 LEAST_PART = 256
 """Vectors of a part, at least."""
 
 Factor = tuple["KSPattern", Any, bool]
-"""The pattern of some values, they, and whether the matrix is the transpose."""
-
-_C_NAMES = {"float16": "__half", "float32": "float", "float64": "double"}
+"""A pattern, an array of the device with values of this pattern, and whether the factor is their transpose."""
 
 
 def total_of(dtype: Any) -> np.dtype[Any]:
@@ -74,7 +71,7 @@ def parts_options(dtype: Any) -> tuple[str, ...]:
 
 def _types(**types: Any) -> tuple[str, ...]:
     names = {name: np.dtype(dtype).name for name, dtype in types.items()}
-    macros = (f"-D{name}={_C_NAMES[dtype]}" for name, dtype in names.items())
+    macros = (f"-D{name}={C_NAMES[dtype]}" for name, dtype in names.items())
     return (*macros, f"-DHALF={int('float16' in names.values())}")
 
 
@@ -101,42 +98,27 @@ def gradient_problem(pattern: KSPattern, batch: int, *, batch_first: bool) -> Pr
     blocks = -(-a * d // 8) * -(-b // 64) * -(-c // 32)
     parts = max(1, min(-(-FILLED // blocks), batch // LEAST_PART))
     part = -((-batch // parts) // 32) * 32  # a multiple of 32
-    return Problem(a, a, d, b, c, batch, part, g, x, Operand(b * c * d, 1, c * d, d), is_batch_outer=False)
+    out = Operand(b * c * d, 1, c * d, d)
+    return Problem(a, a, d, b, c, batch, part, g, x, out, is_batch_outer=False, is_batch_depth=True)
 
 
 def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile | None = None) -> None:
     """Write the products of A and B to C, with a tile, or with the one that was tuned or that the model chooses."""
-    dtype = np.dtype(A.dtype)
+    dtype, arrays = np.dtype(A.dtype), (A, B, C)
     used = tile or chosen(device, problem, dtype)
-    a, groups, d, m, n, depth, part, *operands, is_batch_outer = problem
-    run_l = run_along_l(used, problem)
-    run_i = used.groups // run_l
     size = total_of(dtype).itemsize
-    shapes = (
-        ((used.rows, m), (used.depth, depth)),
-        ((used.depth, depth), (used.columns, n)),
-        ((used.slice_rows(size), m), (used.columns, n)),
-    )
-    sizes = [
-        [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
-        for operand, (rows, columns) in zip(operands, shapes, strict=True)
-    ]
-    line = 16 // size
-    within = math.gcd(line, part)  # a pack lies in one part of the depth
-    a_pack, b_pack, c_pack = (
-        pack(along, most, _address(array) // array.dtype.itemsize)
-        for along, most, array in zip(sizes, (within, within, line), (A, B, C), strict=True)
-    )
-    widths = next(both for both in used.widths(size) if both[0] <= a_pack and both[1] <= b_pack)
-    args: list[Any] = [*map(np.int64, (a, groups, d, m, n, depth, part))]
+    along = axes(used, problem, used.slice_rows(size))
+    widths = way(used, along, problem.part, size, [_address(array) // array.dtype.itemsize for array in arrays])
+    run_l = run_along_l(used, problem)
+    a, groups, d, m, n, depth, part, *operands = problem[:10]
     is_whole = run_l * dtype.itemsize % SECTOR == d * dtype.itemsize % SECTOR == 0  # blocks share no sectors
-    args += [np.int32(run_l.bit_length() - 1), np.int32(is_batch_outer and not is_whole)]
-    for array, operand, along in zip((A, B, C), operands, sizes, strict=True):
-        args += [array, *map(np.int64, (operand.i, operand.row, operand.col, operand.l)), np.int32(lanes(along))]
-    args += [np.int32(line if c_pack == line else 1), np.int64(groups * d * m * n)]
-    blocks = -(-m // used.rows) * -(-n // used.columns) * -(-d // run_l) * -(-groups // run_i) * problem.parts
-    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used, widths))
-    kernel((min(blocks, BLOCKS),), (used.threads,), args)
+    args: list[Any] = [*map(np.int64, (a, groups, d, m, n, depth, part))]
+    args += [np.int32(run_l.bit_length() - 1), np.int32(problem.is_batch_outer and not is_whole)]
+    for array, operand, sizes in zip(arrays, operands, along, strict=True):
+        args += [array, *map(np.int64, (operand.i, operand.row, operand.col, operand.l)), np.int32(lanes(sizes))]
+    args += [np.int32(widths.C), np.int64(groups * d * m * n)]
+    kernel = device.kernel("products", "ks_product", options(dtype, C.dtype, used, (widths.A, widths.B)))
+    kernel((min(blocks_of(used, problem), BLOCKS),), (used.threads,), args)
 
 
 def _address(array: Any) -> int:
@@ -212,7 +194,7 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
     partial = xp.empty((problem.parts, *pattern.values_shape), dtype=total)
     launch(device, problem, gradient, x, partial)
     kernel = device.kernel("product_parts", "ks_add_parts", parts_options(x.dtype))
-    grid = (min(2**16, -(-pattern.nnz // THREADS)),)
+    grid = (min(ADDING_BLOCKS, -(-pattern.nnz // THREADS)),)
     kernel(grid, (THREADS,), (np.int64(pattern.nnz), np.int64(problem.parts), partial, out))
     return out
 

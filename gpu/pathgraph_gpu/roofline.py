@@ -4,8 +4,8 @@ r"""What a kernel cannot be faster than: bytes, operations on floats and instruc
     \frac{\text{instructions}}{\text{issue rate}}\Big)
 
 Bytes are *compulsory*: every number that is read or written, once. Instructions are those of the main loop in the
-compile report, index arithmetic included. All of it is a **prediction** from data sheets; nothing was measured. Not
-modelled: latency, launches, caches that are too small, and clocks below the nominal boost.
+compile report, index arithmetic included. All of it is a **prediction** from data sheets. Not modelled: latency,
+launches, caches that are too small, and clocks below the nominal boost.
 
 The energy of a run is modelled as :math:`E = \alpha\,\text{flops} + \beta\,\text{bytes} + P t`, with numbers
 :math:`\alpha, \beta, P \ge 0` that are not known here; so only its sign is predicted, and only where it is the same for

@@ -1,32 +1,62 @@
 """Tiles of the products of Kronecker-sparse matrices, and a model that chooses among them.
 
 `Problem` is what ``kernels/products.cu`` computes: many small matrix products at strides. `TILES` lists how a block may
-cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes the fastest. The
-model counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight. Nothing was measured:
-that is what `pathgraph_gpu.tuning` is for.
+cut it, `predicted` says how long each would take on a device of nominal rates, and `choose` takes a fast one. The model
+counts multiply-adds, those of padding included, sectors of 32 bytes, and blocks in flight. Its rates and weights
+are those of no GPU in particular; `pathgraph_gpu.tuning` measures.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 
-__all__ = ["SECTOR", "TILES", "Operand", "Problem", "Tile", "choose", "lanes", "pack", "predicted", "run_along_l"]
+__all__ = [
+    "SECTOR",
+    "TILES",
+    "Axis",
+    "Operand",
+    "Problem",
+    "Tile",
+    "Way",
+    "axes",
+    "blocks_of",
+    "choose",
+    "lanes",
+    "pack",
+    "predicted",
+    "run_along_l",
+    "way",
+]
 
 SECTOR = 32
 """Bytes that memory moves at once."""
+WARP = 32
+"""Threads that read at once: what several of them want of a sector is asked for once."""
 
-PROCESSORS, REGISTERS, SHARED = 108, 65536, 96 * 1024
-"""Of the nominal device; registers and bytes of shared memory of one of its processors."""
+PROCESSORS, REGISTERS, SHARED, PROCESSOR_THREADS = 108, 65536, 96 * 1024, 2048
+"""Of the nominal device; registers, bytes of shared memory and threads of one of its processors."""
 STAGE = 40 * 1024
 """Bytes of shared memory through which a block writes its results, at most; as in the kernel."""
 FMAS = {"float16": 9.7e12, "float32": 9.7e12, "float64": 4.8e12}
 """Multiply-adds a second."""
 MEMORY, CACHE = 1.5e12, 4.0e12
 """Bytes a second from memory, and from the cache that all processors share."""
+
+POINTER, LOOP = 2, 8
+"""Instructions beside multiply-adds and reads of shared memory: for what a thread brings there, and of a chunk."""
+TOO_LATE = 1 / 2
+"""Of the sectors that two blocks share, the part that memory brings twice."""
+IN_TURN = 1 / 4
+"""Of arithmetic and traffic, which overlap, the part that does not."""
+WAITING = 1 / 8
+"""Of the blocks that are in flight at once, those that idle while the last ones run, by the mean."""
+NEARLY = 1.05
+"""How many times as long another tile may take that is chosen for its traffic."""
 
 
 class Operand(NamedTuple):
@@ -51,6 +81,8 @@ class Problem(NamedTuple):
     A, B, C : Operand
     is_batch_outer : bool
         Whether blocks take all products of some columns before other columns, where they share sectors of memory.
+    is_batch_depth : bool
+        Whether the depth is the batch, as in gradients of values; else the columns are.
     """
 
     a: int
@@ -64,6 +96,7 @@ class Problem(NamedTuple):
     B: Operand
     C: Operand
     is_batch_outer: bool
+    is_batch_depth: bool = False
 
     @property
     def parts(self) -> int:
@@ -135,7 +168,7 @@ class Tile(NamedTuple):
         return tuple(f"-D{name}={value}" for name, value in zip(names, self, strict=True))
 
 
-_SINGLE = (
+_SINGLE = (  # of float32; float16, which is summed in it, has some of them
     Tile(1, 128, 128, 8, 8, 8),
     Tile(1, 64, 64, 8, 8, 8),
     Tile(2, 64, 128, 8, 8, 8),
@@ -154,7 +187,11 @@ _SINGLE = (
 )
 TILES: dict[str, tuple[Tile, ...]] = {
     "float16": (
-        *(tile for tile in _SINGLE if tile not in (_SINGLE[2], _SINGLE[5], _SINGLE[8])),
+        *(
+            tile
+            for tile in _SINGLE
+            if tile not in (Tile(2, 64, 128, 8, 8, 8), Tile(4, 32, 128, 4, 8, 8), Tile(4, 16, 64, 4, 4, 8))
+        ),
         Tile(16, 32, 32, 2, 8, 8),
         Tile(16, 16, 32, 2, 4, 8),
     ),
@@ -190,30 +227,76 @@ def run_along_l(tile: Tile, problem: Problem) -> int:
     return min(tile.groups, _power_of_two(problem.d)) if problem.groups == problem.a else tile.groups
 
 
-def lanes(sizes: Iterable[tuple[int, int, int]]) -> int:
+def blocks_of(tile: Tile, problem: Problem) -> int:
+    """How many blocks there are, if each takes one tile."""
+    run_l = run_along_l(tile, problem)
+    products = -(-problem.d // run_l) * -(-problem.groups // (tile.groups // run_l))
+    return products * -(-problem.m // tile.rows) * -(-problem.n // tile.columns) * problem.parts
+
+
+class Axis(NamedTuple):
+    """An operand along one of its coordinates: l, i, rows or columns.
+
+    Attributes
+    ----------
+    places : int
+        In a tile: a power of two.
+    extent : int
+        In the problem.
+    stride : int
+        In memory, in elements.
+    """
+
+    places: int
+    extent: int
+    stride: int
+
+
+def axes(tile: Tile, problem: Problem, written_rows: int) -> list[tuple[Axis, Axis, Axis, Axis]]:
+    """How blocks lie along A, B and C, of which they write some rows at once: l, i, rows and columns of each."""
+    run_l = run_along_l(tile, problem)
+    depth, columns = (tile.depth, problem.depth), (tile.columns, problem.n)
+    shapes = (((tile.rows, problem.m), depth), (depth, columns), ((written_rows, problem.m), columns))
+    return [
+        (
+            Axis(run_l, problem.d, operand.l),
+            Axis(tile.groups // run_l, problem.groups, operand.i),
+            Axis(*rows, operand.row),
+            Axis(*columns, operand.col),
+        )
+        for operand, (rows, columns) in zip((problem.A, problem.B, problem.C), shapes, strict=True)
+    ]
+
+
+def _by_stride(along: Iterable[Axis]) -> list[Axis]:
+    """The axes of an operand as they lie in memory; those with one place come last."""
+    return sorted(along, key=lambda axis: (axis.extent == 1, axis.stride))
+
+
+def lanes(along: Iterable[Axis]) -> int:
     """How the threads of a block lie along an operand: by which shift their number gives each coordinate.
 
     Parameters
     ----------
-    sizes : iterable of (int, int, int)
-        For l, i, rows and columns: places in the tile (a power of two), places in the problem, and the stride.
-        Neighbouring threads take neighbours along the smallest stride; a coordinate with one place comes last.
+    along : iterable of Axis
+        Of l, i, rows and columns. Neighbouring threads take neighbours along the smallest stride; a coordinate of
+        extent one comes last.
     """
-    listed = list(sizes)
+    listed = list(along)
     shift, packed = 0, 0
-    for which in sorted(range(4), key=lambda which: (listed[which][1] == 1, listed[which][2])):
+    for which in sorted(range(4), key=lambda which: (listed[which].extent == 1, listed[which].stride)):
         packed |= shift << (8 * which)
-        shift += listed[which][0].bit_length() - 1
+        shift += listed[which].places.bit_length() - 1
     return packed
 
 
-def pack(sizes: Iterable[tuple[int, int, int]], most: int, place: int) -> int:
+def pack(along: Iterable[Axis], most: int, place: int) -> int:
     """How many neighbours of an operand can be moved at once.
 
     Parameters
     ----------
-    sizes : iterable of (int, int, int)
-        As for `lanes`.
+    along : iterable of Axis
+        Of l, i, rows and columns.
     most : int
         A power of two, which is never exceeded.
     place : int
@@ -224,60 +307,126 @@ def pack(sizes: Iterable[tuple[int, int, int]], most: int, place: int) -> int:
     int
         A power of two that divides everything: where packs begin, and how many elements there are along them.
     """
-    (places, extent, stride), *others = sorted(sizes, key=lambda one: (one[1] == 1, one[2]))
-    if stride != 1 or extent == 1:
+    first, *others = _by_stride(along)
+    if first.stride != 1 or first.extent == 1:
         return 1
-    return math.gcd(most, place, places, extent, *(other[2] for other in others if other[1] > 1))
+    return math.gcd(most, place, first.places, first.extent, *(one.stride for one in others if one.extent > 1))
+
+
+class Way(NamedTuple):
+    """How many neighbours of A, B and C are moved at once."""
+
+    A: int
+    B: int
+    C: int
+
+
+def way(tile: Tile, along: Sequence[Sequence[Axis]], part: int, itemsize: int, places: Sequence[int]) -> Way:
+    """The widest way that a tile has and that sizes, strides and places in memory allow, for sums of this size."""
+    line = 16 // itemsize
+    within = math.gcd(line, part)  # a pack lies in one part of the depth
+    a, b, c = map(pack, along, (within, within, line), places)
+    return Way(*next(both for both in tile.widths(itemsize) if both[0] <= a and both[1] <= b), line if c == line else 1)
+
+
+# -- the model ----------------------------------------------------------------------------------------------------
 
 
 def predicted(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
     """Seconds on a device of nominal rates."""
-    a, groups, d, m, n, depth, part, A, B, C, _ = problem
-    total = max(4, dtype.itemsize)
-    run_l = run_along_l(tile, problem)
-    run_i = tile.groups // run_l
-    m_tiles, n_tiles, parts = -(-m // tile.rows), -(-n // tile.columns), problem.parts
-    tiles = m_tiles * n_tiles * parts * -(-d // run_l) * -(-groups // run_i)
-    padded = tiles * tile.groups * tile.rows * tile.columns * (-(-part // tile.depth) * tile.depth)
-    sums, turns = tile.row_sums * tile.column_sums, tile.groups * (tile.rows + tile.columns) / tile.threads
-    reads = (tile.row_sums + tile.column_sums) * total / 16
-    slower = 1 + (reads + 2 * turns + 8 / tile.depth) / sums  # instructions for a place of the depth, as reported
-    compute = padded * slower / FMAS[dtype.name]
-
-    def sectors(operand: Operand, rows: tuple[int, int], columns: tuple[int, int], itemsize: int) -> float:
-        """How many bytes are moved for each one that is needed, on average over where runs begin in a sector."""
-        along = [(run_l, d, operand.l), (run_i, groups, operand.i), (*rows, operand.row), (*columns, operand.col)]
-        run, is_whole, steps = 1, True, 0
-        for places, extent, stride in sorted(along, key=lambda one: (one[1] == 1, one[2])):
-            if extent == 1:
-                continue
-            if is_whole and stride == run:
-                run *= min(places, extent)
-                is_whole = places >= extent
-                steps = steps if is_whole else math.gcd(steps, run)
-            else:
-                is_whole, steps = False, math.gcd(steps, stride)
-        size, begins = run * itemsize, range(0, SECTOR, math.gcd(SECTOR, steps * itemsize))
-        touched = sum(-(-(begin + size) // SECTOR) for begin in begins) / len(begins)
-        return touched * SECTOR / size
-
-    products, size = groups * d, dtype.itemsize
-    written = size if parts == 1 else total
-    in_depth = (tile.depth, part)
-    read = tiles // parts * tile.groups * depth * size  # what is not there is read in another place
-    of_a, of_b = sectors(A, (tile.rows, m), in_depth, size), sectors(B, in_depth, (tile.columns, n), size)
-    moved = read * (tile.rows * of_a + tile.columns * of_b)
-    moved += products * m * n * parts * written * sectors(C, (tile.rows, m), (tile.columns, n), written)
-    once = a * d * m * depth * size, products * n * depth * size, products * m * n * parts * written
-    again = (once[0] * (of_a - 1) + once[1] * (of_b - 1)) / 2  # some blocks that share a sector come too late for it
-    needed = sum(once) + again
-    resident = min(2048 // tile.threads, SHARED // tile.shared(total), tile.resident(total))
-    places = min(PROCESSORS * max(1, resident), max(PROCESSORS, tiles))
-    times = compute, moved / CACHE, needed / MEMORY
-    idle = 1 + places / (8 * tiles)  # a part of the places while the last blocks run
-    return (max(times) + sum(times) / 4) * idle  # they overlap, but not wholly
+    times = _arithmetic(tile, problem, dtype), *_traffic(tile, problem, dtype)
+    return (max(times) + IN_TURN * sum(times)) * (1 + _idle(tile, problem, dtype))
 
 
+def _total(dtype: np.dtype[Any]) -> int:
+    """Bytes of a sum of products: of float16 in float32."""
+    return max(4, dtype.itemsize)
+
+
+def _arithmetic(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
+    """Seconds of multiply-adds, those of places that are not there included, and of what feeds them."""
+    places = tile.groups * tile.rows * tile.columns * (-(-problem.part // tile.depth) * tile.depth)
+    reads = (tile.row_sums + tile.column_sums) * _total(dtype) / 16
+    brought = tile.groups * (tile.rows + tile.columns) / tile.threads
+    others = (reads + POINTER * brought + LOOP / tile.depth) / (tile.row_sums * tile.column_sums)
+    return blocks_of(tile, problem) * places * (1 + others) / FMAS[dtype.name]
+
+
+def _own(along: Iterable[Axis], width: int) -> Iterator[tuple[Axis, int]]:
+    """The axes of an operand as they lie in memory, with the places along each that one warp has, in packs."""
+    room = WARP * width
+    for axis in _by_stride(along):
+        yield axis, max(1, min(axis.places, room))
+        room //= axis.places
+
+
+def _sectors(along: Iterable[tuple[Axis, int]], itemsize: int) -> float:
+    """How many bytes are moved for each one that is needed, by the mean over where runs begin in a sector.
+
+    The axes of an operand come as they lie in memory, with the places along each that are moved together.
+    """
+    run, is_whole, steps = 1, True, 0
+    for (_, extent, stride), places in along:
+        if extent == 1:
+            continue
+        if is_whole and stride == run:
+            run *= min(places, extent)
+            is_whole = places >= extent
+            steps = steps if is_whole else math.gcd(steps, run)
+        else:
+            is_whole, steps = False, math.gcd(steps, stride)
+    size, begins = run * itemsize, range(0, SECTOR, math.gcd(SECTOR, steps * itemsize))
+    touched = sum(-(-(begin + size) // SECTOR) for begin in begins) / len(begins)
+    return touched * SECTOR / size
+
+
+def _places(along: Sequence[Axis], depth: int, width: int) -> int:
+    """How many places of an operand are read, in packs, where blocks are those along its axes.
+
+    In place of what is not there the first place of the tile is read, which is asked for again by every warp but its
+    own. Along the depth, axis number `depth`, nothing is read there.
+    """
+    found = 1
+    for axis, own in _own(along, width):
+        rest = axis.extent % axis.places
+        again = axis.places // own - max(1, rest // own) if rest and axis is not along[depth] else 0
+        found *= axis.extent + again
+    return found
+
+
+def _traffic(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> tuple[float, float]:
+    """Seconds of what warps ask the cache for, and of what the cache asks memory for."""
+    _, groups, d, m, n, depth, *_ = problem
+    parts, size = problem.parts, dtype.itemsize
+    written = size if parts == 1 else _total(dtype)
+    A, B = problem.a * d * m * depth * size, groups * d * n * depth * size  # bytes, once
+    C = groups * d * m * n * parts * written
+    along = of_a, of_b, of_c = axes(tile, problem, tile.rows)
+    widths = way(tile, along, problem.part, _total(dtype), (0, 0, 0))
+    asked = _places(of_a, 3, widths.A) * -(-n // tile.columns) * size * _sectors(_own(of_a, widths.A), size)
+    asked += _places(of_b, 2, widths.B) * -(-m // tile.rows) * size * _sectors(_own(of_b, widths.B), size)
+    asked += C * _sectors(_own(of_c, widths.C), written)
+    a_shared, b_shared = (
+        _sectors(((axis, axis.places) for axis in _by_stride(one)), size) - 1 for one in (of_a, of_b)
+    )  # by other blocks
+    moved = A + B + C + TOO_LATE * (A * a_shared + B * b_shared)
+    return asked / CACHE, moved / MEMORY
+
+
+def _idle(tile: Tile, problem: Problem, dtype: np.dtype[Any]) -> float:
+    """For how long places of blocks are empty, or wait for the last blocks, by how long they are not."""
+    blocks, size = blocks_of(tile, problem), _total(dtype)
+    held = min(PROCESSOR_THREADS // tile.threads, SHARED // tile.shared(size), tile.resident(size))
+    places = min(PROCESSORS * max(1, held), max(PROCESSORS, blocks))
+    return WAITING * places / blocks
+
+
+@lru_cache(maxsize=1024)
 def choose(problem: Problem, dtype: np.dtype[Any]) -> Tile:
-    """The tile that the model predicts to be fastest; it depends on shapes only."""
-    return min(TILES[dtype.name], key=lambda tile: predicted(tile, problem, dtype))
+    """The tile that the model predicts to be fastest; it depends on shapes only.
+
+    Of those that are nearly as fast, which the model cannot tell apart, the one whose warps ask for the least.
+    """
+    times = {tile: predicted(tile, problem, dtype) for tile in TILES[dtype.name]}
+    fast = [tile for tile, time in times.items() if time <= NEARLY * min(times.values())]
+    return min(fast, key=lambda tile: (_traffic(tile, problem, dtype)[0], times[tile]))

@@ -2,8 +2,9 @@
 
 Without measurements `pathgraph_gpu.tiles.choose` picks tiles by a model. `tune` times every tile for one matrix, batch
 and layout, and keeps the fastest ones: in this process, and in a file for each kind of GPU, which later processes read
-at their first product. Sizes that depend on the batch count up to the next power of two. A tile changes no bit of a
-result.
+at their first product. A tile is used for the very pattern that it was tuned for, and for batches up to the next power
+of two. It changes no bit of a result. A folder that cannot be read or written is a warning: then tiles are chosen by
+the model, or used in this process only.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Tuning", "chosen", "folder", "key", "tune"]
 
-FORMAT = 1
-"""Of the files."""
+FORMAT = 2
+"""The version of the files: those of another version are read as if they were empty."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -61,14 +62,31 @@ class Tuning:
 
 
 def key(problem: Problem, dtype: np.dtype[Any]) -> str:
-    """What problems with one tile have in common: type, sizes up to a power of two, and the order of the strides."""
-    sizes = [1 << (size - 1).bit_length() for size in problem[:6]]
+    """What problems with one tile have in common: type, pattern, order of the strides, and nearly the batch.
+
+    Of the sizes, the batch makes the depth of gradients, and else the columns and, in batches along two sides of the
+    vectors, the groups. These count up to the next power of two.
+    """
+    a, groups, d, m, n, depth, *_ = problem
+    outer = _power_of_two(groups // a)
+    n, depth = (n, _power_of_two(depth)) if problem.is_batch_depth else (_power_of_two(n), depth)
+    sizes = a, outer, d, m, n, depth
     orders = ["".join(map(str, np.argsort(operand, kind="stable"))) for operand in (problem.A, problem.B, problem.C)]
     return " ".join(map(str, (dtype.name, *sizes, *orders)))
 
 
+def _power_of_two(n: int) -> int:
+    return 1 << (n - 1).bit_length()
+
+
 def folder() -> Path:
-    """Where the files are: ``pathgraph`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``."""
+    """Where the files are: ``pathgraph`` in ``$XDG_CACHE_HOME``, or in ``~/.cache``.
+
+    Raises
+    ------
+    RuntimeError
+        If there is no such variable and no home.
+    """
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pathgraph"
 
 
@@ -82,7 +100,7 @@ def _load(identity: str) -> dict[str, Tile]:
         content = json.loads(_file(identity).read_text(encoding="utf-8"))
         listed = content["tiles"].items() if content["format"] == FORMAT else ()
         found = {name: Tile(*tile) for name, tile in listed}
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError, RuntimeError):  # no file, no folder, no home
         return {}
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         warnings.warn(
@@ -95,14 +113,30 @@ def _load(identity: str) -> dict[str, Tile]:
 
 
 def _keep(identity: str, tiles: dict[str, Tile]) -> None:
-    """Write the file of a kind of GPU anew, in one step."""
-    target = _file(identity)
+    """Write the file of a kind of GPU anew, in one step, those of other tiles kept; warn if it cannot be written."""
+    kept = _load(identity) | tiles
+    content = {"format": FORMAT, "device": identity, "tiles": {name: list(tile) for name, tile in kept.items()}}
+    try:
+        _write(_file(identity), json.dumps(content, indent=1))
+    except (OSError, RuntimeError) as error:
+        warnings.warn(
+            f"the tiles cannot be kept ({type(error).__name__}: {error}), so this process uses them and no other one; "
+            "set XDG_CACHE_HOME to a folder that can be written, or pass save=False",
+            stacklevel=3,
+        )
+
+
+def _write(target: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    content = {"format": FORMAT, "device": identity, "tiles": {name: list(tile) for name, tile in tiles.items()}}
     handle, unfinished = tempfile.mkstemp(dir=target.parent, suffix=".json")
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(content, out, indent=1)
-    os.replace(unfinished, target)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as out:
+            out.write(text)
+        os.replace(unfinished, target)
+    except BaseException:
+        os.unlink(unfinished)
+        raise
 
 
 def _tuned(device: Device) -> dict[str, Tile]:
@@ -133,7 +167,8 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
         How often each is timed, after one run that is not.
     save : bool
         Whether later processes use them, too: they are written to a file for this kind of GPU, in the folder
-        ``pathgraph`` of ``$XDG_CACHE_HOME`` or ``~/.cache``.
+        ``pathgraph`` of ``$XDG_CACHE_HOME`` or ``~/.cache``. If that fails it is a warning, and nothing that was
+        measured is lost.
 
     Returns
     -------
@@ -194,14 +229,15 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
         "gradient": (gradient, y, x, parts),
     }
     seconds: dict[str, dict[Tile, float]] = {}
-    tiles = _tuned(device)
+    fastest: dict[str, Tile] = {}
     for what, (problem, A, B, C) in problems.items():
         seconds[what] = {}
         for tile in TILES[dtype.name]:
             work = partial(products.launch, device, problem, A, B, C, tile)
             work()
             seconds[what][tile] = float(np.median([device.clock(work) for _ in range(repeats)]))
-        tiles[key(problem, dtype)] = min(seconds[what], key=seconds[what].__getitem__)
+        fastest[key(problem, dtype)] = min(seconds[what], key=seconds[what].__getitem__)
+    _tuned(device).update(fastest)
     if save:
-        _keep(device.identity(), _load(device.identity()) | tiles)
+        _keep(device.identity(), fastest)
     return Tuning(device.identity(), seconds)

@@ -64,7 +64,7 @@ CUDA_UNWATCHED inline T atomicOr(T* address, T value)
     return before;
 }
 
-// -- how a kernel is called: by the addresses of its arguments, whose types are written down ---------------------------
+// -- how a kernel is called: by the addresses of its arguments, whose types are written down --------------------------
 
 template <typename T>
 inline void cuda_write_type(char*& out)
@@ -74,7 +74,10 @@ inline void cuda_write_type(char*& out)
         *out++ = std::is_const_v<Target> ? 'r' : 'w';
         cuda_write_type<std::remove_const_t<Target>>(out);
     } else {
-        *out++ = std::is_floating_point_v<T> || std::is_same_v<T, _Float16> ? 'f' : std::is_integral_v<T> ? (std::is_signed_v<T> ? 'i' : 'u') : 'S';
+        if (std::is_floating_point_v<T> || std::is_same_v<T, _Float16>)
+            *out++ = 'f';
+        else
+            *out++ = !std::is_integral_v<T> ? 'S' : std::is_signed_v<T> ? 'i' : 'u';
         if (sizeof(T) >= 10)
             *out++ = char('0' + sizeof(T) / 10);
         *out++ = char('0' + sizeof(T) % 10);

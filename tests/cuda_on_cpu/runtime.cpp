@@ -1,10 +1,10 @@
 // Runs the blocks of a launch one after the other, every thread as a fiber, and watches what they do.
 //
-// A fiber runs until it meets a barrier or a shuffle. In check mode the kernels are compiled with the instrumentation of
-// -fsanitize=thread and -fsanitize=signed-integer-overflow, whose hooks are those at the end of this file: an access
+// A fiber runs until it meets a barrier or a shuffle. In check mode the kernels are compiled with the instrumentation
+// of -fsanitize=thread and -fsanitize=signed-integer-overflow, whose hooks are those at the end of this file: an access
 // must lie in an array of the launch (to the byte, and read-only ones must not be written), in shared memory that was
-// set, or on the stack; two threads of which one writes must be separated by a barrier, two blocks must not meet at all,
-// unless both accesses are atomic.
+// set, or on the stack; two threads of which one writes must be separated by a barrier, two blocks must not meet at
+// all, unless both accesses are atomic.
 //
 // In count mode the same hooks count the traffic of every array: the sectors of 32 bytes that the accesses of a warp at
 // one place of the program touch, and those of them that a cache of a given size does not hold.
@@ -67,7 +67,7 @@ bool is_checked, is_counted;
 char message[512];
 bool has_failed;
 
-// -- what was done to a place in memory: the last write, and the last reads --------------------------------------------
+// -- what was done to a place in memory: the last write, and the last reads -------------------------------------------
 
 struct Access {
     int block = -1, thread = -1, epoch = -1;
@@ -199,7 +199,7 @@ void run_block(const int* order)
     }
 }
 
-// -- traffic -----------------------------------------------------------------------------------------------------------
+// -- traffic ----------------------------------------------------------------------------------------------------------
 
 struct Traffic {
     long long read = 0, written = 0, fetched = 0, stored = 0;  // bytes
@@ -217,10 +217,10 @@ struct Line {
     bool is_dirty;
 };
 
-std::vector<Traffic> traffic;                                                // by array
-std::map<std::tuple<int, void*, int>, Request> requests;                     // by warp, place in the program and turn
+std::vector<Traffic> traffic;                                               // by array
+std::map<std::tuple<int, void*, int>, Request> requests;                    // by warp, place in the program and turn
 std::unordered_map<std::uintptr_t, std::unordered_map<int, int>> turns_of;  // by place and thread
-std::list<std::uintptr_t> by_age;                                            // the sectors in the cache, the last used first
+std::list<std::uintptr_t> by_age;                                           // sectors in the cache, the last used first
 std::unordered_map<std::uintptr_t, Line> cache;
 std::size_t cache_sectors;
 
@@ -394,9 +394,10 @@ void cuda_atomic(void* address, int size)
 }
 
 // Runs some blocks, given by three numbers each; returns a message, or null.
-const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsigned* block, void** args, void** begins, const long long* sizes,
-                        const int* writable, int n_ranges, const unsigned* blocks, long long n_blocks, const int* order,
-                        int smallest, int mode, long long cache_bytes)
+const char* cuda_launch(void (*called)(void**), const unsigned* grid, const unsigned* block, void** args,
+                        void** begins, const long long* sizes, const int* writable, int n_ranges,
+                        const unsigned* blocks, long long n_blocks, const int* order, int smallest,
+                        int mode, long long cache_bytes)
 {
     cuda_grid_size = {grid[0], grid[1], grid[2]};
     cuda_block_size = {block[0], block[1], block[2]};
@@ -447,13 +448,13 @@ long long cuda_shared_bytes()
     return __stop_cuda_shared - __start_cuda_shared;
 }
 
-// -- the hooks of the instrumentation ----------------------------------------------------------------------------------
+// -- the hooks of the instrumentation ---------------------------------------------------------------------------------
 
 #define PLACE __builtin_return_address(0)
-#define HOOKS(size)                                                                                                      \
-    void __tsan_read##size(void* p) { access(p, size, false, false, PLACE); }                                            \
-    void __tsan_write##size(void* p) { access(p, size, true, false, PLACE); }                                            \
-    void __tsan_unaligned_read##size(void* p) { access(p, size, false, false, PLACE); }                                  \
+#define HOOKS(size)                                                                                                    \
+    void __tsan_read##size(void* p) { access(p, size, false, false, PLACE); }                                          \
+    void __tsan_write##size(void* p) { access(p, size, true, false, PLACE); }                                          \
+    void __tsan_unaligned_read##size(void* p) { access(p, size, false, false, PLACE); }                                \
     void __tsan_unaligned_write##size(void* p) { access(p, size, true, false, PLACE); }
 HOOKS(1)
 HOOKS(2)
@@ -466,11 +467,11 @@ void __tsan_func_entry(void*) {}
 void __tsan_func_exit() {}
 void __tsan_init() {}
 
-#define OVERFLOW(name)                                                                                                   \
-    void __ubsan_handle_##name(void*, void*, void*)                                                                      \
-    {                                                                                                                    \
-        fail("signed overflow: " #name);                                                                                 \
-        leave();                                                                                                         \
+#define OVERFLOW(name)                                                                                                 \
+    void __ubsan_handle_##name(void*, void*, void*)                                                                    \
+    {                                                                                                                  \
+        fail("signed overflow: " #name);                                                                               \
+        leave();                                                                                                       \
     }
 OVERFLOW(add_overflow)
 OVERFLOW(sub_overflow)

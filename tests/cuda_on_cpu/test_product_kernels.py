@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import pathgraph as pg
 from pathgraph.testing import ks_patterns
 from pathgraph_gpu import products
-from pathgraph_gpu.tiles import TILES, Tile, choose, lanes, pack
+from pathgraph_gpu import tiles as tiles_module
+from pathgraph_gpu.tiles import TILES, Axis, Tile, choose, lanes, pack
 from tests.cuda_on_cpu.product_checks import (
     FAR_CHECKS,
     gradient_agrees,
@@ -248,14 +249,14 @@ def test_what_is_not_finite_spreads_along_the_pattern(first):
 
 
 def test_threads_lie_along_the_smallest_stride():
-    packed = lanes([(8, 3, 1), (1, 5, 100), (16, 4, 3), (4, 4, 12)])  # l, then rows, then columns
+    packed = lanes([Axis(8, 3, 1), Axis(1, 5, 100), Axis(16, 4, 3), Axis(4, 4, 12)])  # l, then rows, then columns
     assert [packed >> 8 * i & 255 for i in range(4)] == [0, 9, 3, 7]
-    packed = lanes([(8, 1, 1), (2, 5, 100), (16, 4, 30), (4, 4, 1)])  # one l: last
+    packed = lanes([Axis(8, 1, 1), Axis(2, 5, 100), Axis(16, 4, 30), Axis(4, 4, 1)])  # one l: last
     assert [packed >> 8 * i & 255 for i in range(4)] == [7, 6, 2, 0]
 
 
 def test_packs_are_as_wide_as_everything_that_they_meet():
-    sizes = [(4, 8, 1), (1, 1, 5), (16, 20, 24), (8, 6, 8)]  # l, with a stride of 1, then rows and columns
+    sizes = [Axis(4, 8, 1), Axis(1, 1, 5), Axis(16, 20, 24), Axis(8, 6, 8)]  # l side by side, then rows and columns
     assert pack(sizes, 4, 0) == pack(sizes, 4, 16) == 4
     assert pack(sizes, 2, 0) == pack(sizes, 4, 6) == 2  # at most two, and the place where the operand begins
     assert pack(sizes, 4, 1) == 1
@@ -268,9 +269,9 @@ def test_packs_are_as_wide_as_everything_that_they_meet():
         (2, (16, 1, 25), 4),  # a stride that leads nowhere
         (2, (16, 20, 26), 2),
     ):
-        changed = [*sizes[:which], one, *sizes[which + 1 :]]
+        changed = [*sizes[:which], Axis(*one), *sizes[which + 1 :]]
         assert pack(changed, 4, 0) == wanted, one
-    assert pack([(4, 1, 1)] * 4, 4, 0) == 1
+    assert pack([Axis(4, 1, 1)] * 4, 4, 0) == 1
 
 
 class Watching:
@@ -325,7 +326,7 @@ def test_packs_are_read_where_they_can_be_and_nowhere_else(shape, monkeypatch):
     assert found((1, 0, 0)) == found((0, 2, 0)) == (1, 1, wanted[2])
     assert found((0, 0, 3)) == (*wanted[:2], 1)
     if wanted == (4, 4, 4):
-        monkeypatch.setattr(products, "pack", lambda sizes, most, place: most)
+        monkeypatch.setattr(tiles_module, "pack", lambda along, most, place: most)
         for shifts in ((1, 0, 0), (0, 2, 0), (0, 0, 3)):
             with pytest.raises(KernelError, match="not aligned"):
                 found(shifts)

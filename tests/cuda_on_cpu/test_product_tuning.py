@@ -8,7 +8,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.gpu import tune
-from pathgraph_gpu import chains, products, tuning
+from pathgraph_gpu import chains, products, tiles, tuning
 from pathgraph_gpu.device import Device
 from pathgraph_gpu.tiles import TILES, Tile, choose
 from tests.cuda_on_cpu import traffic
@@ -35,6 +35,49 @@ def test_memory_moves_what_is_compulsory(dtype, layout):
         assert gradient is None or gradient[1] <= 1.1, (a, b, c, d)
         if b <= 4 <= a * d and d & d - 1 == 0 and dtype != "float16":
             assert product[0] <= 1.1, (a, b, c, d)
+
+
+SMALL = pg.KSPattern(1, 4, 4, 64)
+SIDES = {
+    "product, last": (products.product_problem(SMALL, 1, 256), (16 * 64, 1024 * 64, 1024 * 64)),
+    "product, first": (products.product_problem(SMALL, 256, 1), (16 * 64, 1024 * 64, 1024 * 64)),
+    "gradient, first": (
+        products.gradient_problem(SMALL, 256, batch_first=True),
+        (1024 * 64, 1024 * 64, 16 * 64),
+    ),
+}
+
+
+@needs_compiler
+@pytest.mark.parametrize("tile", TILES["float32"][5:], ids=str)
+@pytest.mark.parametrize("side", SIDES)
+def test_the_model_of_traffic_is_what_is_counted(side, tile):
+    """Where sizes are powers of two: what is not there included, which warps read again elsewhere."""
+    (problem, sizes), dtype = SIDES[side], np.dtype(np.float32)
+    asked = traffic.counted(problem, tile, "float32", sizes)[0]
+    assert tiles._traffic(tile, problem, dtype)[0] * tiles.CACHE == pytest.approx(asked, rel=1e-12)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("pattern", "first", "what"),
+    [((1, 4, 4, 9), True, "gradient"), ((1, 4, 4, 64), True, "gradient"), ((2, 4, 8, 3), True, "product")],
+)
+def test_no_tile_that_is_about_as_fast_asks_for_less(pattern, first, what):
+    """By count: cases in which a model of padding alone chose tiles that ask for more."""
+    pattern, dtype, batch = pg.KSPattern(*pattern), np.dtype(np.float32), 512
+    (rows, columns), nnz = pattern.shape, pattern.nnz
+    if what == "product":
+        large, problem = (products.product_problem(pattern, n, 1) for n in (traffic.LARGE, batch))
+        sizes = nnz, batch * columns, batch * rows
+    else:
+        large, problem = (products.gradient_problem(pattern, n, batch_first=True) for n in (traffic.LARGE, batch))
+        problem, sizes = problem._replace(part=batch), (batch * rows, batch * columns, nnz)
+    times = {tile: tiles.predicted(tile, large, dtype) for tile in TILES["float32"]}
+    near = [tile for tile, time in times.items() if time <= tiles.NEARLY * min(times.values())]
+    used = choose(large, dtype)
+    asked = {tile: traffic.counted(problem, tile, "float32", sizes)[0] for tile in {*near, used}}
+    assert asked[used] == min(asked.values())
 
 
 @needs_compiler
@@ -114,7 +157,9 @@ def test_the_fastest_tile_is_used_and_kept(tmp_path):
     for other in (
         products.product_problem(K.pattern, 1, 5000),
         products.product_problem(K.pattern, 900, 1),
-        products.product_problem(pg.KSPattern(2, 16, 16, 5), 1, 900),
+        *(products.product_problem(pg.KSPattern(*p), 1, 900) for p in ((2, 16, 16, 4), (2, 15, 16, 3), (1, 16, 16, 3))),
+        products.product_problem(pg.KSPattern(2, 16, 15, 3), 1, 900),  # fewer columns, which are the depth
+        products.gradient_problem(pg.KSPattern(2, 16, 15, 3), 900, batch_first=False),  # and here no depth
     ):
         assert tuning.chosen(later.device, other, dtype) == choose(other, dtype)
     assert tuning.chosen(later.device, problem, np.dtype(np.float64)) == choose(problem, np.dtype(np.float64))
@@ -125,15 +170,74 @@ def test_the_fastest_tile_is_used_and_kept(tmp_path):
     assert [file.name for file in (tmp_path / "pathgraph").iterdir()] == ["tiles-A-GPU--1-.json"]
 
 
+def test_batches_up_to_a_power_of_two_share_a_tile():
+    pattern = pg.KSPattern(2, 16, 8, 3)
+    for make in (
+        lambda n: products.product_problem(pattern, 1, n),
+        lambda n: products.product_problem(pattern, n, 1),
+        lambda n: products.product_problem(pattern, n, 7),
+        lambda n: products.gradient_problem(pattern, n, batch_first=False),
+        lambda n: products.gradient_problem(pattern, n, batch_first=True),
+    ):
+        keys = [tuning.key(make(n), np.dtype(np.float32)) for n in (65, 100, 128, 129)]
+        assert keys[0] == keys[1] == keys[2] != keys[3]
+
+
 def test_nothing_is_written_without_being_wanted(tmp_path):
     pretended = Pretended("a GPU", TILES["float32"][2])
     K = pg.KSMatrix(np.ones((1, 2, 2, 1), dtype=np.float32)).to_device(pretended.device)
     tune(K.T, 5, axis=-1, repeats=2, save=False)
     assert not (tmp_path / "pathgraph").exists()
+    tune(K, 500, repeats=1)
+    content = json.loads((tmp_path / "pathgraph" / "tiles-a-GPU.json").read_text())
+    assert len(content["tiles"]) == 3  # not those of before
+
+
+def unwritable(monkeypatch, tmp_path):
+    (tmp_path / "a file").write_text("in the place of a folder")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "a file"))
+
+
+def homeless(monkeypatch, tmp_path):
+    def home():
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setattr(tuning.Path, "home", home)
+
+
+def full(monkeypatch, tmp_path):
+    def replace(source, target):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(tuning.os, "replace", replace)
+
+
+@pytest.mark.parametrize("broken", [unwritable, homeless, full], ids=lambda broken: broken.__name__)
+def test_a_folder_that_cannot_be_written_loses_no_measurement(monkeypatch, tmp_path, broken):
+    """Nor does it stop a product, or leave a part of a file."""
+    broken(monkeypatch, tmp_path)
+    preferred = TILES["float32"][2]
+    pretended = Pretended("a GPU", preferred)
+    K = pg.KSMatrix(np.ones((1, 2, 2, 1), dtype=np.float32)).to_device(pretended.device)
+    K.apply(XP.zeros((2, 9), np.float32))
+    with pytest.warns(UserWarning, match=r"the tiles cannot be kept .*; set XDG_CACHE_HOME .* save=False"):
+        result = tune(K, 5, repeats=1)
+    assert result.best("product") == preferred
+    problem = products.product_problem(K.pattern, 1, 5)
+    assert tuning.chosen(pretended.device, problem, np.dtype(np.float32)) == preferred
+    assert not list(tmp_path.rglob("*.json"))
+
+
+def test_a_problem_that_comes_again_is_not_modelled_again():
+    problem, dtype = products.product_problem(pg.KSPattern(1, 2, 2, 1), 1, 9), np.dtype(np.float32)
+    choose.cache_clear()
+    assert choose(problem, dtype) == choose(problem, dtype) == choose.__wrapped__(problem, dtype)
+    assert choose.cache_info().misses == 1
 
 
 @pytest.mark.parametrize(
-    "content", ["no JSON", "[1]", '{"format": 1, "tiles": {"float32 1": [1, 2]}}', '{"format": 1}']
+    "content", ["no JSON", "[1]", '{"format": 2, "tiles": {"float32 1": [1, 2]}}', '{"format": 2}']
 )
 def test_a_broken_file_is_named_and_ignored(tmp_path, content):
     (tmp_path / "pathgraph").mkdir()
@@ -149,7 +253,7 @@ def test_tiles_of_another_version_are_ignored(tmp_path):
     (tmp_path / "pathgraph").mkdir()
     problem, dtype = products.product_problem(pg.KSPattern(1, 2, 2, 1), 1, 9), np.dtype(np.float32)
     name = tuning.key(problem, dtype)
-    for version, tile in ((1, Tile(1, 1, 1, 1, 1, 1)), (2, TILES["float32"][-1])):
+    for version, tile in ((tuning.FORMAT, Tile(1, 1, 1, 1, 1, 1)), (tuning.FORMAT - 1, TILES["float32"][-1])):
         content = {"format": version, "device": "a GPU", "tiles": {name: list(tile)}}
         (tmp_path / "pathgraph" / "tiles-a-GPU.json").write_text(json.dumps(content))
         assert tuning.chosen(Pretended("a GPU", tile).device, problem, dtype) == choose(problem, dtype)

@@ -40,8 +40,8 @@ PATTERNS = {
 """With the vectors that are counted."""
 
 
-def counted(problem, large, dtype, sizes):
-    """Bytes that warps ask for, and that memory moves behind a cache of 1 MiB, by the tile for a large batch."""
+def counted(problem, tile, dtype, sizes):
+    """Bytes that warps ask for, and that memory moves behind a cache of 1 MiB."""
     kernels = []
 
     class Counting:
@@ -50,7 +50,7 @@ def counted(problem, large, dtype, sizes):
             return kernels[-1]
 
     arrays = [aligned(np.zeros(size, dtype=dtype)) for size in sizes]
-    products.launch(Counting(), problem, *arrays, choose(large, np.dtype(dtype)))
+    products.launch(Counting(), problem, *arrays, tile)
     traffic = kernels[-1].traffic
     return sum(t.read + t.written for t in traffic), sum(t.fetched + t.stored for t in traffic)
 
@@ -58,7 +58,7 @@ def counted(problem, large, dtype, sizes):
 def ratios(pattern, dtype, *, first):
     """Bytes asked for and moved, by what is compulsory: of the product, and of the gradient of the values.
 
-    None for the gradient of float16, whose sums are wider.
+    By the tiles that are chosen for a large batch. None for the gradient of float16, whose sums are wider.
     """
     batch, pattern = PATTERNS[tuple(pattern)], pg.KSPattern(*pattern)
     (rows, columns), nnz = pattern.shape, pattern.nnz
@@ -66,11 +66,12 @@ def ratios(pattern, dtype, *, first):
     compulsory = sum(sizes) * np.dtype(dtype).itemsize
     sides, many = ((batch, 1), (LARGE, 1)) if first else ((1, batch), (1, LARGE))
     large = products.product_problem(pattern, *many)
-    found = [counted(products.product_problem(pattern, *sides), large, dtype, sizes)]
+    tile = choose(large, np.dtype(dtype))
+    found = [counted(products.product_problem(pattern, *sides), tile, dtype, sizes)]
     if dtype != "float16":
         large = products.gradient_problem(pattern, LARGE, batch_first=first)
         problem = products.gradient_problem(pattern, batch, batch_first=first)._replace(part=batch)
-        found.append(counted(problem, large, dtype, (batch * rows, batch * columns, nnz)))
+        found.append(counted(problem, choose(large, np.dtype(dtype)), dtype, (batch * rows, batch * columns, nnz)))
     both = [[round(number / compulsory, 3) for number in one] for one in found]
     return both if len(both) == 2 else [*both, None]
 

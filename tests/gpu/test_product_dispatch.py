@@ -246,11 +246,14 @@ def test_without_cupy_the_reason_is_given(monkeypatch):
             operator.to_device()
 
 
-def test_the_clock_and_the_kind_of_the_gpu(monkeypatch):
+def test_the_clock_the_streams_and_the_kind_of_the_gpu(monkeypatch):
     """By events of the current stream, and the name of the current GPU, with a module that stands for CuPy."""
     log, current = [], [0]
 
     class Event:
+        def __init__(self, disable_timing=False):
+            self.disable_timing = disable_timing
+
         def record(self):
             log.append("record")
 
@@ -262,12 +265,20 @@ def test_the_clock_and_the_kind_of_the_gpu(monkeypatch):
         getDevice=lambda: current[0], getDeviceProperties=lambda number: {"name": f"GPU {number}".encode()}
     )
     cupy.cuda = types.SimpleNamespace(Event=Event, get_elapsed_time=lambda begin, end: 2500.0, runtime=runtime)
+    cupy.cuda.get_current_stream = lambda: types.SimpleNamespace(
+        wait_event=lambda event: log.append(("stream 2 waits", event.disable_timing))
+    )
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     pg.gpu.cuda.cache_clear()
     device = pg.gpu.cuda()
     pg.gpu.cuda.cache_clear()
     assert device.clock(lambda: log.append("work")) == 2.5
     assert log == ["record", "work", "record", "synchronize"]
-    assert device.identity() == "GPU 0"
+    log.clear()
+    wait = device.mark()
+    assert log == ["record"]
+    wait()
+    assert log == ["record", ("stream 2 waits", True)]
+    assert (device.identity(), device.place()) == ("GPU 0", 0)
     current[0] = 3
-    assert device.identity() == "GPU 3"
+    assert (device.identity(), device.place()) == ("GPU 3", 3)

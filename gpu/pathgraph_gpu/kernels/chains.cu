@@ -2,8 +2,8 @@
 //
 // Factor s has pattern (a a_s, b_s, c_s, d_s d), so that the vectors fall into parts (i, l), i < a and l < d, that no
 // factor mixes: entry q of a part is entry (i length + q) d + l of a vector. A block owns GROUPS parts, neighbours
-// along l, of BN vectors: it reads them, applies the factors from the last to the first, and writes what comes out. Each
-// entry is one sum, k = 0, 1, ..., as in products.cu; of complex numbers, four such sums of real products.
+// along l, of BN vectors: it reads them, applies the factors from the last to the first, and writes what comes out.
+// Each entry is one sum, k = 0, 1, ..., as in products.cu; of complex numbers, four such sums of real products.
 //
 // Macros: REAL, float or double; COMPLEX, whether numbers are pairs of them; WIDTH, the longest part; GROUPS, BN.
 

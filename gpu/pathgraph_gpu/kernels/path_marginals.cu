@@ -7,8 +7,8 @@
 #include "path_numbers.cuh"
 
 // Backward, from the highest level down. Threads along x take neurons and sides, threads along y the edges out of them,
-// in slices that are added in a fixed order. The edges out of u lead to target[i], out_start[u] <= i < out_start[u + 1],
-// by entry[i]; if fan[u] >= 0 they lead to the neurons from it on, each of which reads a run.
+// in slices that are added in a fixed order. The edges out of u lead to target[i] by entry[i], where
+// out_start[u] <= i < out_start[u + 1]; if fan[u] >= 0 they lead to the neurons from it on, each of which reads a run.
 extern "C" __global__ void path_backward(
     long long first, long long last, const long long* __restrict__ ends, const long long* __restrict__ out_start,
     const INDEX* __restrict__ target, const INDEX* __restrict__ entry, const INDEX* __restrict__ fan,

@@ -5,10 +5,9 @@
 //
 // A scaled number (m, e) stands for m 2**e, with abs(m) in [1/2, 1) or m = 0: sixteen bytes, as NumPy's SCALED_DTYPE.
 
-#define LOST 1     // a float came near the ends of its range: use scaled numbers
-#define INVALID 2  // a number of the caller is not finite, or negative where it must not be
+#define LOST 1       // a float came near the ends of its range: use scaled numbers
+#define INVALID 2    // a number of the caller is not finite, or negative where it must not be
 #define TOO_LARGE 4  // a result lies beyond the range of floats
-#define UNEQUAL 8  // entries that share a parameter differ
 
 #if SCALED
 struct alignas(16) Number {

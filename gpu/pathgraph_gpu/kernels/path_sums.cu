@@ -1,8 +1,8 @@
 // Sums over the paths of a graph of neurons up to each neuron.
 //
 // The neurons stand in topological order, level by level; neuron v has its number at position v + 1 of a buffer,
-// position 0 is the constant that biases start from. Buffers have shape (N, sides): the right-hand sides of a neuron lie
-// side by side. Entries are the weights of the edges by (target, antecedent), then the biases.
+// position 0 is the constant that biases start from. Buffers have shape (N, sides): the right-hand sides of a neuron
+// lie side by side. Entries are the weights of the edges by (target, antecedent), then the biases.
 //
 // A launch runs the levels first:last. If there are several it has one block, whose barrier separates them. Every sum
 // is made by the same threads in the same order at every run, and nothing but the status is written by two threads.
@@ -86,7 +86,7 @@ extern "C" __global__ void path_forward(
         atomicOr(status, found);
 }
 
-// The numbers at some positions, side by side: out[side * n + i]; the status follows them, so that one copy brings both.
+// The numbers at some positions, side by side: out[side * n + i]; the status follows, so that one copy brings both.
 extern "C" __global__ void path_gather(
     long long n, const INDEX* __restrict__ positions, const Number* __restrict__ x, long long sides,
     Number* __restrict__ out, const int* __restrict__ status)

@@ -11,8 +11,9 @@
 // depth, so that its bits depend neither on the tile nor on the rest of the batch, and it is written once.
 //
 // Little is done for a chunk but to multiply: each thread has pointers that move on by one step, and places in shared
-// memory that stay. The last chunk, which no other follows, is multiplied behind the loop. There are no guards. A depth that is no multiple of BK begins with places that are set to zero; and
-// in place of rows, columns and products that are not there others of the tile are read, whose sums are not written.
+// memory that stay. The last chunk, which no other follows, is multiplied behind the loop. There are no guards. A depth
+// that is no multiple of BK begins with places that are set to zero; and in place of rows, columns and products that
+// are not there others of the tile are read, whose sums are not written.
 //
 // Reads and writes go through shared memory, so that neighbouring threads take neighbouring places of the operand,
 // whatever its layout, and A_WIDTH, B_WIDTH or c_width of them at once. How the threads lie along an operand is a word

@@ -66,7 +66,15 @@ class Recorder(Device):
     """
 
     def __init__(self, device: Device) -> None:
-        super().__init__(device.name, device.xp, device._compiler, device.clock, device.identity)
+        super().__init__(
+            device.name,
+            device.xp,
+            device._compiler,
+            device.clock,
+            device.identity,
+            place=device.place,
+            mark=device.mark,
+        )
         self.tiles = device.tiles
         self.launched: set[tuple[str, str, tuple[str, ...]]] = set()
 
