@@ -339,6 +339,16 @@ def test_a_product_that_vanishes_is_noticed():
     assert not engine.power_marginals(chain, 1, x)[1]
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_weights_that_vanish_in_float32_are_noticed(backend):
+    net = pg.from_weights([[[1e30]], [[1e-50]], [[1e10]]])
+    found = pg.path_norm(net, dtype=np.float32, backend=backend)
+    assert found.dtype == np.float32
+    assert_close(found, pg.path_norm(net.to_exact()), gamma(8, np.float32))
+    x = started(net, 1)[0].astype(np.float32)
+    assert not engine.power_marginals(net, 1, x)[1]
+
+
 def safe_sums(net, q=1):
     return engine.power_sums(net, q, started(net, 1)[0])
 
