@@ -214,7 +214,7 @@ def _activations(nodes: Sequence[Hashable], attributes: Sequence[dict[str, Any]]
                 )
             if isinstance(k, bool) or not isinstance(k, (Integral, np.integer)):
                 raise GraphError(f"node {node!r}: a pool's rank must be an integer, got {argument_text(k)}")
-            if not 0 < k < 2**63:
+            if not 0 < int(k) < 2**63:
                 raise GraphError(
                     f"node {node!r}: a pool's rank must lie between 1 and its number of predecessors, got "
                     f"{argument_text(k)}"
