@@ -349,6 +349,18 @@ def test_weights_that_vanish_in_float32_are_noticed(backend):
     assert not engine.power_marginals(net, 1, x)[1]
 
 
+@pytest.mark.parametrize("q", [1, 2, 3, 4])
+def test_powers_that_vanish_in_float32_are_noticed(q):
+    net = pg.from_weights([[[1e-20]], [[1e20]]])
+    found = pg.path_norm(net, q, root=False, dtype=np.float32, backend="numba")
+    assert_close(found, pg.path_norm(net.to_exact(), q, root=False), gamma(2 * power_roundings(67, q) + 4, np.float32))
+    small = net.to_float(np.float32)
+    x = started(small, 1)[0].astype(np.float32)
+    mass, is_safe = engine.power_marginals(small, q, x)
+    assert is_safe == (q == 1)
+    assert mass.dtype == np.float32
+
+
 def safe_sums(net, q=1):
     return engine.power_sums(net, q, started(net, 1)[0])
 

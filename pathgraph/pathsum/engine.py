@@ -378,7 +378,7 @@ def _masses(
     code, q = power
     rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
-    room = x.dtype.type(limits_of(x.dtype).room * max(1, x[CONSTANT]))
+    room = limits_of(x.dtype).room
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph, room)[0])
     lost = False
@@ -386,7 +386,7 @@ def _masses(
         n = threads.count() if _is_wide(dag, first, stop) else 1
         found = threads.run([partial(rows, *part, *graph, room) for part in _shares(dag, first, stop, n)])
         lost |= any(is_lost for is_lost, _ in found)
-        room = max(room for _, room in found)
+        room = x.dtype.type(max(room for _, room in found))
     return lost
 
 

@@ -158,6 +158,7 @@ def equalize(
     final = np.rint(z / math.log(2)) * math.log(2) if powers_of_two else z
     if problem.value(final) > before:  # the network was at the optimum, but for the smoothing and the rounding
         final = start
+    factors: dict[Hashable, Any]
     if powers_of_two:
         exponents = np.asarray(directions.basis.T @ np.rint(final / math.log(2))).astype(int)
         factors = {directions.name(v): Fraction(2) ** int(exponents[v]) for v in np.flatnonzero(exponents).tolist()}
