@@ -14,8 +14,8 @@ from numpy.typing import ArrayLike
 from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import ParameterError
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
-from pathgraph.scalars import Array, as_values, refuse_floats
-from pathgraph.shown import argument_text, article
+from pathgraph.scalars import Array, as_values, refuse_floats, to_fraction
+from pathgraph.shown import argument_text, article, number_text
 
 __all__ = [
     "LARGEST_EXPONENT",
@@ -29,6 +29,7 @@ __all__ = [
     "number",
     "numbers_per_input",
     "per_input",
+    "positive",
     "require_same_structure",
     "samples",
 ]
@@ -105,6 +106,19 @@ def number(value: Any, name: str, interval: str) -> float:
     raise ParameterError(f"{name}: needed a number in {interval}, got {argument_text(value)}")
 
 
+def positive(value: Any, name: str, *, zero: bool = False) -> Fraction:
+    """The exact value of a number > 0; of one >= 0, if zero is welcome, too.
+
+    Raises
+    ------
+    ParameterError
+    """
+    exact = to_fraction(value, name)
+    if exact < 0 or (exact == 0 and not zero):
+        raise ParameterError(f"{name}: needed a number {'>=' if zero else '>'} 0, got {argument_text(value)}")
+    return exact
+
+
 def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float, Fraction, np.integer, np.floating)) and not isinstance(value, bool)
 
@@ -155,11 +169,11 @@ def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
         listed = [inputs.get(node, default) for node in names]
         return listed if shapes is None else _spread(listed, names, shapes)
     if isinstance(inputs, (set, frozenset)):
-        raise ParameterError(f"inputs: a set has no order; needed a sequence or a mapping, got {inputs!r}")
+        raise ParameterError(f"inputs: a set has no order; needed a sequence or a mapping, got {argument_text(inputs)}")
     try:
         listed = list(inputs)
     except TypeError:
-        raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {inputs!r}") from None
+        raise ParameterError(f"inputs: needed a scalar, a sequence or a mapping, got {argument_text(inputs)}") from None
     if shapes is not None:
         if len(shapes) > 1 and len(listed) != len(shapes):
             raise ParameterError(f"inputs: needed {len(shapes)} arrays, one per input, got {len(listed)}")
@@ -226,7 +240,9 @@ def half_widths(net: ReluNetwork, inputs: Any) -> Array:
     if inputs is None:
         return widths
     for i in np.flatnonzero(widths < 0)[:1].tolist():
-        raise ParameterError(f"inputs: the width of {net.architecture.input_name(i)!r} must be >= 0, got {widths[i]}")
+        raise ParameterError(
+            f"inputs: the width of {net.architecture.input_name(i)!r} must be >= 0, got {number_text(widths[i])}"
+        )
     return widths
 
 
@@ -258,7 +274,7 @@ def samples(data: Any, n_inputs: int, n_samples: Any = None) -> Array:
     if not np.isfinite(rows).all():
         raise ParameterError("data: needed finite numbers, got NaN or infinities")
     if n_samples is not None and natural(n_samples, "n_samples") != len(rows):
-        raise ParameterError(f"n_samples: data has {len(rows)} rows, got {n_samples}")
+        raise ParameterError(f"n_samples: data has {len(rows)} rows, got {argument_text(n_samples)}")
     return rows
 
 
@@ -266,7 +282,7 @@ def _described(data: Any) -> str:
     """What it is, of whatever size."""
     if isinstance(data, np.ndarray):
         return f"an array of {data.dtype} and shape {data.shape}"
-    return repr(data) if isinstance(data, Number | str | bytes | None) else article(type(data).__name__)
+    return argument_text(data) if isinstance(data, Number | str | bytes | None) else article(type(data).__name__)
 
 
 def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
@@ -281,7 +297,7 @@ def classes(labels: Any, n_samples: int, n_outputs: int) -> Array:
     try:
         found = np.asarray(labels)
     except ValueError:
-        raise ParameterError(f"labels: needed {n_samples} integers, got {labels!r}") from None
+        raise ParameterError(f"labels: needed {n_samples} integers, got {argument_text(labels)}") from None
     if found.shape != (n_samples,) or found.dtype.kind not in "iu":
         raise ParameterError(f"labels: needed {n_samples} integers, got shape {found.shape} of {found.dtype}")
     for row in np.flatnonzero((found < 0) | (found >= n_outputs))[:1].tolist():

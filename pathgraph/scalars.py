@@ -21,6 +21,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from pathgraph.errors import ParameterError
+from pathgraph.shown import argument_text
 
 __all__ = [
     "UNIT",
@@ -215,7 +216,9 @@ def refuse_floats(items: Iterable[Any], describe: Callable[[int], str]) -> None:
 
 
 def _not_a_number(what: str, item: object) -> str:
-    return f"{what}: needed a real number (int, float, Fraction), got {item!r} of type {type(item).__name__}"
+    return (
+        f"{what}: needed a real number (int, float, Fraction), got {argument_text(item)} of type {type(item).__name__}"
+    )
 
 
 def to_fraction(item: Any, what: str = "value") -> Fraction:

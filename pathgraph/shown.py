@@ -63,11 +63,13 @@ def decimal_text(value: Fraction, digits: int) -> str:
 
 
 def argument_text(value: Any) -> str:
-    """How an argument is shown in an error: as Python writes it, but integers with more digits than it writes."""
+    """How an argument is shown in an error: as Python writes it, but rationals of more than 60 digits as decimals."""
+    if isinstance(value, (int, Fraction)) and max(abs(value.numerator), value.denominator).bit_length() > 200:
+        return number_text(value)
     try:
         return repr(value)
-    except ValueError:
-        return number_text(value) if isinstance(value, (int, Fraction)) else article(type(value).__name__)
+    except ValueError:  # it holds an integer with more digits than Python writes
+        return article(type(value).__name__)
 
 
 def mapping_text(mapping: Mapping[Any, Any]) -> str:

@@ -33,7 +33,7 @@ from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
-from pathgraph.shown import article
+from pathgraph.shown import article, number_text
 
 LARGEST_POWER = 1000
 AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
@@ -150,7 +150,7 @@ def random_rescaling(net: ReluNetwork, rng: np.random.Generator | int, *, max_ex
     True
     """
     if natural(max_exponent, "max_exponent") > LARGEST_EXPONENT:
-        raise ParameterError(f"max_exponent: needed at most 2**20, got {max_exponent}; take a smaller one")
+        raise ParameterError(f"max_exponent: needed at most 2**20, got {number_text(max_exponent)}; take a smaller one")
     random = generator(rng)
     if not isinstance(net, Network):
         require_network_of_numbers(net, "random_rescaling")
@@ -264,17 +264,19 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
         v = architecture.index(node)
         lam[v] = to_fraction(factor, f"factors[{node!r}]")
         if v in outer and lam[v] != 1:
-            raise RescalingError(f"factors: {node!r} is an input or an output, whose factor must be 1, got {factor}")
+            raise RescalingError(
+                f"factors: {node!r} is an input or an output, whose factor must be 1, got {number_text(factor)}"
+            )
         if lam[v] == 0 or (lam[v] < 0 and architecture.activation[v] != IDENTITY):
             raise RescalingError(
                 f"factors: {node!r} is {architecture.activations[v]}, so its factor must be "
-                f"{'non-zero' if architecture.activation[v] == IDENTITY else 'positive'}, got {factor}"
+                f"{'non-zero' if architecture.activation[v] == IDENTITY else 'positive'}, got {number_text(factor)}"
             )
     if net.is_exact:
         return object_array(lam)
     floats = as_values(lam, lambda i: f"factors[{architecture.nodes[i]!r}]", np.float64)
     for v in np.flatnonzero(floats == 0)[:1].tolist():
-        raise ParameterError(f"factors: {architecture.nodes[v]!r} vanishes as a float, got {lam[v]}")
+        raise ParameterError(f"factors: {architecture.nodes[v]!r} vanishes as a float, got {number_text(lam[v])}")
     return floats
 
 

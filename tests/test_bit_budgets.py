@@ -267,6 +267,18 @@ def test_arrays_are_no_groupings():
             call()
 
 
+@pytest.mark.parametrize("powers_of_two", [True, False])
+def test_factors_beyond_floats_need_an_exact_network(powers_of_two):
+    """The second factor is 1e600 or so, though all parameters end at 1."""
+    net = pg.from_weights([[[1e-300]], [[1e-300]], [[1e300]], [[1e300]]])
+    with pytest.raises(RangeError, match=r"equalize: the factor of \(2, 0\) leaves .* use net.to_exact"):
+        pg.equalize(net, powers_of_two=powers_of_two)
+    found = pg.equalize(net.to_exact(), powers_of_two=powers_of_two)
+    assert found.before > 1990
+    assert found.after <= found.floor + 2
+    assert abs(math.log10(found.factors[2, 0].numerator) - math.log10(found.factors[2, 0].denominator) - 600) < 1
+
+
 def test_what_no_parameter_acts_on_comes_back_as_it_is():
     for weights in ([[[0.0]]], [[[1.0]], [[0.0]]]):
         net = pg.from_weights(weights)

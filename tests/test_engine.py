@@ -339,6 +339,28 @@ def test_a_product_that_vanishes_is_noticed():
     assert not engine.power_marginals(chain, 1, x)[1]
 
 
+@pytest.mark.parametrize("backend", ["numba", "numpy"])
+def test_weights_that_vanish_in_float32_are_noticed(backend):
+    net = pg.from_weights([[[1e30]], [[1e-50]], [[1e10]]])
+    found = pg.path_norm(net, dtype=np.float32, backend=backend)
+    assert found.dtype == np.float32
+    assert_close(found, pg.path_norm(net.to_exact()), gamma(8, np.float32))
+    x = started(net, 1)[0].astype(np.float32)
+    assert not engine.power_marginals(net, 1, x)[1]
+
+
+@pytest.mark.parametrize("q", [1, 2, 3, 4])
+def test_powers_that_vanish_in_float32_are_noticed(q):
+    net = pg.from_weights([[[1e-20]], [[1e20]]])
+    found = pg.path_norm(net, q, root=False, dtype=np.float32, backend="numba")
+    assert_close(found, pg.path_norm(net.to_exact(), q, root=False), gamma(2 * power_roundings(67, q) + 4, np.float32))
+    small = net.to_float(np.float32)
+    x = started(small, 1)[0].astype(np.float32)
+    mass, is_safe = engine.power_marginals(small, q, x)
+    assert is_safe == (q == 1)
+    assert mass.dtype == np.float32
+
+
 def safe_sums(net, q=1):
     return engine.power_sums(net, q, started(net, 1)[0])
 
@@ -359,10 +381,14 @@ def test_powers_of_biases_that_vanish_are_noticed():
     assert not engine.power_marginals(small, 1, started(small, 1)[0])[1]
 
 
+@pytest.mark.parametrize("n_threads", [1, 2])
 @pytest.mark.parametrize("between", [[], ["w"]])
-def test_products_that_vanish_on_the_way_to_a_mass_are_noticed(between):
-    """Where a neuron lies between the two that z reads, they are no run, and one thread takes another kernel."""
-    numba.set_num_threads(1)
+def test_products_that_vanish_on_the_way_to_a_mass_are_noticed(between, n_threads):
+    """Where a neuron lies between the two that z reads, they are no run, and are summed in another way.
+
+    That neuron has a small sum, and of two threads the last one makes it.
+    """
+    with_threads(n_threads)
     graph = nx.DiGraph()
     graph.add_node("x", activation="input")
     graph.add_nodes_from(["u", *between, "v"], activation="relu")
@@ -381,7 +407,8 @@ def test_products_that_vanish_on_the_way_to_a_mass_are_noticed(between):
     [
         (1.0, 1.0, 1.0, False),
         (1e20, 1e-310, 1e20, True),  # the entry itself is not a normal number
-        (1e-200, 1e-150, 1e200, True),  # the product with the sum before it is not
+        (1e-200, 1e-150, 1e200, True),  # the product with the sum before it is not, and vanishes
+        (1e-165, 1.2345e-150, 1e200, True),  # it is no normal number, although the mass is one again
         (1e200, 1e-150, 1e-200, True),  # the one with the sum behind it is not, in the sweep backward
         (1e-150, 1.0, 1e-160, True),  # only the mass is not
         (0.0, 1e-310, 1.0, False),
@@ -391,31 +418,45 @@ def test_products_that_vanish_on_the_way_to_a_mass_are_noticed(between):
 )
 @pytest.mark.parametrize("kind", ["run", "scattered", "bias"])
 def test_a_mass_that_is_lost_is_noticed(kind, before, factor, out, is_lost):
-    """And in the place of a mass nothing else is written."""
+    """And in the place of a mass nothing else is written.
+
+    That of a bias needs no product with the sum behind it: no sum backward comes from it.
+    """
     graph = nx.DiGraph()
     graph.add_nodes_from("abc", activation="input")
     graph.add_node("z", activation="identity", output=True, bias=factor if kind == "bias" else None)
-    graph.add_weighted_edges_from([(u, "z", factor) for u in {"run": "abc", "scattered": "ac", "bias": "a"}[kind]])
+    antecedents = {"run": "abc", "scattered": "ac", "bias": "a"}[kind]
+    graph.add_weighted_edges_from([(u, "z", 0.0 if kind == "bias" else factor) for u in antecedents])
     net = pg.from_networkx(graph)
     dag, x, y = engine.flat_of(net), np.full(net.dag.size, before), np.full(net.dag.size, out)
     x[net.dag.outputs] = 0
     mass = np.full(len(net.values), np.nan)
+    is_lost &= kind != "bias" or factor * before < 1
     assert engine._masses(dag, net.values, x, (1, 1.0), y, mass, (dag.start[:-1], dag.bias)) == is_lost
-    assert np.all(mass == factor * before * out)
+    assert mass.tolist() == (net.values * before * out).tolist()
 
 
 @pytest.mark.parametrize("n_threads", [1, 2])
-def test_sums_that_grow_on_the_way_leave_no_mass_unwatched(n_threads):
-    """The mass of the middle edges is a normal number, but a product on the way to it, 1e-150 * 1e-200, vanishes."""
+def test_sums_that_grow_on_the_way_leave_no_mass_unwatched(n_threads, monkeypatch):
+    """The sum backward from u, 1e-170 * 1e-160, vanishes; other sums, and the mass of u -> v, are normal numbers."""
     with_threads(n_threads)
-    net = pg.from_weights([np.full((2, 2), 1e200), np.full((2, 2), 1e-150), np.full((2, 2), 1e-200)])
+    monkeypatch.setattr(preparation, "LARGE", 0)
+    graph = nx.DiGraph()
+    graph.add_nodes_from("ab", activation="input")
+    graph.add_nodes_from("uv", activation="relu")
+    graph.add_node("z", activation="identity", output=True)
+    graph.add_weighted_edges_from([("a", "u", 1e100), ("u", "v", 1e-170), ("v", "z", 1e-160), ("b", "z", 1.0)])
+    net = pg.from_networkx(graph)
     assert not engine.power_marginals(net, 1, started(net, 1)[0])[1]
     exact = pg.path_magnitude(net.to_exact())
     for found, true in zip(pg.path_magnitude(net), exact, strict=True):
         assert_close(found, true, gamma(20))
 
 
-def test_masses_where_neurons_without_antecedents_have_biases():
+@pytest.mark.parametrize("least", [0, preparation.LARGE])
+def test_masses_where_neurons_without_antecedents_have_biases(least, monkeypatch):
+    """Compiled for all networks, and for large ones only."""
+    monkeypatch.setattr(preparation, "LARGE", least)
     graph = nx.DiGraph()
     graph.add_node("x", activation="input")
     graph.add_node("c", activation="relu", bias=3.0)

@@ -286,6 +286,8 @@ def test_rescaling_by_channels():
         ({(layer, 0): -1}, pg.RescalingError, "needed a positive factor"),
         ({(layer, 0): 0}, pg.RescalingError, "needed a positive factor"),
         ({("input", 0): 2}, pg.RescalingError, "is an input or an output"),
+        ({("input", 0): 10**5000}, pg.RescalingError, "is an input or an output.*got ~1e5000"),
+        ({(layer, 0): -(10**5000)}, pg.RescalingError, "needed a positive factor, got ~-1e5000"),
         ({(layer, 4): 2}, pg.GraphError, "is no channel of a layer of shape"),
         ({"nothing": 2}, pg.GraphError, "is no channel"),
         ({(layer, 0): 0.5}, pg.ParameterError, "factors"),
@@ -296,6 +298,8 @@ def test_rescaling_by_channels():
     pooled = build("max_pool")
     with pytest.raises(pg.RescalingError, match="is structural and cannot change"):
         pg.rescale(pooled, {pooled.layers[1].name: 2})
+    with pytest.raises(pg.ParameterError, match="leaves the range of floats, got ~1e5000"):
+        pg.rescale(build("convolution_2d", np.float64), {(layer, 0): 10**5000})
     floats = build("linear", np.float64)
     with pytest.raises(pg.RangeError, match="leave the range"):
         pg.rescale(floats, {floats.layers[1].name: 1e308})

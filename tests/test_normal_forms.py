@@ -258,3 +258,16 @@ def test_wrong_arguments(form):
         with pytest.raises(pg.ParameterError, match="max_sweeps: needed an integer >= 0, got"):
             form(net, max_sweeps=sweeps)
     assert not form(pg.rescale(net, {(1, 0): 3}), max_sweeps=0)
+
+
+def test_factors_and_parameters_at_the_ends_of_the_range():
+    """The logarithms of the first parameters move by more than exponentials can say; the second network by less."""
+    far = pg.from_weights([[[1e-300]], [[1e-300]], [[1e300]], [[1e300]]])
+    for form in (pg.balance, pg.path_condition):
+        with pytest.raises(pg.RangeError, match=r"the factor of \(2, 0\) leaves the range of float64"):
+            form(far)
+    near = pg.from_weights([[[1e-308]], [[1e308]]])
+    balanced = pg.balance(near)
+    assert balanced
+    # two logarithms of 709, their half difference and their sums with it are off by an ulp, 2**-43, at most
+    assert balanced.net.theta == pytest.approx([1, 1], rel=6 * 2.0**-43)

@@ -532,6 +532,12 @@ BAD = {
     "NaN": (lambda: pg.prune(NET, NAN), "amount: needed a share"),
     "too many": (lambda: pg.prune(NET, 7), "amount: needed at most 6, the number of non-zero weights"),
     "too many neurons": (lambda: pg.prune(NET, 3, "neurons"), "amount: needed at most 2, the number of hidden"),
+    "a number without a text": (lambda: pg.prune(NET, 10**5000), "amount: needed at most 6.*got ~1e5000"),
+    "a share without a text": (lambda: pg.prune(NET, Fraction(-1, 10**5000)), "amount: needed a share.*got ~-1e-5000"),
+    "rounds without a text": (
+        lambda: pg.prune(NET, 1, strategy="iterative", rounds=-(10**5000)),
+        "rounds: needed an integer >= 1, got ~-1e5000",
+    ),
     "a negative number": (lambda: pg.prune(NET, -1), "amount: needed at most 6"),
     "no number": (lambda: pg.prune(NET, "half"), "amount: needed a share"),
     "True": (lambda: pg.prune(NET, True), "amount: needed a share"),

@@ -127,7 +127,10 @@ def test_covering_numbers_count_cells():
         (([3, 0], 1), "widths: needed an integer >= 1"),
         (("33", 1), "at least two widths"),
         (([3, 3], 0), "r: needed a number > 0"),
-        (([3, 3], 1, -1), "needed numbers >= 0"),
+        (([3, 3], 1, -1), "D: needed a number >= 0"),
+        (([3, 3], -(10**5000)), "r: needed a number > 0, got ~-1e5000"),
+        (([3, 10**5000], [1]), "r: needed a real number"),
+        ([[[10**5000], 1], 1], "widths: needed an integer >= 1, got a list"),
         (([3, 3], math.nan), "needed a finite number"),
         (([3, 3], 1, 1, 0.5), r"q: needed a number in \[1, inf\]"),
     ],
@@ -141,6 +144,18 @@ def test_constants_beyond_floats_need_fractions():
     with pytest.raises(RangeError, match="use Fractions"):
         pg.lipschitz_constant([1] * 1000, 10.0)
     assert pg.lipschitz_constant([1] * 1000, 10) > 10**999
+    for arguments in (([2, 2, 2], 10**400, 1, 2), ([2, 2, 2], 10**400, 1.0), ([10**400, 2], 1, 1, 2)):
+        with pytest.raises(RangeError, match="use Fractions"):
+            pg.lipschitz_constant(*arguments)
+        with pytest.raises(RangeError, match="use Fractions"):
+            pg.covering_number(*arguments[:2], 1, *arguments[2:])
+    with pytest.raises(RangeError, match="use Fractions"):
+        pg.extremal_pair([2, 2], 10**400, 1, 2, delta=1)
+    with pytest.raises(RangeError, match="a number leaves"):
+        pg.covering_number([1, 10**400], 1, 1)
+    assert pg.covering_number([1, 1], 10**5000, 1) == 2 * math.log2(2 * 10**5000 * (1 + 1))
+    with pytest.raises(ParameterError, match=r"delta: needed a number in \(0, ~1e5000\], .* got ~2e5000"):
+        pg.extremal_pair([1, 1], 10**5000, delta=2 * 10**5000)
     with pytest.raises(ParameterError, match="delta: needed a number in"):
         pg.extremal_pair([2, 2], 1, delta=1)
     with pytest.raises(ParameterError, match="eps"):
@@ -272,11 +287,42 @@ def test_stochastic_rounding_keeps_the_mean_and_repeats(given):
         (lambda: pg.Quantizer(step=1, zero_point=2), "only the mode 'zero_point'"),
         (lambda: pg.Quantizer(step=1)([math.nan]), "needed finite numbers"),
         (lambda: pg.Quantizer(step=1).levels(-1), "r: needed a number >= 0"),
+        (lambda: pg.Quantizer(step=-(10**5000)), "step: needed a number > 0, got ~-1e5000"),
+        (lambda: pg.Quantizer(step=10**5000, format="fp16"), "either a step or a format, got ~1e5000 and 'fp16'"),
+        (lambda: pg.Quantizer(step=1, zero_point=10**5000), "has one, got ~1e5000"),
+        (lambda: pg.Quantizer(step=1).levels(Fraction(-1, 10**5000)), "r: needed a number >= 0, got ~-1e-5000"),
+        (lambda: pg.Quantizer(step=1)([10**5000]), "values: needed real numbers in the range of floats"),
+        (lambda: pg.Quantizer(step=1)([None, 1j]), "values: needed real numbers in the range of floats"),
     ],
 )
 def test_bad_quantizers_are_refused(make, message):
     with pytest.raises(ParameterError, match=message):
         make()
+
+
+def test_rounding_down_sees_the_side_of_zero_on_which_the_smallest_numbers_lie():
+    """Also where the quotient by the step is no float any more."""
+    for step in (2, 2.0**1000, Fraction(2) ** 1023):
+        for values in ([-5e-324, 5e-324, -0.0, 1.0], [-1e-300]):
+            for mode in ("floor", "nearest", "toward_zero"):
+                quantizer = pg.Quantizer(mode, step)
+                exact = quantizer([Fraction(value) for value in values])
+                assert quantizer(values).tolist() == exact.tolist()
+    with pytest.raises(RangeError, match="leaves the range of float64"):
+        pg.Quantizer("floor", 2**5000)([-1.0])
+    assert pg.Quantizer("nearest", 2**5000)(1.0) == 0
+
+
+def test_rationals_of_any_size_are_rounded():
+    with pytest.raises(RangeError, match=r"fp16 holds numbers up to 65504\.0, got ~3\.3.*e4999"):
+        pg.Quantizer(format="fp16")([Fraction(10**5000, 3)])
+    with pytest.raises(RangeError, match=r"step: ~7.*e-1506 is too small"):
+        pg.Quantizer(step=Fraction(1, 2**5000))([1.0])
+    net = pg.from_weights([[[1, 2], [3, 4]], [[1, 1]]], dtype=object)
+    for size, half in ((Fraction(2) ** 5000, math.inf), (Fraction(1), 0.5), (Fraction(1, 2**5000), 5e-324)):
+        large = net.map_values(lambda w, size=size: w * size)
+        assert pg.bits_fixed(large, size * size) == pg.bits_fixed(net, 1) > 1
+        assert pg.Quantizer(step=size).error_bounds(np.ones(2)).tolist() == [half, half]
 
 
 def test_quantizers_are_values():
@@ -406,6 +452,8 @@ def test_bad_accuracies_are_refused(function):
     for eps in (0, -1, math.nan, math.inf):
         with pytest.raises(ParameterError, match="eps: needed"):
             function(network(), eps)
+    with pytest.raises(ParameterError, match="eps: needed a number > 0, got ~-1e5000"):
+        function(network(), -(10**5000))
     with pytest.raises(ParameterError, match="mode: needed"):
         function(network(), 1, mode="up")
     with pytest.raises(RangeError):

@@ -182,5 +182,5 @@ def test_euclidean_normal_form_of_floats(case):
 
 
 def test_exponents_beyond_every_integer_type_are_refused():
-    with pytest.raises(pg.ParameterError, match=r"max_exponent: needed at most 2\*\*20, got 1000"):
+    with pytest.raises(pg.ParameterError, match=r"max_exponent: needed at most 2\*\*20, got ~1e400"):
         pg.random_rescaling(pg.from_weights([[[1]], [[1]]], dtype=object), 0, max_exponent=10**400)

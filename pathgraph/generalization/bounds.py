@@ -38,6 +38,7 @@ from pathgraph.metrics.gaps import gamma, roundings, to_rationals
 from pathgraph.norms import log_path_norm, operator_norm_product, power_sums
 from pathgraph.resolutions import ReluNetwork, Structure, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["flattened_samples", "generalization_bound"]
 
@@ -122,7 +123,9 @@ def generalization_bound(
     1.0
     """
     if isinstance(net, PeelingConstants) and depth is not None:
-        raise ParameterError(f"depth: plain numbers have the depth {net.depth}; leave depth out, got {depth!r}")
+        raise ParameterError(
+            f"depth: plain numbers have the depth {net.depth}; leave depth out, got {argument_text(depth)}"
+        )
     constants = net if isinstance(net, PeelingConstants) else peeling_constants(net, depth=depth)
     network = net if isinstance(net, ReluNetwork) else None
     if network is not None:
@@ -296,7 +299,7 @@ def _radii(net: ReluNetwork | None, radius: Any) -> tuple[float, float]:
     sums = power_sums(net, 1)
     relative = 0.0 if net.is_exact else gamma(roundings(net, 1) + len(sums))
     if to_fraction(radius) < sum(to_rationals([sums])[0]) * (1 - to_fraction(relative)):
-        raise ParameterError(f"radius: needed at least the path-norm, exp({norm:.6g}), got {radius!r}")
+        raise ParameterError(f"radius: needed at least the path-norm, exp({norm:.6g}), got {argument_text(radius)}")
     return norm, given
 
 

@@ -135,7 +135,7 @@ def balance(net: Network, *, tolerance: float | None = None, max_sweeps: int = 1
     counted = np.flatnonzero(basis.acts_on)
     objective = Objective(basis.on_parameters[:, counted], 2 * np.log(np.abs(theta[counted])), power=2, linear=0)
     z, sweeps = objective.minimise(limit, rounds)
-    balanced = net.with_theta(_rounded(theta * np.exp(basis.on_parameters.T @ z), net))
+    balanced = net.with_theta(_moved(theta, basis.on_parameters.T @ z, net))
     final = Objective(objective.exponents, 2 * _log_abs(balanced.theta[counted]), power=2, linear=0)
     return NormalForm(balanced, _factors(basis, z), final.residual(np.zeros(len(z))), sweeps, limit)
 
@@ -195,7 +195,7 @@ def path_condition(net: Network, *, tolerance: float | None = None, max_sweeps: 
     exponents = -basis.on_parameters[:, chosen]
     objective = Objective(exponents, _log_diagonal(pruned, counted)[chosen], power=1, linear=1)
     z, sweeps = objective.minimise(limit, rounds)
-    conditioned = net.with_theta(_rounded(pruned.theta * np.exp(basis.on_parameters.T @ z / 2), net))
+    conditioned = net.with_theta(_moved(pruned.theta, basis.on_parameters.T @ z / 2, net))
     final = Objective(exponents, _log_diagonal(conditioned, counted)[chosen], power=1, linear=1)
     return NormalForm(conditioned, _factors(basis, z / 2), final.residual(np.zeros(len(z))), sweeps, limit)
 
@@ -263,9 +263,12 @@ def _tolerance(net: Network, function: str, tolerance: float | None) -> float:
     return number(tolerance, "tolerance", "(0, inf)")
 
 
-def _rounded(theta: Array, net: Network) -> Array:
+def _moved(theta: Array, logs: Array, net: Network) -> Array:
+    """The parameters times the exponentials of some logarithms, which may be no floats."""
+    is_far = abs(logs) > 700
+    factors = np.exp(np.where(is_far, logs / 2, logs))
     with np.errstate(over="ignore", under="ignore"):
-        out = theta.astype(net.dtype)
+        out = (theta * factors * np.where(is_far, factors, 1)).astype(net.dtype)
     if not (np.isfinite(out).all() and ((out == 0) == (theta == 0)).all()):
         raise RangeError(f"normal form: a parameter leaves the range of {net.dtype}; use a wider type")
     return np.asarray(out)
@@ -276,4 +279,8 @@ def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     with np.errstate(over="ignore", under="ignore"):
         factors = np.exp(exponents)
     moved = distinct(basis.on_neurons.indices).tolist()
-    return {basis.architecture.nodes[v]: float(factors[v]) for v in moved}
+    nodes = basis.architecture.nodes
+    for v in moved:
+        if not 0 < factors[v] < np.inf:
+            raise RangeError(f"normal form: the factor of {nodes[v]!r} leaves the range of float64; rescale net first")
+    return {nodes[v]: float(factors[v]) for v in moved}

@@ -32,6 +32,7 @@ from pathgraph.pathsum.preparation import buffer
 from pathgraph.pathsum.semirings import REAL
 from pathgraph.pathsum.sweep import back
 from pathgraph.scalars import Array, object_array
+from pathgraph.shown import argument_text
 
 __all__ = ["FunctionalDimension", "functional_dimension", "parameter_jacobian", "tangent_kernel"]
 
@@ -286,7 +287,9 @@ def functional_dimension(net: Network, xs: ArrayLike, *, tolerance: float | None
     """
     samples = _samples(net, xs)
     if net.is_exact and tolerance is not None:
-        raise ParameterError(f"tolerance: an exact network has an exact rank, so needed None, got {tolerance!r}")
+        raise ParameterError(
+            f"tolerance: an exact network has an exact rank, so needed None, got {argument_text(tolerance)}"
+        )
     limit = None if tolerance is None else number(tolerance, "tolerance", "[0, inf)")
     smooth = [x for x in samples if not _is_on_kink(net, x)]
     matrix = parameter_jacobian(net, np.array(smooth, dtype=samples.dtype).reshape(-1, len(net.inputs)))

@@ -28,6 +28,7 @@ from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, index_type, longest_distances
 from pathgraph.pathsum.blocks import INPUT, POOL
 from pathgraph.scalars import as_values
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -208,9 +209,16 @@ def _activations(nodes: Sequence[Hashable], attributes: Sequence[dict[str, Any]]
         if RANK in data and data[RANK] is not None:
             k = data[RANK]
             if code != POOL:
-                raise GraphError(f"node {node!r}: only a pool has a rank, got rank={k!r} on activation {name!r}")
+                raise GraphError(
+                    f"node {node!r}: only a pool has a rank, got rank={argument_text(k)} on activation {name!r}"
+                )
             if isinstance(k, bool) or not isinstance(k, (Integral, np.integer)):
-                raise GraphError(f"node {node!r}: a pool's rank must be an integer, got {k!r}")
+                raise GraphError(f"node {node!r}: a pool's rank must be an integer, got {argument_text(k)}")
+            if not 0 < int(k) < 2**63:
+                raise GraphError(
+                    f"node {node!r}: a pool's rank must lie between 1 and its number of predecessors, got "
+                    f"{argument_text(k)}"
+                )
             rank[i] = int(k)
     return activation, rank
 

@@ -31,6 +31,7 @@ from pathgraph.scalars import (
     refuse_floats,
     to_fraction,
 )
+from pathgraph.shown import number_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -426,6 +427,7 @@ def _check_ties(architecture: Architecture, values: Array) -> None:
         entry = int(np.flatnonzero(shared)[differs[0]])
         other = int(first[differs[0]])
         raise GraphError(
-            f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got {values[other]} "
-            f"({architecture.describe(other)}) and {values[entry]} ({architecture.describe(entry)})"
+            f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got "
+            f"{number_text(values[other])} ({architecture.describe(other)}) and {number_text(values[entry])} "
+            f"({architecture.describe(entry)})"
         )

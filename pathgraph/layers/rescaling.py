@@ -25,6 +25,7 @@ from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
 from pathgraph.scalars import Array, object_array, refuse_floats, to_fraction
+from pathgraph.shown import number_text
 
 __all__ = ["random_layer_rescaling", "rescale_layers"]
 
@@ -116,16 +117,18 @@ def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
         places = _places(architecture, key)
         factor = to_fraction(factors[key], f"factors[{key!r}]")
         if factor != 1 and outer[places].any():
-            raise RescalingError(f"factors: {key!r} is an input or an output, whose factor must be 1, got {factor}")
+            raise RescalingError(
+                f"factors: {key!r} is an input or an output, whose factor must be 1, got {number_text(factor)}"
+            )
         curved = np.isin(activation[places], (RELU, POOL)).any()
         if factor == 0 or (factor < 0 and curved):
             raise RescalingError(
-                f"factors: {key!r} needed a {'positive' if curved else 'non-zero'} factor, got {factor}"
+                f"factors: {key!r} needed a {'positive' if curved else 'non-zero'} factor, got {number_text(factor)}"
             )
         lam[places] = factor if graph.is_exact else _as_float(factor)
         if not graph.is_exact and len(places) and not 0 < abs(lam[places[0]]) < math.inf:
             raise ParameterError(
-                f"factors: {architecture.nodes[places[0] - 1]!r} leaves the range of floats, got {factor}"
+                f"factors: {architecture.nodes[places[0] - 1]!r} leaves the range of floats, got {number_text(factor)}"
             )
     return lam
 

@@ -27,6 +27,7 @@ from pathgraph.pathsum.exact import accelerated
 from pathgraph.pathsum.flat import mapped
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["box_bound", "largest_change", "perturbation_bound"]
 
@@ -147,7 +148,7 @@ def _moves(net: ReluNetwork, rho: Any) -> Array:
     rho = net.architecture.aligned(rho, "rho", 0)
     is_one = isinstance(rho, (Number, np.generic))
     if (not is_one and not isinstance(rho, (Sequence, np.ndarray))) or isinstance(rho, str) or np.ndim(rho) > 1:
-        got = f"shape {rho.shape}" if isinstance(rho, np.ndarray) else repr(rho)
+        got = f"shape {rho.shape}" if isinstance(rho, np.ndarray) else argument_text(rho)
         raise ParameterError(f"rho: needed a number, or a vector of one per parameter, got {got}")
     is_plain = isinstance(rho, np.ndarray) and rho.dtype.kind in "fiu" and not net.is_exact
     listed: Any = [rho] if is_one else rho if is_plain else list(rho)
@@ -161,7 +162,7 @@ def _moves(net: ReluNetwork, rho: Any) -> Array:
         refuse_floats(listed, describe)
     moves = as_values(listed, describe, np.float64 if net.scalars == "float" else object)
     for i in np.flatnonzero(moves < 0)[:1].tolist():
-        raise ParameterError(f"{describe(i)} must be >= 0, got {moves[i]}")
+        raise ParameterError(f"{describe(i)} must be >= 0, got {number_text(moves[i])}")
     return object_array(list(moves) * size) if is_one and net.is_exact else np.resize(moves, size)
 
 

@@ -46,6 +46,7 @@ from pathgraph.pathsum.scaled import scaled, scaled_product, scaled_sum
 from pathgraph.pathsum.sweep import Pools, sweep
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["excess", "l1_gap", "meet_sums", "path_metric", "telescoped"]
 
@@ -149,7 +150,7 @@ def path_metric(
     pair = Pair.of(net, other, half_widths(net, inputs))
     q = exponent(q, "q", least=1)
     if q not in (1, *range(2, MAX_POWER + 1, 2)):
-        raise ParameterError(f"q: needed 1 or an even integer up to {MAX_POWER}, got {q!r}")
+        raise ParameterError(f"q: needed 1 or an even integer up to {MAX_POWER}, got {argument_text(q)}")
     if q != 1:
         if method != "auto":
             raise ParameterError(f"method: for q = {q} the metric is exact; leave method out, got {method!r}")

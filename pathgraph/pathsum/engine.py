@@ -304,7 +304,7 @@ def power_sums(net: BlockNetwork, q: float, x: Array) -> bool:
 
     Returns whether the sums may be relied on: whether no float came near the ends of its range (see `stays_in_range`).
     """
-    lost = _forward(flat_of(net), flattened(net, net.tensors, x.dtype), x, *_coded(q))
+    lost = _forward(flat_of(net), _untouched(net), x, *_coded(q))
     return not lost and stays_in_range(x)
 
 
@@ -333,7 +333,7 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
         Whether all of them may be relied on.
     """
     dag, outputs = flat_of(net), net.dag.outputs
-    entries, power = flattened(net, net.tensors, x.dtype), _coded(q)
+    entries, power = _untouched(net), _coded(q)
     y, mass = np.zeros_like(x), np.empty(len(entries), dtype=x.dtype)
     y[outputs] = 1
     # the sums from neurons that read no other are needed for nothing but the masses of their biases
@@ -343,6 +343,11 @@ def power_marginals(net: BlockNetwork, q: float, x: Array, *, by_neuron: bool = 
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(x[outputs].sum())  # no path has more than all of them
     return mass, not lost and total <= limits_of(x.dtype).top and stays_in_range(x) and stays_in_range(y)
+
+
+def _untouched(net: BlockNetwork) -> Array:
+    """The entries as they are: a kernel that sums in float32 must see those of float64 that vanish in it."""
+    return flattened(net, net.tensors, np.float64)
 
 
 def _masses(
@@ -373,7 +378,7 @@ def _masses(
     code, q = power
     rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
-    room = x.dtype.type(limits_of(x.dtype).room * max(1, x[CONSTANT]))
+    room = limits_of(x.dtype).room
     if threads.count() == 1 or dag.n_edges < WIDE:
         return bool(rows(0, dag.n_nodes, *graph, room)[0])
     lost = False
@@ -381,7 +386,7 @@ def _masses(
         n = threads.count() if _is_wide(dag, first, stop) else 1
         found = threads.run([partial(rows, *part, *graph, room) for part in _shares(dag, first, stop, n)])
         lost |= any(is_lost for is_lost, _ in found)
-        room = max(room for _, room in found)
+        room = x.dtype.type(max(room for _, room in found))
     return lost
 
 

@@ -42,6 +42,16 @@ def add_in_any_order(typing, total, factor, term):
     return total(total, total, total), generate
 
 
+@intrinsic
+def as_kind_of(typing, like, number):
+    """A number, in the type of another one."""
+
+    def generate(context, builder, signature, args):
+        return context.cast(builder, args[1], signature.args[1], signature.return_type)
+
+    return like(like, number), generate
+
+
 LINE = 64
 """Bytes of a cache line."""
 
@@ -101,7 +111,7 @@ will_read, will_write = _request(is_written=False), _request(is_written=True)
 
 @inlined
 def value(w, code, q):
-    """The value of an entry."""
+    """The value of an entry, in its type: a sum in a wider one could be found to vanish only when it is stored."""
     if code == 0:
         return w
     if code == 1:
@@ -110,7 +120,7 @@ def value(w, code, q):
         return w * w
     if code == 4:
         return (w * w) * (w * w)
-    return abs(w) ** q
+    return as_kind_of(w, abs(w) ** q)
 
 
 @compiled

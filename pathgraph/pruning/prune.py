@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from pathgraph.arguments import Inputs, exponent
+from pathgraph.arguments import Inputs, exponent, natural
 from pathgraph.bounds import Bound
 from pathgraph.errors import ParameterError
 from pathgraph.graph.architecture import Architecture
@@ -25,7 +25,7 @@ from pathgraph.pruning.scores import METHODS, score_of
 from pathgraph.pruning.selection import greedy, in_rounds
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, frozen, object_array
-from pathgraph.shown import number_text
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["PruningResult", "prune"]
 
@@ -265,8 +265,7 @@ def _check(method: Any, strategy: Any, rounds: Any, biases: Any) -> None:
             + "; leave strategy out"
         )
     if rounds is not None:
-        if isinstance(rounds, bool) or not isinstance(rounds, (int, np.integer)) or rounds < 1:
-            raise ParameterError(f"rounds: needed an integer >= 1, got {rounds!r}")
+        natural(rounds, "rounds", least=1)
         if strategy != "iterative" and method != "synflow":
             raise ParameterError("rounds: only strategy='iterative' and method='synflow' have rounds; leave it out")
     if not isinstance(biases, (bool, np.bool_)):
@@ -279,13 +278,17 @@ def _check(method: Any, strategy: Any, rounds: Any, biases: Any) -> None:
 def _count(amount: Any, n: int, what: str) -> int:
     """How many of n to remove."""
     if isinstance(amount, (bool, np.bool_)) or not isinstance(amount, (int, float, Fraction, np.integer, np.floating)):
-        raise ParameterError(f"amount: needed a share in [0, 1] or an integer, got {amount!r}")
+        raise ParameterError(f"amount: needed a share in [0, 1] or an integer, got {argument_text(amount)}")
     if isinstance(amount, (int, np.integer)):
         if not 0 <= amount <= n:
-            raise ParameterError(f"amount: needed at most {n}, the number of {what}, and at least 0, got {amount}")
+            raise ParameterError(
+                f"amount: needed at most {n}, the number of {what}, and at least 0, got {number_text(amount)}"
+            )
         return int(amount)
     if not 0 <= amount <= 1:
-        raise ParameterError(f"amount: needed a share in [0, 1], got {amount!r}; write an integer for a number")
+        raise ParameterError(
+            f"amount: needed a share in [0, 1], got {argument_text(amount)}; write an integer for a number"
+        )
     return round(Fraction(amount) * n) if isinstance(amount, Fraction) else round(Fraction(float(amount)) * n)
 
 

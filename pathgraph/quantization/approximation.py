@@ -33,6 +33,7 @@ from pathgraph.norms import log_path_norm
 from pathgraph.quantization.bits import bits_fixed, bits_float
 from pathgraph.quantization.worst_case import lipschitz_constant
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["SpeedRow", "encoding_speed", "speed_table", "spline_network", "squaring_network"]
 
@@ -52,7 +53,7 @@ def listed(values: Any, name: str) -> list[Any]:
     try:
         return list(values)
     except TypeError:
-        raise ParameterError(f"{name}: needed a sequence of numbers, got {values!r}") from None
+        raise ParameterError(f"{name}: needed a sequence of numbers, got {argument_text(values)}") from None
 
 
 def squaring_network(m: int, *, balanced: bool = False) -> Network:
@@ -97,7 +98,7 @@ def squaring_network(m: int, *, balanced: bool = False) -> Network:
     Fraction(49, 8)
     """
     if natural(m, "m", least=1) > LARGEST:
-        raise ParameterError(f"m: needed an integer from 1 to {LARGEST}, whose weights are 4**-m, got {m}")
+        raise ParameterError(f"m: needed an integer from 1 to {LARGEST}, whose weights are 4**-m, got {number_text(m)}")
     # hidden layer s holds relu(g_{s-1}), relu(g_{s-1} - 1/2) and the part of the sum that is known; g_0 = x
     weights: list[list[list[Any]]] = [[[1], [1], [1]]]
     biases: list[list[Any] | None] = [[Fraction(0), Fraction(-1, 2), Fraction(0)]]
@@ -151,7 +152,7 @@ def spline_network(knots: Sequence[Any], values: Sequence[Any]) -> Network:
     numbers: list[Any] = [to_fraction(t, "knots") for t in places]
     ends: list[Any] = [to_fraction(y, "values") for y in heights]
     if any(b <= a for a, b in pairwise(numbers)):
-        raise ParameterError(f"knots: needed increasing numbers, got {places}")
+        raise ParameterError(f"knots: needed increasing numbers, got {argument_text(places)}")
     slopes = [(y2 - y1) / (t2 - t1) for (t1, t2), (y1, y2) in zip(pairwise(numbers), pairwise(ends), strict=True)]
     bends = [slopes[0], *(b - a for a, b in pairwise(slopes))]
     hidden = [[Fraction(1)] for _ in bends]

@@ -18,12 +18,12 @@ from typing import Any, Literal
 
 import numpy as np
 
-from pathgraph.arguments import Inputs
+from pathgraph.arguments import Inputs, positive
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.metrics.parameter_boxes import largest_change
 from pathgraph.metrics.parameter_changes import parameter_lipschitz
 from pathgraph.quantization.networks import quantize
-from pathgraph.quantization.quantizers import FloatFormat, Quantizer
+from pathgraph.quantization.quantizers import FloatFormat, Quantizer, binary_exponent
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
 
@@ -129,7 +129,7 @@ def fixed_step(
     Fraction(1, 4)
     """
     require_network_of_numbers(net, "bits_fixed")
-    bound = _positive(eps)
+    bound = positive(eps, "eps")
     if mode not in ("nearest", "floor", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
     support, sizes = net.theta != 0, _sizes(net)
@@ -145,7 +145,7 @@ def fixed_step(
         other = quantize(net, Quantizer(mode, Fraction(2) ** -k))
         return _distance(net, other, inputs) <= bound
 
-    first = -(math.frexp(float(largest))[1] + 2) if largest else 0  # all is rounded to zero, or by half a step
+    first = -(binary_exponent(largest) + 3) if largest else 0  # all is rounded to zero, or by half a step
     k = _least(_guarded(succeeds), first)
     return Fraction(2) ** -(_descended(rounded, k, first) if a_posteriori else k)
 
@@ -203,7 +203,7 @@ def bits_float(
     (9, 9)
     """
     require_network_of_numbers(net, "bits_float")
-    bound = _positive(eps)
+    bound = positive(eps, "eps")
     if mode not in ("nearest", "toward_zero"):
         raise ParameterError(f"mode: needed 'nearest' or 'toward_zero', got {mode!r}")
     sizes = _sizes(net)
@@ -276,13 +276,6 @@ def _kept(moves: Array, sizes: Array) -> Array:
     if moves.dtype == object:
         return moves
     return np.where(sizes != 0, np.maximum(moves, np.finfo(np.float64).tiny), 0.0)
-
-
-def _positive(eps: Any) -> Fraction:
-    bound = to_fraction(eps, "eps")
-    if not bound > 0:
-        raise ParameterError(f"eps: needed a number > 0, got {eps!r}")
-    return bound
 
 
 def _scalar(net: ReluNetwork, value: Fraction) -> Any:

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import Inputs
-from pathgraph.errors import ParameterError, RangeError
+from pathgraph.arguments import Inputs, positive
+from pathgraph.errors import RangeError
 from pathgraph.metrics.parameter_boxes import largest_change
 from pathgraph.quantization.networks import By, parameter_groups, require_grouping
 from pathgraph.quantization.quantizers import Quantizer
@@ -137,10 +137,7 @@ def allocate_bits(net: ReluNetwork, eps: Any, *, inputs: Inputs | None = None, g
     """
     require_network_of_numbers(net, "allocate_bits")
     require_grouping(groups, "groups")
-    accuracy = to_fraction(eps, "eps")
-    if not accuracy > 0:
-        raise ParameterError(f"eps: needed a number > 0, got {eps!r}")
-    problem = _Problem(net, accuracy, inputs, groups)
+    problem = _Problem(net, positive(eps, "eps"), inputs, groups)
     bits = problem.reduced(problem.dealt())
     labels = problem.labels
     return BitAllocation(

@@ -26,7 +26,7 @@ import numpy as np
 from scipy.sparse import csr_array
 
 from pathgraph.arguments import Inputs
-from pathgraph.errors import ParameterError
+from pathgraph.errors import ParameterError, RangeError
 from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
@@ -121,6 +121,8 @@ def equalize(
     ------
     ParameterError
         On an unknown objective or grouping, and options that are no bools.
+    RangeError
+        If a factor, or a parameter that it makes, leaves the range of floats; exact networks have none.
 
     Notes
     -----
@@ -156,14 +158,15 @@ def equalize(
     final = np.rint(z / math.log(2)) * math.log(2) if powers_of_two else z
     if problem.value(final) > before:  # the network was at the optimum, but for the smoothing and the rounding
         final = start
+    factors: dict[Hashable, Any]
     if powers_of_two:
         exponents = np.asarray(directions.basis.T @ np.rint(final / math.log(2))).astype(int)
-        base = Fraction(2) if net.is_exact else 2.0
-        factors = {directions.name(v): base ** int(exponents[v]) for v in np.flatnonzero(exponents).tolist()}
+        factors = {directions.name(v): Fraction(2) ** int(exponents[v]) for v in np.flatnonzero(exponents).tolist()}
     else:
         logs = directions.basis.T @ final
-        make = (lambda log: Fraction(math.exp(log))) if net.is_exact else math.exp
-        factors = {directions.name(v): make(float(logs[v])) for v in np.flatnonzero(logs).tolist()}
+        factors = {directions.name(v): _exponential(float(logs[v])) for v in np.flatnonzero(logs).tolist()}
+    if not net.is_exact:
+        factors = {name: _float(factor, name) for name, factor in factors.items()}
     figures = (
         before,
         problem.value(final),
@@ -174,6 +177,23 @@ def equalize(
     )
     del problem, directions  # of the size of the network, and so is what `rescale` needs
     return Equalization(rescale(net, factors), MappingProxyType(factors), *figures)
+
+
+def _exponential(log: float) -> Fraction:
+    """The exponential, as near as floats are, of a number of any size."""
+    shift = round(log / math.log(2)) if abs(log) > 700 else 0
+    return Fraction(math.exp(log - shift * math.log(2))) * Fraction(2) ** shift
+
+
+def _float(factor: Fraction, name: Hashable) -> float:
+    """A factor of a float network."""
+    try:
+        nearest = float(factor)
+    except OverflowError:
+        nearest = 0.0
+    if not nearest:
+        raise RangeError(f"equalize: the factor of {name!r} leaves the range of float64; use net.to_exact()")
+    return nearest
 
 
 class _Directions(NamedTuple):

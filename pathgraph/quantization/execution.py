@@ -30,6 +30,7 @@ from pathgraph.pathsum.sweep import Term, sweep
 from pathgraph.quantization.quantizers import FORMATS, FloatFormat, Quantizer
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.shown import number_text
 
 __all__ = ["EXECUTIONS", "Execution", "execution_error", "require_representable"]
 
@@ -157,7 +158,7 @@ def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Ar
     highest = reach.max()
     if highest >= kind.largest:
         raise RangeError(
-            f"execution: a sum may reach {float(highest):.4g}, beyond the largest {execution.name}, "
+            f"execution: a sum may reach {number_text(highest, 4)}, beyond the largest {execution.name}, "
             f"{kind.largest:.4g}; use a wider format or a smaller box"
         )
     return np.asarray(error[net.dag.outputs])

@@ -29,11 +29,12 @@ from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from pathgraph.arguments import generator
+from pathgraph.arguments import generator, positive
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.shown import argument_text, number_text
 
-__all__ = ["FORMATS", "FloatFormat", "Quantizer"]
+__all__ = ["FORMATS", "FloatFormat", "Quantizer", "binary_exponent"]
 
 Mode = Literal["nearest", "floor", "toward_zero", "stochastic", "zero_point"]
 
@@ -136,7 +137,9 @@ class Quantizer:
         if self.mode not in get_args(Mode):
             raise ParameterError(f"mode: needed one of {', '.join(map(repr, get_args(Mode)))}, got {self.mode!r}")
         if (self.step is None) == (self.format is None):
-            raise ParameterError(f"step: needed either a step or a format, got {self.step!r} and {self.format!r}")
+            raise ParameterError(
+                f"step: needed either a step or a format, got {argument_text(self.step)} and {self.format!r}"
+            )
         if self.format is not None:
             if self.float_format is None:
                 raise ParameterError(f"format: needed one of {', '.join(map(repr, FORMATS))}, got {self.format!r}")
@@ -144,10 +147,12 @@ class Quantizer:
                 raise ParameterError(
                     f"mode: a format needs 'nearest', 'toward_zero' or 'stochastic', got {self.mode!r}"
                 )
-        elif not to_fraction(self.step, "step") > 0:
-            raise ParameterError(f"step: needed a number > 0, got {self.step!r}")
+        else:
+            positive(self.step, "step")
         if self.mode != "zero_point" and self.zero_point != 0:
-            raise ParameterError(f"zero_point: only the mode 'zero_point' has one, got {self.zero_point!r}")
+            raise ParameterError(
+                f"zero_point: only the mode 'zero_point' has one, got {argument_text(self.zero_point)}"
+            )
         to_fraction(self.zero_point, "zero_point")
 
     # -- what is known of it --------------------------------------------------------------------------------------
@@ -201,14 +206,12 @@ class Quantizer:
         ParameterError
             If r is negative, or beyond the largest number of the format.
         """
-        radius = to_fraction(r, "r")
-        if radius < 0:
-            raise ParameterError(f"r: needed a number >= 0, got {r!r}")
+        radius = positive(r, "r", zero=True)
         kind = self.float_format
         if kind is not None:
             top = _rounded(radius, Quantizer(format=kind), None)
             spacing = _spacing(top, kind)
-            normal = max(0, _exponent(spacing) - _exponent(Fraction(kind.quantum)))
+            normal = max(0, binary_exponent(spacing) - binary_exponent(Fraction(kind.quantum)))
             steps = int(top / spacing)  # within its binade (or the subnormal numbers), of 2**(precision - 1) each
             return int(2 * (normal * 2 ** (kind.precision - 1) + steps) + 1)
         ratio = radius / to_fraction(self.step)
@@ -253,7 +256,12 @@ class Quantizer:
         if not is_exact:
             if given.dtype.kind not in "fiuO":
                 raise ParameterError(f"values: needed real numbers, got {given.dtype}")
-            given = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
+            try:
+                given = given if given.dtype in (np.float32, np.float64) else given.astype(np.float64)
+            except (TypeError, ValueError, OverflowError):
+                raise ParameterError(
+                    "values: needed real numbers in the range of floats, or Fractions, got others; give Fractions"
+                ) from None
             if not np.isfinite(given).all():
                 raise ParameterError("values: needed finite numbers, got NaN or infinities")
         random = None
@@ -277,16 +285,19 @@ class Quantizer:
         wide = values.astype(np.float64)
         kind = self.float_format
         if kind is None:
-            power: Any = np.full(wide.shape, _exponent(to_fraction(self.step)))
+            power: Any = np.full(wide.shape, binary_exponent(to_fraction(self.step)))
         else:
             _, exponent = np.frexp(wide)
             power = np.maximum(exponent - 1, kind.least) - kind.precision + 1
-        with np.errstate(over="ignore"):
+        with np.errstate(over="ignore", under="ignore"):
             scaled = np.ldexp(wide, -power)
         if not np.isfinite(scaled).all():
-            raise RangeError(f"step: {self.step!r} is too small for numbers of this size; use Fractions")
+            raise RangeError(f"step: {number_text(self.step)} is too small for numbers of this size; use Fractions")
+        least = np.copysign(np.finfo(np.float64).smallest_subnormal, wide)  # it says on which side of 0 a number lies
+        scaled = np.where((scaled == 0) & (wide != 0), least, scaled)
         integers = _ROUND[self.mode if kind is None else self.mode + "_even"](scaled, random)
-        rounded = np.ldexp(integers, power) + 0.0  # no negative zeros
+        with np.errstate(over="ignore"):
+            rounded = np.ldexp(integers, power) + 0.0  # no negative zeros
         if kind is not None:
             rounded = self._held(rounded, kind.largest)
         with np.errstate(over="ignore"):
@@ -323,7 +334,7 @@ def _rounded(value: Fraction, quantizer: Quantizer, random: np.random.Generator 
     if abs(rounded) > kind.largest:
         if not quantizer.saturate:
             raise RangeError(
-                f"format: {quantizer.format} holds numbers up to {kind.largest}, got {float(rounded)}; use "
+                f"format: {quantizer.format} holds numbers up to {kind.largest}, got {number_text(rounded)}; use "
                 "saturate=True, another format, or a scale"
             )
         rounded = Fraction(kind.largest) * (1 if rounded > 0 else -1)
@@ -350,11 +361,11 @@ def _nearest(ratio: Fraction) -> int:
 
 def _spacing(size: Fraction, kind: FloatFormat) -> Fraction:
     """The distance of the numbers of a format in the binade of a number >= 0."""
-    exponent = max(_exponent(size), kind.least) if size else kind.least
+    exponent = max(binary_exponent(size), kind.least) if size else kind.least
     return Fraction(2) ** (exponent - kind.precision + 1)
 
 
-def _exponent(size: Fraction) -> int:
+def binary_exponent(size: Fraction) -> int:
     """The integer e with 2**e <= size < 2**(e + 1), for size > 0."""
     e = size.numerator.bit_length() - size.denominator.bit_length()
     return e if Fraction(2) ** e <= size else e - 1
@@ -362,7 +373,7 @@ def _exponent(size: Fraction) -> int:
 
 def _is_power_of_two(step: Any) -> bool:
     exact = to_fraction(step)
-    return exact == Fraction(2) ** _exponent(exact)
+    return exact == Fraction(2) ** binary_exponent(exact)
 
 
 def _float(value: Fraction) -> float:
@@ -374,8 +385,8 @@ def _float(value: Fraction) -> float:
 
 def _up(bound: Fraction) -> float:
     """A float that is not less."""
-    value = float(bound)
-    return value if Fraction(value) >= bound else math.nextafter(value, math.inf)
+    value = _float(bound)
+    return value if value >= bound else math.nextafter(value, math.inf)
 
 
 # -- arrays of floats ---------------------------------------------------------------------------------------------

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import Inputs, half_widths
-from pathgraph.errors import ParameterError, RangeError
+from pathgraph.arguments import Inputs, half_widths, positive
+from pathgraph.errors import RangeError
 from pathgraph.graph.network import Network
 from pathgraph.metrics.gaps import gamma, roundings
 from pathgraph.pathsum.blocks import CONSTANT
@@ -64,9 +64,7 @@ class NeuronRanges:
         ParameterError
             On a step that is not > 0.
         """
-        exact = to_fraction(step, "step")
-        if not exact > 0:
-            raise ParameterError(f"step: needed a number > 0, got {step!r}")
+        exact = positive(step, "step")
         flat = self.flat
         inner = np.ones(len(flat), dtype=bool)
         inner[self.net.dag.inputs - 1] = False

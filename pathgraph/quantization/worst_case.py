@@ -17,22 +17,38 @@ lies.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
-from pathgraph.arguments import exponent, natural
+from pathgraph.arguments import exponent, natural, positive
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.graph.network import Network
 from pathgraph.graph.weights import from_weights
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["covering_number", "extremal_pair", "lipschitz_constant"]
 
+BEYOND = "r: a number leaves the range of float64; use Fractions for r and D, and q in {1, inf}"
 
+
+@contextmanager
+def _in_range() -> Iterator[None]:
+    """Where a rational beyond the floats meets one, or a result leaves their range: refused by name."""
+    try:
+        yield
+    except RangeError:
+        raise
+    except OverflowError:
+        raise RangeError(BEYOND) from None
+
+
+@_in_range()
 def lipschitz_constant(
     widths: Sequence[int],
     r: Any,
@@ -96,9 +112,12 @@ def lipschitz_constant(
         w, beta = _factor(size, q) * _factor(below, _dual(q)), _factor(size, q)
         total = radius * total + w * reach + (beta if biases else 0)
         reach = radius * reach + (bias_radius if biases else 0)
-    return _finite(total, "lipschitz_constant")
+    if isinstance(total, float) and not math.isfinite(total):
+        raise RangeError(BEYOND)
+    return total
 
 
+@_in_range()
 def extremal_pair(
     widths: Sequence[int], r: Any, D: Any = 1, q: float = math.inf, *, delta: Any
 ) -> tuple[Network, Network, Array]:
@@ -145,8 +164,10 @@ def extremal_pair(
         matrices.append((radius / w, (size, below)))
         vectors.append((radius / beta, (size,)))
     smallest = min(value for value, _ in (*matrices, *vectors))
-    if not 0 < step <= smallest:
-        raise ParameterError(f"delta: needed a number in (0, {smallest}], the smallest entry, got {delta!r}")
+    if step > smallest:
+        raise ParameterError(
+            f"delta: needed a number in (0, {number_text(smallest)}], the smallest entry, got {argument_text(delta)}"
+        )
     entry = start / _factor(sizes[0], q)
     is_exact = all(isinstance(value, Fraction) for value, _ in matrices) and isinstance(entry, Fraction)
     dtype: Any = object if is_exact and isinstance(step, Fraction) else np.float64
@@ -165,6 +186,7 @@ def extremal_pair(
     return net, other, filled(entry, (sizes[0],))
 
 
+@_in_range()
 def covering_number(
     widths: Sequence[int],
     r: Any,
@@ -215,12 +237,10 @@ def covering_number(
     >>> round(pg.covering_number([1, 1, 1], r=1, eps=0.625), 9)
     16.0
     """
-    radius, eps_exact = _number(r, "r"), _number(eps, "eps")
-    if not eps_exact > 0:
-        raise ParameterError(f"eps: needed a number > 0, got {eps!r}")
+    accuracy = positive(eps, "eps")
     constant = lipschitz_constant(widths, r, D, q)
     n = sum(size * (below + 1) for below, size in pairwise(widths))
-    cells = math.ceil(Fraction(2) * Fraction(radius) * Fraction(constant) / Fraction(eps_exact))
+    cells = math.ceil(2 * to_fraction(r) * to_fraction(constant) / accuracy)
     bits = math.log2(max(1, cells))
     if n_nonzero is None:
         return n * bits
@@ -233,21 +253,16 @@ def covering_number(
 
 def _arguments(widths: Any, r: Any, D: Any, q: Any, r_bias: Any) -> tuple[list[int], Any, Any, Any, Any]:
     if isinstance(widths, (str, bytes)) or not isinstance(widths, (Sequence, np.ndarray)) or len(widths) < 2:
-        raise ParameterError(f"widths: needed at least two widths (N_0, ..., N_L), got {widths!r}")
+        raise ParameterError(f"widths: needed at least two widths (N_0, ..., N_L), got {argument_text(widths)}")
     sizes = [natural(width, "widths", least=1) for width in widths]
     q = exponent(q, "q", least=1)
-    radius, start = _number(r, "r"), _number(D, "D")
-    bias_radius = radius if r_bias is None else _number(r_bias, "r_bias")
-    if not radius > 0:
-        raise ParameterError(f"r: needed a number > 0, got {r!r}")
-    if start < 0 or bias_radius < 0:
-        raise ParameterError(f"D and r_bias: needed numbers >= 0, got {D!r} and {r_bias!r}")
-    return sizes, radius, bias_radius, start, q
+    radius, start = _number(r, "r"), _number(D, "D", zero=True)
+    return sizes, radius, radius if r_bias is None else _number(r_bias, "r_bias", zero=True), start, q
 
 
-def _number(value: Any, name: str) -> Any:
-    """A rational for integers and rationals, a float for floats."""
-    exact = to_fraction(value, name)
+def _number(value: Any, name: str, *, zero: bool = False) -> Any:
+    """A number > 0, or >= 0: a rational for integers and rationals, a float for floats."""
+    exact = positive(value, name, zero=zero)
     return float(value) if isinstance(value, (float, np.floating)) else exact
 
 
@@ -262,11 +277,3 @@ def _factor(n: int, q: Any) -> Any:
 
 def _zero(*numbers: Any) -> Any:
     return 0.0 if any(isinstance(number, float) for number in numbers) else Fraction(0)
-
-
-def _finite(value: Any, what: str) -> Any:
-    if isinstance(value, float) and not math.isfinite(value):
-        raise RangeError(
-            f"{what}: the constant leaves the range of float64; use Fractions for r and D, q in {{1, inf}}"
-        )
-    return value

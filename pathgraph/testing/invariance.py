@@ -23,6 +23,7 @@ from pathgraph.graph.network import Network
 from pathgraph.layers.layer_graph import LayerGraph
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 from pathgraph.symmetry import rescale
 from pathgraph.testing.networks import mlps
 from pathgraph.testing.search import smallest
@@ -159,7 +160,7 @@ def check_invariance(
         raise ParameterError(f"function: needed a function of a network, got {function!r}")
     is_number = isinstance(tolerance, (int, float, Fraction)) and not isinstance(tolerance, bool)
     if tolerance is not None and not (is_number and tolerance >= 0):
-        raise ParameterError(f"tolerance: needed a number >= 0, got {tolerance!r}")
+        raise ParameterError(f"tolerance: needed a number >= 0, got {argument_text(tolerance)}")
     if not callable(under):
         raise ParameterError(f"under: needed a function from a network to a strategy of moves, got {under!r}")
     if module is None and input_shape is not None:
