@@ -104,10 +104,12 @@ def count() -> int:
 
     `numba.get_num_threads` would start Numba's own threads, and is asked only if they run already.
     """
+    parallel: Any = sys.modules.get("numba.np.ufunc.parallel")
+    if getattr(parallel, "_is_initialized", False):
+        return int(parallel._get_num_threads())  # what `numba.get_num_threads` asks, behind two locks
     import numba
 
-    is_awake = getattr(sys.modules.get("numba.np.ufunc.parallel"), "_is_initialized", False)
-    return int(numba.get_num_threads() if is_awake else numba.config.NUMBA_NUM_THREADS)
+    return int(numba.config.NUMBA_NUM_THREADS)
 
 
 def run(tasks: Sequence[Callable[[], T]]) -> list[T]:

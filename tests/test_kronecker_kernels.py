@@ -184,6 +184,29 @@ def test_groups_of_numbers_batch_first(monkeypatch, dtype, far):
                 assert np.isnan(long[1][:, [0, 1, -1]]).all()  # nothing else was written
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_vectors_that_are_read_where_they_lie(dtype):
+    """Around the edges of its tiles, in rows that are longer than needed: the bits of the other kernels."""
+    random = np.random.default_rng(12)
+    long = tiles.BROAD * tiles.VECTOR // np.dtype(dtype).itemsize
+    for d, n, more in ((1, long, 3), (1, 2 * long - 1, 1), (2, long, 0)):
+        for b, c in product((1, tiles.LOW, tiles.DEEP - 1, tiles.DEEP, 2 * tiles.DEEP + 1), (1, 5)):
+            w, x = random.normal(size=(3, b, c, d)).astype(dtype), random.normal(size=(3, c, d, n)).astype(dtype)
+            rows = [np.full((3, m, d, n + more), np.nan, dtype) for m in (c, b)]
+            given, out = (array[..., more // 2 : more // 2 + n] for array in rows)
+            given[...] = x
+            assert launch.plan(w.shape, n, w.itemsize, given.strides, out.strides, 1).name == "by_near"
+            right = multiplied(w, laid_out(x, "strided"))
+            for n_threads in (1, 2)[: numba.config.NUMBA_NUM_THREADS]:
+                with_threads(n_threads)
+                out[...] = np.nan
+                launch.multiply(w, given, out)
+                assert same_bits(out, right), (d, b, c, n, n_threads)
+                assert np.isnan(rows[1]).sum() == 3 * b * d * more  # nothing else was written
+    narrow = np.broadcast_to(given[:, :1], given.shape)  # rows at one place
+    assert same_bits(multiplied(w, narrow), multiplied(w, laid_out(narrow, "strided")))
+
+
 def test_read_only_and_broadcast_operands():
     w = np.broadcast_to(np.float32(2), (2, 3, 4, 5))
     x = np.broadcast_to(np.float32(3), (2, 4, 5, 40))
@@ -280,8 +303,8 @@ def test_packed_values_are_kept_and_serve_all_batches():
     for layout, n in product(("last", "first"), (1, 40, 2, 64)):
         x = integers(random, (1, 4, 1, n), np.float32)
         assert np.array_equal(multiplied(w, laid_out(x, layout), layout, packed), expected(w, x))
-    assert {form[0] for form in packed} <= {"rows", "vectors"}
-    assert len(packed) == 2
+    assert {form[0] for form in packed} <= {"near", "rows", "vectors"}
+    assert len(packed) == 3
     kept = list(packed.values())
     multiplied(w, integers(random, (1, 4, 1, 50), np.float32), packed=packed)
     assert all(one is other for one, other in zip(kept, packed.values(), strict=True))
@@ -293,8 +316,8 @@ def test_every_kernel_is_chosen():
         x, out = (laid_out(np.zeros((a, m, d, n), dtype=np.float32), layout) for m in (c, b))
         return launch.plan(shape, n, 4, x.strides, out.strides, 1).name
 
-    found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 100) for layout in ("last", "first")}
-    assert found == {"by_rows", "by_vectors", "by_copies", "transposing"}
+    found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 64, 100) for layout in ("last", "first")}
+    assert found == {"by_near", "by_rows", "by_vectors", "by_copies", "transposing"}
 
 
 def test_cuts_cover_the_rows():
@@ -475,7 +498,7 @@ OTHER_PROCESSOR = """
 from pathgraph.kronecker.kernels import launch, tiles
 assert tiles.VECTOR == WIDTH
 random = np.random.default_rng(0)
-for d, n in product((1, 2, 4, 5, 8, 16, 20), (3, 40)):
+for d, n in product((1, 2, 4, 5, 8, 16, 20), (3, 40, 64)):
     w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
     right = np.einsum("abcd,acdn->abdn", w, x)
     out = np.empty(right.shape, np.float32)

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from pathgraph import threads
+
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
@@ -31,12 +33,12 @@ class Bound(NamedTuple):
     ----------
     run : callable
         ``run(x, out)``, with the addresses of the first entries.
-    is_current : callable
-        Whether it would be planned in the same way now: the number of threads may have changed.
+    n_threads : int or None
+        How many it was planned for, and may not be any more; None if it has one, whatever their number.
     """
 
     run: Callable[[int, int], None]
-    is_current: Callable[[], bool]
+    n_threads: int | None
 
 
 class Repeated(NamedTuple):
@@ -77,7 +79,7 @@ def again(known: dict[Any, Repeated], x: Any, axis: Any, out: Any) -> Array | No
         return None
     if out is None:
         found = known.get((axis, x.dtype, x.shape, x.strides))
-        if found is None or not found.bound.is_current():
+        if found is None or (found.bound.n_threads and found.bound.n_threads != threads.count()):
             return None
         result = np.empty(found.shape, found.dtype)
         found.bound.run(found.start(x), found.start(result))
@@ -85,7 +87,7 @@ def again(known: dict[Any, Repeated], x: Any, axis: Any, out: Any) -> Array | No
     if type(out) is not np.ndarray or not out.flags.writeable:
         return None
     found = known.get((axis, x.dtype, x.shape, x.strides, out.dtype, out.shape, out.strides))
-    if found is None or not found.bound.is_current():
+    if found is None or (found.bound.n_threads and found.bound.n_threads != threads.count()):
         return None
     source, target = found.start(x), found.start(out)
     low, high = target + found.out_reach[0], target + found.out_reach[1]

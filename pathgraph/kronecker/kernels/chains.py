@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.kronecker.kernels.launch import WORTH, always, is_available, scratch
+from pathgraph.kronecker.kernels.launch import WORTH, is_available, scratch
 from pathgraph.kronecker.kernels.packing import cut, packed_rows, starts
 from pathgraph.kronecker.repeated import Bound
 
@@ -119,7 +119,7 @@ def bound(values: Sequence[Array], x: Array, out: Array, packed: dict[Any, Any])
         else:
             threads.run([partial(share, x, out, *part) for part in shares])
 
-    return Bound(multiplied, (lambda: threads.count() == n_threads) if is_worth else always)
+    return Bound(multiplied, n_threads if is_worth else None)
 
 
 def _packed(values: Sequence[Array], tiles: Any) -> tuple[Array, list[Array]]:

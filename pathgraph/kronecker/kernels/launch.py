@@ -9,6 +9,7 @@ The operands are the four-axis views of `pathgraph.kronecker.execution`: x of sh
 * ``by_groups``, batch-first arrays whose d divides the lanes of a machine vector, if the second-level cache holds the
   values of all l of a block: machine vectors run along (j, l);
 * ``transposing``, other batch-first arrays: squares of numbers are transposed in registers on the way in and out;
+* ``by_near``, tiles of rows times vectors that lie near each other, batch last: they are read where they lie;
 * ``by_rows``, tiles of rows times vectors, for all others: best with unit strides along the batch.
 
 All give the same bits. Numba is imported at the first product.
@@ -33,7 +34,7 @@ from pathgraph.pathsum.engine import is_available as is_numba_available
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["Plan", "always", "between", "bound", "give_back", "is_available", "multiply", "plan", "scratch", "taken"]
+__all__ = ["Plan", "between", "bound", "give_back", "is_available", "multiply", "plan", "scratch", "taken"]
 
 FLOATS = frozenset([np.dtype(np.float32), np.dtype(np.float64)])
 ROOM = 96 << 10
@@ -51,6 +52,8 @@ BESIDE = 96 << 10
 """Bytes of them that meet one tile of values after the other: rows of the product are written in long runs."""
 KEPT = 16 << 20
 """Bytes of an array between two factors of a chain up to which each thread keeps it."""
+NEAR = 512
+"""Bytes between rows of vectors up to which they are read where they lie, batch last."""
 WORTH = 1 << 21
 """Multiplications from which it is worth waking other threads: it then takes some ten times as long as they do."""
 
@@ -95,23 +98,19 @@ def bound(values: Array, x: Array, out: Array, packed: dict[Any, Any]) -> Bound:
         packed[chosen.form] = array, array.ctypes.data
     kept, w = packed[chosen.form]
     kernel, room, shares, table = chosen.kernel, chosen.room, chosen.shares, chosen.table
-    head, x_strides, out_strides = (x.dtype.type(0), x.itemsize), x.strides, out.strides
-    more = chosen.more
+    zero = x.dtype.type(0)
+    numbers = np.array([x.itemsize, w, *x.strides, *out.strides, *chosen.more], dtype=np.int64)
+    call = int(numbers.ctypes.data)
 
-    def share(first: int, stop: int, x: int, out: int, held: Any = (kept, table)) -> None:  # what addresses belong to
-        _held, buffer = scratch(room)  # a product that interrupts this one may need more room
-        kernel(*head, first, stop, w, x, x_strides, out, out_strides, *more, buffer)
+    def share(first: int, stop: int, x: int, out: int, held: Any = (kept, table, numbers)) -> None:
+        _held, buffer = scratch(room) if room else (None, 0)  # what interrupts this product may need more room
+        kernel(zero, first, stop, call, x, out, buffer)  # addresses are of what is held
 
     def shared(x: int, out: int) -> None:
         threads.run([partial(share, *part, x, out) for part in shares])
 
     run = partial(share, *shares[0]) if len(shares) == 1 else shared
-    return Bound(run, (lambda: threads.count() == n_threads) if is_worth else always)
-
-
-def always() -> bool:
-    """Whether a plan that does not depend on the number of threads is current: yes."""
-    return True
+    return Bound(run, n_threads if is_worth else None)
 
 
 class Plan(NamedTuple):
@@ -127,7 +126,7 @@ class Plan(NamedTuple):
         Packs values in that form.
     kernel : callable
     more : tuple
-        Its arguments behind the operands: sizes, tiling, and the address of a table.
+        What it reads behind the strides of the operands: sizes, tiling, and the address of a table.
     room : int
         Bytes of its buffer.
     shares : list of (int, int)
@@ -162,13 +161,14 @@ def plan(
     run = tiles.NV * tiles.VECTOR
     wide, lanes, tall = run // size, tiles.VECTOR // size, tiles.TALL
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
+    is_near, long = x_strides[3] == size and 0 <= x_strides[1] <= NEAR, tiles.BROAD * lanes
     table, left = None, 0
     if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
         form: tuple[Any, ...] = ("vectors", wide, False)
         units, blocks = -(-n // tall), a * d
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
-        more: tuple[Any, ...] = ((b, c, d, n, together * tall),)
+        more: tuple[int, ...] = (b, c, d, n, together * tall)
         room = max(tall, tiles.WIDE) * run
     elif d == 1 and is_first and b >= wide and c >= lanes:
         name = "by_copies"
@@ -179,7 +179,7 @@ def plan(
         together = -(-units // -(-units // together))
         pitch = -(-c * size // 128) * 128 + 64  # an odd number of cache lines
         rows = min(together * tall, n)
-        more = ((b, c, d, n, rows), b // wide if broad else -(-b // wide), int(broad), pitch)
+        more = (b, c, d, n, rows, b // wide if broad else -(-b // wide), int(broad), pitch)
         room = 2 * rows * pitch
     elif is_first and _is_grouped(b * d, c * d, d, tiles.BROAD * lanes, lanes) and b * c * d * size <= GROUPED:
         name, form = "by_groups", ("groups", tiles.BROAD)
@@ -187,7 +187,12 @@ def plan(
         units, blocks, together = -(-n // tiles.DEEP), a, 1
         pitch = -(-c * d * size // 128) * 128 + 64
         is_far = int(a * b * d * n * size >= FAR)
-        more, room = ((b, c, d, n, is_far), pitch), 2 * tiles.DEEP * pitch
+        more, room = (b, c, d, n, is_far, pitch), 2 * tiles.DEEP * pitch
+    elif is_near and out_strides[3] == size and n >= long and -(-n // wide) * wide % long == 0 and a * d >= n_threads:
+        name, units, blocks, together = "by_near", 1, a * d, 1
+        n_tiles = cut(b, tiles.DEEP, tiles.LOW)
+        form, pack = ("near", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tiles.DEEP, tiles.LOW))
+        more, room = (b, c, d, n, *n_tiles), 0
     else:
         n_tiles = cut(b, tall, tiles.SHORT)
         form, pack = ("rows", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tall, tiles.SHORT))
@@ -198,13 +203,13 @@ def plan(
             blocks = a * -(-d // lines)
             together = _together(CLOSE // (lines * (b + c) * run), units, blocks, n_threads)
             table = _places(b, c, lines, d == lines, together * run, run, tiles.APART)
-            more = ((b, c, d, n, together), (*n_tiles, lines), table.ctypes.data)
+            more = (b, c, d, n, together, *n_tiles, lines, int(table.ctypes.data))
             room = lines * ((b + c) * together * run + 2 * tiles.APART) + wide * (max(b, c) * lines * size + 128)
         else:
             name = "by_rows"
             together = _together(max(LEAST, ROOM // (c * run)), units, blocks, n_threads)
             together = -(-units // -(-units // together))
-            more = ((b, c, d, n, together), (*n_tiles, max(LEAST, BESIDE // (c * run))))
+            more = (b, c, d, n, together, *n_tiles, max(LEAST, BESIDE // (c * run)), int(is_near))
             room = (2 * (together + 1) * c + b) * run
     tasks = blocks * (-(-units // together) + left)
     cuts = [tasks * t // min(n_threads, tasks) for t in range(min(n_threads, tasks) + 1)]

@@ -20,13 +20,17 @@ from pathgraph.kronecker.kernels.tiles import (
     BROAD,
     DEEP,
     LINE,
+    LOW,
     NV,
     SHORT,
     TALL,
     VECTOR,
     WIDE,
     copy,
+    far_deep,
+    far_low,
     fetch,
+    integers_at,
     pack,
     tile_batch,
     tile_broad,
@@ -39,41 +43,31 @@ from pathgraph.kronecker.kernels.tiles import (
     transpose_out,
 )  # fmt: skip
 
-__all__ = ["by_copies", "by_groups", "by_rows", "by_vectors", "transposing"]
+__all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
 
-NEAR = 512
-"""Bytes between rows of vectors up to which the first row of tiles reads them where they lie, batch last."""
-MADE_OF = "57ed64e91b5d7fc6"
+MADE_OF = "111535b24849adbb"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
 @compiled
-def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, tiling, buffer):
+def by_rows(kind, first, last, call, x, out, buffer):
     """The tasks first:last with rows of blocks as rows of tiles; a task is a block and a part of the batch.
 
     Parameters
     ----------
     kind : float32 or float64
         Zero.
-    size : int
-        Its bytes.
-    w : int
-        Address of the values, packed by `packed_rows`.
+    call : int
+        Address of 64-bit integers, from `launch.plan`. They are, for each kernel: the bytes of a number; the address of
+        the packed values, here by `packed_rows`; the strides of x and out along i, k or j, l and n, in bytes; b, c, d
+        and n. Here: how many tile's widths of the batch a task has; tall and short tiles of a block; how many tiles
+        side by side meet one panel of values after the other; whether the first panel reads vectors where they lie.
     x, out : int
         Addresses.
-    x_strides, out_strides : tuple of 4 int
-        In bytes, along i, k or j, l and n.
-    sizes : tuple of 5 int
-        b, c, d, n and how many tile's widths of the batch a task has.
-    tiling : tuple of 3 int
-        Tall and short tiles of a block, and how many tiles side by side meet one panel of values after the other.
     buffer : int
         Address of room for the vectors of a task, and for b rows more, as wide as a tile each.
     """
-    b, c, d, n, together = sizes
-    tall, short, beside = tiling
-    xi, xk, xl, xn = x_strides
-    oi, oj, ol, on = out_strides
+    size, w, xi, xk, xl, xn, oi, oj, ol, on, b, c, d, n, together, tall, short, beside, is_near = integers_at(19, call)
     run = NV * VECTOR
     wide = run // size
     full = max(n // wide, 1)  # whole tiles; what is left goes with the last of them
@@ -82,7 +76,7 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
     panels, room = tall + short, (together + 1) * c * run
     rows = buffer + 2 * room
     here, there = buffer, buffer + room
-    is_packed, is_near = False, loads and 0 <= xk <= NEAR
+    is_packed = False
     for task in range(first, last):
         part, g = task % parts, task // parts
         i, lane = g // d, g % d
@@ -132,15 +126,52 @@ def by_rows(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, t
 
 
 @compiled
-def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, tiling, table, buffer):
+def by_near(kind, first, last, call, x, out, buffer):
+    """As `by_rows`, where rows of vectors lie so near to each other that every tile reads them where they lie.
+
+    A task is a block, with all vectors: tiles have few rows, and runs so long that there are few of them beside each
+    other. Meanwhile the vectors of the next task are fetched. The values are packed by `packed_rows`, in such tiles.
+    """
+    size, w, xi, xk, xl, _, oi, oj, ol, _, b, c, d, n, deep, low = integers_at(16, call)
+    run, width = BROAD * VECTOR, n * size
+    runs, long = (width + run - 1) // run, width + LINE  # a row may begin inside a line
+    each = long * c // ((deep + low) * runs)
+    along = min(each // c + 1, LINE)
+    values = w + first * (deep * DEEP + low * LOW) * c * size
+    for task in range(first, last):
+        source, target = x + task // d * xi + task % d * xl, out + task // d * oi + task % d * ol
+        ahead = x + (task + 1) // d * xi + (task + 1) % d * xl
+        line, offset = c if task + 1 == last else 0, 0
+        for p in range(deep + low):
+            row, rows = max(min(p * DEEP, b - DEEP), 0), DEEP
+            if p >= deep:
+                row, rows = max(min(deep * DEEP + (p - deep) * LOW, b - LOW), 0), LOW
+            for t in range(runs):
+                begin, moves, end, jump, step = values, 0, values + 1, 0, 0
+                if line < c:
+                    begin = ahead + line * xk
+                    begin, moves, end, jump, step = begin + offset, along, begin + long, xk - long, xk
+                    offset += each
+                    while offset >= long:
+                        offset -= long
+                        line += 1
+                at = min(t * run, width - run)
+                given, to = source + at, target + row * oj + at
+                if p < deep:
+                    far_deep(kind, values, given, xk, c, to, oj, min(DEEP, b), begin, moves, end, jump, step)
+                else:
+                    far_low(kind, values, given, xk, c, to, oj, min(LOW, b), begin, moves, end, jump, step)
+            values += rows * c * size
+
+
+@compiled
+def transposing(kind, first, last, call, x, out, buffer):
     """As `by_rows`, for arrays whose unit stride is along l, and along k and j with d between: batch first.
 
     The table has the places in the buffer of numbers that follow each other in memory, of x and then of out:
     all c d and b d of them if d is less than a vector has, else as many as `lines` of successive l.
     """
-    b, c, d, n, together = sizes
-    tall, short, lines = tiling
-    xi, oi, xn, on = x_strides[0], out_strides[0], x_strides[3], out_strides[3]
+    size, w, xi, _, _, xn, oi, _, _, on, b, c, d, n, together, tall, short, lines, table = integers_at(19, call)
     run, lanes = NV * VECTOR, VECTOR // size
     wide = run // size
     full = n // wide  # whole tiles; what is left is a task of its own
@@ -202,11 +233,9 @@ def transposing(kind, size, first, last, w, x, x_strides, out, out_strides, size
 
 
 @compiled
-def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, buffer):
-    """The tasks first:last with vectors of the batch as rows of tiles; `w` is packed by `packed_vectors`."""
-    b, c, d, n, together = sizes
-    xi, xk, xl, xn = x_strides
-    oi, oj, ol, on = out_strides
+def by_vectors(kind, first, last, call, x, out, buffer):
+    """The tasks first:last with vectors of the batch as rows of tiles; the values are packed by `packed_vectors`."""
+    size, w, xi, xk, xl, xn, oi, oj, ol, on, b, c, d, n, together = integers_at(15, call)
     run = NV * VECTOR
     wide = run // size
     panels = (b + wide - 1) // wide
@@ -247,15 +276,13 @@ def by_vectors(kind, size, first, last, w, x, x_strides, out, out_strides, sizes
 
 
 @compiled
-def by_copies(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, panels, broad, pitch, buffer):
+def by_copies(kind, first, last, call, x, out, buffer):
     """As `by_vectors`, for arrays whose unit stride is along k and j, at least as many as a tile has of each.
 
     The vectors of a task are copied to rows `pitch` bytes apart, those of the next one while this one is multiplied.
     The values are packed by `packed_vectors`, the last of their panels one machine vector broader if `broad`.
     """
-    b, c, d, n, together = sizes
-    xi, xl, xn = x_strides[0], x_strides[2], x_strides[3]
-    oi, ol, on = out_strides[0], out_strides[2], out_strides[3]
+    size, w, xi, _, xl, xn, oi, _, ol, on, b, c, d, n, together, panels, broad, pitch = integers_at(18, call)
     run, length = NV * VECTOR, c * size
     parts = (n + together - 1) // together
     here, there = buffer, buffer + together * pitch
@@ -314,7 +341,7 @@ def by_copies(kind, size, first, last, w, x, x_strides, out, out_strides, sizes,
 
 
 @compiled
-def by_groups(kind, size, first, last, w, x, x_strides, out, out_strides, sizes, pitch, buffer):
+def by_groups(kind, first, last, call, x, out, buffer):
     """As `by_copies`, where a machine vector has several j with all their l, or one if d is the number of its lanes.
 
     A task is a block with all its l, and the vectors of the batch of one tile: they are copied to rows `pitch` bytes
@@ -322,8 +349,7 @@ def by_groups(kind, size, first, last, w, x, x_strides, out, out_strides, sizes,
     Those of the one after it are fetched, and if `is_far` the lines that the product of the next task will take. The
     values are packed by `packed_groups`.
     """
-    b, c, d, n, is_far = sizes
-    xi, xn, oi, on = x_strides[0], x_strides[3], out_strides[0], out_strides[3]
+    size, w, xi, _, _, xn, oi, _, _, on, b, c, d, n, is_far, pitch = integers_at(16, call)
     group, run, heights = d * size, BROAD * VECTOR, (n + DEEP - 1) // DEEP
     panels = (b * group + run - 1) // run
     here, there = buffer, buffer + DEEP * pitch

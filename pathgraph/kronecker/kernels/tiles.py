@@ -4,7 +4,8 @@ A tile is a few rows times a few machine vectors of the product, kept in registe
 number per row and one run of consecutive numbers, and does one fused multiply-add for each pair,
 
 * `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `copy_tall` and `copy_short`
-  copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway;
+  copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway; `far_deep`
+  and `far_low` have fewer rows and longer runs, which come from further away;
 * `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
   along j;
 * `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
@@ -24,17 +25,20 @@ from numba.extending import intrinsic
 from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
-    "AHEAD", "APART", "BROAD", "DEEP", "LINE", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
-    "copy", "copy_short", "copy_tall", "fetch", "near_short", "near_tall", "number_at", "pack", "pairs", "put",
-    "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32", "tile_of_64", "tile_one", "tile_short",
-    "tile_tall", "transpose_in", "transpose_out",
+    "AHEAD", "APART", "BROAD", "DEEP", "LINE", "LOW", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
+    "copy", "copy_short", "copy_tall", "far_deep", "far_low", "fetch", "integers_at", "near_short", "near_tall",
+    "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32",
+    "tile_of_64", "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
 ]  # fmt: skip
 
 TALL = 8 if N_REGISTERS == 32 else 6
 """Rows of the tall tile; two vectors wide, like the short one."""
 SHORT = 4
 DEEP, BROAD = (6, 4) if N_REGISTERS == 32 else (3, 4)
-"""Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
+"""Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l); rows and machine
+vectors of one that reads vectors where they lie."""
+LOW = 4 if N_REGISTERS == 32 else 2
+"""Rows of the other one that does."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
@@ -46,7 +50,7 @@ APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
 
-def _tile_of_rows(rows: int, *, fetches: bool, copies: bool = False) -> Any:
+def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool = False) -> Any:
     """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and up to six more).
 
     If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
@@ -60,7 +64,7 @@ def _tile_of_rows(rows: int, *, fetches: bool, copies: bool = False) -> Any:
         kept = [further.pop(0) for _ in range(copies)]
         targets = to.spaced(out, out_stride, rows, live)
         for target in targets * fetches:
-            for v in range(NV):
+            for v in range(vectors):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
         def step(where: list[Any]) -> Any:
@@ -70,17 +74,17 @@ def _tile_of_rows(rows: int, *, fetches: bool, copies: bool = False) -> Any:
                 to.fetch(to.plus(w, AHEAD))
                 ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:]))
             numbers = [to.plus(w, r * to.size) for r in range(rows)]
-            runs = [to.plus(x, v * VECTOR) for v in range(NV)]
-            places = [[to.plus(to_keep, v * VECTOR) for v in range(NV)] for to_keep in kept]
-            kept = [to.plus(to_keep, NV * VECTOR) for to_keep in kept]
+            runs = [to.plus(x, v * VECTOR) for v in range(vectors)]
+            places = [[to.plus(to_keep, v * VECTOR) for v in range(vectors)] for to_keep in kept]
+            kept = [to.plus(to_keep, vectors * VECTOR) for to_keep in kept]
             return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead, *kept], *places
 
-        sums = to.accumulated(rows, NV, depth, [w, x, *further[0:3:2], *kept], step)
+        sums = to.accumulated(rows, vectors, depth, [w, x, *further[0:3:2], *kept], step)
         for r, target in enumerate(targets):
-            for v in range(NV):
+            for v in range(vectors):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
 
-    return _callable(f"rows{rows}{'ahead' * fetches}{'kept' * copies}", 7 + 5 * fetches + copies, write)
+    return _callable(f"rows{rows}x{vectors}{'ahead' * fetches}{'kept' * copies}", 7 + 5 * fetches + copies, write)
 
 
 def _tile_of_vectors(rows: int, vectors: int) -> Any:
@@ -293,6 +297,8 @@ copy_tall = _tile_of_rows(TALL, fetches=True, copies=True)
 copy_short = _tile_of_rows(SHORT, fetches=True, copies=True)
 near_tall = _tile_of_rows(TALL, fetches=False)
 near_short = _tile_of_rows(SHORT, fetches=False)
+far_deep = _tile_of_rows(DEEP, BROAD, fetches=True)
+far_low = _tile_of_rows(LOW, BROAD, fetches=True)
 tile_batch = _tile_of_vectors(TALL, NV)
 tile_broad = _tile_of_vectors(TALL, NV + 1)
 tile_one = _tile_of_one()
@@ -314,6 +320,21 @@ def number_at(typing, kind, address):
         return builder.load(builder.inttoptr(args[1], element.as_pointer()), align=1)
 
     return kind(kind, types.int64), generate
+
+
+@intrinsic(prefer_literal=True)
+def integers_at(typing, count, address):
+    """So many 64-bit integers from an address on, as a tuple; the number of them is known to the compiler."""
+    if not isinstance(count, types.IntegerLiteral):
+        return None
+    kind = types.UniTuple(types.int64, count.literal_value)
+
+    def generate(context, builder, signature, args):
+        places = [builder.add(args[1], I64(8 * q)) for q in range(count.literal_value)]
+        values = [builder.load(builder.inttoptr(place, I64.as_pointer())) for place in places]
+        return context.make_tuple(builder, kind, values)
+
+    return kind(count, types.int64), generate
 
 
 @intrinsic
