@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["argument_text", "article", "decimal_text", "mapping_text", "number_text", "shortened"]
+__all__ = ["argument_text", "article", "decimal_text", "mapping_text", "number_text", "shortened", "whole_text"]
 
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -64,12 +64,23 @@ def decimal_text(value: Fraction, digits: int) -> str:
 
 def argument_text(value: Any) -> str:
     """How an argument is shown in an error: as Python writes it, but rationals of more than 60 digits as decimals."""
-    if isinstance(value, (int, Fraction)) and max(abs(value.numerator), value.denominator).bit_length() > 200:
+    if _is_long(value):
         return number_text(value)
     try:
         return repr(value)
     except ValueError:  # it holds an integer with more digits than Python writes
         return article(type(value).__name__)
+
+
+def whole_text(value: Any) -> str:
+    """A number with all its digits, lest two that differ look equal; rationals of more than 60 as decimals."""
+    return number_text(value) if _is_long(value) else str(value)
+
+
+def _is_long(value: Any) -> bool:
+    """Whether a rational has more than some 60 digits."""
+    is_rational = isinstance(value, (int, Fraction))
+    return is_rational and max(abs(value.numerator), value.denominator).bit_length() > 200
 
 
 def mapping_text(mapping: Mapping[Any, Any]) -> str:

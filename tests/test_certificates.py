@@ -184,8 +184,13 @@ def test_underflow_is_covered():
 
 def test_what_may_overflow_is_refused():
     net = pg.from_weights([[[200.0, 200.0]], [[200.0]]])
-    with pytest.raises(RangeError, match=r"may reach 8.0.*e.04, beyond the largest float16"):
+    with pytest.raises(RangeError, match=r"may reach 8\.01.e4, beyond the largest float16, 6\.55e4"):
         pg.certify(net, net, execution="float16")
+    one, huge = (pg.from_weights([[[size]]], dtype=object) for size in (1, 10**5000))
+    with pytest.raises(RangeError, match="may reach 1e5000, beyond the largest float16"):
+        pg.certify(one, one, execution="float16", inputs=10**5000)
+    with pytest.raises(ParameterError, match="= ~1e5000 is no float16"):
+        pg.certify(huge, huge, execution="float16")
     assert pg.certify(net, net, execution="float16", inputs=0.5).upper > 0
     with pytest.raises(RangeError, match="beyond the largest float32"):
         pg.certify(*[pg.from_weights([[[2.0**127]], [[4.0]]])] * 2, execution="float32")

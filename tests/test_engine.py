@@ -453,6 +453,14 @@ def test_sums_that_grow_on_the_way_leave_no_mass_unwatched(n_threads, monkeypatc
         assert_close(found, true, gamma(20))
 
 
+@pytest.mark.parametrize("bias", [0.0, 1e-200])
+def test_sums_that_vanish_where_no_output_is_reached_are_noticed(bias):
+    """No mass is wrong there, but the sum of the neuron is."""
+    net = pg.from_weights([[[1e-200 - bias], [1.0]], [[0.0, 1.0]]], [[bias, 0.0], None])
+    for q in (1, 2):
+        assert safe_sums(net, q) == engine.power_marginals(net, q, started(net, 1)[0])[1] == (q == 1)
+
+
 @pytest.mark.parametrize("least", [0, preparation.LARGE])
 def test_masses_where_neurons_without_antecedents_have_biases(least, monkeypatch):
     """Compiled for all networks, and for large ones only."""

@@ -31,7 +31,7 @@ from pathgraph.scalars import (
     refuse_floats,
     to_fraction,
 )
-from pathgraph.shown import number_text
+from pathgraph.shown import whole_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -428,6 +428,6 @@ def _check_ties(architecture: Architecture, values: Array) -> None:
         other = int(first[differs[0]])
         raise GraphError(
             f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got "
-            f"{number_text(values[other])} ({architecture.describe(other)}) and {number_text(values[entry])} "
+            f"{whole_text(values[other])} ({architecture.describe(other)}) and {whole_text(values[entry])} "
             f"({architecture.describe(entry)})"
         )

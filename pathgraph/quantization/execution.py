@@ -30,7 +30,7 @@ from pathgraph.pathsum.sweep import Term, sweep
 from pathgraph.quantization.quantizers import FORMATS, FloatFormat, Quantizer
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
-from pathgraph.shown import number_text
+from pathgraph.shown import decimal_text, whole_text
 
 __all__ = ["EXECUTIONS", "Execution", "execution_error", "require_representable"]
 
@@ -76,7 +76,8 @@ def require_representable(net: ReluNetwork, execution: Execution) -> None:
             else "it is no parameter, and quantize(..., fixed=True) rounds it, too; or fold batch-norms first"
         )
         raise ParameterError(
-            f"other: {net.architecture.describe(place)} = {net.values[place]} is no {execution.name}; {hint}"
+            f"other: {net.architecture.describe(place)} = {whole_text(net.values[place])} is no {execution.name}; "
+            + hint
         )
 
 
@@ -157,8 +158,9 @@ def execution_error(net: ReluNetwork, widths: Array, execution: Execution) -> Ar
         reach, error = reach * (1 + slack), error * (1 + slack)
     highest = reach.max()
     if highest >= kind.largest:
+        reached, largest = (decimal_text(to_fraction(size), 4) for size in (highest, kind.largest))
         raise RangeError(
-            f"execution: a sum may reach {number_text(highest, 4)}, beyond the largest {execution.name}, "
-            f"{kind.largest:.4g}; use a wider format or a smaller box"
+            f"execution: a sum may reach {reached}, beyond the largest {execution.name}, {largest}; use a wider format "
+            "or a smaller box"
         )
     return np.asarray(error[net.dag.outputs])

@@ -245,7 +245,7 @@ class Quantizer:
         Raises
         ------
         ParameterError
-            On NaN or infinities, or a missing generator.
+            On NaN, infinities, what is no number, integers beyond the floats (give Fractions), or a missing generator.
         RangeError
             If a value lies beyond the largest number of the format, or the result beyond the floats of the values.
         """

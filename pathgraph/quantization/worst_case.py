@@ -143,6 +143,8 @@ def extremal_pair(
     ------
     ParameterError
         If delta exceeds an entry.
+    RangeError
+        If an entry leaves the range of floats; rationals have none.
 
     References
     ----------
