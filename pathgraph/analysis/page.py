@@ -29,7 +29,7 @@ p { margin: .4rem 0; max-width: 46rem; text-wrap: pretty; }
 nav { margin: 1rem 0 0; font-size: .9rem; }
 nav a { color: var(--first); margin-right: .9rem; display: inline-block; padding: .15rem 0; }
 section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--line); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(10.6rem, 1fr)); gap: .7rem;
   margin: 1.2rem 0 0; padding: 0; }
 .tiles div { background: var(--fill); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--soft); font-size: .82rem; }
@@ -41,7 +41,8 @@ section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--l
 .facts dt { font-weight: 600; } .facts dd { margin: 0; }
 .facts .value { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .facts .meaning { color: var(--soft); font-size: .92rem; }
-.scroll { overflow: auto; margin: .9rem 0; max-height: 40rem; border: 1px solid var(--line); border-radius: .4rem; }
+details .scroll { max-height: 40rem; }
+.scroll { overflow: auto; margin: .9rem 0; border: 1px solid var(--line); border-radius: .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding: .5rem .7rem 0; }
 th, td { padding: .34rem .7rem; text-align: left; vertical-align: top; }
@@ -136,12 +137,17 @@ def _item(item: Item, pictures: Mapping[str, str]) -> str:
         return f"<p{' class=warning' if item.is_warning else ''}>{escape(item.text)}</p>"
     if isinstance(item, Facts):
         rows = (
-            f'<div><dt>{escape(fact.name)}</dt><dd class="value">{escape(fact.value)}</dd>'
+            f'<div><dt>{escape(fact.name)}</dt><dd class="value">{_unbroken(escape(fact.value))}</dd>'
             f'<dd class="meaning">{escape(fact.meaning)}</dd></div>'
             for fact in item.facts
         )
         return f'<dl class="facts">{"".join(rows)}</dl>'
     return _table(item)
+
+
+def _unbroken(text: str) -> str:
+    """The text with shapes, like 3 x 32 x 32, that are not broken into lines."""
+    return text.replace(" x ", "\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}")
 
 
 def _table(table: Table) -> str:
