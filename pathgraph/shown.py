@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Context
 from fractions import Fraction
 from itertools import islice
@@ -11,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["argument_text", "article", "decimal_text", "mapping_text", "number_text", "shortened", "whole_text"]
+__all__ = [
+    "argument_text",
+    "article",
+    "decimal_text",
+    "mapping_text",
+    "number_text",
+    "shortened",
+    "told_apart",
+    "whole_text",
+]
 
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -97,3 +108,27 @@ def article(word: str) -> str:
 def shortened(text: str, size: int = 24) -> str:
     """The text, with dots for its middle if it is longer than `size`."""
     return text if len(text) <= size else f"{text[: size // 2 - 1]}...{text[-(size // 2 - 2) :]}"
+
+
+def told_apart(names: Sequence[str], size: int = 24) -> list[str]:
+    """Names shortened to `size`, without the parts that all have in common, and by their ends if they would be alike.
+
+    Examples
+    --------
+    >>> from pathgraph.shown import told_apart
+    >>> told_apart(["a/net/first/kernel:0", "a/net/second/kernel:0"], 12)
+    ['first', 'second']
+    >>> told_apart(["stem", "layer1/layer1.0/conv1", "layer1/layer1.1/conv1"], 16)
+    ['stem', '...ayer1.0/conv1', '...ayer1.1/conv1']
+    """
+    if len(names) > 1 and max(map(len, names)) > size:
+        parts = [re.split(r"(?<=[/.])", name) for name in names]
+        for place in (0, -1):
+            while min(map(len, parts)) > 1 and len({part[place] for part in parts}) == 1:
+                for part in parts:
+                    del part[place]
+        names = ["".join(part).rstrip("/.") for part in parts]
+    found = [shortened(name, size) for name in names]
+    times = Counter(found)
+    ends = [name if len(name) <= size else "..." + name[3 - size :] for name in names]
+    return [end if times[text] > 1 else text for text, end in zip(found, ends, strict=True)]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
-from pathgraph.shown import decimal_text, number_text
+from pathgraph.shown import decimal_text, number_text, shortened, told_apart
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,18 @@ def test_numbers(value, text):
 def test_decimals_round_up():
     assert decimal_text(Fraction(10**99 - 1), 2) == "1e99"
     assert decimal_text(Fraction(93 * 10**97), 2) == "9.3e98"
+
+
+def test_names_are_told_apart():
+    layers = [f"Call/net/{layer}/{what}/Read:0" for layer in ("conv", "conv_1") for what in ("Conv2D", "BiasAdd")]
+    assert told_apart(layers) == ["conv/Conv2D", "conv/BiasAdd", "conv_1/Conv2D", "conv_1/BiasAdd"]
+    stages = ["image", *(f"/layer1/layer1.{k}/{what}/Conv" for k in range(2) for what in ("conv1", "conv2", "skip.0"))]
+    assert len({shortened(name) for name in stages}) < len(set(told_apart(stages))) == len(stages)
+    assert max(map(len, told_apart(stages))) <= 24
+    assert told_apart(["short.a", "short.b"]) == ["short.a", "short.b"]
+    assert told_apart(["long " * 9]) == [shortened("long " * 9)]
+    assert told_apart(["same/" * 9 + "x"] * 2) == ["x", "x"]
+    assert told_apart([]) == []
 
 
 def test_bounds():

@@ -29,7 +29,7 @@ p { margin: .4rem 0; max-width: 46rem; text-wrap: pretty; }
 nav { margin: 1rem 0 0; font-size: .9rem; }
 nav a { color: var(--first); margin-right: .9rem; display: inline-block; padding: .15rem 0; }
 section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--line); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .7rem;
+.tiles { display: grid; grid-template-columns: repeat(auto-fit, minmax(11.8rem, 1fr)); gap: .7rem;
   margin: 1.2rem 0 0; padding: 0; }
 .tiles div { background: var(--fill); border-radius: .5rem; padding: .6rem .8rem; }
 .tiles dt { color: var(--soft); font-size: .82rem; }
@@ -41,15 +41,16 @@ section { margin-top: 2.4rem; padding-top: 1.1rem; border-top: 1px solid var(--l
 .facts dt { font-weight: 600; } .facts dd { margin: 0; }
 .facts .value { text-align: right; font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 .facts .meaning { color: var(--soft); font-size: .92rem; }
-.scroll { overflow: auto; margin: .9rem 0; max-height: 40rem; border: 1px solid var(--line); border-radius: .4rem; }
+details .scroll { max-height: 40rem; }
+.scroll { overflow: auto; margin: .9rem 0; border: 1px solid var(--line); border-radius: .4rem; }
 table { border-collapse: collapse; width: 100%; font-size: .88rem; font-variant-numeric: tabular-nums; }
 caption { text-align: left; color: var(--soft); padding: .5rem .7rem 0; }
-th, td { padding: .34rem .7rem; text-align: left; vertical-align: top; }
+th, td { padding: .34rem .55rem; text-align: left; vertical-align: top; }
 th { font-weight: 600; background: var(--fill); position: sticky; top: 0; }
 tr + tr td { border-top: 1px solid var(--line); }
 .number { text-align: right; }
 .numbers td { white-space: nowrap; }
-.numbers td.long { white-space: normal; }
+.numbers td.long { white-space: normal; font-size: .82rem; }
 .warning { background: var(--warn-back); border-left: 4px solid var(--warn-line); border-radius: .3rem;
   padding: .5rem .8rem; }
 figure { margin: 1rem 0; max-width: 36rem; } figure svg { width: 100%; height: auto; display: block; }
@@ -57,6 +58,7 @@ figcaption { color: var(--soft); font-size: .88rem; }
 details summary { cursor: pointer; color: var(--first); padding: .3rem 0; }
 footer { margin-top: 3rem; color: var(--soft); font-size: .85rem; }
 @media (max-width: 44rem) {
+  .tiles { grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); }
   .facts div { grid-template-columns: 1fr auto; } .facts .meaning { grid-column: 1 / -1; }
   .cards, .cards tbody, .cards tr, .cards caption { display: block; } .cards thead { display: none; }
   .cards tr { padding: .4rem .7rem; } .cards tr + tr { border-top: 1px solid var(--line); }
@@ -136,12 +138,17 @@ def _item(item: Item, pictures: Mapping[str, str]) -> str:
         return f"<p{' class=warning' if item.is_warning else ''}>{escape(item.text)}</p>"
     if isinstance(item, Facts):
         rows = (
-            f'<div><dt>{escape(fact.name)}</dt><dd class="value">{escape(fact.value)}</dd>'
+            f'<div><dt>{escape(fact.name)}</dt><dd class="value">{_unbroken(escape(fact.value))}</dd>'
             f'<dd class="meaning">{escape(fact.meaning)}</dd></div>'
             for fact in item.facts
         )
         return f'<dl class="facts">{"".join(rows)}</dl>'
     return _table(item)
+
+
+def _unbroken(text: str) -> str:
+    """The text with shapes, like 3 x 32 x 32, that are not broken into lines."""
+    return text.replace(" x ", "\N{NO-BREAK SPACE}x\N{NO-BREAK SPACE}")
 
 
 def _table(table: Table) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pathgraph.analysis.results import Analysis, Certificate
 from pathgraph.errors import BackendError
 from pathgraph.plot.layers import BoxColours, boxes_of, draw_boxes
-from pathgraph.shown import shortened
+from pathgraph.shown import told_apart
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -116,7 +116,7 @@ def _bars(labels: Sequence[str], values: Sequence[float], axis: str) -> tuple[Fi
     """Horizontal bars, the first on top."""
     figure, panel = _figure(4.8, 0.9 + 0.27 * len(labels))
     panel.barh(range(len(labels)), list(values), color=FIRST, height=0.62)
-    panel.set_yticks(range(len(labels)), [shortened(label) for label in labels])
+    panel.set_yticks(range(len(labels)), told_apart(labels))
     panel.set_ylim(len(labels) - 0.4, -0.6)
     panel.set_xlabel(axis)
     panel.tick_params(axis="y", length=0)

@@ -31,6 +31,7 @@ from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
 from pathgraph.layers.channels import channel_classes
+from pathgraph.quantization.log_sums import Ends, LogSums, Slopes
 from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, require_grouping
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
@@ -218,48 +219,12 @@ class _Directions(NamedTuple):
     source: Array | None
 
 
-class _Slopes:
-    """Of kinds of parameters in the logarithms of the factors: a matrix, or the ends of each where those are two.
-
-    Parameters
-    ----------
-    directions : _Directions
-    parameters : ndarray of int, shape (n_kinds,)
-        One parameter of each kind.
-    """
-
-    def __init__(self, directions: _Directions, parameters: Array) -> None:
-        self._matrix = None if directions.slopes is None else csr_array(directions.slopes[parameters])
-        self._transposed = None if self._matrix is None else csr_array(self._matrix.T)
-        self._ends = [ends[parameters] for ends in (directions.target, directions.source) if ends is not None]
-        self._shape = (len(parameters), directions.basis.shape[0])
-
-    def along(self, z: Array) -> Array:
-        """How far the logarithm of each kind moves."""
-        if self._matrix is not None:
-            return np.asarray(self._matrix @ z)
-        z = np.append(z, 0.0)
-        target, source = self._ends
-        out = z[target]
-        out -= z[source]
-        return out
-
-    def back(self, weights: Array) -> Array:
-        """The sum of the slopes, with a weight for each kind: a gradient."""
-        if self._transposed is not None:
-            return np.asarray(self._transposed @ weights)
-        n = self._shape[1]
-        target, source = (np.bincount(ends, weights, minlength=n + 1)[:n] for ends in self._ends)
-        return target - source
-
-    def matrix(self) -> csr_array:
-        """One row for each kind."""
-        if self._matrix is not None:
-            return self._matrix
-        n, n_directions = self._shape
-        ends, rows = np.concatenate(self._ends), np.tile(np.arange(n), 2)
-        there = ends < n_directions
-        return csr_array((np.repeat([1.0, -1.0], n)[there], (rows[there], ends[there])), shape=self._shape)
+def _slopes(directions: _Directions, parameters: Array) -> Slopes:
+    """Of kinds of parameters, of each of which one is given."""
+    if directions.slopes is not None:
+        return Slopes(csr_array(directions.slopes[parameters]))
+    assert directions.target is not None and directions.source is not None  # noqa: PT018
+    return Slopes(Ends(directions.target[parameters], directions.source[parameters], directions.basis.shape[0]))
 
 
 def _of_neurons(net: Network) -> _Directions:
@@ -338,74 +303,41 @@ class _Problem:
         with np.errstate(under="ignore"):
             self._sum_of_slopes = np.logaddexp.reduceat(log_slopes, self._start)
         self._largest = np.maximum.reduceat(self._log_sizes, self._start)
-        self._slope = _Slopes(directions, acts[self._start])
+        self._slopes = _slopes(directions, acts[self._start])
         self.directions = directions._replace(slopes=None, target=None, source=None)
         of_kind = group[self._start]
         self._first = np.flatnonzero(np.append(True, of_kind[1:] != of_kind[:-1]))
-        self._sizes_of_groups = np.diff(np.append(self._first, len(of_kind)))
         self._shares = np.add.reduceat(np.diff(np.append(self._start, len(acts))), self._first) / len(acts)
-        self._temperature, self._hot = math.nan, self._sum_of_slopes
+        self._cold = LogSums(self._slopes, self._sum_of_slopes, -1.0, self._first)
+        self._temperature, self._hot = math.nan, self._cold
 
     def value(self, z: Array) -> float:
         """The objective, in bits per weight."""
-        moved = self._slope.along(z)
-        tops = np.maximum.reduceat(self._largest + moved, self._first)
-        sums = self._totals(np.subtract(self._sum_of_slopes, moved, out=moved))[0]
-        return float(self._shares @ (tops + sums)) / math.log(2)
+        moved = self._slopes.along(z)
+        moved += self._largest
+        tops = np.maximum.reduceat(moved, self._first)
+        return float(self._shares @ (tops + self._cold(z, self._shares)[0])) / math.log(2)
 
     def smoothed(self, z: Array, temperature: float) -> tuple[float, Array]:
         """The objective with a smoothed maximum, and its gradient, in bits per weight."""
-        moved = self._slope.along(z)
-        heated = moved / temperature
-        heated += self._heated(temperature)
-        tops, hot = self._totals(heated)
-        sums, cold = self._totals(np.subtract(self._sum_of_slopes, moved, out=moved))
+        tops, hot = self._heated(temperature)(z, self._shares)
+        sums, cold = self._cold(z, self._shares)
         total = float(self._shares @ (temperature * tops + sums))
-        hot -= cold
-        self._multiply(hot, self._shares)
-        return total / math.log(2), self._slope.back(hot) / math.log(2)
+        return total / math.log(2), (temperature * hot + cold) / math.log(2)
 
     def curvature(self, z: Array, temperature: float) -> Array:
         """The second derivatives of the smoothed objective, in bits per weight."""
-        moved, slope = self._slope.along(z), self._slope.matrix()
-        out = np.zeros((len(z), len(z)))
-        for logs, scale in (
-            (self._heated(temperature) + moved / temperature, 1 / temperature),
-            (self._sum_of_slopes - moved, 1.0),
-        ):
-            shares = self._totals(logs)[1]
-            weights = shares.copy()
-            self._multiply(weights, self._shares * scale)
-            out += np.asarray((slope.T @ csr_array(slope.multiply(weights[:, None]))).todense())
-            for share, first, size in zip(self._shares, self._first, self._sizes_of_groups, strict=True):
-                members = slice(first, first + size)
-                mean = np.asarray(slope[members].T @ shares[members])
-                out -= share * scale * np.outer(mean, mean)
-        return out / math.log(2)
+        heated, cold = (sums.curvature(z, self._shares) for sums in (self._heated(temperature), self._cold))
+        return (temperature * heated + cold) / math.log(2)
 
-    def _heated(self, temperature: float) -> Array:
-        """For each kind, the logarithm of the sum of the sizes to the power 1 / temperature."""
+    def _heated(self, temperature: float) -> LogSums:
+        """Of the sizes to the power 1 / temperature."""
         if temperature != self._temperature:
+            del self._hot  # of the size of the network
+            logs = np.logaddexp.reduceat(self._log_sizes / temperature, self._start)
+            self._hot = LogSums(self._slopes, logs, 1 / temperature, self._first)
             self._temperature = temperature
-            self._hot = np.logaddexp.reduceat(self._log_sizes / temperature, self._start)
         return self._hot
-
-    def _totals(self, logs: Array) -> tuple[Array, Array]:
-        """The logarithm of the sum of the exponentials in each group, and their shares in it, in the same array."""
-        tops = np.maximum.reduceat(logs, self._first)
-        self._add(logs, -tops)
-        np.exp(logs, out=logs)
-        sums = np.add.reduceat(logs, self._first)
-        self._multiply(logs, 1 / sums)
-        return tops + np.log(sums), logs
-
-    def _add(self, numbers: Array, of_groups: Array) -> None:
-        """Add to each kind, in place, what its group has."""
-        numbers += of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes_of_groups)
-
-    def _multiply(self, numbers: Array, of_groups: Array) -> None:
-        """Multiply each kind, in place, by what its group has."""
-        numbers *= of_groups if len(of_groups) == 1 else np.repeat(of_groups, self._sizes_of_groups)
 
     def minimum(self) -> Array:
         """The minimiser, followed from a high temperature to a low one."""
