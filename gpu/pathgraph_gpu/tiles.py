@@ -269,7 +269,7 @@ def axes(tile: Tile, problem: Problem, written_rows: int) -> list[tuple[Axis, Ax
 
 
 def _by_stride(along: Iterable[Axis]) -> list[Axis]:
-    """The axes of an operand as they lie in memory; those with one place come last."""
+    """The axes of an operand as they lie in memory; those of extent one come last."""
     return sorted(along, key=lambda axis: (axis.extent == 1, axis.stride))
 
 
