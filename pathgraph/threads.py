@@ -104,12 +104,13 @@ def count() -> int:
 
     `numba.get_num_threads` would start Numba's own threads, and is asked only if they run already.
     """
-    parallel: Any = sys.modules.get("numba.np.ufunc.parallel")
-    if getattr(parallel, "_is_initialized", False):
-        return int(parallel._get_num_threads())  # what `numba.get_num_threads` asks, behind two locks
     import numba
 
-    return int(numba.config.NUMBA_NUM_THREADS)
+    parallel: Any = sys.modules.get("numba.np.ufunc.parallel")
+    if not getattr(parallel, "_is_initialized", False):
+        return int(numba.config.NUMBA_NUM_THREADS)
+    # what `numba.get_num_threads` asks in its turn, behind two locks; it is private, so it may be missing
+    return int(getattr(parallel, "_get_num_threads", numba.get_num_threads)())
 
 
 def run(tasks: Sequence[Callable[[], T]]) -> list[T]:
