@@ -221,3 +221,17 @@ def test_forks_and_other_blas_leave_cores_alone(monkeypatch):
         assert threads._core() is None
     finally:
         threads._core_function.cache_clear()
+
+
+def test_threads_are_counted_without_what_is_private(monkeypatch):
+    numba = pytest.importorskip("numba")
+    before = numba.get_num_threads()  # wakes those of Numba
+    try:
+        numba.set_num_threads(1)
+        assert threads.count() == 1
+        monkeypatch.delattr("numba.np.ufunc.parallel._get_num_threads")
+        monkeypatch.setattr(numba, "get_num_threads", lambda: 5)
+        assert threads.count() == 5
+    finally:
+        monkeypatch.undo()
+        numba.set_num_threads(before)
