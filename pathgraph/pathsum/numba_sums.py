@@ -292,9 +292,10 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
 
     The sums over the paths through the edges into neuron v are put in `mass` from ``edges[v]`` on, that of its bias at
     ``biases[v]``. The kernel returns whether a number is lost: whether a mass, or a product on the way to it, is below
-    the normal range although no factor is zero, or a sum of terms that are not zero came out as zero. No mass is that
-    is at least ``room * max(1, y)``, where `room` is twice the smallest normal number times the largest x so far, or 1;
-    only rows with a smaller one are looked through. The room for the next neurons is returned, too.
+    the normal range although no factor is zero, or a sum of terms that are not zero came out as zero. A mass is not
+    lost if it is at least ``room * max(1, y)``, where `room` is twice the smallest normal number, times the largest x
+    so far if that exceeds 1; only rows with a smaller mass are looked through. It returns the room for the next
+    neurons, too.
     """
 
     @compiled
