@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 WIDE = 1 << 22
-"""Edges of a level from which it is shared among threads: smaller ones are done about as soon as others are awake."""
+"""Edges of a level from which it is shared among threads: on smaller ones two took longer than one (measured)."""
 
 TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""

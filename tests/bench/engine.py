@@ -197,7 +197,7 @@ def marginals(net: pg.Network, repeats: int, results: dict[str, Any], title: str
     """One forward sweep; and a forward and a backward sweep with the mass of every edge.
 
     The second sweep reads every entry again, and writes a number for each. A product of the entries with a number does
-    just that, so the forward sweep and that product bound the ratio from below.
+    just that: the forward sweep and that product are about the least, but for a level that is read only once.
     """
     source, out = Parameters(net), np.empty(len(net.values))
 
