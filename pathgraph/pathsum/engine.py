@@ -86,6 +86,11 @@ def _steps(dag: FlatDag) -> list[tuple[int, int]]:
     return list(pairwise(cuts.tolist()))
 
 
+def _n_threads(dag: FlatDag) -> int:
+    """How many threads may share the wide levels of a graph: one if it has too few edges for any."""
+    return threads.count() if dag.n_edges >= WIDE else 1
+
+
 def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
     """Whether a step is one wide level, so that its neurons may be shared among threads."""
     level = int(np.searchsorted(dag.ends, first))
@@ -94,7 +99,9 @@ def _is_wide(dag: FlatDag, first: int, stop: int) -> bool:
 
 
 def _shares(dag: FlatDag, first: int, stop: int, n: int) -> list[tuple[int, int]]:
-    """The neurons first:stop in at most n parts with about as many edges each."""
+    """The parts in which a step goes forward: a wide level in at most n of about as many edges each; others whole."""
+    if not _is_wide(dag, first, stop):
+        return [(first, stop)]
     wanted = dag.start[first] + (dag.start[stop] - dag.start[first]) * np.arange(1, n) // n
     ends = first + np.searchsorted(dag.start[first : stop + 1], wanted)
     return list(pairwise(np.unique([first, *ends.tolist(), stop]).tolist()))
@@ -243,11 +250,11 @@ def _forward(dag: FlatDag, values: Array, x: Array, code: int, q: float) -> bool
 
     rows = forward_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q)
-    if threads.count() == 1 or dag.n_edges < WIDE:
+    n = _n_threads(dag)
+    if n == 1:
         return bool(rows(0, dag.n_nodes, *graph))
     lost = False
     for first, stop in _steps(dag):
-        n = threads.count() if _is_wide(dag, first, stop) else 1
         lost |= any(threads.run([partial(rows, *part, *graph) for part in _shares(dag, first, stop, n)]))
     return lost
 
@@ -271,7 +278,7 @@ def _backward(dag: FlatDag, values: Array, y: Array, code: int, q: float, above:
     """
     from pathgraph.pathsum.numba_sums import backward_rows
 
-    n = threads.count() if dag.n_edges >= WIDE else 1
+    n = _n_threads(dag)
     whole = (dag.start, dag.antecedent, dag.run, values, y, q)
     for ends, cuts in _shared_levels(dag, n, above):
         rows = backward_rows(code, dag.has_runs, y.nbytes >= VAST, len(cuts) > 2)
@@ -379,11 +386,11 @@ def _masses(
     rows = mass_rows(code, dag.has_runs, len(dag.biased) > 0, x.nbytes >= VAST)
     graph = (dag.start, dag.antecedent, dag.run, dag.bias, values, x, q, y, mass, *places)
     room = limits_of(x.dtype).room
-    if threads.count() == 1 or dag.n_edges < WIDE:
+    n = _n_threads(dag)
+    if n == 1:
         return bool(rows(0, dag.n_nodes, *graph, room)[0])
     lost = False
     for first, stop in _steps(dag):
-        n = threads.count() if _is_wide(dag, first, stop) else 1
         found = threads.run([partial(rows, *part, *graph, room) for part in _shares(dag, first, stop, n)])
         lost |= any(is_lost for is_lost, _ in found)
         room = x.dtype.type(max(room for _, room in found))
