@@ -58,6 +58,8 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
     ------
     ParameterError
     """
+    if type(value) is int and max(least, 1) <= value <= LARGEST_EXPONENT:
+        return value
     if _is_number(value) and value == 0 and zero:
         return 0
     if not _is_number(value) or not value > 0 or value < least:

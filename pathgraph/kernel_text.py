@@ -14,6 +14,8 @@ import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import config
 
+from pathgraph.cache_lines import LINE
+
 __all__ = ["I32", "I64", "LINE", "N_REGISTERS", "VECTOR", "Writer"]
 
 
@@ -35,8 +37,6 @@ def _registers() -> tuple[int, int]:
 
 VECTOR, N_REGISTERS = _registers()
 """Bytes of a vector register, and how many registers there are."""
-LINE = 64
-"""Bytes of a cache line."""
 I64, I32 = ir.IntType(64), ir.IntType(32)
 VOID = ir.VoidType()
 

@@ -242,11 +242,11 @@ def _float_sums(
 ) -> tuple[Array, bool]:
     """Per output, the sum in floats, and whether no float came near the ends of its range on the way."""
     ring, power = (MAX_TIMES, 1) if q == math.inf else (REAL, q)
-    start = widths.astype(dtype)
-    if power != 1:
+    start, vanished = widths, False
+    if power != 1 or widths.dtype != dtype:
         with np.errstate(over="ignore", under="ignore"):
-            start **= power
-    vanished = bool(((start == 0) & (widths != 0)).any())
+            start = widths.astype(dtype) ** power
+        vanished = bool(((start == 0) & (widths != 0)).any())
     if backend == "numba" and ring is REAL:
         x = np.zeros(net.dag.size, dtype=dtype)
         x[net.dag.inputs], x[CONSTANT] = start, biases
@@ -277,7 +277,7 @@ def _same(values: Array) -> Array:
 
 def _exponents(q: Any, r: Any) -> tuple[Any, Any]:
     q = exponent(q, "q", zero=True)
-    return q, exponent((q or 1) if r is None else r, "r")
+    return q, (q or 1) if r is None else exponent(r, "r")
 
 
 def _base(q: Any) -> Any:
@@ -290,7 +290,7 @@ def _over_outputs(sums: Array, q: Any, r: Any) -> tuple[Array, Any]:
     if r == math.inf:
         largest = int(np.argmax(sums)) if sums.dtype == object else scaled_argmax(scaled(sums))
         return sums[largest : largest + 1], _base(q)
-    if sums.dtype in FLOATS and r == _base(q) and np.isfinite(total := sums.sum(keepdims=True))[0]:
+    if sums.dtype in FLOATS and r == _base(q) and math.isfinite((total := sums.sum(keepdims=True))[0]):
         return total, r
     ratio = Fraction(r) / Fraction(_base(q))
     if sums.dtype == object and ratio.denominator == 1:

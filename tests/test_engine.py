@@ -13,6 +13,7 @@ import pathgraph as pg
 from pathgraph.metrics.path_changes import cancelling_outputs, path_changes
 from pathgraph.pathsum import engine, engine_pairs, preparation
 from pathgraph.pathsum.blocks import CONSTANT
+from pathgraph.pathsum.float_range import extremes
 from pathgraph.pathsum.preparation import buffer, choose_backend, edge_values, entries
 from pathgraph.pathsum.scaled import scaled
 from pathgraph.pathsum.sweep import back, marginals, sweep
@@ -215,6 +216,29 @@ def test_asking_early_for_sums_changes_no_bit(monkeypatch):
         with_threads(n)
         found = [swept(q) for q in (1, 2, 3)]
         assert [[a.tobytes() for a in each] for each in found] == [[a.tobytes() for a in each] for each in alone]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_asking_early_for_values_changes_no_bit(monkeypatch, dtype):
+    net, rows = LARGE.to_float(dtype), samples(dtype)
+    alone, _ = engine.evaluate(net, rows, net.dag.outputs)
+    monkeypatch.setattr(engine, "VAST", 0)
+    assert engine.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_extremes_of_floats(dtype):
+    """Of many, so that the loop has whole vectors and a rest; zeros count for nothing, and NaN for infinity."""
+    info = np.finfo(dtype)
+    wide = np.array([0, -0.0, info.smallest_subnormal, -info.tiny, 1, -info.max, np.inf], dtype=dtype)
+    for seed in range(20):
+        x = np.random.default_rng(seed).permutation(np.tile(wide[: 2 + seed % 6], 9))
+        sizes = np.abs(x[x != 0]).tolist()
+        assert extremes(x) == (min(sizes, default=np.inf), max(sizes, default=0.0))
+        x[seed % len(x)] = np.nan
+        assert extremes(x)[1] == np.inf
+    assert extremes(np.full(3, np.nan, dtype=dtype)) == (np.inf, np.inf)
+    assert extremes(np.empty(0, dtype=dtype)) == (np.inf, 0)
 
 
 @pytest.mark.parametrize("q", [1, 2, 3])

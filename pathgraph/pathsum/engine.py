@@ -13,13 +13,16 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import cache, partial
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pathgraph import threads
+from pathgraph.cache_lines import aligned_empty
 from pathgraph.distinct import distinct
 from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
 from pathgraph.pathsum.flat import FlatDag, FlatTensors
@@ -50,7 +53,14 @@ TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 
-VAST = 1 << 24
+def _last_cache() -> int:
+    """Bytes of the last cache before the memory: as Linux tells them, else what is usual."""
+    with suppress(OSError, ValueError):
+        return int(Path("/sys/devices/system/cpu/cpu0/cache/index3/size").read_text().strip().removesuffix("K")) << 10
+    return 1 << 25
+
+
+VAST = _last_cache() // 2
 """Bytes of sums from which the caches no longer hold most of them: those of antecedents then come late unless asked."""
 
 
@@ -199,8 +209,10 @@ def flattened(net: BlockNetwork, values: Sequence[Array], dtype: Any) -> Array:
         for part, tensor in zip(net.tensors.slices, values, strict=True):
             flat[part] = tensor
     keep = flat.dtype == dtype or (flat.dtype == np.float32 and dtype == np.float64)
-    with np.errstate(over="ignore", under="ignore"):
-        return np.ascontiguousarray(flat if keep else flat.astype(dtype))
+    if not keep:
+        with np.errstate(over="ignore", under="ignore"):
+            flat = flat.astype(dtype)
+    return np.ascontiguousarray(flat)
 
 
 def _routes(terms: Sequence[Any], n_states: int) -> Array:
@@ -433,14 +445,15 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
+    is_vast = tile * w.itemsize >= VAST
     n = min(threads.count(), tiles) if dag.n_edges * len(rows) >= WIDE else 1
-    # by NumPy, which asks for large pages: scattered antecedents would miss small ones
     together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
-    buffers = np.empty((n, together * tile), dtype=w.dtype)
+    # by NumPy, which asks for large pages: scattered antecedents would miss small ones
+    buffers = [aligned_empty((together * tile,), w.dtype) for _ in range(n)]
     parts = pairwise(tiles * np.arange(n + 1) // n)
     finite = threads.run(
         [
-            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer)
+            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer, is_vast)
             for (first, stop), buffer in zip(parts, buffers, strict=True)
         ]
     )

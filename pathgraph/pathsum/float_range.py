@@ -32,12 +32,11 @@ def stays_in_range(x: Array) -> bool:
 
 def extremes(x: Array) -> tuple[float, float]:
     """The smallest non-zero absolute value (infinite if all are zero), and the largest one (infinite if one is NaN)."""
-    from pathgraph.pathsum.numba_sums import extreme_bits
+    from pathgraph.pathsum.numba_sums import extreme_sizes
 
     limits = limits_of(x.dtype)
-    bits = np.array(extreme_bits(x.view(limits.integer), limits.mask), dtype=limits.integer)
-    least, most = (math.inf if math.isnan(size) else size for size in bits.view(x.dtype).tolist())
-    return least, most
+    least, most = extreme_sizes(x.view(limits.integer), limits.mask, limits.room)
+    return math.inf if math.isnan(least) else float(least), math.inf if math.isnan(most) else float(most)
 
 
 class Limits(NamedTuple):
@@ -46,7 +45,7 @@ class Limits(NamedTuple):
     Attributes
     ----------
     integer : dtype
-        Unsigned integers of the size of the floats.
+        Signed integers of the size of the floats: not every processor compares unsigned ones by the vector.
     mask : integer
         All bits but the sign.
     top : float
@@ -68,6 +67,6 @@ class Limits(NamedTuple):
 def limits_of(dtype: np.dtype[Any]) -> Limits:
     """The limits of float32 or float64."""
     info: Any = np.finfo(dtype)
-    integer = np.dtype(f"u{dtype.itemsize}")
-    mask = integer.type(np.iinfo(integer).max >> 1)
+    integer = np.dtype(f"i{dtype.itemsize}")
+    mask = integer.type(np.iinfo(integer).max)
     return Limits(integer, mask, float(info.max) / 4, float(info.tiny) / float(info.eps), 2 * info.tiny)

@@ -19,6 +19,7 @@ from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic, models, overload, register_model
 
+from pathgraph.cache_lines import LINE
 from pathgraph.kernel_text import VECTOR
 from pathgraph.pathsum.blocks import INPUT, POOL, RELU
 
@@ -26,6 +27,8 @@ WIDTH64 = 2 * VECTOR // 8
 """How many samples of float64 are taken at once: they make a tile."""
 WIDTH32 = 2 * VECTOR // 4
 """The same for samples of float32."""
+EARLY = 24
+"""Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
 U = np.uintp
 
 compiled = njit(cache=True, nogil=True)
@@ -129,6 +132,25 @@ def clipped(typing, vector):
 
 
 @intrinsic
+def will_read(typing, array, index):
+    """Ask for the cache lines of the vector that begins at an index of a contiguous array, and with a line."""
+    kind = Vector(array.dtype)
+
+    def generate(context, builder, signature, args):
+        number, byte = ir.IntType(32), ir.IntType(8)
+        place = _element_pointer(context, builder, signature.args[0], args[0], args[1], byte)
+        returns_nothing = ir.FunctionType(ir.VoidType(), [place.type, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", (place.type,), returns_nothing)
+        is_written, keep_close, is_data = number(0), number(3), number(1)
+        for at in range(0, kind.width * array.dtype.bitwidth // 8, LINE):
+            line = builder.gep(place, [ir.IntType(64)(at)])
+            builder.call(prefetch, [line, is_written, keep_close, is_data])
+        return context.get_dummy_value()
+
+    return types.void(array, types.intp), generate
+
+
+@intrinsic
 def zeros(typing, array):
     """A vector of zeros, for this array's dtype."""
     kind = Vector(array.dtype)
@@ -224,9 +246,10 @@ def same_run(v, start, run, activation):
 
 
 @compiled
-def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison):
-    """Some neurons that are no pools, one by one, on one tile."""
+def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison, is_vast):
+    """Some neurons that are no pools, one by one, on one tile. `is_vast`: the caches hold few of a tile's values."""
     n = width(x)
+    last = U(len(antecedent) - 1)
     poisoned = load(poison, 0)
     hi = start[first]
     for v in range(first, stop):
@@ -236,6 +259,8 @@ def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, 
             continue
         total = zeros(x)
         for e in range(U(lo), U(hi)):
+            if is_vast:
+                will_read(x, base + (np.int64(antecedent[min(e + U(EARLY), last)]) + 1) * n)
             total = fma(w[e], load(x, base + (np.int64(antecedent[e]) + 1) * n), total)
         b = bias[v]
         if b >= 0:
@@ -257,7 +282,7 @@ def plain_until(v, start, run, activation):
 
 
 @compiled
-def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison):
+def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, is_vast):
     """Evaluate every neuron on the samples in the buffer."""
     n = width(x)
     size = len(start) * n
@@ -276,16 +301,19 @@ def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scr
         else:
             stop = plain_until(v, start, run, activation)
             for t in range(tiles):
-                plain_neurons(v, stop, t * size, start, antecedent, bias, w, x, activation, poison)
+                plain_neurons(v, stop, t * size, start, antecedent, bias, w, x, activation, poison, is_vast)
             v = stop
 
 
 @compiled
-def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x):
+def evaluate_tiles(
+    first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x, is_vast
+):
     """Evaluate the samples of some tiles; returns whether all values are finite.
 
     `inputs` and `wanted` are buffer positions: of the inputs, in the order of the columns of `rows`, and of the neurons
-    whose values go to the columns of `out`. The buffer `x` has room for one tile or more.
+    whose values go to the columns of `out`. The buffer `x` has room for one tile or more, and begins with a cache line.
+    `is_vast`: the caches hold few values of a tile, so those of scattered antecedents are asked for early.
     """
     n = width(w)
     size = len(start) * n
@@ -300,7 +328,7 @@ def evaluate_tiles(first, stop, start, antecedent, run, bias, activation, rank, 
             for s in range(n):
                 for i in range(len(inputs)):
                     x[t * size + inputs[i] * n + s] = rows[low + s, i] if low + s < high else 0
-        sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison)
+        sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, is_vast)
         for t in range(tiles):
             low, high = (tile + t) * n, min((tile + t + 1) * n, len(rows))
             for s in range(high - low):

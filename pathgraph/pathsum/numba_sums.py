@@ -26,6 +26,9 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
+from pathgraph.cache_lines import LINE
+from pathgraph.kernel_text import N_REGISTERS
+
 compiled = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)
 U = np.uintp
@@ -52,8 +55,15 @@ def as_kind_of(typing, like, number):
     return like(like, number), generate
 
 
-LINE = 64
-"""Bytes of a cache line."""
+@intrinsic
+def with_bits(typing, like, bits):
+    """The float, of the type of another one, that has these bits."""
+
+    def generate(context, builder, signature, args):
+        return builder.bitcast(args[1], context.get_value_type(signature.return_type))
+
+    return like(like, bits), generate
+
 
 LINES, FEW = 32, 8
 """Lines that are asked for at once: in a sweep that only reads entries, and in one that also writes masses."""
@@ -64,6 +74,12 @@ AHEAD = 64
 FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
+
+ASKS_ALWAYS, LONG = N_REGISTERS == 32, 16
+"""Whether a sweep that only reads asks for the entries of long rows, too, and from how many lines on a row is long.
+
+One with 32 vector registers (AMD Zen 5) reads them faster if asked, one with 16 (AMD Zen 1) reads 13 GB/s, 9 if asked.
+"""
 
 EARLY = 128
 """Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
@@ -155,16 +171,17 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
             if with_runs and run[v] >= 0:
                 shift = U(run[v] + 1) - lo
                 at = lo
-                while at + chunk <= hi:
-                    for k in range(LINES):
-                        will_read(w, at + ahead + U(k) * line)
-                    for e in range(at, at + chunk):
-                        total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
-                    at += chunk
-                e = at + ahead
-                while e < hi + ahead:
-                    will_read(w, e)
-                    e += line
+                if ASKS_ALWAYS or hi - lo < U(LONG) * line:
+                    while at + chunk <= hi:
+                        for k in range(LINES):
+                            will_read(w, at + ahead + U(k) * line)
+                        for e in range(at, at + chunk):
+                            total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
+                        at += chunk
+                    e = at + ahead
+                    while e < hi + ahead:
+                        will_read(w, e)
+                        e += line
                 for e in range(at, hi):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             else:
@@ -370,15 +387,16 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
 
 
 @compiled
-def extreme_bits(bits, mask):
-    """The smallest and the largest pattern of bits, of non-zero floats without their sign; as unsigned integers.
+def extreme_sizes(bits, mask, like):
+    """The smallest and the largest absolute value of some floats but zeros, from their bits as integers.
 
-    Patterns are ordered as the absolute values are, NaN above infinity. Where all are zero, the smallest is `mask`.
+    Without the sign, patterns of bits are ordered as absolute values are, NaN above infinity. Where all are zero, the
+    smallest is NaN. `like` is a float of the type.
     """
-    one = bits.dtype.type(1)
-    least, most = mask - one, bits.dtype.type(0)
+    kind = bits.dtype.type  # without it, 32 bits would be widened to 64
+    least, most = kind(mask - 1), kind(0)
     for k in range(len(bits)):
-        size = bits[k] & mask
+        size = kind(bits[k] & mask)
         most = max(most, size)
-        least = min(least, (size - one) & mask)  # zero goes to the top
-    return least + one, most
+        least = min(least, kind((size - 1) & mask))  # zero goes to the top
+    return with_bits(like, kind(least + 1)), with_bits(like, most)

@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
+from pathgraph.cache_lines import aligned_empty
 from pathgraph.kronecker.kernels.packing import aligned, cut, packed_groups, packed_rows, packed_vectors, starts
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
@@ -248,9 +249,9 @@ _local = threading.local()
 def scratch(n_bytes: int) -> tuple[Array, int]:
     """Memory of this thread, to be held while it is used, and the address of a cache line from where on it is free."""
     found = getattr(_local, "scratch", None)
-    if found is None or len(found[0]) < n_bytes + 64:
-        room = np.empty(n_bytes + 64, dtype=np.uint8)
-        found = _local.scratch = room, int(room.ctypes.data) + -int(room.ctypes.data) % 64
+    if found is None or len(found[0]) < n_bytes:
+        room = aligned_empty((n_bytes,), np.uint8)
+        found = _local.scratch = room, int(room.ctypes.data)
     return found
 
 
@@ -279,7 +280,6 @@ def between(kept: dict[int, Array], number: int, shape: tuple[int, int], dtype: 
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > KEPT or dtype.hasobject:
         return np.empty(shape, dtype)
-    if number not in kept or len(kept[number]) < n_bytes + 64:
-        kept[number] = np.empty(n_bytes + 64, dtype=np.uint8)
-    start = -kept[number].ctypes.data % 64
-    return kept[number][start : start + n_bytes].view(dtype).reshape(shape)
+    if number not in kept or len(kept[number]) < n_bytes:
+        kept[number] = aligned_empty((n_bytes,), np.uint8)
+    return kept[number][:n_bytes].view(dtype).reshape(shape)

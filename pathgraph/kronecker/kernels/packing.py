@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from pathgraph.cache_lines import aligned_empty
+
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
@@ -39,9 +41,7 @@ def cut(b: int, tall: int, short: int) -> tuple[int, int]:
 
 def aligned(array: Array) -> Array:
     """A copy that begins with a cache line: vectors that lie across two lines are loaded at half the rate."""
-    room = np.empty(array.nbytes + 64, dtype=np.uint8)
-    start = -room.ctypes.data % 64
-    copy = room[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy = aligned_empty(array.shape, array.dtype)
     copy[...] = array
     return copy
 
