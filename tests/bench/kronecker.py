@@ -9,8 +9,9 @@ turns, and outputs are allocated before for all that can write to them. Peers, e
 * strided: `numpy.matmul` on strided views of the operands, which copies nothing; batch first only for d = 1;
 * lazylinop, if it is installed, batch first through two transposes: it has no other way.
 
-The roofline of a case is the smaller of the peak rate of multiply-adds, and the bytes that have to be moved over the
-bandwidth of the memory, both measured in this run; arrays of all variants come from the same caches or memory. The cap
+The roofline of a case is the smaller of the peak rate of multiply-adds, measured beside the case since the clock of a
+processor varies, and the bytes that have to be moved over the bandwidth of the memory, measured in this run; arrays of
+all variants come from the same caches or memory. The cap
 of a ratio is what it would be if every case reached its roofline: where a peer is near it, no one can be much faster.
 
 A run may be made in parts: ``--part 2/4`` is every fourth pattern from the second on, ``--only`` one of the questions,
@@ -199,14 +200,14 @@ def _tile_again(kind, w, x, depth, out, repeats):  # type: ignore[no-untyped-def
         )
 
 
-def peak(dtype: Any) -> float:
-    """Operations a second of multiply-adds on numbers in the first-level cache: the best of many short measurements."""
-    depth, repeats, wide = 192, 400, tiles.NV * tiles.VECTOR // np.dtype(dtype).itemsize
+def peak(dtype: Any, repeats: int = 100) -> float:
+    """Operations a second of multiply-adds on numbers in the first-level cache: the best of some short measurements."""
+    depth, turns, wide = 192, 400, tiles.NV * tiles.VECTOR // np.dtype(dtype).itemsize
     arrays = [np.zeros(n * depth + 64, dtype) for n in (tiles.TALL, wide, wide)]
     addresses = [array.ctypes.data + -array.ctypes.data % 64 for array in arrays]
-    call = [np.dtype(dtype).type(0), *addresses[:2], depth, addresses[2], repeats]
+    call = [np.dtype(dtype).type(0), *addresses[:2], depth, addresses[2], turns]
     _tile_again(*call)
-    return 2 * tiles.TALL * wide * depth * repeats / _fastest(lambda: _tile_again(*call), 100)
+    return 2 * tiles.TALL * wide * depth * turns / _fastest(lambda: _tile_again(*call), repeats)
 
 
 def bandwidth() -> float:
@@ -264,16 +265,16 @@ def products(cases: list[Any], seconds: float, repeats: int, results: dict[str, 
                 taken = measure.interleaved(variants, rounds, warm_up=False)
                 entry = {
                     "pattern": pattern, "batch": n, "dtype": case.dtype.name, "layout": layout, "seconds": taken,
-                    "operations": case.operations, "bytes": case.bytes,
+                    "operations": case.operations, "bytes": case.bytes, "peak": peak(dtype, 20),
                 }  # fmt: skip
                 found.append(entry | {"roofline": roofline(entry, rates)})
         print(f"  {pattern} x {n}", flush=True)
 
 
 def roofline(entry: dict[str, Any], rates: dict[str, float]) -> float:
-    """The seconds that a case takes at least, at these rates."""
+    """The seconds that a case takes at least, at these rates of the memory and the peak that was measured beside it."""
     byte_rate = rates["bandwidth" if entry["bytes"] > CACHE else "cached"]
-    return float(max(entry["operations"] / rates[entry["dtype"]], entry["bytes"] / byte_rate))
+    return float(max(entry["operations"] / entry["peak"], entry["bytes"] / byte_rate))
 
 
 def merged(files: list[str]) -> dict[str, Any]:

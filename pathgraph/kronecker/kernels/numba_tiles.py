@@ -15,12 +15,14 @@ from __future__ import annotations
 
 from pathgraph.kronecker.kernels.numba_blocks import busy_block, compiled, fill, scatter
 from pathgraph.kronecker.kernels.tiles import (
+    ABREAST,
     AHEAD,
     APART,
     BROAD,
     DEEP,
     LINE,
     LOW,
+    MANY,
     NV,
     SHORT,
     TALL,
@@ -45,7 +47,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "9379bc8c1c22b725"
+MADE_OF = "6f6e9cfe385f5c10"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -350,24 +352,24 @@ def by_groups(kind, first, last, call, x, out, buffer):
     values are packed by `packed_groups`.
     """
     size, w, xi, _, _, xn, oi, _, _, on, b, c, d, n, is_far, pitch = integers_at(16, call)
-    group, run, heights = d * size, BROAD * VECTOR, (n + DEEP - 1) // DEEP
+    group, run, heights = d * size, ABREAST * VECTOR, (n + MANY - 1) // MANY
     panels = (b * group + run - 1) // run
-    here, there = buffer, buffer + DEEP * pitch
+    here, there = buffer, buffer + MANY * pitch
     for task in range(first - 1, last):  # the first turn only copies
         turn = min(task + 1, last - 1)
-        i, column = turn // heights, min(turn % heights * DEEP, n - DEEP)
+        i, column = turn // heights, min(turn % heights * MANY, n - MANY)
         source, behind = x + i * xi + column * xn, out + i * oi + column * on
         if task < first:
-            for row in range(DEEP):
+            for row in range(MANY):
                 copy(kind, source + row * xn, there + row * pitch, c * group)
             here, there = there, here
             continue
         turn = min(task + 2, last - 1)
-        ahead = x + turn // heights * xi + min(turn % heights * DEEP, n - DEEP) * xn
-        i, column, row = task // heights, min(task % heights * DEEP, n - DEEP), 0
+        ahead = x + turn // heights * xi + min(turn % heights * MANY, n - MANY) * xn
+        i, column, row = task // heights, min(task % heights * MANY, n - MANY), 0
         target, values = out + i * oi + column * on, w + i * panels * c * run
         for p in range(panels):
-            while row * panels < (p + 1) * DEEP:
+            while row * panels < (p + 1) * MANY:
                 copy(kind, source + row * xn, there + row * pitch, c * group)
                 row += 1
             after, stream = lines_of(ahead, xn, c * group, 0, p, c)
@@ -395,7 +397,7 @@ def lines_of(start, stride, length, first, part, depth):
     """
     along = 2 * LINE
     width = (length + LINE + along - 1) // along * along  # a row may begin inside a line
-    after = first + (DEEP * width + depth * along - 1) // (depth * along)
+    after = first + (MANY * width + depth * along - 1) // (depth * along)
     if part < first or part >= after:
         return after, (start, 0, start + 1, 0, 0)
     place = (part - first) * depth * along

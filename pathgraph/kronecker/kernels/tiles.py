@@ -25,7 +25,8 @@ from numba.extending import intrinsic
 from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
-    "AHEAD", "APART", "BROAD", "DEEP", "LINE", "LOW", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR", "WIDE",
+    "ABREAST", "AHEAD", "APART", "BROAD", "DEEP", "LINE", "LOW", "MANY", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR",
+    "WIDE",
     "copy", "copy_short", "copy_tall", "far_deep", "far_low", "fetch", "integers_at", "near_short", "near_tall",
     "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32",
     "tile_of_64", "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
@@ -34,11 +35,10 @@ __all__ = [
 TALL = 8 if N_REGISTERS == 32 else 6
 """Rows of the tall tile; two vectors wide, like the short one."""
 SHORT = 4
-DEEP, BROAD = (6, 4) if N_REGISTERS == 32 else (3, 4)
-"""Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l); rows and machine
-vectors of one that reads vectors where they lie."""
-LOW = 4 if N_REGISTERS == 32 else 2
-"""Rows of the other one that does."""
+MANY, ABREAST = (6, 4) if N_REGISTERS == 32 else (4, 3)
+"""Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
+DEEP, LOW, BROAD = (6, 4, 4) if N_REGISTERS == 32 else (3, 2, 4)
+"""Rows of the two tiles that read vectors where they lie, and machine vectors of either."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
@@ -126,22 +126,22 @@ def _tile_of_groups(group: int) -> Any:
 
     def write(to: Writer) -> None:
         x, row_stride, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
-        starts = to.spaced(x, row_stride, DEEP)
+        starts = to.spaced(x, row_stride, MANY)
 
         def step(where: list[Any]) -> Any:
             w, offset, ahead, end = where
-            runs = [to.plus(w, v * VECTOR) for v in range(BROAD)]
+            runs = [to.plus(w, v * VECTOR) for v in range(ABREAST)]
             if group == VECTOR:  # values are used as fast as they come from the second-level cache
                 for run in runs:
                     to.fetch(to.plus(run, SOON))
             to.fetch(to.plus(ahead, LINE), level=2)
             ahead, end = to.fetched_next(ahead, along, end, jump, row, level=2)
             numbers = [to.plus(start, offset) for start in starts]
-            return runs, numbers, [to.plus(w, BROAD * VECTOR), to.plus(offset, group), ahead, end]
+            return runs, numbers, [to.plus(w, ABREAST * VECTOR), to.plus(offset, group), ahead, end]
 
-        sums = to.accumulated(DEEP, BROAD, depth, [w, I64(0), ahead, end], step, group // to.size)
-        for line, target in zip(sums, to.spaced(out, out_stride, DEEP), strict=True):
-            for v in range(BROAD):
+        sums = to.accumulated(MANY, ABREAST, depth, [w, I64(0), ahead, end], step, group // to.size)
+        for line, target in zip(sums, to.spaced(out, out_stride, MANY), strict=True):
+            for v in range(ABREAST):
                 to.store(line[v], to.plus(target, v * VECTOR))
 
     return _callable(f"groups{group}", 11, write)
