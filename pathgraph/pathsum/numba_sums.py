@@ -11,6 +11,10 @@ would be compiled anew in each process.
 Each sweep asks for its entries some lines ahead (`will_read`): a processor that guesses what comes next does not look
 beyond the end of a page, and a sum over many entries would wait there.
 
+Scattered antecedents are taken two a turn: the fewer steps there are, the more reads are under way at the same time.
+(The compiler leaves loops alone whose turns it cannot count. The order of a sum stays.) A row of them asks for one line
+of its entries, and for more only where it is longer.
+
 Indices are unsigned: Numba would ask of each signed one whether it counts from the end. The inner loops call no
 function that takes an array: counting its references would take as long as a short sum. This file holds every function
 that it compiles: a cached kernel would not notice a change in another file.
@@ -186,14 +190,24 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             else:
                 e = lo + ahead
-                while e < hi + ahead:
+                will_read(w, e)
+                will_read(antecedent, e)
+                while e + line + line <= hi + ahead:
+                    e += line
                     will_read(w, e)
                     will_read(antecedent, e)
-                    e += line
-                for e in range(lo, hi):
+                e = lo
+                if (hi - lo) & U(1):
                     if is_vast:
                         will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
+                    e += U(1)
+                while e < hi:
+                    for _ in range(2):
+                        if is_vast:
+                            will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
+                        total += value(x.dtype.type(w[e]), code, q) * x[U(antecedent[e]) + U(1)]
+                        e += U(1)
             total += x[v + U(1)]
             if with_biases:
                 b = bias[v]
@@ -261,16 +275,28 @@ def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> A
                         at = end
                     continue
                 e = lo + ahead
-                while e < hi + ahead:
+                will_read(w, e)
+                will_read(antecedent, e)
+                while e + line + line <= hi + ahead:
+                    e += line
                     will_read(w, e)
                     will_read(antecedent, e)
-                    e += line
-                for e in range(lo, hi):
+                e = lo
+                if (hi - lo) & U(1):
                     if is_vast:
                         will_write(y, U(antecedent[min(e + U(EARLY), last)]) + U(1))
                     u = antecedent[e]
                     if not to_some or low <= u < high:
                         y[U(u) + U(1)] += value(y.dtype.type(w[e]), code, q) * out
+                    e += U(1)
+                while e < hi:
+                    for _ in range(2):
+                        if is_vast:
+                            will_write(y, U(antecedent[min(e + U(EARLY), last)]) + U(1))
+                        u = antecedent[e]
+                        if not to_some or low <= u < high:
+                            y[U(u) + U(1)] += value(y.dtype.type(w[e]), code, q) * out
+                        e += U(1)
 
     return rows
 
@@ -350,11 +376,14 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
             else:
                 least = x.dtype.type(np.inf)
                 e = lo + ahead
-                while e < hi + ahead:
+                will_read(w, e)
+                will_read(antecedent, e)
+                will_write(mass, e + here)
+                while e + line + line <= hi + ahead:
+                    e += line
                     will_read(w, e)
                     will_read(antecedent, e)
                     will_write(mass, e + here)
-                    e += line
                 for e in range(lo, hi):
                     if is_vast:
                         will_read(x, U(antecedent[min(e + U(EARLY), last)]) + U(1))
