@@ -301,8 +301,22 @@ def test_rescaling_by_channels():
     with pytest.raises(pg.ParameterError, match="leaves the range of floats, got ~1e5000"):
         pg.rescale(build("convolution_2d", np.float64), {(layer, 0): 10**5000})
     floats = build("linear", np.float64)
-    with pytest.raises(pg.RangeError, match="leave the range"):
+    with pytest.raises(pg.RangeError, match="leaves the range"):
         pg.rescale(floats, {floats.layers[1].name: 1e308})
+    with pytest.raises(pg.RangeError, match="would leave the range"):
+        pg.rescale(floats.with_theta(floats.theta * 2.0**-900), {floats.layers[1].name: 2.0**900})
+
+
+@pytest.mark.parametrize("power", [-600, 600])
+def test_rescaling_never_makes_a_zero_of_a_quotient_beyond_floats(power):
+    """The factor of the entry in the middle is 2**(2 * power); times 1e300 the small one is in the range again."""
+    build = pg.LayerGraphBuilder()
+    x = build.input((1,))
+    for k, weight in enumerate([1.0, 1e300, 1.0]):
+        x = build.linear(x, build.tensor(f"w{k}", np.array([[weight]])), name=f"map{k}")
+    graph = build.build([x])
+    with pytest.raises(pg.RangeError, match=r"the quotient of those of the entry \(0, 0\) of 'w1' leaves"):
+        pg.rescale(graph, {"map0": 2.0**-power, "map1": 2.0**power})
 
 
 def test_rescaling_negatively():

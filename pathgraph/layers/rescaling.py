@@ -67,6 +67,13 @@ def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerG
     values = graph.values
     unused = largest == -math.inf
     largest[unused] = smallest[unused] = 1
+    if not graph.is_exact:
+        in_range = np.isfinite(largest) & (np.abs(largest) >= np.finfo(np.float64).tiny)
+        for entry in np.flatnonzero((values != 0) & ~in_range)[:1].tolist():
+            raise RangeError(
+                f"factors: the quotient of those of {architecture.describe(entry)} leaves the range of normal float64 "
+                "numbers; use smaller factors, or to_exact()"
+            )
     slack = 0 if graph.is_exact else 4 * float(np.finfo(np.float64).eps)
     apart = (values != 0) & (abs(largest - smallest) > slack * abs(largest))
     for entry in np.flatnonzero(apart)[:1].tolist():
@@ -89,7 +96,7 @@ def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerG
     doubtful = np.flatnonzero(~is_normal & (values != 0))
     wanted = product(scaled(values[doubtful]), scaled(largest[doubtful]))
     floats[doubtful] = scaled_to_float(wanted, graph.dtype)
-    is_lost = ~np.isfinite(floats[doubtful]) | ~np.isfinite(largest[doubtful])
+    is_lost = ~np.isfinite(floats[doubtful])
     for entry in doubtful[is_lost | (scaled(floats[doubtful]) != wanted)][:1].tolist():
         raise RangeError(
             f"factors: {architecture.describe(entry)} = {values[entry]} would leave the range of normal {graph.dtype} "
