@@ -395,7 +395,8 @@ def _both_ways(
 ) -> tuple[Semiring, Sequence[Array], Array, Array]:
     """The semiring used, the values in it, and the buffers of the forward and of the backward sweep.
 
-    The semiring is ``ring.wide`` if floats came near the ends of their range, else `ring`.
+    The semiring is ``ring.wide`` if floats came near the ends of their range, or if products of the two buffers might,
+    else `ring`.
     """
     values = _values(net, ring, backend)
     x = _start(net, ring, inputs, biases, None, backend)
@@ -405,12 +406,20 @@ def _both_ways(
     forward = sweep(net, [(values, None)], x.copy(), ring=ring, backend=backend)
     backward = back(net, [(values, None)], y.copy(), ring=ring, backend=backend)
     products = (values, forward), (values, backward), ([forward], backward)
-    if ring.wide is None or net.scalars != "float" or all(is_safe(factors, sums) for factors, sums in products):
+    if ring.wide is None or net.scalars != "float":
+        return ring, values, forward, backward
+    if all(is_safe(factors, sums) for factors, sums in products) and _has_room(forward, backward):
         return ring, values, forward, backward
     values = mapped(lambda value: widen(value, backend), values)
     forward = sweep(net, [(values, None)], widen(x, backend), ring=ring.wide, backend=backend)
     backward = back(net, [(values, None)], widen(y, backend), ring=ring.wide, backend=backend)
     return ring.wide, values, forward, backward
+
+
+def _has_room(x: Array, y: Array) -> bool:
+    """Whether no sum of products of a float in x and one in y overflows, of as many as there are neurons."""
+    largest = float(np.abs(x).max()) * float(np.abs(y).max()) * x.shape[1]
+    return bool(largest <= np.finfo(np.float64).max / 4)
 
 
 def _public(sums: Array, net: ReluNetwork, asked: Semiring, used: Semiring) -> Array:

@@ -172,6 +172,16 @@ VANISHING = {
 }
 
 
+@pytest.mark.parametrize("backend", ["numpy", "reference", "numba"])
+@pytest.mark.parametrize("ring", [pg.semirings.REAL, pg.semirings.MAX_TIMES], ids=["sum", "max"])
+def test_a_marginal_in_range_is_right_although_the_sums_around_it_are_far_apart(ring, backend):
+    """The sum up to the middle edge times the sum behind it is 1e400."""
+    net = pg.from_weights([[[1e200]], [[1e-200]], [[1e200]]])
+    exact = math.prod(map(Fraction, net.theta.tolist()))
+    for found in pg.path_marginals(net, ring, backend=backend).tolist():
+        assert_close(found, exact, gamma(chain_roundings(net.theta.tolist(), 1)))
+
+
 @pytest.mark.parametrize("f", VANISHING.values(), ids=VANISHING)
 def test_nothing_vanishes_silently(f):
     """A product of 1e-100 comes as 1e-100, or as an error: never as zero, although it passes through 1e-400."""
