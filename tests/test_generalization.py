@@ -232,6 +232,13 @@ def test_a_radius_may_be_the_norm():
         pg.generalization_bound(deep, 10, radius=1e300)
 
 
+def test_bounds_of_exact_networks_beyond_floats_are_infinite():
+    net = pg.from_weights([[[1e200]], [[1e200]]])
+    ours, theirs = (pg.generalization_bound(each, 100) for each in (net, net.to_exact()))
+    assert math.isinf(theirs.gap)
+    assert [bound.order for bound in ours.earlier] == [bound.order for bound in theirs.earlier]
+
+
 def test_strata():
     net = pg.from_weights([[[1.0, -3.0]]])
     for ratio in (1.01, 1.1, 2, 16):

@@ -236,7 +236,7 @@ def _earlier(net: ReluNetwork | None, bound: GeneralizationBound) -> tuple[Earli
     if net is not None:
         try:
             product, layered = float(operator_norm_product(net, 1, 1)), ()
-        except RangeError:
+        except (RangeError, OverflowError):  # of floats, and of the rationals of an exact network
             product, layered = math.inf, ()
         except GraphError:
             pass
