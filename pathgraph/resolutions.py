@@ -205,8 +205,10 @@ class Streams(Protocol):
     def power_total(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
         """The sum of `power_sums` over the outputs, or for infinite q the largest: shape (1,)."""
 
-    def parameter_masses(self, net: Any, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
-        """The sums over the paths through each parameter, aligned with theta; q is finite."""
+    def parameter_masses(
+        self, net: Any, q: float, widths: Array, *, biases: bool = True, wide: bool = False
+    ) -> tuple[Array, bool]:
+        """The sums over the paths through each parameter, aligned with theta; q is finite; `wide`: scaled anyway."""
 
     def state_sums(self, net: Any, terms: Any, widths: Array, n_states: int) -> tuple[Array, bool]:
         """The states at the outputs of a forward sweep with non-negative entries: shape (n_states, n_outputs)."""

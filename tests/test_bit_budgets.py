@@ -13,6 +13,7 @@ from pathgraph.quantization.budgets import relaxed_bits
 from pathgraph.quantization.sensitivities import sensitivities
 from pathgraph.scalars import object_array
 from tests.networks import on_networks
+from tests.test_pruning import layers_of
 from tests.tolerances import unit
 
 
@@ -54,6 +55,38 @@ def test_the_invariant_counts_the_parameters_of_each_path():
     assert sensitivities(rescaled).invariant == total
     largest = max(abs(net.theta))
     assert largest * sum(sensitivities(net).slopes) >= total
+
+
+def nearest(number):
+    """The nearest float, and one unit of it: the smallest one for subnormal numbers."""
+    return float(number), max(abs(Fraction(number)) * unit(), Fraction(5e-324))
+
+
+CHAINS = list(itertools.product([1e-200, 1e200, 1e-310, 5e-324, 1.0, 1.7e308], repeat=2))
+CHAINS += [(1e-200,) * 3, (1e-200, 1e-200, 1e300), (1e200, 1e-200, 1e200), (1e300, 1e-300, 1e-300)]
+
+
+@pytest.mark.parametrize("makes", [lambda *w: pg.from_weights(w), layers_of], ids=["neurons", "layers"])
+@pytest.mark.parametrize("weights", CHAINS, ids=str)
+def test_slopes_are_right_although_their_products_with_sizes_leave_the_range(weights, makes):
+    net = makes(*([[w]] for w in weights))
+    exact = sensitivities(net.to_exact())
+    if max(exact.slopes) > Fraction(1.7976931348623157e308):
+        with pytest.raises(RangeError, match="sensitivities: a value leaves"):
+            sensitivities(net)
+        return
+    for ours, theirs in zip(sensitivities(net).slopes.tolist(), exact.slopes.tolist(), strict=True):
+        value, step = nearest(theirs)
+        assert abs(Fraction(ours) - Fraction(value)) <= 8 * step
+    if exact.invariant < 1e308:
+        assert math.isfinite(sensitivities(net).invariant)
+
+
+def test_a_slope_is_right_where_only_its_own_mass_vanishes():
+    """The sums around it are in the range of floats: only the product with the parameter itself is not."""
+    for net in (layers_of([[1.0, 1.0], [1.0, 1e-200]], [[1.0, 1e-150]]), layers_of([[1.0, 1e-300]], [[1e-10]])):
+        exact, found = (sensitivities(each).slopes.tolist() for each in (net.to_exact(), net))
+        assert found == pytest.approx([float(slope) for slope in exact], rel=1e-15, abs=0)
 
 
 # -- relaxed bits -------------------------------------------------------------------------------------------------
@@ -277,6 +310,29 @@ def test_factors_beyond_floats_need_an_exact_network(powers_of_two):
     assert found.before > 1990
     assert found.after <= found.floor + 2
     assert abs(math.log10(found.factors[2, 0].numerator) - math.log10(found.factors[2, 0].denominator) - 600) < 1
+
+
+@pytest.mark.parametrize("weights", [(1e-200,) * 3, (1e200,) * 3, (1e-210, 1e-200, 1e-190)])
+def test_slopes_beyond_floats_are_equalised_by_their_logarithms(weights):
+    net = pg.from_weights([[[w]] for w in weights])
+    found, exact = pg.equalize(net), pg.equalize(net.to_exact())
+    slack = 16 * unit() * 2**12  # of some roundings of logarithms, to base 2 below 2**12
+    for ours, theirs in ((found.before, exact.before), (found.floor, exact.floor), (found.optimum, exact.optimum)):
+        assert abs(Fraction(ours) - Fraction(theirs)) <= slack
+
+
+def test_almost_no_curvature_is_no_obstacle():
+    net = pg.from_weights([[[1.0]], [[1e-200]], [[1e-150]]], [[1.0], [1e200], [1e300]])
+    found = pg.equalize(net.to_exact())
+    assert found.floor <= found.optimum <= found.before
+
+
+def test_slopes_whose_sum_leaves_the_range_are_summed():
+    net = pg.from_weights([[[1.0], [1.0]], [[1.7e308, 1.7e308]]])
+    ours, theirs = (pg.allocate_bits(each, 10**300).bits for each in (net, net.to_exact()))
+    assert ours == theirs
+    with pytest.raises(RangeError, match="eps: 256 bits are not enough"):
+        pg.allocate_bits(net, 0.5)
 
 
 def test_what_no_parameter_acts_on_comes_back_as_it_is():

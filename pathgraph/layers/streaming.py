@@ -136,18 +136,25 @@ def power_marginals(
     return {architecture.tensor_names[tensor]: parts[tensor] for tensor in chosen}, in_range
 
 
-def parameter_masses(net: LayerGraph, q: float, widths: Array, *, biases: bool = True) -> tuple[Array, bool]:
-    """`power_marginals` of the parameters, one after the other in one array, shape (n_parameters,)."""
+def parameter_masses(
+    net: LayerGraph, q: float, widths: Array, *, biases: bool = True, wide: bool = False
+) -> tuple[Array, bool]:
+    """`power_marginals` of the parameters, one after the other in one array, shape (n_parameters,).
+
+    `wide`: in scaled numbers even where floats hold them, for those who divide by the entries what may be subnormal.
+    """
     chosen = [tensor for tensor, role in enumerate(net.architecture.roles) if role == "parameter"]
-    return _marginals(net, q, widths, chosen, biases)
+    return _marginals(net, q, widths, chosen, biases, wide=wide)
 
 
-def _marginals(net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], biases: bool) -> tuple[Array, bool]:
+def _marginals(
+    net: LayerGraph, q: float, widths: Array, chosen: Sequence[int], biases: bool, *, wide: bool = False
+) -> tuple[Array, bool]:
     architecture = net.architecture
     entries, constant = Powers(net.tensors, q), np.full(1, float(biases))
     size = sum(math.prod(architecture.tensor_shapes[tensor]) for tensor in chosen)
     start = _powers_of(widths, q)
-    if _kept_all(start, widths):
+    if not wide and _kept_all(start, widths):
         flat = np.empty(size)
         with np.errstate(over="ignore", under="ignore", invalid="ignore"):
             inputs = _inputs(net, start[None])

@@ -331,9 +331,12 @@ class _Steps:
 
 
 def _sum(numbers: Array) -> Fraction:
-    """The sum of some numbers: that of floats is rounded once."""
+    """The sum of some numbers: that of floats is rounded once, unless it leaves their range."""
     if numbers.dtype != object:
-        return to_fraction(math.fsum(numbers))
+        try:
+            return to_fraction(math.fsum(numbers))
+        except OverflowError:
+            pass
     return sum(map(to_fraction, numbers.tolist()), Fraction(0))
 
 

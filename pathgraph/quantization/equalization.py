@@ -17,8 +17,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Hashable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -31,9 +33,10 @@ from pathgraph.geometry.potentials import rescaling_directions
 from pathgraph.graph.architecture import PARAMETER
 from pathgraph.graph.network import Network
 from pathgraph.layers.channels import channel_classes
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled_log
 from pathgraph.quantization.log_sums import Ends, LogSums, Slopes
 from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, require_grouping
-from pathgraph.quantization.sensitivities import sensitivities
+from pathgraph.quantization.sensitivities import sizes_and_slopes
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
 from pathgraph.symmetry import rescale
@@ -279,8 +282,9 @@ class _Problem:
 
     def __init__(self, net: ReluNetwork, inputs: Inputs | None, group: Array) -> None:
         directions = _of_neurons(net) if isinstance(net, Network) else _of_channels(net)
-        sizes, slopes = sensitivities(net, inputs)
-        acts = np.flatnonzero(np.asarray((sizes != 0) & (slopes != 0), dtype=bool))
+        sizes, slopes = sizes_and_slopes(net, inputs)
+        numbers = slopes["mantissa"] if slopes.dtype == SCALED_DTYPE else slopes
+        acts = np.flatnonzero(np.asarray((sizes != 0) & (numbers != 0), dtype=bool))
         self.n_acting = len(acts)
         if not len(acts):
             return
@@ -290,7 +294,7 @@ class _Problem:
             group, acts = group[order], acts[order]
         with np.errstate(under="ignore"):
             self._log_sizes, log_slopes = _logarithms(sizes[acts]), _logarithms(slopes[acts])
-        del sizes, slopes
+        del sizes, slopes, numbers
         self.floor = float(np.logaddexp.reduce(self._log_sizes + log_slopes)) / math.log(2)
         begins = np.ones(len(acts), dtype=bool)
         if directions.slopes is None:
@@ -348,17 +352,21 @@ class _Problem:
             return z
         with np.errstate(under="ignore"):
             for temperature in TEMPERATURES:
-                options: dict[str, Any] = {"method": "L-BFGS-B", "options": {"maxiter": 500, "maxcor": 30}}
+                search, found = partial(minimize, self.smoothed, z, args=(temperature,), jac=True), None
                 if len(z) <= FEW:
-                    options = {"method": "trust-exact", "hess": self.curvature, "options": {"gtol": 1e-7}}
-                found = minimize(self.smoothed, z, args=(temperature,), jac=True, **options)
+                    with suppress(ValueError):  # it has divided by a curvature that is almost zero
+                        found = search(method="trust-exact", hess=self.curvature, options={"gtol": 1e-7})
+                if found is None:
+                    found = search(method="L-BFGS-B", options={"maxiter": 500, "maxcor": 30})
                 if self.value(found.x) < self.value(z) or temperature == TEMPERATURES[0]:
                     z = found.x
         return z
 
 
 def _logarithms(numbers: Array) -> Array:
-    """The natural logarithms of positive numbers of any size."""
+    """The natural logarithms of positive numbers of any kind and size."""
+    if numbers.dtype == SCALED_DTYPE:
+        return scaled_log(numbers)
     if numbers.dtype != object:
         return np.asarray(np.log(numbers))
     exact = (to_fraction(number) for number in numbers.tolist())

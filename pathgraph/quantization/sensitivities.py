@@ -12,18 +12,23 @@ Source: derived here.
 
 from __future__ import annotations
 
+import operator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from pathgraph.arguments import Inputs
-from pathgraph.errors import RangeError
-from pathgraph.numbers import public
-from pathgraph.pruning.masses import Moduli
+from pathgraph.numbers import product, public
+from pathgraph.pathsum.exact import restored
+from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_quotient
+from pathgraph.pruning.masses import Moduli, grouped
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
 
-__all__ = ["Sensitivities", "sensitivities"]
+__all__ = ["Sensitivities", "sensitivities", "sizes_and_slopes"]
+
+TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
 
 
 class Sensitivities(NamedTuple):
@@ -42,26 +47,57 @@ class Sensitivities(NamedTuple):
 
     @property
     def invariant(self) -> Any:
-        r"""The sum :math:`\Lambda` of the products, which no rescaling changes."""
-        return (self.sizes * self.slopes).sum()
+        r"""The sum :math:`\Lambda` of the products, which no rescaling changes; of slopes as they are rounded here."""
+        products = product(self.sizes, self.slopes)
+        total = grouped(products, np.zeros(len(products), dtype=np.int64), 1)
+        return public(total, "sensitivities").tolist()[0]
 
 
 def sensitivities(net: ReluNetwork, inputs: Inputs | None = None) -> Sensitivities:
     """Sizes and slopes of all parameters, by one forward and one backward sweep.
+
+    A float below the range is rounded to a subnormal number or to zero.
 
     Raises
     ------
     RangeError
         If a slope leaves the range of floats.
     """
-    masses = public(Moduli(net, inputs).summed(), "sensitivities")
-    sizes = abs(net.theta)
-    if not net.is_exact:
-        sizes = sizes.astype(np.float64)
-    acts = sizes != 0
-    slopes = masses * 0
-    with np.errstate(over="ignore", under="ignore"):
-        slopes[acts] = masses[acts] / sizes[acts]
-    if not net.is_exact and not np.isfinite(slopes).all():
-        raise RangeError("sensitivities: a slope leaves the range of float64; use net.to_exact()")
-    return Sensitivities(sizes, slopes)
+    sizes, slopes = sizes_and_slopes(net, inputs)
+    return Sensitivities(sizes, public(slopes, "sensitivities"))
+
+
+def sizes_and_slopes(net: ReluNetwork, inputs: Inputs | None = None) -> tuple[Array, Array]:
+    """The same before slopes are rounded: they are rationals, floats, or scaled numbers if floats cannot hold them."""
+    moduli = Moduli(net, inputs)
+    masses = moduli.summed()
+    if net.is_exact:
+        return abs(net.theta), _quotients(restored(masses), abs(net.theta), operator.truediv)
+    sizes = np.abs(net.theta, dtype=np.float64)
+    if masses.dtype.kind == "f":
+        if net.streams is not None and _is_any_lost(masses, sizes):
+            masses, _ = net.streams.parameter_masses(net, 1, moduli.widths, wide=True)
+        else:
+            with np.errstate(over="ignore", under="ignore"):
+                slopes = _quotients(masses, sizes, operator.truediv)
+            if not ((slopes < TINY) & (masses > 0)).any() and np.isfinite(slopes).all():
+                return sizes, slopes
+    return sizes, _quotients(scaled(masses), scaled(sizes), scaled_quotient)
+
+
+def _quotients(masses: Array, sizes: Array, divide: Callable[[Array, Array], Array]) -> Array:
+    """The masses over the sizes; where these are zero, the masses, which are zero, too."""
+    slopes = masses.copy()
+    acts = (sizes["mantissa"] if sizes.dtype == SCALED_DTYPE else sizes) != 0
+    slopes[acts] = divide(masses[acts], sizes[acts])
+    return slopes
+
+
+def _is_any_lost(masses: Array, sizes: Array) -> bool:
+    """Whether a mass left the range of floats although its slope may be in it.
+
+    Sums layer by layer see to it that slopes, which are sums of products of two numbers, are normal numbers or zero. So
+    the product with a size that is not far below 1 is subnormal or zero only if the slope is zero.
+    """
+    small = (masses < TINY) & (sizes != 0)
+    return bool((small & ((masses != 0) | (sizes < EPS))).any()) or not np.isfinite(masses.sum())
