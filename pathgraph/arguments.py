@@ -164,9 +164,10 @@ def per_input(net: ReluNetwork, inputs: Any, default: Any) -> list[Any]:
         for node in inputs:
             if node not in known:
                 raise ParameterError(
-                    f"inputs: {node!r} is no input of the network; its inputs are {_some(names)}; see .inputs"
+                    f"inputs: {argument_text(node)} is no input of the network; its inputs are {_some(names)}; see "
+                    ".inputs"
                     if shapes is not None
-                    else f"inputs: {node!r} is no input of the network; see .inputs for their names"
+                    else f"inputs: {argument_text(node)} is no input of the network; see .inputs for their names"
                 )
         listed = [inputs.get(node, default) for node in names]
         return listed if shapes is None else _spread(listed, names, shapes)

@@ -15,6 +15,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from pathgraph.errors import BackendError, ConversionError
+from pathgraph.shown import argument_text
 
 __all__ = ["Device", "device_named", "device_of", "is_device_array", "refuse_elsewhere", "register"]
 
@@ -102,7 +103,9 @@ def device_named(name: str) -> Device:
         If there is none, or it cannot be used, with the reason.
     """
     if not isinstance(name, str) or name not in _NAMED:
-        raise BackendError(f"device: needed one of {', '.join(map(repr, sorted(_NAMED)))} or a Device, got {name!r}")
+        raise BackendError(
+            f"device: needed one of {', '.join(map(repr, sorted(_NAMED)))} or a Device, got {argument_text(name)}"
+        )
     if name == "cupy":
         answer = import_module("pathgraph.gpu").is_available()
         if not answer:

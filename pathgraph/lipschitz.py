@@ -26,6 +26,7 @@ from pathgraph.pathsum.semirings import REAL, SCALED
 from pathgraph.pathsum.sweep import back, sweep
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["input_lipschitz"]
 
@@ -102,7 +103,7 @@ def input_lipschitz(
     [2.0, 4.0, 14.0]
     """
     if method not in ("max-pass", "input-paths", "path-norm"):
-        raise ParameterError(f"method: needed 'max-pass', 'input-paths' or 'path-norm', got {method!r}")
+        raise ParameterError(f"method: needed 'max-pass', 'input-paths' or 'path-norm', got {argument_text(method)}")
     r, input_norm = exponent(r, "r", least=1), exponent(input_norm, "input_norm", least=1)
     require_network_of_numbers(net, "input_lipschitz")
     if input_norm != math.inf:

@@ -40,6 +40,7 @@ from pathgraph.pathsum.semirings import COUNT, MAX_PLUS, REAL, Semiring
 from pathgraph.pathsum.sweep import back, marginals, sweep, swept
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers, require_relu_network
 from pathgraph.scalars import Array, object_array
+from pathgraph.shown import argument_text
 
 __all__ = [
     "count_paths",
@@ -313,12 +314,16 @@ def depth(net: ReluNetwork, *, backend: str | None = None) -> int:
 def _check(net: ReluNetwork, ring: Semiring) -> None:
     require_relu_network(net)
     if not isinstance(ring, Semiring):
-        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
+        raise ParameterError(
+            f"semiring: needed a pathgraph.Semiring, got {argument_text(ring)}; see pathgraph.semirings"
+        )
 
 
 def _check_device(net: DeviceNetwork, ring: Semiring, backend: str | None) -> None:
     if not isinstance(ring, Semiring):
-        raise ParameterError(f"semiring: needed a pathgraph.Semiring, got {ring!r}; see pathgraph.semirings")
+        raise ParameterError(
+            f"semiring: needed a pathgraph.Semiring, got {argument_text(ring)}; see pathgraph.semirings"
+        )
     if ring is not REAL:
         raise UnsupportedOperatorError(
             f"semiring: on {net.device.name} paths are summed in REAL only, got {ring!r}; use net.to_host()"

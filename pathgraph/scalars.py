@@ -138,10 +138,10 @@ def float_type(dtype: DTypeLike, more: str = "") -> np.dtype[Any]:
     """
     try:
         chosen = np.dtype(dtype)
-    except TypeError:
+    except (TypeError, ValueError):
         chosen = np.dtype(object)
     if chosen not in FLOATS:
-        raise ParameterError(f"dtype: needed float32 or float64{more}, got {dtype!r}")
+        raise ParameterError(f"dtype: needed float32 or float64{more}, got {argument_text(dtype)}")
     return chosen
 
 

@@ -24,6 +24,9 @@ __all__ = [
     "whole_text",
 ]
 
+MOST_ITEMS, MOST_CHARACTERS = 200, 400
+"""Of an argument that is shown in an error."""
+
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
     """A number with about `digits` digits; fractions that are longer than 20 characters as ``~`` decimals.
@@ -74,11 +77,23 @@ def decimal_text(value: Fraction, digits: int) -> str:
 
 
 def argument_text(value: Any) -> str:
-    """How an argument is shown in an error: as Python writes it, but rationals of more than 60 digits as decimals."""
+    """How an argument is shown in an error: as Python writes it, if that is short.
+
+    Rationals of more than 60 digits come as decimals, collections of more than 200 items as their number, and any other
+    text of more than 400 characters without its middle.
+
+    Examples
+    --------
+    >>> from pathgraph.shown import argument_text
+    >>> argument_text([1, "two"]), argument_text(10**100), argument_text(range(3)), argument_text([0] * 10**6)
+    ("[1, 'two']", '~1e100', 'range(0, 3)', 'a list of 1,000,000 items')
+    """
     if _is_long(value):
         return number_text(value)
+    if isinstance(value, (list, tuple, set, frozenset, dict)) and len(value) > MOST_ITEMS:
+        return f"{article(type(value).__name__)} of {len(value):,} items"
     try:
-        return repr(value)
+        return shortened(repr(value), MOST_CHARACTERS)
     except ValueError:  # it holds an integer with more digits than Python writes
         return article(type(value).__name__)
 

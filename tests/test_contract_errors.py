@@ -405,6 +405,47 @@ def test_bad_arguments(name):
     assert before == [NET, EXACT, LAYERED, FIXED]
 
 
+HUGE, MANY = 10**5000, [0] * 10**6
+OPERATOR, SQUARE = pg.hadamard(4), np.ones((4, 4))
+UNSHOWABLE = {
+    "parameters": lambda it: pg.set_magnitude(NET, it),
+    "a parameter": lambda it: pg.set_magnitude(NET, [it]),
+    "a neuron": lambda it: NET.weight(it if isinstance(it, int) else tuple(it), "y"),
+    "inputs": lambda it: pg.path_norm(NET, inputs={it if isinstance(it, int) else tuple(it): 1}),
+    "source": lambda it: pg.path_sum(NET, source=it if isinstance(it, int) else tuple(it)),
+    "semiring": lambda it: pg.path_sum(NET, it),
+    "backend": lambda it: pg.path_norm(NET, backend=it),
+    "dtype": lambda it: NET.to_float(it),
+    "path": lambda it: pg.save(NET, it),
+    "method": lambda it: pg.path_metric(NET, NET, method=it),
+    "method of pruning": lambda it: pg.prune(NET, 1, method=it),
+    "biases": lambda it: pg.prune(NET, 1, biases=it),
+    "by": lambda it: pg.parameter_groups(NET, it),
+    "quantizer": lambda it: pg.quantize(NET, it),
+    "mode": lambda it: pg.Quantizer(it),
+    "powers_of_two": lambda it: pg.equalize(NET, powers_of_two=it),
+    "loss": lambda it: pg.generalization_bound(NET, 10, loss=it if isinstance(it, list) else -it),
+    "weights": lambda it: pg.from_weights([it, it]),
+    "order": lambda it: pg.butterfly_factorize(SQUARE, OPERATOR, order=it),
+    "rank": lambda it: pg.butterfly_factorize(SQUARE, OPERATOR, rank=it if isinstance(it, list) else -it),
+    "patterns": lambda it: pg.butterfly_factorize(SQUARE, it),
+    "pattern": lambda it: pg.KSPattern(1, 1, 1, it),
+    "n": lambda it: pg.hadamard(it if isinstance(it, list) else it + 1),
+    "shape": lambda it: pg.monarch(it, p=1, q=1),
+    "role": lambda it: pg.LayerGraphBuilder().tensor("w", np.ones(1), role=it),
+    "model": lambda it: pg.from_onnx(it if isinstance(it, int) else "x" * len(it)),
+    "paths": lambda it: pg.plot.draw(NET, paths=it if isinstance(it, list) else [it]),
+}
+
+
+@pytest.mark.parametrize("it", [HUGE, MANY], ids=["a number without a text", "a long list"])
+@pytest.mark.parametrize("name", UNSHOWABLE)
+def test_no_message_is_long_or_fails(name, it):
+    with pytest.raises(pg.PathgraphError) as caught:
+        UNSHOWABLE[name](it)
+    assert len(str(caught.value)) < 1500
+
+
 def test_a_rescaling_error_is_told_apart():
     for factors in ({"x": 2}, {"h": -1}, {"h": 2}, {"a": 2}):
         refused(lambda: pg.rescale(FIXED, factors), pg.RescalingError, "factors")  # noqa: B023

@@ -22,6 +22,7 @@ import numpy as np
 
 from pathgraph.arguments import natural
 from pathgraph.errors import BackendError, ParameterError
+from pathgraph.shown import argument_text
 from pathgraph_gpu.tiles import TILES, Problem, Tile, choose
 
 if TYPE_CHECKING:
@@ -209,7 +210,7 @@ def tune(matrix: DeviceKSMatrix, batch: int, *, axis: int = 0, repeats: int = 10
     natural(batch, "batch", least=1)
     natural(repeats, "repeats", least=1)
     if axis not in (0, -1):
-        raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {axis!r}")
+        raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {argument_text(axis)}")
     outer, inner = (1, batch) if axis == 0 else (batch, 1)
     pattern, values, turned = matrix.factor
     if matrix.dtype.kind == "c":

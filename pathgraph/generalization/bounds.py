@@ -308,6 +308,6 @@ def _loss_constant(loss: Any) -> float:
         return LOSSES[loss]
     if isinstance(loss, str):
         raise ParameterError(
-            f"loss: needed one of {', '.join(map(repr, LOSSES))} or a Lipschitz constant, got {loss!r}"
+            f"loss: needed one of {', '.join(map(repr, LOSSES))} or a Lipschitz constant, got {argument_text(loss)}"
         )
     return number(loss, "loss", "(0, inf)")

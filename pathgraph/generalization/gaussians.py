@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from pathgraph.arguments import generator, natural
 from pathgraph.errors import ParameterError, RangeError
 from pathgraph.scalars import UNIT, Array, frozen
+from pathgraph.shown import argument_text
 
 __all__ = ["Gaussian", "check_law", "divergence_above", "gaussian_kl"]
 
@@ -149,7 +150,7 @@ def _reals(values: Any, name: str) -> Array:
         if array.dtype.kind not in "fiu":
             raise TypeError
     except (TypeError, ValueError):
-        raise ParameterError(f"{name}: needed real numbers, got {values!r}") from None
+        raise ParameterError(f"{name}: needed real numbers, got {argument_text(values)}") from None
     array = array.astype(np.float64)
     for i in np.flatnonzero(~np.isfinite(array.ravel()))[:1].tolist():
         raise ParameterError(f"{name}: needed finite numbers, got {array.ravel()[i]} at {i}")

@@ -36,6 +36,7 @@ from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network
 from pathgraph.resolutions import ReluNetwork, Structure, refuse_device_network, require_network_of_numbers
 from pathgraph.scalars import UNIT, Array
+from pathgraph.shown import argument_text
 
 __all__ = ["PacBayesBound", "kl_inverse", "pac_bayes_bound"]
 
@@ -263,7 +264,7 @@ def pac_bayes_bound(
         raise ParameterError(f"delta_draws: needed delta + delta_draws < 1, got {delta} + {delta_draws}")
     factors = _scales(scales)
     if not isinstance(rescale, bool):
-        raise ParameterError(f"rescale: needed True or False, got {rescale!r}")
+        raise ParameterError(f"rescale: needed True or False, got {argument_text(rescale)}")
     if rescale and not isinstance(net, (Network, Architecture)):
         raise ParameterError(
             f"rescale: the closest law of the orbit is found neuron by neuron; pass net.expand(), of "
@@ -361,7 +362,7 @@ def _scales(scales: Any) -> list[float]:
     try:
         listed = list(scales)
     except TypeError:
-        raise ParameterError(f"scales: needed a sequence of numbers > 0, got {scales!r}") from None
+        raise ParameterError(f"scales: needed a sequence of numbers > 0, got {argument_text(scales)}") from None
     if not listed:
         raise ParameterError("scales: needed at least one number > 0, got none")
     return [number(scale, "scales", "(0, inf)") for scale in listed]

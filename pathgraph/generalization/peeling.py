@@ -37,6 +37,7 @@ from pathgraph.pathsum.blocks import POOL, RELU, Block, Node
 from pathgraph.pathsum.reach import longest, reached, reaching
 from pathgraph.resolutions import ReluNetwork, Structure, refuse_device_network
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["ConstantName", "PeelingConstants", "peeling_constants"]
 
@@ -100,7 +101,7 @@ class PeelingConstants:
         if self.pool_size > 1 and not self.pool_types:
             raise ParameterError(f"pool_types: pools of size {self.pool_size} have at least one type, got 0")
         if not isinstance(self.biases, bool):
-            raise ParameterError(f"biases: needed True or False, got {self.biases!r}")
+            raise ParameterError(f"biases: needed True or False, got {argument_text(self.biases)}")
         for factor in self.stages or ():
             natural(factor, "stages", least=1)
 
@@ -128,7 +129,7 @@ class PeelingConstants:
         if constant == "sharpened":
             return Fraction(3**self.depth * self.pool_size**self.pool_layers * ends)
         if constant != "staged":
-            raise ParameterError(f"constant: needed 'staged', 'theorem' or 'sharpened', got {constant!r}")
+            raise ParameterError(f"constant: needed 'staged', 'theorem' or 'sharpened', got {argument_text(constant)}")
         if self.stages is None:
             raise ParameterError("constant: 'staged' needs the stages of a network, and here are plain numbers")
         return Fraction(math.prod(self.stages) * 2 * ends)

@@ -29,7 +29,7 @@ from pathgraph.errors import ParameterError, RangeError
 from pathgraph.geometry.potentials import generic_potentials, product
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.scalars import Array, as_values, refuse_floats, to_fraction
-from pathgraph.shown import article, number_text
+from pathgraph.shown import argument_text, article, number_text
 
 __all__ = ["ConservationReport", "ConservedQuantities", "check_conservation", "conserved_quantities"]
 
@@ -343,7 +343,7 @@ def _listed(thetas: Any) -> list[Any]:
     try:
         return list(thetas)
     except TypeError:
-        raise ParameterError(f"thetas: needed a sequence of records of theta, got {thetas!r}") from None
+        raise ParameterError(f"thetas: needed a sequence of records of theta, got {argument_text(thetas)}") from None
 
 
 def _records(net: Network, thetas: list[Any]) -> tuple[list[Array], int]:

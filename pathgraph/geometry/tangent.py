@@ -172,7 +172,7 @@ def tangent_kernel(
            [12., 10.]])
     """
     if method not in ("sweep", "paths"):
-        raise ParameterError(f"method: needed 'sweep' or 'paths', got {method!r}")
+        raise ParameterError(f"method: needed 'sweep' or 'paths', got {argument_text(method)}")
 
     def features(samples: ArrayLike) -> Array:
         return parameter_jacobian(net, samples) if method == "sweep" else _through_paths(net, samples, max_paths)

@@ -27,6 +27,7 @@ from pathgraph.pathsum.blocks import INPUT, BlockDag, Node
 from pathgraph.pathsum.flat import FlatDag
 from pathgraph.pathsum.level_numpy import LevelBlock
 from pathgraph.scalars import frozen
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -163,7 +164,7 @@ class Architecture(NeuronStructure):
         except TypeError:
             place = None
         if place is None:
-            raise GraphError(f"node: the network has no neuron {node!r}; see .nodes for their names")
+            raise GraphError(f"node: the network has no neuron {argument_text(node)}; see .nodes for their names")
         return place
 
     def antecedents(self, node: Hashable) -> tuple[Hashable, ...]:
@@ -183,7 +184,7 @@ class Architecture(NeuronStructure):
         lo, hi = self.start[to : to + 2]
         place = lo + np.searchsorted(self.antecedent[lo:hi], of)
         if place == hi or self.antecedent[place] != of:
-            raise GraphError(f"edge: the network has no edge {u!r} -> {v!r}")
+            raise GraphError(f"edge: the network has no edge {argument_text(u)} -> {argument_text(v)}")
         return int(place)
 
     def bias_entry(self, node: Hashable) -> int | None:

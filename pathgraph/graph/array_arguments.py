@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ACTIVATIONS, PARAMETER, ROLES
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -43,7 +44,7 @@ def _as_array(values: Any, what: str, needed: str, dtype: DTypeLike | None = Non
     try:
         array = np.asarray(values, dtype=None if isinstance(values, np.ndarray) else dtype)
     except (ValueError, TypeError, OverflowError):
-        raise ParameterError(f"{what}: needed {needed}, got {values!r}") from None
+        raise ParameterError(f"{what}: needed {needed}, got {argument_text(values)}") from None
     if array.ndim > 1:
         raise ParameterError(f"{what}: needed {needed}, got shape {array.shape}")
     return array
@@ -112,12 +113,12 @@ def distinct_names(names: Any) -> tuple[Hashable, ...] | None:
     if names is None:
         return None
     if isinstance(names, str) or not isinstance(names, (Sequence, np.ndarray)):
-        raise ParameterError(f"names: needed a sequence with one name per neuron, got {names!r}")
+        raise ParameterError(f"names: needed a sequence with one name per neuron, got {argument_text(names)}")
     listed = tuple(names.tolist() if isinstance(names, np.ndarray) else names)
     seen: set[Hashable] = set()
     for name in listed:
         if not _is_hashable(name) or name is None:
-            raise ParameterError(f"names: needed hashable names other than None, got {name!r}")
+            raise ParameterError(f"names: needed hashable names other than None, got {argument_text(name)}")
         if name in seen:
             raise ParameterError(f"names: two neurons have the name {name!r}; names must differ")
         seen.add(name)
@@ -154,7 +155,7 @@ def _codes(values: Any, what: str, known: Sequence[str], size: int) -> Array:
     wrong = (codes < 0) | (codes >= len(known))
     if wrong.any():
         where = f" at place {np.argmax(wrong)}" if array.ndim else ""
-        raise ParameterError(f"{what}: needed {needed}, got {array[wrong].tolist()[0]!r}{where}")
+        raise ParameterError(f"{what}: needed {needed}, got {argument_text(array[wrong].tolist()[0])}{where}")
     return codes.astype(np.int8)
 
 
@@ -229,10 +230,14 @@ def names_by_entry(ties: Any, n_entries: int) -> dict[int, Hashable]:
     if ties is None:
         return {}
     if not isinstance(ties, Mapping):
-        raise ParameterError(f"ties: needed a mapping from places of entries to names, got {ties!r}")
+        raise ParameterError(f"ties: needed a mapping from places of entries to names, got {argument_text(ties)}")
     for entry, name in ties.items():
         if isinstance(entry, bool) or not isinstance(entry, (int, np.integer)) or not 0 <= entry < n_entries:
-            raise ParameterError(f"ties: needed places of edges and biases from 0 to {n_entries - 1}, got {entry!r}")
+            raise ParameterError(
+                f"ties: needed places of edges and biases from 0 to {n_entries - 1}, got {argument_text(entry)}"
+            )
         if not _is_hashable(name):
-            raise ParameterError(f"ties: the name of a parameter must be hashable, got {name!r}; use a string")
+            raise ParameterError(
+                f"ties: the name of a parameter must be hashable, got {argument_text(name)}; use a string"
+            )
     return {int(entry): name for entry, name in ties.items() if name is not None}

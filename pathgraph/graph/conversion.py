@@ -139,7 +139,9 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     ties |= {entry: name for entry, name in names if name is not None}
     for entry, name in ties.items():
         if not isinstance(name, Hashable):
-            raise GraphError(f"{describe(entry)}: a parameter's name must be hashable, got {name!r}; use a string")
+            raise GraphError(
+                f"{describe(entry)}: a parameter's name must be hashable, got {argument_text(name)}; use a string"
+            )
         is_edge = isinstance(name, tuple) and len(name) == 2 and graph.has_edge(*name)
         if is_edge or (name in index and attributes[index[name]].get(BIAS) is not None):
             raise GraphError(
@@ -204,7 +206,9 @@ def _activations(nodes: Sequence[Hashable], attributes: Sequence[dict[str, Any]]
         code = codes.get(name) if isinstance(name, str) else None
         if code is None:
             needed = ", ".join(map(repr, ACTIVATIONS))
-            raise GraphError(f"node {node!r}: needed the attribute 'activation' in {{{needed}}}, got {name!r}")
+            raise GraphError(
+                f"node {node!r}: needed the attribute 'activation' in {{{needed}}}, got {argument_text(name)}"
+            )
         activation[i] = code
         if RANK in data and data[RANK] is not None:
             k = data[RANK]
@@ -230,7 +234,7 @@ def _roles(given: Sequence[Any], describe: Any) -> Array:
         code = codes.get(name) if name is None or isinstance(name, str) else None
         if code is None:
             needed = ", ".join(map(repr, ROLES))
-            raise GraphError(f"{describe(i)}: needed a role in {{{needed}}}, got {name!r}")
+            raise GraphError(f"{describe(i)}: needed a role in {{{needed}}}, got {argument_text(name)}")
         out[i] = code
     return out
 
@@ -241,7 +245,7 @@ def _outputs(
     marks = [data.get(OUTPUT, False) for data in attributes]
     for node, mark in zip(nodes, marks, strict=True):
         if not isinstance(mark, (bool, np.bool_)):
-            raise GraphError(f"node {node!r}: 'output' must be True or False, got {mark!r}")
+            raise GraphError(f"node {node!r}: 'output' must be True or False, got {argument_text(mark)}")
     if any(marks):
         return np.flatnonzero(np.array(marks))
     found = [i for i, node in enumerate(nodes) if activation[i] != INPUT and not graph.succ[node]]

@@ -23,6 +23,7 @@ from pathgraph.graph.architecture import Architecture
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled_to_float
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import FLOATS, Array, ScalarKind
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.graph.names import EntryNames
@@ -349,7 +350,7 @@ class DeviceNetwork:
         if backend is not None:
             raise BackendError(
                 f"backend: the values are on {self._device.name}, whose kernels run; leave it out, or use "
-                f"net.to_host(); got {backend!r}"
+                f"net.to_host(); got {argument_text(backend)}"
             )
 
     # -- identity -------------------------------------------------------------------------------------------------

@@ -11,6 +11,7 @@ from pathgraph.devices import refuse_elsewhere
 from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.architecture import ROLES, Architecture
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["parameter_mask"]
 
@@ -32,7 +33,7 @@ def parameter_mask(architecture: Architecture, parameters: Collection[Any] | Arr
         return parameters
     if isinstance(parameters, str) or not isinstance(parameters, (Collection, np.ndarray)):
         raise ParameterError(
-            f"parameters: needed a collection of names, or a mask (a bool ndarray), got {parameters!r}"
+            f"parameters: needed a collection of names, or a mask (a bool ndarray), got {argument_text(parameters)}"
         )
     mask = np.zeros(size, dtype=bool)
     named = {name: int(architecture.parameter[entry]) for entry, name in architecture.ties.items()}
@@ -42,7 +43,9 @@ def parameter_mask(architecture: Architecture, parameters: Collection[Any] | Arr
     except ParameterError as error:
         if not _is_edge(architecture, parameters):
             raise
-        raise ParameterError(f"{error}; of the one edge {parameters!r}: write [{parameters!r}]") from None
+        raise ParameterError(
+            f"{error}; of the one edge {argument_text(parameters)}: write [{argument_text(parameters)}]"
+        ) from None
     return mask
 
 
@@ -64,7 +67,7 @@ def _place(architecture: Architecture, named: dict[Hashable, int], name: Any) ->
     found = [entry for entry in entries if entry is not None]
     if len(found) != 1:
         what = "the name of a weight and of a bias; give a mask" if found else "no parameter of the network"
-        raise ParameterError(f"parameters: {name!r} is {what}; see net.parameters for their names")
+        raise ParameterError(f"parameters: {argument_text(name)} is {what}; see net.parameters for their names")
     entry = found[0]
     if entry in architecture.ties:
         raise ParameterError(

@@ -24,6 +24,7 @@ from pathgraph.graph.names import is_numbered
 from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, longest_distances
 from pathgraph.scalars import Array, object_array
+from pathgraph.shown import argument_text
 
 __all__ = ["load", "save"]
 
@@ -100,7 +101,7 @@ def save(net: Network, path: str | os.PathLike[str]) -> None:
 def _path(path: Any) -> Path:
     """A path; numbers are none, though `open` would take them for files that are open already, and close those."""
     if not isinstance(path, (str, os.PathLike)):
-        raise ParameterError(f"path: needed the path of a file, a string or a pathlib.Path, got {path!r}")
+        raise ParameterError(f"path: needed the path of a file, a string or a pathlib.Path, got {argument_text(path)}")
     return Path(path)
 
 
@@ -204,7 +205,7 @@ def _encode(name: Hashable) -> Any:
     if isinstance(name, np.integer):
         return int(name)
     raise ParameterError(
-        f"name: needed strings, numbers, None or tuples of them to save a network, got {name!r} of type "
+        f"name: needed strings, numbers, None or tuples of them to save a network, got {argument_text(name)} of type "
         f"{type(name).__name__}; relabel the graph"
     )
 

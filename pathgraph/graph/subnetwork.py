@@ -13,6 +13,7 @@ from pathgraph.graph.arrays import from_arrays
 from pathgraph.graph.network import Network, require_network
 from pathgraph.pathsum.blocks import IDENTITY, INPUT
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["subnetwork"]
 
@@ -52,7 +53,9 @@ def subnetwork(net: Network, source: Hashable, target: Hashable) -> Network:
     first, last = architecture.index(source), architecture.index(target)
     between = _between(architecture, first, last)
     if not between[first]:
-        raise GraphError(f"target: needed a neuron behind {source!r}, got {target!r}; no path leads there")
+        raise GraphError(
+            f"target: needed a neuron behind {argument_text(source)}, got {argument_text(target)}; no path leads there"
+        )
     edges = np.flatnonzero(between[architecture.antecedent] & between[architecture.target[: architecture.n_edges]])
     kept = np.flatnonzero(between)
     kept = kept[np.argsort(architecture.insertion[kept])]

@@ -18,6 +18,7 @@ from pathgraph.graph.network import Network
 from pathgraph.graph.ordering import index_type
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, RELU
 from pathgraph.scalars import as_values
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.matrix import KSMatrix
@@ -143,7 +144,9 @@ def _listed(layers: Any, what: str) -> list[Any]:
     try:
         return list(layers)
     except TypeError:
-        raise ParameterError(f"{what}: needed a sequence with one entry per layer, got {layers!r}") from None
+        raise ParameterError(
+            f"{what}: needed a sequence with one entry per layer, got {argument_text(layers)}"
+        ) from None
 
 
 def _matrix(weight: Matrix, what: str) -> Array:
@@ -171,4 +174,4 @@ def _as_array(values: Matrix, what: str) -> Array:
     try:
         return np.asarray(values, dtype=object)
     except (ValueError, TypeError):
-        raise ParameterError(f"{what}: needed a rectangular array of numbers, got {values!r}") from None
+        raise ParameterError(f"{what}: needed a rectangular array of numbers, got {argument_text(values)}") from None

@@ -12,6 +12,7 @@ from typing import Any
 
 from pathgraph.errors import ParameterError
 from pathgraph.layers.builder import LayerGraphBuilder, Signal, TensorHandle
+from pathgraph.shown import argument_text
 
 __all__ = ["LEAKY_RELU", "RELU6", "capped_relu", "checked_option", "leaky_relu"]
 
@@ -30,7 +31,7 @@ def checked_option(value: Any, name: str, options: tuple[str | None, ...]) -> st
     ParameterError
     """
     if not (value is None or isinstance(value, str)) or value not in options:
-        raise ParameterError(f"{name}: needed one of {', '.join(map(repr, options))}, got {value!r}")
+        raise ParameterError(f"{name}: needed one of {', '.join(map(repr, options))}, got {argument_text(value)}")
     return value
 
 

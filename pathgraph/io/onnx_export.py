@@ -30,6 +30,7 @@ from pathgraph.io.onnx_file import onnx_package
 from pathgraph.io.onnx_writers import LAYER_WRITERS
 from pathgraph.io.refusals import Unwritable
 from pathgraph.scalars import float_type
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.layers import Layer, LayerGraph
@@ -105,7 +106,8 @@ def to_onnx(graph: LayerGraph, path: str | PathLike[str] | IO[bytes], *, dtype: 
     if not isinstance(target, Path):
         if size >= LARGEST_FILE:
             raise ParameterError(
-                f"path: needed a path, since tensors of {size} bytes go into a file beside the model, got {path!r}"
+                f"path: needed a path, since tensors of {size} bytes go into a file beside the model, got "
+                f"{argument_text(path)}"
             )
         _write(target, model.SerializeToString())
     elif size < LARGEST_FILE:
@@ -122,7 +124,7 @@ def _target(path: Any) -> Path | IO[bytes]:
             raise FileNotFoundError(f"path: there is no folder {str(target.parent)!r} to write {target.name!r} in")
         return target
     if not callable(getattr(path, "write", None)):
-        raise ParameterError(f"path: needed a path or a file that is open for writing bytes, got {path!r}")
+        raise ParameterError(f"path: needed a path or a file that is open for writing bytes, got {argument_text(path)}")
     file: IO[bytes] = path
     return file
 
@@ -135,7 +137,7 @@ def _write(file: IO[bytes], data: bytes) -> None:
             taken = file.write(rest)
         except (TypeError, ValueError) as error:  # a file of text, a closed one, one that is open for reading
             raise ParameterError(
-                f"path: needed a file that is open for writing bytes, got {file!r}: {error}"
+                f"path: needed a file that is open for writing bytes, got {argument_text(file)}: {error}"
             ) from error
         rest = rest[taken if isinstance(taken, int) and taken > 0 else len(rest) :]
 

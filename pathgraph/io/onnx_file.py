@@ -22,6 +22,7 @@ from typing import Any
 
 from pathgraph.errors import BackendError, FileFormatError, GraphError
 from pathgraph.io.onnx_tensors import Folder
+from pathgraph.shown import argument_text
 
 __all__ = ["KNOWN_OPSET", "Attributes", "Node", "OnnxFile", "onnx_package", "read_file"]
 
@@ -183,7 +184,9 @@ def _parsed(source: Any) -> tuple[Any, str, Folder | None]:
         try:
             data = path.read_bytes()
         except OSError as error:
-            raise FileFormatError(f"path_or_model: needed a readable file, got {str(path)!r}: {error}") from error
+            raise FileFormatError(
+                f"path_or_model: needed a readable file, got {argument_text(str(path))}: {error.strerror}"
+            ) from error
         label, folder = path.name, Folder(path.parent)
     elif isinstance(source, bytes | bytearray | memoryview):
         data, label, folder = bytes(source), "the ONNX model", None
@@ -208,11 +211,11 @@ def _read(file: Any) -> bytes:
         data = file.read()
     except (OSError, ValueError) as error:  # a closed file, one that is open for writing, text that is none
         raise FileFormatError(
-            f"path_or_model: needed a file that is open for reading bytes, got {file!r}: {error}"
+            f"path_or_model: needed a file that is open for reading bytes, got {argument_text(file)}: {error}"
         ) from error
     if not isinstance(data, bytes | bytearray | memoryview):
         raise FileFormatError(
-            f"path_or_model: needed a file that is open for reading bytes, got {file!r}, which holds "
+            f"path_or_model: needed a file that is open for reading bytes, got {argument_text(file)}, which holds "
             f"{type(data).__name__}; open it in the mode 'rb'"
         )
     return bytes(data)

@@ -31,6 +31,7 @@ from pathgraph.io.onnx_selection import read_selection, selections
 from pathgraph.io.onnx_tensors import FLOAT_TYPES, tensor_array, type_name
 from pathgraph.io.onnx_values import DYNAMIC, Activation, Constant, Value, shown
 from pathgraph.io.refusals import Refused
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.layers import LayerGraph
@@ -146,13 +147,15 @@ def _input_shapes(file: OnnxFile, given: Shapes | None) -> tuple[dict[str, tuple
         wanted = dict(given)
     elif given is not None:
         if len(names) > 1:
-            raise ParameterError(f"input_shape: needed a mapping from the names {names} to shapes, got {given!r}")
+            raise ParameterError(
+                f"input_shape: needed a mapping from the names {names} to shapes, got {argument_text(given)}"
+            )
         wanted = {names[0]: given}
     for name, shape in wanted.items():
         if name not in names:
             raise ParameterError(f"input_shape: the file has no input {name!r}; it has {names}")
         if not isinstance(shape, Sequence) or isinstance(shape, str):
-            raise ParameterError(f"input_shape: needed a sequence of sizes for {name!r}, got {shape!r}")
+            raise ParameterError(f"input_shape: needed a sequence of sizes for {name!r}, got {argument_text(shape)}")
         wanted[name] = tuple(natural(d, "input_shape", least=1) for d in shape)
     shapes, batches = {}, set()
     for value in file.inputs:

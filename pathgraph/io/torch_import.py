@@ -25,6 +25,7 @@ from pathgraph.io.torch_reasons import reason_of
 from pathgraph.io.torch_tensors import Shape, Tensors
 from pathgraph.layers.builder import Signal
 from pathgraph.layers.layer_graph import LayerGraph
+from pathgraph.shown import argument_text
 
 __all__ = ["UNKNOWN", "Imported", "Importer", "import_module"]
 
@@ -83,7 +84,7 @@ def _shapes(input_shape: Any) -> list[Shape]:
     if not shapes or not all(shape and all(_is_size(n) for n in shape) for shape in shapes):
         raise ParameterError(
             "input_shape: needed positive integers, the shape of one input without the batch axis, or a list of such "
-            f"shapes, one per input; got {input_shape!r}"
+            f"shapes, one per input; got {argument_text(input_shape)}"
         )
     return [tuple(int(n) for n in shape) for shape in shapes]
 

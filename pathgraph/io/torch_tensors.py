@@ -17,6 +17,7 @@ from pathgraph.io.torch_arguments import repeated
 from pathgraph.io.torch_capture import Capture
 from pathgraph.io.torch_constants import Constant, Expressions, Origin, Recipe, Wide, evaluate, key_of, origin
 from pathgraph.layers.builder import LayerGraphBuilder, Signal, TensorHandle
+from pathgraph.shown import argument_text
 
 __all__ = ["Shape", "Tensors"]
 
@@ -190,7 +191,7 @@ class Tensors:
     def number(self, value: Any, n_axes: int) -> TensorHandle:
         """The handle of a number that the program holds."""
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not np.isfinite(value):
-            raise Refused(f"needed a finite real number, got {value!r}")
+            raise Refused(f"needed a finite real number, got {argument_text(value)}")
         name = f"{self.node.name}.constant"
         while name in self._handles:
             name += "_"

@@ -18,6 +18,7 @@ from pathgraph.kronecker.operands import as_operand, checked_axis, flattened, pr
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array, is_symbol
+from pathgraph.shown import argument_text
 
 __all__ = ["Blockwise"]
 
@@ -189,7 +190,7 @@ def _norm(matrix: Blockwise, ord: Any) -> Any:
         return largest if matrix.dtype.kind == "O" else float(largest)
     if not isinstance(ord, str) and ord == 2:
         return float(np.linalg.norm(_floats(matrix.blocks), 2, axis=(2, 3)).max())
-    raise ParameterError(f"ord: needed 1, 2, inf or 'fro', got {ord!r}")
+    raise ParameterError(f"ord: needed 1, 2, inf or 'fro', got {argument_text(ord)}")
 
 
 def _floats(values: Array) -> Array:

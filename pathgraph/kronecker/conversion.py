@@ -12,6 +12,7 @@ from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.patterns import KSPattern, guard, sparse_array
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["dense", "diagonal_values", "row_values", "sparse", "values_of"]
 
@@ -74,7 +75,7 @@ def values_of(matrix: Any, pattern: KSPattern, *, is_exact: bool) -> Array:
     if isinstance(pattern, tuple) and len(pattern) == 4:
         pattern = KSPattern(*pattern)
     if not isinstance(pattern, KSPattern):
-        raise ParameterError(f"pattern: needed a KSPattern, or its numbers (a, b, c, d), got {pattern!r}")
+        raise ParameterError(f"pattern: needed a KSPattern, or its numbers (a, b, c, d), got {argument_text(pattern)}")
     found = matrix.tocsr() if issparse(matrix) else as_operand(matrix, "matrix")
     if found.shape != pattern.shape:
         raise ParameterError(f"matrix: needed shape {pattern.shape} for {pattern}, got {found.shape}")
@@ -99,7 +100,7 @@ def diagonal_values(diagonal: ArrayLike, along: str) -> Array:
     if array.ndim != 1 or not array.size:
         raise ParameterError(f"diagonal: needed a vector of at least one entry, got shape {array.shape}")
     if along not in ("a", "d"):
-        raise ParameterError(f"along: needed 'a' or 'd', got {along!r}")
+        raise ParameterError(f"along: needed 'a' or 'd', got {argument_text(along)}")
     return array.reshape((-1, 1, 1, 1) if along == "a" else (1, 1, 1, -1))
 
 

@@ -18,6 +18,7 @@ from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import execution
 from pathgraph.kronecker.operands import product_type
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.matrix import KSMatrix
@@ -136,7 +137,7 @@ def explain(matrix: KSMatrix, batch: int, axis: int, dtype: DTypeLike | None, me
     """
     natural(batch, "batch")
     if axis not in (0, -1):
-        raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {axis!r}")
+        raise ParameterError(f"axis: needed 0 (batch last) or -1 (batch first), got {argument_text(axis)}")
     kind = product_type(matrix.dtype, matrix.dtype if dtype is None else np.dtype(dtype))
     pattern = matrix.pattern
     name, reason = execution.choose(pattern, kind, batch, batch_first=axis == -1)

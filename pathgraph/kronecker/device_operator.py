@@ -11,6 +11,7 @@ import numpy as np
 from pathgraph.devices import Device, device_of
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.kronecker.operands import checked_axis, is_scalar, with_axis
+from pathgraph.shown import argument_text
 
 __all__ = ["DeviceOperator"]
 
@@ -137,13 +138,13 @@ class DeviceOperator:
 
             return DeviceKSChain([self, other])
         if is_scalar(other):
-            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+            raise ParameterError(f"@: needed an array or an operator, got the number {argument_text(other)}")
         self._require_here(other, "x")
         return self.apply(other, axis=0 if other.ndim == 1 else -2)
 
     def __rmatmul__(self, other: Any) -> Any:
         if is_scalar(other):
-            raise ParameterError(f"@: needed an array or an operator, got the number {other!r}")
+            raise ParameterError(f"@: needed an array or an operator, got the number {argument_text(other)}")
         return self.T.apply(other, axis=-1)
 
     def __array__(self, *args: Any, **kwargs: Any) -> NoReturn:

@@ -29,6 +29,7 @@ import numpy as np
 
 from pathgraph.errors import BackendError
 from pathgraph.kronecker.kernels import launch
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.patterns import KSPattern
@@ -175,7 +176,9 @@ def require(method: str, dtype: np.dtype[Any]) -> str:
     BackendError
     """
     if method not in METHODS:
-        raise BackendError(f"method: needed 'auto' or one of {', '.join(map(repr, METHODS))}, got {method!r}")
+        raise BackendError(
+            f"method: needed 'auto' or one of {', '.join(map(repr, METHODS))}, got {argument_text(method)}"
+        )
     if method == "tiles" and not launch.is_available(computed_in(dtype)):
         raise BackendError(
             f"method: 'tiles' multiplies float32 and float64 where Numba is installed, got {dtype}; use 'auto'"

@@ -20,6 +20,7 @@ from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["bit_reversal", "blast", "dft", "hadamard", "monarch", "square_dyadic"]
 
@@ -59,7 +60,7 @@ def square_dyadic(n: int) -> tuple[KSPattern, ...]:
 def _levels(n: int) -> int:
     natural(n, "n", least=2)
     if n & (n - 1):
-        raise ParameterError(f"n: needed a power of two, got {n}")
+        raise ParameterError(f"n: needed a power of two, got {argument_text(n)}")
     return int(n).bit_length() - 1
 
 
@@ -103,10 +104,10 @@ def monarch(shape: Sequence[int], p: int, q: int, *, rank: int = 1) -> tuple[KSP
     except (TypeError, ValueError) as error:
         if isinstance(error, ParameterError):
             raise
-        raise ParameterError(f"shape: needed two integers, got {shape!r}") from None
+        raise ParameterError(f"shape: needed two integers, got {argument_text(shape)}") from None
     for size, name, part in ((rows, "p", p), (columns, "q", q)):
         if size % natural(part, name, least=1):
-            raise ParameterError(f"{name}: needed a divisor of {size}, got {part}")
+            raise ParameterError(f"{name}: needed a divisor of {argument_text(size)}, got {argument_text(part)}")
     r, d = natural(rank, "rank", least=1), rows // p
     return KSPattern(1, p, q * r, d), KSPattern(q, r * d, columns // q, 1)
 

@@ -22,7 +22,7 @@ from pathgraph.kronecker.cuts import Cut, cut_at, span
 from pathgraph.kronecker.sequences import Patterns, chainable_sequence, cut_ranks
 from pathgraph.kronecker.targets import UNIT, exact_values, target_of
 from pathgraph.scalars import Array
-from pathgraph.shown import number_text
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["ButterflyCheck", "is_factorizable", "optimal_split_error"]
 
@@ -149,7 +149,9 @@ def is_factorizable(A: Any, patterns: Any, tol: float | None = None, *, rank: An
         matters = target.outside[0] > limit
     else:
         if tol is not None:
-            raise ParameterError(f"tol: exact numbers need no tolerance, got {tol!r}; omit it, or give floats")
+            raise ParameterError(
+                f"tol: exact numbers need no tolerance, got {argument_text(tol)}; omit it, or give floats"
+            )
         values, outside = exact
         ranks = [_exact_ranks(cut_at(chain, cut), values) for cut in range(1, len(chain))]
         matters = bool(outside)

@@ -12,6 +12,7 @@ import numpy as np
 from pathgraph.devices import is_device_array, refuse_elsewhere
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.scalars import Array, is_symbol
+from pathgraph.shown import argument_text
 
 __all__ = ["as_operand", "as_output", "checked_axis", "flattened", "is_scalar", "product_type", "with_axis"]
 
@@ -76,7 +77,7 @@ def checked_axis(array: Array, axis: Any, name: str, size: int, shape: tuple[int
     ParameterError
     """
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
-        raise ParameterError(f"axis: needed an integer, got {axis!r}")
+        raise ParameterError(f"axis: needed an integer, got {argument_text(axis)}")
     if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
         raise ParameterError(
             f"{name}: needed {size} entries along axis {axis} for an operator of shape {shape}, got shape {array.shape}"

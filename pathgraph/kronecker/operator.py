@@ -30,6 +30,7 @@ from pathgraph.kronecker.operands import (
 )
 from pathgraph.kronecker.patterns import MAX_BYTES
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["KSOperator"]
 
@@ -247,4 +248,4 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
 
 def _refuse_scalar(other: Any) -> None:
     if is_scalar(other):
-        raise ParameterError(f"@: needed an array or an operator, got the number {other!r}; use *")
+        raise ParameterError(f"@: needed an array or an operator, got the number {argument_text(other)}; use *")

@@ -24,6 +24,7 @@ import numpy as np
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.graph.ordering import index_type
+from pathgraph.shown import argument_text
 
 __all__ = ["LIMIT", "MAX_BYTES", "KSPattern", "guard", "product_nnz", "sparse_array"]
 
@@ -93,7 +94,9 @@ class KSPattern:
             object.__setattr__(self, name, natural(getattr(self, name), name, least=1))
         for what, size in (("rows", self.shape[0]), ("columns", self.shape[1]), ("values", self.nnz)):
             if size >= LIMIT:
-                raise ParameterError(f"{self}: needed fewer than 2**63 {what}, got {size}")
+                raise ParameterError(
+                    f"{argument_text(self)}: needed fewer than 2**63 {what}, got {argument_text(size)}"
+                )
 
     def __iter__(self) -> Iterator[int]:
         return iter((self.a, self.b, self.c, self.d))
@@ -188,7 +191,7 @@ class KSPattern:
         'a1 = 2 does not divide a2 = 3'
         """
         if not isinstance(other, KSPattern):
-            raise ParameterError(f"other: needed a KSPattern, got {other!r}")
+            raise ParameterError(f"other: needed a KSPattern, got {argument_text(other)}")
         if self.shape[1] != other.shape[0]:
             return f"the {self.shape[1]} columns of the first are not the {other.shape[0]} rows of the second"
         if other.a % self.a:
@@ -324,7 +327,7 @@ def sparse_array(
     from scipy import sparse
 
     if format not in FORMATS:
-        raise ParameterError(f"format: needed one of {', '.join(FORMATS)}, got {format!r}")
+        raise ParameterError(f"format: needed one of {', '.join(FORMATS)}, got {argument_text(format)}")
     index = 4 if pattern.nnz < 2**31 else 8
     guard(pattern.nnz, itemsize + index, max_bytes, f"a sparse array of {pattern}", "take a part of it")
     columns = pattern.columns()

@@ -27,6 +27,7 @@ from pathgraph.kronecker.matrix import KSMatrix
 from pathgraph.kronecker.operands import as_operand
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = [
     "from_blockdiag_butterfly",
@@ -69,7 +70,7 @@ def from_layout(array: ArrayLike, pattern: KSPattern, layout: str = "canonical")
     """
     order = _axes(layout)
     if not isinstance(pattern, KSPattern):
-        raise ParameterError(f"pattern: needed a KSPattern, got {pattern!r}")
+        raise ParameterError(f"pattern: needed a KSPattern, got {argument_text(pattern)}")
     values = as_operand(array, "array")
     needed = _shape(pattern, layout)
     if values.shape != needed:
@@ -109,7 +110,7 @@ def to_layout(matrix: KSMatrix, layout: str = "canonical") -> Array:
 
 def _axes(layout: str) -> tuple[int, ...]:
     if layout not in LAYOUTS:
-        raise ParameterError(f"layout: needed one of {', '.join(map(repr, LAYOUTS))}, got {layout!r}")
+        raise ParameterError(f"layout: needed one of {', '.join(map(repr, LAYOUTS))}, got {argument_text(layout)}")
     return LAYOUTS[layout]
 
 

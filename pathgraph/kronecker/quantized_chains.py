@@ -38,7 +38,7 @@ from pathgraph.kronecker.quantized import candidates, pair_costs
 from pathgraph.kronecker.rounding import as_numbers, rounded, significant_bits
 from pathgraph.kronecker.sequences import Patterns, chainable_sequence
 from pathgraph.scalars import Array
-from pathgraph.shown import number_text
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["QuantizedChain", "quantize_chain"]
 
@@ -158,7 +158,7 @@ def quantize_chain(
     True
     """
     if method not in METHODS:
-        raise ParameterError(f"method: needed one of {', '.join(map(repr, METHODS))}, got {method!r}")
+        raise ParameterError(f"method: needed one of {', '.join(map(repr, METHODS))}, got {argument_text(method)}")
     precision = significant_bits(bits)
     natural(sweeps, "sweeps", least=0)
     natural(max_candidates, "max_candidates", least=1)

@@ -13,6 +13,7 @@ import numpy as np
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["MOST_BITS", "as_numbers", "round_significand", "significant_bits"]
 
@@ -28,7 +29,9 @@ def significant_bits(bits: Any) -> int:
     """
     found = natural(bits, "bits", least=1)
     if found > MOST_BITS:
-        raise ParameterError(f"bits: needed at most {MOST_BITS} significant bits, got {bits}; float64 has 53")
+        raise ParameterError(
+            f"bits: needed at most {MOST_BITS} significant bits, got {argument_text(bits)}; float64 has 53"
+        )
     return found
 
 

@@ -26,6 +26,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.kronecker.cuts import Cut
 from pathgraph.kronecker.patterns import KSPattern
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["Patterns", "Span", "chainable_sequence", "cut_order", "cut_ranks", "error_bound", "lifted", "reduced"]
 
@@ -44,7 +45,9 @@ def chainable_sequence(patterns: Any) -> Patterns:
     """
     given = getattr(patterns, "patterns", patterns)
     if isinstance(given, KSPattern) or not isinstance(given, Iterable):
-        raise ParameterError(f"patterns: needed a sequence of KSPatterns, from left to right, got {given!r}")
+        raise ParameterError(
+            f"patterns: needed a sequence of KSPatterns, from left to right, got {argument_text(given)}"
+        )
     chain = []
     for place, item in enumerate(given, 1):
         if not isinstance(item, KSPattern):
@@ -52,7 +55,7 @@ def chainable_sequence(patterns: Any) -> Patterns:
                 item = KSPattern(*item)
             except TypeError:
                 raise ParameterError(
-                    f"patterns: needed KSPatterns, or tuples (a, b, c, d), got {item!r} at place {place}"
+                    f"patterns: needed KSPatterns, or tuples (a, b, c, d), got {argument_text(item)} at place {place}"
                 ) from None
         chain.append(item)
     if not chain:
@@ -82,7 +85,7 @@ def cut_ranks(patterns: Patterns, rank: Any) -> tuple[int, ...]:
     elif isinstance(rank, Iterable):
         limits = [natural(value, "rank", least=1) for value in rank]
     else:
-        raise ParameterError(f"rank: needed None, an integer >= 1, or one per cut, got {rank!r}")
+        raise ParameterError(f"rank: needed None, an integer >= 1, or one per cut, got {argument_text(rank)}")
     if len(limits) != len(own):
         raise ParameterError(f"rank: needed one integer per cut, {len(own)} of them, got {len(limits)}")
     return tuple(map(min, own, limits))
@@ -155,7 +158,9 @@ def cut_order(order: Any, cuts: int) -> tuple[int, ...]:
     """
     if isinstance(order, str):
         if order not in ORDERS:
-            raise ParameterError(f"order: needed {', '.join(map(repr, ORDERS))} or a permutation, got {order!r}")
+            raise ParameterError(
+                f"order: needed {', '.join(map(repr, ORDERS))} or a permutation, got {argument_text(order)}"
+            )
         if order == "balanced":
             return tuple(_halves(1, cuts))
         return tuple(range(1, cuts + 1)) if order == "left-to-right" else tuple(range(cuts, 0, -1))
@@ -164,7 +169,7 @@ def cut_order(order: Any, cuts: int) -> tuple[int, ...]:
     except TypeError:
         listed = []
     if sorted(listed) != list(range(1, cuts + 1)):
-        raise ParameterError(f"order: needed each of the cuts 1, ..., {cuts} once, got {order!r}")
+        raise ParameterError(f"order: needed each of the cuts 1, ..., {cuts} once, got {argument_text(order)}")
     return tuple(listed)
 
 

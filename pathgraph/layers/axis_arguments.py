@@ -15,6 +15,7 @@ from pathgraph.layers.axes import WeightedAxis, weighted
 from pathgraph.layers.drafting import Signal, Sizes
 from pathgraph.layers.operations import Shape
 from pathgraph.scalars import to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["as_axis", "axis_of", "paddings", "per_axis"]
 
@@ -25,7 +26,9 @@ def per_axis(sizes: Sizes, n: int, what: str, *, least: int = 1) -> Shape:
         raise ParameterError("x: needed a signal of shape (C, *space), with at least one spatial axis")
     listed = [sizes] * n if isinstance(sizes, (int, np.integer)) else list(sizes)
     if len(listed) != n:
-        raise ParameterError(f"{what}: needed one number, or one for each of {n} spatial axes, got {sizes}")
+        raise ParameterError(
+            f"{what}: needed one number, or one for each of {n} spatial axes, got {argument_text(sizes)}"
+        )
     return tuple(natural(size, what, least=least) for size in listed)
 
 
@@ -33,23 +36,25 @@ def paddings(padding: Any, n: int) -> tuple[tuple[int, int], ...]:
     """What is padded (before, after) each of n spatial axes, from a number or from numbers and pairs."""
     listed = [padding] * n if isinstance(padding, (int, np.integer)) else list(padding)
     if len(listed) != n:
-        raise ParameterError(f"padding: needed one number, or one or a pair for each of {n} axes, got {padding}")
+        raise ParameterError(
+            f"padding: needed one number, or one or a pair for each of {n} axes, got {argument_text(padding)}"
+        )
     pairs = [(p, p) if isinstance(p, (int, np.integer)) else tuple(p) for p in listed]
     if any(len(pair) != 2 for pair in pairs):
-        raise ParameterError(f"padding: needed pairs (before, after), got {padding}")
+        raise ParameterError(f"padding: needed pairs (before, after), got {argument_text(padding)}")
     return tuple((_any_integer(a), _any_integer(b)) for a, b in pairs)
 
 
 def _any_integer(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, (int, np.integer)):
-        raise ParameterError(f"padding: needed integers (negative ones crop), got {value!r}")
+        raise ParameterError(f"padding: needed integers (negative ones crop), got {argument_text(value)}")
     return int(value)
 
 
 def axis_of(axis: Any, x: Signal) -> int:
     """An axis of a signal, counted from the front."""
     if not isinstance(axis, (int, np.integer)) or not -len(x.shape) <= axis < len(x.shape):
-        raise ParameterError(f"axis: needed an axis of {x.name!r} {x.shape}, got {axis!r}")
+        raise ParameterError(f"axis: needed an axis of {x.name!r} {x.shape}, got {argument_text(axis)}")
     return int(axis) % len(x.shape)
 
 

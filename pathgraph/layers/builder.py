@@ -33,6 +33,7 @@ from pathgraph.layers.operations import (
     TransposedLinear,
 )
 from pathgraph.layers.structure import View, basic_index
+from pathgraph.shown import argument_text
 
 __all__ = ["LayerGraphBuilder", "Signal", "TensorHandle"]
 
@@ -277,7 +278,7 @@ class LayerGraphBuilder(FixedLayers):
         if wanted.count(-1) == 1 and known and math.prod(x.shape) % known == 0:
             wanted[wanted.index(-1)] = math.prod(x.shape) // known
         if math.prod(wanted) != math.prod(x.shape) or any(n < 0 for n in wanted):
-            raise ParameterError(f"shape: {x.shape} cannot be reshaped to {shape}")
+            raise ParameterError(f"shape: {x.shape} cannot be reshaped to {argument_text(shape)}")
         return self._view(View("reshape", tuple(map(int, wanted))), (x,), name)
 
     def flatten(self, x: Signal, *, name: str | None = None) -> Signal:
@@ -311,11 +312,11 @@ class LayerGraphBuilder(FixedLayers):
         """A part of a signal, by NumPy's basic indexing: integers, slices, an ellipsis."""
         items = index if isinstance(index, tuple) else (index,)
         if not all(isinstance(item, (int, slice)) or item is Ellipsis or item is None for item in items):
-            raise ParameterError(f"index: needed integers, slices or an ellipsis, got {index!r}")
+            raise ParameterError(f"index: needed integers, slices or an ellipsis, got {argument_text(index)}")
         try:
             np.empty(x.shape, dtype=np.int8)[items]
         except IndexError as error:
-            raise ParameterError(f"index: {index!r} does not fit the shape {x.shape}: {error}") from None
+            raise ParameterError(f"index: {argument_text(index)} does not fit the shape {x.shape}: {error}") from None
         return self._view(View("take", basic_index(items, x.shape)), (x,), name)
 
     # -- compilation ----------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from pathgraph.layers.axes import WeightedAxis
 from pathgraph.layers.operations import Diagonal, Operation, Separable, Shape
 from pathgraph.layers.structure import Layer, View, viewed
 from pathgraph.scalars import object_array
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -45,7 +46,9 @@ class TensorHandle:
     def reshaped(self, shape: Sequence[int]) -> TensorHandle:
         """The same entries for layers that need them in another shape, in C order; the tensor keeps its own."""
         if math.prod(shape) != math.prod(self.shape):
-            raise ParameterError(f"shape: {self.name!r} {self.shape} cannot be reshaped to {tuple(shape)}")
+            raise ParameterError(
+                f"shape: {self.name!r} {self.shape} cannot be reshaped to {argument_text(tuple(shape))}"
+            )
         return TensorHandle(self.name, tuple(shape), self.role)
 
 
@@ -140,9 +143,9 @@ class Drafts:
             On a name that is taken, an unknown role, or no numbers.
         """
         if not isinstance(name, str) or not name or name in self._tensors:
-            raise ParameterError(f"name: needed a name that no tensor has yet, got {name!r}")
+            raise ParameterError(f"name: needed a name that no tensor has yet, got {argument_text(name)}")
         if role not in ROLES:
-            raise ParameterError(f"role: needed one of {', '.join(map(repr, ROLES))}, got {role!r}")
+            raise ParameterError(f"role: needed one of {', '.join(map(repr, ROLES))}, got {argument_text(role)}")
         try:
             array = np.asarray(values)
         except ValueError:
@@ -182,7 +185,7 @@ class Drafts:
                 if name not in self._drafts:
                     return name
         if not isinstance(name, str) or not name or name in self._drafts:
-            raise ParameterError(f"name: needed a name that no layer has yet, got {name!r}")
+            raise ParameterError(f"name: needed a name that no layer has yet, got {argument_text(name)}")
         return name
 
     def _add(
@@ -328,7 +331,9 @@ class Drafts:
     ) -> Signal:
         least = math.prod(min(m.taps.degree.tolist(), default=rank) for m in maps)
         if natural(rank, "rank", least=1) > least:
-            raise ParameterError(f"rank: needed at most {least}, the entries of the smallest window, got {rank}")
+            raise ParameterError(
+                f"rank: needed at most {least}, the entries of the smallest window, got {argument_text(rank)}"
+            )
         return self._separable(kind, x, maps, options, name, activation="pool", rank=rank)
 
     def _skip(
@@ -375,7 +380,9 @@ class Drafts:
 
     def _require_handle(self, handle: Any, what: str, ndim: int | None = None) -> None:
         if not isinstance(handle, TensorHandle) or not self._is_known(handle):
-            raise ParameterError(f"{what}: needed a handle made by .tensor(...) of this builder, got {handle!r}")
+            raise ParameterError(
+                f"{what}: needed a handle made by .tensor(...) of this builder, got {argument_text(handle)}"
+            )
         if ndim is not None and len(handle.shape) != ndim:
             raise ParameterError(f"{what}: {handle.name!r} needed {ndim} axes, got shape {handle.shape}")
 
@@ -386,7 +393,7 @@ class Drafts:
 
     def _require_signal(self, signal: Any) -> None:
         if not isinstance(signal, Signal) or signal.name not in self._drafts:
-            raise ParameterError(f"x: needed a signal made by this builder, got {signal!r}")
+            raise ParameterError(f"x: needed a signal made by this builder, got {argument_text(signal)}")
 
 
 _NOTHING = Tensor(TensorHandle("", (), ""), np.empty(0))

@@ -21,6 +21,7 @@ from pathgraph.graph.array_names import ArrayNames
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.resolutions import Structure
 from pathgraph.scalars import frozen
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.layers.operations import Shape
@@ -81,7 +82,7 @@ class LayerStructure(Structure):
         except (IndexError, TypeError):
             found = None
         if not isinstance(found, (int, np.integer)):
-            raise GraphError(f"node: the network has no neuron {node!r}; they are named (layer, index...)")
+            raise GraphError(f"node: the network has no neuron {argument_text(node)}; they are named (layer, index...)")
         return int(found) - 1
 
     @property
@@ -295,7 +296,9 @@ class LayerStructure(Structure):
         names, shapes = self._free_names, self._free_shapes
         for key in given:
             if key not in names:
-                raise ParameterError(f"{name}: {key!r} is no parameter of the network; see .parameters for the names")
+                raise ParameterError(
+                    f"{name}: {argument_text(key)} is no parameter of the network; see .parameters for the names"
+                )
         parts = []
         for key, shape in zip(names, shapes, strict=True):
             if key not in given and default is None:
@@ -320,7 +323,9 @@ class LayerStructure(Structure):
         if isinstance(parameters, Mapping):
             for name, mask in parameters.items():
                 if not isinstance(mask, np.ndarray) or mask.dtype != bool:
-                    raise ParameterError(f"parameters: {name!r} needs a mask (a bool ndarray), got {mask!r}")
+                    raise ParameterError(
+                        f"parameters: {name!r} needs a mask (a bool ndarray), got {argument_text(mask)}"
+                    )
             return np.asarray(self.aligned(parameters, "parameters", np.False_), dtype=bool)
         out = np.zeros(self.n_parameters, dtype=bool)
         if isinstance(parameters, np.ndarray) and parameters.dtype == bool:
@@ -342,7 +347,7 @@ class LayerStructure(Structure):
                 out[entries.index(name)] = True
             except (ValueError, TypeError):
                 raise ParameterError(
-                    f"parameters: {name!r} is no parameter of the network; they are named by their tensor, or "
-                    "(tensor, index...)"
+                    f"parameters: {argument_text(name)} is no parameter of the network; they are named by their "
+                    "tensor, or (tensor, index...)"
                 ) from None
         return out

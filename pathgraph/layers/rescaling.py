@@ -25,7 +25,7 @@ from pathgraph.pathsum.blocks import POOL, RELU
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.pathsum.semirings import ArrayOperations, Semiring
 from pathgraph.scalars import Array, object_array, refuse_floats, to_fraction
-from pathgraph.shown import number_text
+from pathgraph.shown import argument_text, number_text
 
 __all__ = ["random_layer_rescaling", "rescale_layers"]
 
@@ -151,7 +151,7 @@ def _places(architecture: LayerArchitecture, key: Hashable) -> Array:
     """The buffer positions of a channel, a neuron, or a layer."""
     name, *index = key if isinstance(key, tuple) and key else (key,)
     if not isinstance(name, str) or name not in architecture.readers:
-        raise GraphError(f"factors: {key!r} is no channel; they are named (layer, channel)")
+        raise GraphError(f"factors: {argument_text(key)} is no channel; they are named (layer, channel)")
     layer, positions = architecture.layer(name), architecture.positions(name)
     try:
         if not index:
@@ -165,7 +165,9 @@ def _places(architecture: LayerArchitecture, key: Hashable) -> Array:
             return np.atleast_1d(positions[tuple(index)])
     except (IndexError, TypeError, ValueError):
         pass
-    raise GraphError(f"factors: {key!r} is no channel of a layer of shape {layer.shape}, and no neuron of it")
+    raise GraphError(
+        f"factors: {argument_text(key)} is no channel of a layer of shape {layer.shape}, and no neuron of it"
+    )
 
 
 def _ratios(architecture: LayerArchitecture, lam: Array, ring: Semiring) -> Array:

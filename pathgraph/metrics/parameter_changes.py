@@ -26,6 +26,7 @@ from pathgraph.numbers import product, upper_floats
 from pathgraph.pathsum.exact import restored
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array
+from pathgraph.shown import argument_text
 
 __all__ = ["parameter_lipschitz"]
 
@@ -113,7 +114,9 @@ def parameter_lipschitz(
     """
     require_same_structure(net, other, "parameter_lipschitz")
     if method not in get_args(Method):
-        raise ParameterError(f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
+        raise ParameterError(
+            f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {argument_text(method)}"
+        )
     r = exponent(r, "r", least=1)
     natural(max_paths, "max_paths")
     pair = Pair.of(net, other, half_widths(net, inputs))

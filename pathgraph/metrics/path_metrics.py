@@ -145,7 +145,9 @@ def path_metric(
     """
     require_same_structure(net, other, "path_metric")
     if method not in get_args(Method):
-        raise ParameterError(f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {method!r}")
+        raise ParameterError(
+            f"method: needed one of {', '.join(map(repr, get_args(Method)))}, got {argument_text(method)}"
+        )
     natural(max_paths, "max_paths")
     pair = Pair.of(net, other, half_widths(net, inputs))
     q = exponent(q, "q", least=1)
@@ -153,7 +155,9 @@ def path_metric(
         raise ParameterError(f"q: needed 1 or an even integer up to {MAX_POWER}, got {argument_text(q)}")
     if q != 1:
         if method != "auto":
-            raise ParameterError(f"method: for q = {q} the metric is exact; leave method out, got {method!r}")
+            raise ParameterError(
+                f"method: for q = {q} the metric is exact; leave method out, got {argument_text(method)}"
+            )
         return _even_metric(pair, q, per_output, root)
     gap = l1_gap(pair, method, max_paths)
     lower, upper = (gap.lower, gap.upper) if per_output else (norm(gap.lower, 1), norm(gap.upper, 1))

@@ -20,6 +20,7 @@ from pathgraph.pathsum.flat import FlatTensors, mapped
 from pathgraph.pathsum.float_range import extremes
 from pathgraph.pathsum.scaled import SCALED_DTYPE, scaled, scaled_to_float
 from pathgraph.pathsum.semirings import Semiring
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -63,7 +64,7 @@ def choose_backend(backend: str | None, net: BlockNetwork) -> Backend:
     if backend == "reference":
         return "reference"
     if backend != "numba":
-        raise BackendError(f"backend: needed 'reference', 'numpy', 'numba' or None, got {backend!r}")
+        raise BackendError(f"backend: needed 'reference', 'numpy', 'numba' or None, got {argument_text(backend)}")
     reason = engine.refusal(net)
     if reason is not None:
         raise BackendError(f"backend: 'numba' cannot run this: {reason}")

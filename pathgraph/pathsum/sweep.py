@@ -29,6 +29,7 @@ from pathgraph.pathsum.blocks import Block, BlockNetwork, Node, Pool
 from pathgraph.pathsum.flat import mapped
 from pathgraph.pathsum.preparation import Backend, choose_backend, is_safe, refuse_hours, widen
 from pathgraph.pathsum.semirings import REAL, Semiring
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -82,7 +83,7 @@ def sweep(
     """
     if pools != "sum" and ring is not REAL:
         raise ParameterError(
-            f"pools: needed 'sum' in {ring!r}, got {pools!r}; only REAL can take the largest candidate"
+            f"pools: needed 'sum' in {ring!r}, got {argument_text(pools)}; only REAL can take the largest candidate"
         )
     backend = choose_backend(backend, net)
     if (

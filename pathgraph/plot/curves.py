@@ -18,6 +18,7 @@ from pathgraph.paths import sample_paths
 from pathgraph.plot.canvas import ACCENT, INK, MARKERS, PLUS, SERIES, as_float, axes_or_new, log10_size, tidied
 from pathgraph.pruning.masses import path_magnitude
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -281,7 +282,9 @@ def _numbers(values: ArrayLike, name: str, size: int | None = None) -> Any:
     try:
         found = np.asarray(values, dtype=float)
     except (OverflowError, TypeError, ValueError):
-        raise ParameterError(f"{name}: needed an array of numbers that floats hold, got {values!r}") from None
+        raise ParameterError(
+            f"{name}: needed an array of numbers that floats hold, got {argument_text(values)}"
+        ) from None
     if found.ndim != 1 or (size is not None and len(found) != size):
         raise ParameterError(f"{name}: needed shape ({'n' if size is None else size},), got {found.shape}")
     if not (found >= 0).all():
@@ -299,7 +302,9 @@ def _curves(curves: Any) -> dict[str, tuple[Any, Any]]:
         try:
             x, y = (np.asarray(part, dtype=float) for part in pair)
         except (OverflowError, TypeError, ValueError):
-            raise ParameterError(f"curves[{name!r}]: needed a pair of arrays of numbers, got {pair!r}") from None
+            raise ParameterError(
+                f"curves[{name!r}]: needed a pair of arrays of numbers, got {argument_text(pair)}"
+            ) from None
         if not np.isfinite(x).all() or np.isnan(y).any():
             raise ParameterError(f"curves[{name!r}]: needed numbers, got NaN, or an infinite abscissa")
         if x.ndim != 1 or x.shape != y.shape:

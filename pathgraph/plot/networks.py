@@ -23,7 +23,7 @@ from pathgraph.plot.layers import draw_layers
 from pathgraph.plot.layout import RADIUS, Curve, Labels, Point, curve_between, node_places, row_for
 from pathgraph.pruning.masses import Moduli
 from pathgraph.resolutions import ReluNetwork
-from pathgraph.shown import decimal_text
+from pathgraph.shown import argument_text, decimal_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -89,7 +89,7 @@ def draw(
     (1, '9')
     """
     if widths is not None and not (isinstance(widths, str) and widths in get_args(Widths)):
-        raise ParameterError(f"widths: needed 'weights', 'marginals' or None, got {widths!r}")
+        raise ParameterError(f"widths: needed 'weights', 'marginals' or None, got {argument_text(widths)}")
     natural(max_nodes, "max_nodes", least=1)
     if not isinstance(net, Network) or len(net.nodes) > max_nodes:
         given = {
@@ -142,13 +142,17 @@ def _chosen(net: Network, paths: Any) -> list[tuple[Hashable, ...]]:
     try:
         found = [tuple(path) for path in paths]
     except TypeError:
-        raise ParameterError(f"paths: needed a number, or tuples of neurons of the network, got {paths!r}") from None
+        raise ParameterError(
+            f"paths: needed a number, or tuples of neurons of the network, got {argument_text(paths)}"
+        ) from None
     for path in found:
         if not path or any(v not in net.nodes for v in path):
-            raise ParameterError(f"paths: needed tuples of neurons of the network, got {path!r}")
+            raise ParameterError(f"paths: needed tuples of neurons of the network, got {argument_text(path)}")
         for u, v in pairwise(path):
             if u not in net.architecture.antecedents(v):
-                raise ParameterError(f"paths: needed edges of the network, got {(u, v)!r} in {path!r}")
+                raise ParameterError(
+                    f"paths: needed edges of the network, got {argument_text((u, v))} in {argument_text(path)}"
+                )
     return found
 
 

@@ -13,6 +13,7 @@ from pathgraph.errors import GraphError, ParameterError, RangeError
 from pathgraph.graph.network import Network, require_network, require_numbers
 from pathgraph.norms import path_norm
 from pathgraph.plot.canvas import ACCENT, FAINT, INK, PLUS, SERIES, as_float, axes_or_new, tidied
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -77,11 +78,13 @@ def draw_orbit(
     require_numbers(net, "draw_orbit")
     natural(n_points, "n_points", least=2)
     if not isinstance(span, (int, float)) or isinstance(span, bool) or not 1 < span <= 2**100:
-        raise ParameterError(f"span: needed a number > 1, at most 2**100, got {span!r}")
+        raise ParameterError(f"span: needed a number > 1, at most 2**100, got {argument_text(span)}")
     node = _neuron(net, neuron)
     into, out_of = _edges(net, node, weights)
     if 0 in (net.weight(*into), net.weight(*out_of)):
-        raise GraphError(f"weights: needed edges of weights that are not zero, got {into!r} and {out_of!r}")
+        raise GraphError(
+            f"weights: needed edges of weights that are not zero, got {argument_text(into)} and {argument_text(out_of)}"
+        )
     a, b = as_float(net.weight(*into)), as_float(net.weight(*out_of))
     incoming, outgoing = _weights(net, node)
     middle = math.sqrt(math.hypot(*outgoing)) / math.sqrt(math.hypot(*incoming))
@@ -132,7 +135,7 @@ def _neuron(net: Network, neuron: Hashable | None) -> Hashable:
             raise GraphError("neuron: needed a network with a hidden neuron that has edges on both sides, got none")
         return usable[0]
     if neuron not in usable:
-        raise GraphError(f"neuron: needed a hidden neuron with edges on both sides, got {neuron!r}")
+        raise GraphError(f"neuron: needed a hidden neuron with edges on both sides, got {argument_text(neuron)}")
     return neuron
 
 
@@ -144,9 +147,9 @@ def _edges(net: Network, node: Hashable, weights: Any) -> tuple[tuple[Hashable, 
     try:
         (u, v), (w, x) = weights
     except (TypeError, ValueError):
-        raise ParameterError(f"weights: needed two edges, got {weights!r}") from None
+        raise ParameterError(f"weights: needed two edges, got {argument_text(weights)}") from None
     if v != node or w != node or u not in graph.antecedents(node) or node not in graph.antecedents(x):
-        raise GraphError(f"weights: needed an edge into {node!r} and one out of it, got {weights!r}")
+        raise GraphError(f"weights: needed an edge into {node!r} and one out of it, got {argument_text(weights)}")
     return (u, v), (w, x)
 
 

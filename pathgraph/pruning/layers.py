@@ -10,6 +10,7 @@ from pathgraph.errors import GraphError, ParameterError
 from pathgraph.graph.network import Network
 from pathgraph.pathsum.blocks import INPUT
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["layer_arrays"]
 
@@ -51,7 +52,7 @@ def layer_arrays(net: Network, numbers: Any, name: Literal["weight", "bias"] = "
     if not isinstance(net, Network):
         raise ParameterError(f"net: needed a pathgraph.Network, got {type(net).__name__}")
     if name not in ("weight", "bias"):
-        raise ParameterError(f"name: needed 'weight' or 'bias', got {name!r}")
+        raise ParameterError(f"name: needed 'weight' or 'bias', got {argument_text(name)}")
     architecture = net.architecture
     given = np.asarray(numbers)
     if given.shape != (architecture.n_parameters,):

@@ -254,9 +254,13 @@ def scope_of(net: ReluNetwork, biases: bool) -> Array:
 
 def _check(method: Any, strategy: Any, rounds: Any, biases: Any) -> None:
     if method not in (*METHODS, "neurons"):
-        raise ParameterError(f"method: needed one of {', '.join(map(repr, (*METHODS, 'neurons')))}, got {method!r}")
+        raise ParameterError(
+            f"method: needed one of {', '.join(map(repr, (*METHODS, 'neurons')))}, got {argument_text(method)}"
+        )
     if strategy not in get_args(Strategy):
-        raise ParameterError(f"strategy: needed one of {', '.join(map(repr, get_args(Strategy)))}, got {strategy!r}")
+        raise ParameterError(
+            f"strategy: needed one of {', '.join(map(repr, get_args(Strategy)))}, got {argument_text(strategy)}"
+        )
     allowed = {"path-magnitude": get_args(Strategy), "neurons": ("one-shot", "iterative")}
     if strategy not in allowed.get(method, ("one-shot",)):
         raise ParameterError(
@@ -269,7 +273,7 @@ def _check(method: Any, strategy: Any, rounds: Any, biases: Any) -> None:
         if strategy != "iterative" and method != "synflow":
             raise ParameterError("rounds: only strategy='iterative' and method='synflow' have rounds; leave it out")
     if not isinstance(biases, (bool, np.bool_)):
-        raise ParameterError(f"biases: needed True or False, got {biases!r}")
+        raise ParameterError(f"biases: needed True or False, got {argument_text(biases)}")
     if biases and method in ("neurons", "synflow"):
         why = "a neuron takes its bias with it" if method == "neurons" else "its score ignores biases"
         raise ParameterError(f"biases: {method!r} takes no biases=True: {why}")

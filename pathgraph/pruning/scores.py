@@ -36,6 +36,7 @@ from pathgraph.pruning.layers import layer_arrays
 from pathgraph.pruning.masses import Moduli
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, refuse_floats
+from pathgraph.shown import argument_text
 
 __all__ = ["METHODS", "importance_scores", "score_of"]
 
@@ -119,7 +120,7 @@ def score_of(
     ParameterError
     """
     if method not in METHODS:
-        raise ParameterError(f"method: needed one of {', '.join(map(repr, METHODS))}, got {method!r}")
+        raise ParameterError(f"method: needed one of {', '.join(map(repr, METHODS))}, got {argument_text(method)}")
     given = {"gradient": (gradient, "snip"), "hessian_diagonal": (hessian_diagonal, "obd")}
     for name, (values, user) in given.items():
         if (values is None) == (method == user):

@@ -26,6 +26,7 @@ from pathgraph.quantization.networks import quantize
 from pathgraph.quantization.quantizers import FloatFormat, Quantizer, binary_exponent
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["bits_fixed", "bits_float", "fixed_step"]
 
@@ -131,7 +132,7 @@ def fixed_step(
     require_network_of_numbers(net, "bits_fixed")
     bound = positive(eps, "eps")
     if mode not in ("nearest", "floor", "toward_zero"):
-        raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {mode!r}")
+        raise ParameterError(f"mode: needed 'nearest', 'floor' or 'toward_zero', got {argument_text(mode)}")
     support, sizes = net.theta != 0, _sizes(net)
     largest = to_fraction(sizes.max(initial=0))
 
@@ -205,7 +206,7 @@ def bits_float(
     require_network_of_numbers(net, "bits_float")
     bound = positive(eps, "eps")
     if mode not in ("nearest", "toward_zero"):
-        raise ParameterError(f"mode: needed 'nearest' or 'toward_zero', got {mode!r}")
+        raise ParameterError(f"mode: needed 'nearest' or 'toward_zero', got {argument_text(mode)}")
     sizes = _sizes(net)
 
     def succeeds(p: int) -> bool:

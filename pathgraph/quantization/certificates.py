@@ -33,6 +33,7 @@ from pathgraph.pathsum.exact import restored
 from pathgraph.quantization.execution import EXECUTIONS, Execution, execution_error, require_representable
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array, object_array, to_fraction
+from pathgraph.shown import argument_text
 
 __all__ = ["Certificate", "certify"]
 
@@ -199,9 +200,11 @@ def certify(
     """
     require_same_structure(net, other, "certify")
     if execution not in EXECUTIONS:
-        raise ParameterError(f"execution: needed one of {', '.join(map(repr, EXECUTIONS))}, got {execution!r}")
+        raise ParameterError(
+            f"execution: needed one of {', '.join(map(repr, EXECUTIONS))}, got {argument_text(execution)}"
+        )
     if order != "any":
-        raise ParameterError(f"order: needed 'any', which covers every order, got {order!r}")
+        raise ParameterError(f"order: needed 'any', which covers every order, got {argument_text(order)}")
     r = exponent(r, "r", least=1)
     chosen = EXECUTIONS[execution]
     require_representable(other, chosen)

@@ -21,6 +21,7 @@ from pathgraph.errors import ParameterError, UnsupportedOperatorError
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["quantize_with_data"]
 
@@ -75,7 +76,7 @@ def quantize_with_data(net: Network, quantizer: Quantizer, data: ArrayLike, *, d
         what = "an exact network" if net.is_exact else "tied parameters"
         raise UnsupportedOperatorError(f"quantize_with_data: needed a float network of untied parameters, got {what}")
     if not isinstance(quantizer, Quantizer) or quantizer.mode == "stochastic":
-        raise ParameterError(f"quantizer: needed a Quantizer that is not stochastic, got {quantizer!r}")
+        raise ParameterError(f"quantizer: needed a Quantizer that is not stochastic, got {argument_text(quantizer)}")
     weight = number(damping, "damping", "(0, inf)")
     rows = samples(data, len(net.inputs))
     values = net.values.astype(np.float64)

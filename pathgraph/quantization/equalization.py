@@ -39,6 +39,7 @@ from pathgraph.quantization.networks import AnyNetwork, By, parameter_groups, re
 from pathgraph.quantization.sensitivities import sizes_and_slopes
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, to_fraction
+from pathgraph.shown import argument_text
 from pathgraph.symmetry import rescale
 
 __all__ = ["Equalization", "equalize"]
@@ -149,9 +150,9 @@ def equalize(
     require_network_of_numbers(net, "equalize")
     require_grouping(groups, "groups")
     if not isinstance(objective, str) or objective not in get_args(Objective):
-        raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {objective!r}")
+        raise ParameterError(f"objective: needed 'uniform' or 'mixed', got {argument_text(objective)}")
     if not isinstance(powers_of_two, bool):
-        raise ParameterError(f"powers_of_two: needed a bool, got {powers_of_two!r}")
+        raise ParameterError(f"powers_of_two: needed a bool, got {argument_text(powers_of_two)}")
     problem = _Problem(net, inputs, parameter_groups(net, groups if objective == "mixed" else "network").group)
     if not problem.n_acting:  # no parameter needs a bit, however far it is scaled
         least = -math.inf

@@ -15,6 +15,7 @@ from pathgraph.layers.channels import channel_uses, channels_of
 from pathgraph.quantization.quantizers import Quantizer
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["Groups", "parameter_groups", "quantize", "require_grouping"]
 
@@ -45,7 +46,7 @@ def require_grouping(by: Any, name: str) -> None:
     ParameterError
     """
     if not isinstance(by, str) or by not in get_args(By):
-        raise ParameterError(f"{name}: needed one of {', '.join(map(repr, get_args(By)))}, got {by!r}")
+        raise ParameterError(f"{name}: needed one of {', '.join(map(repr, get_args(By)))}, got {argument_text(by)}")
 
 
 def parameter_groups(net: ReluNetwork, by: By = "network") -> Groups:
@@ -158,7 +159,7 @@ def quantize(
     if not isinstance(quantizer, Mapping) or not all(isinstance(each, Quantizer) for each in quantizer.values()):
         raise ParameterError(
             "quantizer: needed a Quantizer, such as Quantizer(format='bf16') or Quantizer(step=2**-8), or a mapping "
-            f"from labels to some, got {quantizer!r}"
+            f"from labels to some, got {argument_text(quantizer)}"
         )
     for label in quantizer:
         if label not in groups.labels:

@@ -135,17 +135,21 @@ class Quantizer:
 
     def __post_init__(self) -> None:
         if self.mode not in get_args(Mode):
-            raise ParameterError(f"mode: needed one of {', '.join(map(repr, get_args(Mode)))}, got {self.mode!r}")
+            raise ParameterError(
+                f"mode: needed one of {', '.join(map(repr, get_args(Mode)))}, got {argument_text(self.mode)}"
+            )
         if (self.step is None) == (self.format is None):
             raise ParameterError(
                 f"step: needed either a step or a format, got {argument_text(self.step)} and {self.format!r}"
             )
         if self.format is not None:
             if self.float_format is None:
-                raise ParameterError(f"format: needed one of {', '.join(map(repr, FORMATS))}, got {self.format!r}")
+                raise ParameterError(
+                    f"format: needed one of {', '.join(map(repr, FORMATS))}, got {argument_text(self.format)}"
+                )
             if self.mode in ("floor", "zero_point"):
                 raise ParameterError(
-                    f"mode: a format needs 'nearest', 'toward_zero' or 'stochastic', got {self.mode!r}"
+                    f"mode: a format needs 'nearest', 'toward_zero' or 'stochastic', got {argument_text(self.mode)}"
                 )
         else:
             positive(self.step, "step")

@@ -26,7 +26,7 @@ from pathgraph.path_sums import node_marginals, path_marginals, path_sum
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pruning.masses import path_magnitude
 from pathgraph.scalars import FLOATS, Array, object_array
-from pathgraph.shown import decimal_text
+from pathgraph.shown import argument_text, decimal_text
 from pathgraph.testing.backend_questions import QUESTIONS, Ask, Case
 from pathgraph.testing.networks import relu_dags
 from pathgraph.testing.search import smallest
@@ -166,14 +166,16 @@ def check_backend(
     """
     natural(max_examples, "max_examples", least=1)
     if not _is_float(dtype):
-        raise ParameterError(f"dtype: needed float32 or float64, got {dtype!r}")
+        raise ParameterError(f"dtype: needed float32 or float64, got {argument_text(dtype)}")
     ask = _asker(backend)
     is_some = isinstance(questions, Collection) and not isinstance(questions, str)
     chosen = list(QUESTIONS) if questions is None else list(questions or ()) if is_some else []
     if not chosen or not all(name in list(QUESTIONS) for name in chosen):
-        raise ParameterError(f"questions: needed some of {', '.join(map(repr, QUESTIONS))}, got {questions!r}")
+        raise ParameterError(
+            f"questions: needed some of {', '.join(map(repr, QUESTIONS))}, got {argument_text(questions)}"
+        )
     if networks is not None and not isinstance(networks, SearchStrategy):
-        raise ParameterError(f"networks: needed a strategy of networks or None, got {networks!r}")
+        raise ParameterError(f"networks: needed a strategy of networks or None, got {argument_text(networks)}")
     answers, refused = dict.fromkeys(chosen, 0), dict.fromkeys(chosen, 0)
     last: Disagreement | None = None
 
@@ -229,7 +231,9 @@ def _examples(networks: SearchStrategy[Any] | None, dtype: np.dtype[Any]) -> Sea
 
     def with_rest(net: Any) -> SearchStrategy[tuple[Network, Array]]:
         if not isinstance(net, Network):
-            raise ParameterError(f"networks: needed a strategy of networks of neurons, got one that draws {net!r}")
+            raise ParameterError(
+                f"networks: needed a strategy of networks of neurons, got one that draws {argument_text(net)}"
+            )
         return st.builds(scaled, st.just(net), exponents, st.lists(inputs(net), max_size=2))
 
     return (relu_dags() if networks is None else networks).flatmap(with_rest)
@@ -250,7 +254,8 @@ def _asker(backend: Any) -> Ask:
         known = {question.function for question in QUESTIONS.values()}
         if not backend or not set(backend) <= known or not all(map(callable, backend.values())):
             raise ParameterError(
-                f"backend: needed functions by some of the names {', '.join(sorted(known))}, got {backend!r}"
+                f"backend: needed functions by some of the names {', '.join(sorted(known))}, got "
+                f"{argument_text(backend)}"
             )
         return lambda function, net, *args, **options: backend[function](net, *args, **options)
     if isinstance(backend, str) and backend in ("reference", "numpy", "numba"):
@@ -262,7 +267,7 @@ def _asker(backend: Any) -> Ask:
     else:
         raise ParameterError(
             "backend: needed the name of a back end or of a device, a device, or a mapping from names to functions, "
-            f"got {backend!r}"
+            f"got {argument_text(backend)}"
         )
     return lambda function, net, *args, **options: _there(device, function, net, *args, **options)
 

@@ -157,14 +157,16 @@ def check_invariance(
     """
     natural(max_examples, "max_examples", least=1)
     if not callable(function):
-        raise ParameterError(f"function: needed a function of a network, got {function!r}")
+        raise ParameterError(f"function: needed a function of a network, got {argument_text(function)}")
     is_number = isinstance(tolerance, (int, float, Fraction)) and not isinstance(tolerance, bool)
     if tolerance is not None and not (is_number and tolerance >= 0):
         raise ParameterError(f"tolerance: needed a number >= 0, got {argument_text(tolerance)}")
     if not callable(under):
-        raise ParameterError(f"under: needed a function from a network to a strategy of moves, got {under!r}")
+        raise ParameterError(
+            f"under: needed a function from a network to a strategy of moves, got {argument_text(under)}"
+        )
     if module is None and input_shape is not None:
-        raise ParameterError(f"input_shape: needed None without module=, got {input_shape!r}")
+        raise ParameterError(f"input_shape: needed None without module=, got {argument_text(input_shape)}")
     start = _starts(networks, module, input_shape, exact)
     count = 0
     has_value = False
@@ -218,13 +220,13 @@ def _starts(networks: Any, module: Any, input_shape: Any, exact: bool) -> Search
     if isinstance(networks, SearchStrategy) and networks.is_empty:
         raise ParameterError("networks: needed a strategy that draws something, got an empty one")
     if not isinstance(networks, SearchStrategy):
-        raise ParameterError(f"networks: needed a strategy, a network or None, got {networks!r}")
+        raise ParameterError(f"networks: needed a strategy, a network or None, got {argument_text(networks)}")
     return networks.map(lambda net: _converted(net, exact))
 
 
 def _converted(net: Any, exact: bool) -> Any:
     if not isinstance(net, (Network, LayerGraph)):
-        raise ParameterError(f"networks: needed a strategy of networks, got one that draws {net!r}")
+        raise ParameterError(f"networks: needed a strategy of networks, got one that draws {argument_text(net)}")
     if exact == net.is_exact:
         return net
     return net.to_exact() if exact else net.to_float()
@@ -233,7 +235,9 @@ def _converted(net: Any, exact: bool) -> Any:
 def _moves(under: Callable[[Any], Any], net: Any) -> SearchStrategy[Any]:
     moves = under(net)
     if not isinstance(moves, SearchStrategy):
-        raise ParameterError(f"under: needed a function that gives a strategy of moves, got one that gives {moves!r}")
+        raise ParameterError(
+            f"under: needed a function that gives a strategy of moves, got one that gives {argument_text(moves)}"
+        )
     return moves
 
 
@@ -244,7 +248,7 @@ def _moved(net: Any, move: Any) -> Any:
         return rescale(net, move)
     if callable(move):
         return move(net)
-    raise ParameterError(f"under: needed moves that are mappings, networks or functions, got {move!r}")
+    raise ParameterError(f"under: needed moves that are mappings, networks or functions, got {argument_text(move)}")
 
 
 def _same(a: Any, b: Any, tolerance: float | Fraction | None) -> bool:

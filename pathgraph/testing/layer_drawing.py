@@ -14,6 +14,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pathgraph.errors import ParameterError
 from pathgraph.layers.layer_graph import LayerGraph
+from pathgraph.shown import argument_text
 from pathgraph.testing.layer_kinds import KINDS, OFTEN, Limits, Making, Step
 from pathgraph.testing.values import at_least, dyadics, subset
 
@@ -96,7 +97,7 @@ def layer_graphs(
     subset(ROLES, roles=roles)
     for name, option in {"biases": biases, "ties": ties, "exact": exact}.items():
         if not isinstance(option, bool):
-            raise ParameterError(f"{name}: needed a bool, got {option!r}")
+            raise ParameterError(f"{name}: needed a bool, got {argument_text(option)}")
     chosen = ["parameter", *(role for role in ROLES[1:] if role in roles)]
     steps = st.builds(
         Step,

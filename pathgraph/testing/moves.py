@@ -16,6 +16,7 @@ from pathgraph.errors import ParameterError
 from pathgraph.graph.conversion import from_networkx, to_networkx
 from pathgraph.graph.network import Network, require_network
 from pathgraph.quantization.quantizers import Quantizer
+from pathgraph.shown import argument_text
 from pathgraph.testing.values import MAX_DISTINCT, at_least, subset
 
 __all__ = ["permutations", "prunings", "quantizations", "same_sign_pairs"]
@@ -60,7 +61,9 @@ def same_sign_pairs(net: Network, *, relation: str = "any") -> SearchStrategy[tu
     ['1', '-2']
     """
     if relation not in RELATIONS:
-        raise ParameterError(f"relation: needed one of {', '.join(map(repr, RELATIONS))}, got {relation!r}")
+        raise ParameterError(
+            f"relation: needed one of {', '.join(map(repr, RELATIONS))}, got {argument_text(relation)}"
+        )
     require_network(net)
     size = len(net.theta)
     drawn = min(size, MAX_DISTINCT)

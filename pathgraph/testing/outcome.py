@@ -15,6 +15,8 @@ from typing import Any
 
 import numpy as np
 
+from pathgraph.shown import argument_text
+
 __all__ = ["Comparison", "Equality", "Inequality"]
 
 
@@ -31,8 +33,8 @@ def _exact(side: Any) -> Any:
     if isinstance(side, (Rational, str)):
         return side
     raise TypeError(
-        f"a check compares exact numbers, got {side!r} of type {type(side).__name__}; compare powers in place of "
-        "roots, as path_norm(net, 2, root=False), and Fractions in place of floats"
+        f"a check compares exact numbers, got {argument_text(side)} of type {type(side).__name__}; compare powers in "
+        "place of roots, as path_norm(net, 2, root=False), and Fractions in place of floats"
     )
 
 

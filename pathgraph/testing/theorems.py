@@ -21,6 +21,7 @@ from hypothesis.strategies import SearchStrategy
 
 from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
+from pathgraph.shown import argument_text
 from pathgraph.testing.outcome import Comparison, Inequality
 from pathgraph.testing.search import smallest
 from pathgraph.testing.shown import told, value_text
@@ -145,10 +146,10 @@ def check_theorem(
     """
     natural(max_examples, "max_examples", least=1)
     if not callable(statement):
-        raise ParameterError(f"statement: needed a function of an instance, got {statement!r}")
+        raise ParameterError(f"statement: needed a function of an instance, got {argument_text(statement)}")
     instances = instances_of(given, "given")
     if not isinstance(mutants, Mapping):
-        raise ParameterError(f"mutants: needed a mapping from names to wrong versions, got {mutants!r}")
+        raise ParameterError(f"mutants: needed a mapping from names to wrong versions, got {argument_text(mutants)}")
     searches = {name: _search(statement, instances, name, mutant) for name, mutant in mutants.items()}
     count = 0
     false: Any = None
@@ -200,7 +201,8 @@ def instances_of(given: Any, name: str = "given") -> SearchStrategy[tuple[Any, .
     parts = given if isinstance(given, (tuple, list)) else ()
     if not parts or not isinstance(parts[0], SearchStrategy) or not all(callable(p) or _draws(p) for p in parts[1:]):
         raise ParameterError(
-            f"{name}: needed a strategy, or a tuple of one and of strategies or functions that give them, got {given!r}"
+            f"{name}: needed a strategy, or a tuple of one and of strategies or functions that give them, got "
+            f"{argument_text(given)}"
         )
     first, *others = parts
     if all(map(_draws, others)):
@@ -219,7 +221,9 @@ def _draws(part: Any) -> bool:
 def _part(other: Any, part: Any, name: str) -> SearchStrategy[Any]:
     drawn = other if _draws(other) else other(part)
     if not isinstance(drawn, SearchStrategy):
-        raise ParameterError(f"{name}: needed functions that give strategies, got one that gives {drawn!r}")
+        raise ParameterError(
+            f"{name}: needed functions that give strategies, got one that gives {argument_text(drawn)}"
+        )
     return drawn
 
 
@@ -238,7 +242,8 @@ def _search(
     if callable(mutant):
         return instances, mutant, True
     raise ParameterError(
-        f"{what}: needed a function, a mapping of keyword arguments, or strategies for instances, got {mutant!r}"
+        f"{what}: needed a function, a mapping of keyword arguments, or strategies for instances, got "
+        f"{argument_text(mutant)}"
     )
 
 
@@ -255,7 +260,9 @@ def _is_refuting(
 
 def _truth(outcome: Any) -> bool:
     if not isinstance(outcome, (Comparison, bool, np.bool_)):
-        raise ParameterError(f"statement: needed one that gives an Equality, an Inequality or a bool, got {outcome!r}")
+        raise ParameterError(
+            f"statement: needed one that gives an Equality, an Inequality or a bool, got {argument_text(outcome)}"
+        )
     return bool(outcome)
 
 

@@ -22,6 +22,7 @@ from pathgraph.graph.architecture import Architecture
 from pathgraph.graph.network import Network, require_network
 from pathgraph.layers.channels import channel_classes
 from pathgraph.layers.layer_graph import LayerGraph
+from pathgraph.shown import argument_text
 
 __all__ = ["dyadics", "inputs", "parameters", "rescalings"]
 
@@ -33,7 +34,7 @@ def at_least(minimum: int, **options: int) -> list[int]:
     """The options as Python's integers, which is what Hypothesis takes; refused where they lie below `minimum`."""
     for name, value in options.items():
         if not isinstance(value, (int, np.integer)) or isinstance(value, bool) or value < minimum:
-            raise ParameterError(f"{name}: needed an integer of at least {minimum}, got {value!r}")
+            raise ParameterError(f"{name}: needed an integer of at least {minimum}, got {argument_text(value)}")
     return [int(value) for value in options.values()]
 
 
@@ -42,7 +43,7 @@ def subset(known: Sequence[str], **options: Collection[str]) -> None:
     for option, value in options.items():
         is_some = isinstance(value, Collection) and not isinstance(value, str) and all(name in known for name in value)
         if not is_some:
-            raise ParameterError(f"{option}: needed some of {', '.join(known)}, got {value!r}")
+            raise ParameterError(f"{option}: needed some of {', '.join(known)}, got {argument_text(value)}")
 
 
 def dyadics(*, max_numerator: int = 4, max_exponent: int = 2) -> SearchStrategy[Fraction]:
@@ -194,7 +195,7 @@ def rescalings(
     subset(("identity", "relu", "pool"), negative=negative)
     if isinstance(net, LayerGraph):
         if negative:
-            raise ParameterError(f"negative: needed () for a layer graph, got {negative!r}")
+            raise ParameterError(f"negative: needed () for a layer graph, got {argument_text(negative)}")
         return _channel_rescalings(net, max_exponent)
     require_network(net)
     generators = rescaling_directions(net)
