@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph_gpu import products
+from pathgraph_gpu.complex_products import real_parts
 from pathgraph_gpu.configurations import C_NAMES, THREADS, Configuration
 from pathgraph_gpu.products import Factor
 
@@ -154,6 +155,11 @@ def _multiply_run(
     rows, columns = patterns[0].shape[0], patterns[-1].shape[1]
     out = device.xp.empty((outer, rows, inner), dtype=dtype) if out is None else out
     if not outer * inner:
+        return out
+    if dtype.kind == "c" and not products.is_aligned(x):  # it begins between two pairs, where parts alone may be read
+        x = real_parts(x).copy().view(dtype)
+    if dtype.kind == "c" and not products.is_aligned(out):
+        real_parts(out)[...] = real_parts(_multiply_run(device, patterns, run, table, values, x))
         return out
     is_batch_outer = inner == 1
     groups = GROUPS if is_batch_outer and run.d >= GROUPS // 2 else 1

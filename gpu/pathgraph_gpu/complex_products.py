@@ -24,7 +24,7 @@ from pathgraph_gpu import products
 if TYPE_CHECKING:
     from pathgraph_gpu.device import Device
 
-__all__ = ["multiply", "real_form", "values_gradient"]
+__all__ = ["multiply", "real_form", "real_parts", "values_gradient"]
 
 
 def real_form(pattern: KSPattern, outer: int, inner: int) -> tuple[KSPattern, int, int]:
@@ -54,7 +54,7 @@ def multiply(
     if not outer * inner:
         return result
     wide, *sides = real_form(pattern, outer, inner)
-    batch, sums = (_parts(array).reshape(sides[0], -1, sides[1]) for array in (x, result))
+    batch, sums = (real_parts(array).reshape(sides[0], -1, sides[1]) for array in (x, result))
     products.multiply(device, wide, _entries(device, values.real, wide), batch, transposed=transposed, out=sums)
     crossed = products.multiply(device, wide, _entries(device, values.imag, wide), batch, transposed=transposed)
     sums, crossed = (array.reshape(outer, -1, 2 * inner) for array in (sums, crossed))
@@ -70,21 +70,21 @@ def values_gradient(device: Device, pattern: KSPattern, x: Any, gradient: Any) -
     Its real part is the sum of the products of all parts of G and x; its imaginary part that of G and i x.
     """
     xp, (outer, _, inner) = device.xp, x.shape
-    batch, given = _parts(x), _parts(gradient)
+    batch, given = real_parts(x), real_parts(gradient)
     turned = xp.empty(batch.shape, dtype=batch.dtype)
     turned[..., 0::2] = -batch[..., 1::2]
     turned[..., 1::2] = batch[..., 0::2]
     wide, *sides = real_form(pattern, outer, inner)
     batch, given, turned = (array.reshape(sides[0], -1, sides[1]) for array in (batch, given, turned))
     out = xp.empty(pattern.values_shape, dtype=x.dtype)
-    parts = _parts(out)
+    parts = real_parts(out)
     for at, vectors in ((0, batch), (1, turned)):
         sums = products.values_gradient(device, wide, vectors, given)
         parts[..., at::2] = sums if wide.d == pattern.d else sums[..., 0::2] + sums[..., 1::2]
     return out
 
 
-def _parts(array: Any) -> Any:
+def real_parts(array: Any) -> Any:
     """A contiguous complex array as its real and imaginary parts, side by side along the last axis: a view."""
     return array.view(np.dtype(f"f{array.dtype.itemsize // 2}"))
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 __all__ = [
     "configurations",
     "gradient_problem",
+    "is_aligned",
     "launch",
     "multiply",
     "multiply_chain",
@@ -124,6 +125,11 @@ def launch(device: Device, problem: Problem, A: Any, B: Any, C: Any, tile: Tile 
 def _address(array: Any) -> int:
     """Where an array begins: of CuPy or of NumPy."""
     return int(array.data.ptr if hasattr(array.data, "ptr") else array.ctypes.data)
+
+
+def is_aligned(array: Any) -> bool:
+    """Whether a kernel may read the numbers of an array whole: complex ones, too, from multiples of their size."""
+    return _address(array) % int(array.dtype.itemsize) == 0
 
 
 def multiply(

@@ -82,6 +82,41 @@ def test_fusing_changes_no_bit(dtype):
         assert np.asarray(there.apply(x, axis)).tobytes() == np.asarray(apart).tobytes()
 
 
+@pytest.mark.parametrize("dtype", [np.complex64, np.complex128], ids=lambda dtype: dtype.__name__)
+def test_complex_numbers_may_begin_between_two_pairs(dtype):
+    """A kernel reads and writes them whole, which a device refuses there: so it gets copies; the bits are the same."""
+    addresses = []
+
+    def compiler(text, name, options):
+        run = CpuKernel(text, name, options, mode="check")
+
+        def launch(grid, block, args):
+            addresses.extend(a.ctypes.data % a.itemsize for a in args if isinstance(a, np.ndarray))
+            return run(grid, block, args)
+
+        return launch
+
+    device = Device("watched", XP, compiler, clock)
+    chain = pg.dft(16).astype(dtype)
+    there, real = chain.to_device(device), np.dtype(dtype).type(0).real.dtype
+    for axis, shape in ((0, (16, 3)), (-1, (3, 16)), (1, (2, 16, 3))):
+        size = int(np.prod(shape))
+
+        def between(size=size, shape=shape):
+            memory = device.xp.zeros(2 * size + 3, dtype=real)
+            start = 1 + (memory.ctypes.data // real.itemsize) % 2  # an odd number of reals behind a pair
+            return memory[start : start + 2 * size].view(dtype).reshape(shape)
+
+        x, out = between(), between()
+        x[...] = np.arange(size).reshape(shape) % 7 - 3 + 1j
+        assert x.ctypes.data % x.itemsize == out.ctypes.data % out.itemsize == real.itemsize
+        wanted = np.asarray(there.apply(device.to_device(np.array(x)), axis))
+        assert there.apply(x, axis, out=out) is out
+        assert np.asarray(out).tobytes() == np.asarray(there.apply(x, axis)).tobytes() == wanted.tobytes()
+    assert addresses
+    assert not any(addresses)
+
+
 def test_a_fourier_transform_of_256_points_is_one_launch():
     """A path through its 8 factors is rounded at most 5 times in each, as a product and a sum; NumPy's likewise."""
     launched = []
