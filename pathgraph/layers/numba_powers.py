@@ -185,6 +185,44 @@ def masses(block, stride, row, n_rows, first, last, column, y, y_stride, panels,
 
 
 @compiled
+def products(down, numbers, step, x, x_stride, vectors, depth, made, made_stride, lines):
+    """Add the products of a block to some lines of made: of its rows, or, down, of its columns, tile by tile.
+
+    All is in bytes. The numbers of the next line are `step` behind. Of columns, made has room for ROWS lines more.
+    """
+    v = 0
+    while v < vectors:
+        n = min(vectors - v, WIDE)
+        if vectors - v == WIDE + 1:
+            n = 2
+        for r in range(0, lines, ROWS):
+            arguments = (
+                numbers + r * step,
+                STRIDE * 8,
+                x + v * VECTOR,
+                x_stride,
+                depth,
+                made + r * made_stride + v * VECTOR,
+                made_stride,
+                ROWS if down else min(ROWS, lines - r),
+            )
+            if down:
+                if n == 3:
+                    down3(arguments)
+                elif n == 2:
+                    down2(arguments)
+                else:
+                    down1(arguments)
+            elif n == 3:
+                along3(arguments)
+            elif n == 2:
+                along2(arguments)
+            else:
+                along1(arguments)
+        v += n
+
+
+@compiled
 def rows(w, q, low, high, x, x_stride, vectors, made, made_stride, y, y_stride, depth, panels, entries, buffer):
     """Rows low:high of made, which starts as zeros, and of the entries unless `entries` is 0; all else are addresses.
 
@@ -200,29 +238,8 @@ def rows(w, q, low, high, x, x_stride, vectors, made, made_stride, y, y_stride, 
             start = b * BLOCK_COLUMNS
             stop = n_columns if b == blocks - 1 else start + BLOCK_COLUMNS
             fill(w, q, row, n_rows, start, stop - start, buffer)
-            v = 0
-            while v < vectors:
-                n = min(vectors - v, WIDE)
-                if vectors - v == WIDE + 1:
-                    n = 2
-                for r in range(0, n_rows, ROWS):
-                    arguments = (
-                        block + r * stride,
-                        stride,
-                        x + start * x_stride + v * VECTOR,
-                        x_stride,
-                        stop - start,
-                        made + (row + r) * made_stride + v * VECTOR,
-                        made_stride,
-                        min(ROWS, n_rows - r),
-                    )
-                    if n == 3:
-                        along3(arguments)
-                    elif n == 2:
-                        along2(arguments)
-                    else:
-                        along1(arguments)
-                v += n
+            at, line = x + start * x_stride, made + row * made_stride
+            products(False, block, stride, at, x_stride, vectors, stop - start, line, made_stride, n_rows)
             if entries != 0:
                 first = start // PANEL
                 last = n_panels if b == blocks - 1 else stop // PANEL
@@ -251,29 +268,8 @@ def columns(w, q, low, high, vectors, made, made_stride, y, y_stride, depth, pan
         for row in range(0, n_rows_all, BLOCK_ROWS):
             n_rows = min(BLOCK_ROWS, n_rows_all - row)
             fill(w, q, row, n_rows, start - before, stop - start + before, buffer)
-            v = 0
-            while v < vectors:
-                n = min(vectors - v, WIDE)
-                if vectors - v == WIDE + 1:
-                    n = 2
-                for k in range(start, stop, ROWS):
-                    arguments = (
-                        block + (k - start + before) * 8,
-                        stride,
-                        y + row * y_stride + v * VECTOR,
-                        y_stride,
-                        n_rows,
-                        made + k * made_stride + v * VECTOR,
-                        made_stride,
-                        ROWS,
-                    )
-                    if n == 3:
-                        down3(arguments)
-                    elif n == 2:
-                        down2(arguments)
-                    else:
-                        down1(arguments)
-                v += n
+            at, line = y + row * y_stride, made + start * made_stride
+            products(True, block + before * 8, 8, at, y_stride, vectors, n_rows, line, made_stride, stop - start)
             if entries != 0:
                 first = start // PANEL
                 last = n_panels if stop == n_columns else stop // PANEL
