@@ -98,10 +98,10 @@ class Case:
             found["strided"] = self._strided()
         if self.operations <= CSR_OPERATIONS:
             found["csr"] = self._csr()
-        if installed("torch"):
-            found["bmm torch"] = self._torch()
         if installed("lazylinop"):
             found["lazylinop"] = self._lazylinop()
+        if installed("torch"):  # after lazylinop, whose import gives PyTorch all threads
+            found["bmm torch"] = self._torch()
         return found
 
     def _tiles(self) -> Callable[[], Any]:
