@@ -1,4 +1,4 @@
-"""Arrays that begin with a cache line: a vector that lies across two lines costs twice the way to memory."""
+"""Arrays that begin with a cache line: reading a vector that lies across two lines takes both of them."""
 
 from __future__ import annotations
 
@@ -18,12 +18,17 @@ LINE = 64
 
 
 def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
-    """An array without values that begins with a cache line; memory that NumPy allocates need not.
+    """An array that begins with a cache line, and whose values are not set; one of `numpy.empty` need not.
 
     Parameters
     ----------
     shape : tuple of int
     dtype : dtype
+
+    Returns
+    -------
+    ndarray
+        Contiguous, of that shape: a view of some bytes more.
 
     Examples
     --------

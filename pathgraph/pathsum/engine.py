@@ -54,7 +54,7 @@ TOGETHER = 1 << 21
 
 
 def _last_cache() -> int:
-    """Bytes of the last cache before the memory: as Linux tells them, else what is usual."""
+    """Bytes of the last cache before the memory: as Linux tells them, else 32 MB."""
     with suppress(OSError, ValueError):
         return int(Path("/sys/devices/system/cpu/cpu0/cache/index3/size").read_text().strip().removesuffix("K")) << 10
     return 1 << 25

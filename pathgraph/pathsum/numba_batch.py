@@ -56,9 +56,10 @@ class VectorModel(models.PrimitiveModel):
         super().__init__(manager, kind, ir.VectorType(element, kind.width))
 
 
-def _element_pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, vector: Any) -> Any:
+def _element_pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, target: Any) -> Any:
+    """The address of an element of an array, as a pointer to what begins there, of the type `target`."""
     data = context.make_array(kind)(context, builder, array).data
-    return builder.bitcast(builder.gep(data, [index]), vector.as_pointer())
+    return builder.bitcast(builder.gep(data, [index]), target.as_pointer())
 
 
 @intrinsic
@@ -133,7 +134,7 @@ def clipped(typing, vector):
 
 @intrinsic
 def will_read(typing, array, index):
-    """Ask for the cache lines of the vector that begins at an index of a contiguous array, and with a line."""
+    """Ask for the cache lines of the vector that begins at an index of a contiguous array, at the begin of a line."""
     kind = Vector(array.dtype)
 
     def generate(context, builder, signature, args):
@@ -247,7 +248,7 @@ def same_run(v, start, run, activation):
 
 @compiled
 def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison, is_vast):
-    """Some neurons that are no pools, one by one, on one tile. `is_vast`: the caches hold few of a tile's values."""
+    """Some neurons that are no pools, one by one, on one tile; `is_vast` is that of `evaluate_tiles`."""
     n = width(x)
     last = U(len(antecedent) - 1)
     poisoned = load(poison, 0)
@@ -283,7 +284,7 @@ def plain_until(v, start, run, activation):
 
 @compiled
 def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, is_vast):
-    """Evaluate every neuron on the samples in the buffer."""
+    """Evaluate every neuron on the samples in the buffer; `is_vast` is that of `evaluate_tiles`."""
     n = width(x)
     size = len(start) * n
     v = 0

@@ -1,23 +1,25 @@
 """Compiled sums over the paths of a neuron graph, of floats: one right-hand side, the power of the entries fused.
 
-Every kernel runs over the neurons in canonical order. The sum into a neuron is made by one thread in one order, so
-the number of threads changes no bit of a result; where the antecedents of a neuron are consecutive, the compiler may
-reassociate its sum, and makes it in vector registers.
+Kernels run forward over the neurons in canonical order, and backward over the levels in the opposite one. The sum into
+a neuron is made by one thread in one order, so the number of threads changes no bit of a result; where the antecedents
+of a neuron are consecutive, the compiler may reassociate its sum, and makes it in vector registers.
 
-There is one kernel for each value of an entry that is wanted (`forward_rows`, `backward_rows`), by a `code`: 0 for w, 1
-for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q. They are closures over numbers only: one over another kernel
-would be compiled anew in each process.
+There is one kernel for each value of an entry that is wanted (`forward_rows`, `backward_rows`, `mass_rows`), by a
+`code`: 0 for w, 1 for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q. They are closures over numbers only: one
+over another kernel would be compiled anew in each process.
 
-Each sweep asks for its entries some lines ahead (`will_read`): a processor that guesses what comes next does not look
-beyond the end of a page, and a sum over many entries would wait there.
+These kernels ask for their entries some lines ahead (`will_read`): a processor that guesses what comes next does not
+look beyond the end of a page, and a sum over many entries would wait there. (`ASKS_ALWAYS` has the exception.) A row of
+scattered antecedents asks for one line of its entries, and for more only if it has two lines or more.
 
-Scattered antecedents are taken two a turn: the fewer steps there are, the more reads are under way at the same time.
-(The compiler leaves loops alone whose turns it cannot count. The order of a sum stays.) A row of them asks for one line
-of its entries, and for more only where it is longer.
+Where no masses are made, scattered antecedents are taken two a turn, in the same order as one by one: with fewer
+instructions between them, more reads are under way at the same time. The compiler does not unroll such loops by itself,
+since it does not know their number of turns.
 
 Indices are unsigned: Numba would ask of each signed one whether it counts from the end. The inner loops call no
 function that takes an array: counting its references would take as long as a short sum. This file holds every function
-that it compiles: a cached kernel would not notice a change in another file.
+that it compiles: a cached kernel would not notice a change in another file. What comes from others are constants of the
+processor, and kernels are cached for each processor apart.
 """
 
 from __future__ import annotations
@@ -70,7 +72,7 @@ def with_bits(typing, like, bits):
 
 
 LINES, FEW = 32, 8
-"""Lines that are asked for at once: in a sweep that only reads entries, and in one that also writes masses."""
+"""Lines that are asked for at once: in a sweep that reads for each entry, and in one that also writes for each."""
 
 AHEAD = 64
 """Lines between what a sweep works on and what it asks for; left alone, a processor stops at the end of each page."""
@@ -78,11 +80,11 @@ AHEAD = 64
 FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
-
 ASKS_ALWAYS, LONG = N_REGISTERS == 32, 16
-"""Whether a sweep that only reads asks for the entries of long rows, too, and from how many lines on a row is long.
+"""Whether the forward sweep asks for the entries of long runs, too, and from how many lines on a run is long.
 
-One with 32 vector registers (AMD Zen 5) reads them faster if asked, one with 16 (AMD Zen 1) reads 13 GB/s, 9 if asked.
+A processor with 32 vector registers (AMD Zen 5) reads them faster if it is asked; one with 16 (AMD Zen 1) then reads
+only 9 GB/s in place of 13.
 """
 
 EARLY = 128

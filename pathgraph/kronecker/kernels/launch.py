@@ -9,8 +9,8 @@ The operands are the four-axis views of `pathgraph.kronecker.execution`: x of sh
 * ``by_groups``, batch-first arrays whose d divides the lanes of a machine vector, if the second-level cache holds the
   values of all l of a block: machine vectors run along (j, l);
 * ``transposing``, other batch-first arrays: squares of numbers are transposed in registers on the way in and out;
-* ``by_near``, tiles of rows times vectors that lie near each other, batch last: they are read where they lie, with
-  32 vector registers (with 16 its tiles are so low that ``by_rows`` takes less time);
+* ``by_near``, tiles of rows times vectors that lie near each other, batch last, on processors with 32 vector registers:
+  they are read where they lie (with 16, tiles have so few rows that ``by_rows`` takes less time);
 * ``by_rows``, tiles of rows times vectors, for all others: best with unit strides along the batch.
 
 All give the same bits. Numba is imported at the first product.
@@ -164,7 +164,7 @@ def plan(
     wide, lanes, tall = run // size, tiles.VECTOR // size, tiles.TALL
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     is_near, long = x_strides[3] == size and 0 <= x_strides[1] <= NEAR, tiles.BROAD * lanes
-    is_long = n >= long and -(-n // wide) * wide % long == 0 and tiles.N_REGISTERS == 32
+    is_long = n >= long and -(-n // wide) * wide % long == 0  # tiles of `long` compute no more
     table, left = None, 0
     if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
@@ -191,7 +191,7 @@ def plan(
         pitch = -(-c * d * size // 128) * 128 + 64
         is_far = int(a * b * d * n * size >= FAR)
         more, room = (b, c, d, n, is_far, pitch), 2 * tiles.MANY * pitch
-    elif is_near and out_strides[3] == size and is_long and a * d >= n_threads:
+    elif tiles.N_REGISTERS == 32 and is_near and is_long and out_strides[3] == size and a * d >= n_threads:
         name, units, blocks, together = "by_near", 1, a * d, 1
         n_tiles = cut(b, tiles.DEEP, tiles.LOW)
         form, pack = ("near", *n_tiles), partial(packed_rows, tiles=starts(b, *n_tiles, tiles.DEEP, tiles.LOW))

@@ -45,7 +45,7 @@ NV = 2
 AHEAD = 8192
 """Bytes by which values are fetched before they are used: at 32 a turn, time enough for memory to answer."""
 SOON = 2048
-"""The same where four times as many are used a turn, and most of them are in the second-level cache."""
+"""The same where several times as many are used a turn, and most of them are in the second-level cache."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
