@@ -355,7 +355,7 @@ class _Problem:
             for temperature in TEMPERATURES:
                 search, found = partial(minimize, self.smoothed, z, args=(temperature,), jac=True), None
                 if len(z) <= FEW:
-                    with suppress(ValueError):  # it has divided by a curvature that is almost zero
+                    with suppress(ValueError):  # SciPy has divided by a curvature that is almost zero
                         found = search(method="trust-exact", hess=self.curvature, options={"gtol": 1e-7})
                 if found is None:
                     found = search(method="L-BFGS-B", options={"maxiter": 500, "maxcor": 30})

@@ -29,6 +29,7 @@ from pathgraph.scalars import Array
 __all__ = ["Sensitivities", "sensitivities", "sizes_and_slopes"]
 
 TINY, EPS = float(np.finfo(np.float64).tiny), float(np.finfo(np.float64).eps)
+"""The smallest normal float, and the step from 1 to the next."""
 
 
 class Sensitivities(NamedTuple):
@@ -47,7 +48,13 @@ class Sensitivities(NamedTuple):
 
     @property
     def invariant(self) -> Any:
-        r"""The sum :math:`\Lambda` of the products, which no rescaling changes; of slopes as they are rounded here."""
+        r"""The sum :math:`\Lambda` of sizes times slopes, which no rescaling changes, made of the slopes as rounded.
+
+        Raises
+        ------
+        RangeError
+            If it leaves the range of floats.
+        """
         products = product(self.sizes, self.slopes)
         total = grouped(products, np.zeros(len(products), dtype=np.int64), 1)
         return public(total, "sensitivities").tolist()[0]
@@ -56,23 +63,53 @@ class Sensitivities(NamedTuple):
 def sensitivities(net: ReluNetwork, inputs: Inputs | None = None) -> Sensitivities:
     """Sizes and slopes of all parameters, by one forward and one backward sweep.
 
-    A float below the range is rounded to a subnormal number or to zero.
+    Parameters
+    ----------
+    net : Network or LayerGraph
+    inputs : scalar, array_like of shape (n_inputs,), or mapping, optional
+        Half-widths of the box of inputs; ones by default.
+
+    Returns
+    -------
+    Sensitivities
+        Fractions on exact networks, float64 else. A float below the range is rounded to a subnormal number or to zero.
 
     Raises
     ------
     RangeError
         If a slope leaves the range of floats.
+
+    Examples
+    --------
+    >>> import pathgraph as pg
+    >>> from pathgraph.quantization.sensitivities import sensitivities
+    >>> found = sensitivities(pg.from_weights([[[2, -1]], [[3]]]))
+    >>> found.sizes, found.slopes, found.invariant
+    (array([2., 1., 3.]), array([3., 3., 3.]), 18.0)
     """
     sizes, slopes = sizes_and_slopes(net, inputs)
     return Sensitivities(sizes, public(slopes, "sensitivities"))
 
 
 def sizes_and_slopes(net: ReluNetwork, inputs: Inputs | None = None) -> tuple[Array, Array]:
-    """The same before slopes are rounded: they are rationals, floats, or scaled numbers if floats cannot hold them."""
+    """The sizes and slopes of `sensitivities` before slopes are rounded.
+
+    Parameters
+    ----------
+    net, inputs : as for `sensitivities`
+
+    Returns
+    -------
+    sizes : ndarray, shape (n_parameters,)
+        Fractions or float64.
+    slopes : ndarray, shape (n_parameters,)
+        Fractions, float64, or scaled numbers if floats cannot hold them.
+    """
     moduli = Moduli(net, inputs)
     masses = moduli.summed()
     if net.is_exact:
-        return abs(net.theta), _quotients(restored(masses), abs(net.theta), operator.truediv)
+        sizes = abs(net.theta)
+        return sizes, _quotients(restored(masses), sizes, operator.truediv)
     sizes = np.abs(net.theta, dtype=np.float64)
     if masses.dtype.kind == "f":
         if net.streams is not None and _is_any_lost(masses, sizes):
@@ -94,10 +131,10 @@ def _quotients(masses: Array, sizes: Array, divide: Callable[[Array, Array], Arr
 
 
 def _is_any_lost(masses: Array, sizes: Array) -> bool:
-    """Whether a mass left the range of floats although its slope may be in it.
+    """Whether a mass left the range of normal floats, so that the slope cannot be found from it.
 
     Sums layer by layer see to it that slopes, which are sums of products of two numbers, are normal numbers or zero. So
-    the product with a size that is not far below 1 is subnormal or zero only if the slope is zero.
+    the product with a size of at least EPS is zero only if the slope is: TINY * EPS is the smallest positive float.
     """
     small = (masses < TINY) & (sizes != 0)
     return bool((small & ((masses != 0) | (sizes < EPS))).any()) or not np.isfinite(masses.sum())
