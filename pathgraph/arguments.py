@@ -58,7 +58,7 @@ def exponent(value: Any, name: str, *, zero: bool = False, least: float = 0) -> 
     ------
     ParameterError
     """
-    if type(value) is int and max(least, 1) <= value <= LARGEST_EXPONENT:
+    if type(value) is int and max(least, 1) <= value <= LARGEST_EXPONENT:  # nearly always: no more questions
         return value
     if _is_number(value) and value == 0 and zero:
         return 0

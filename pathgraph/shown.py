@@ -1,4 +1,4 @@
-"""How numbers and mappings are shown in representations: short enough for a line."""
+"""How numbers and mappings are shown in representations, short enough for a line, and arguments in errors."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ __all__ = [
 ]
 
 MOST_ITEMS, MOST_CHARACTERS = 200, 400
-"""Of an argument that is shown in an error."""
+"""Up to so many an argument is shown as it is in an error."""
 
 
 def number_text(value: Any, digits: int = 6, rounding: str = ROUND_HALF_EVEN) -> str:
@@ -79,8 +79,9 @@ def decimal_text(value: Fraction, digits: int) -> str:
 def argument_text(value: Any) -> str:
     """How an argument is shown in an error: as Python writes it, if that is short.
 
-    Rationals of more than 60 digits come as decimals, collections of more than 200 items as their number, and any other
-    text of more than 400 characters without its middle.
+    Rationals of more than some 60 digits come as decimals, collections of more than 200 items as the number of these,
+    and any other text of more than 400 characters without its middle. Where Python refuses to write an integer that is
+    part of it, only its type is told.
 
     Examples
     --------

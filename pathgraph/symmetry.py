@@ -33,7 +33,7 @@ from pathgraph.pathsum.blocks import IDENTITY
 from pathgraph.pathsum.scaled import scaled, scaled_to_float
 from pathgraph.resolutions import ReluNetwork, require_network_of_numbers
 from pathgraph.scalars import Array, as_values, object_array, refuse_floats, to_fraction
-from pathgraph.shown import article, number_text
+from pathgraph.shown import argument_text, article, number_text
 
 LARGEST_POWER = 1000
 AnyNetwork = TypeVar("AnyNetwork", bound=ReluNetwork)
@@ -256,7 +256,7 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
         raise ParameterError(f"factors: needed a mapping from neurons to numbers, got {type(factors).__name__}")
     if net.is_exact:
         names = list(factors)
-        refuse_floats(factors.values(), lambda i: f"factors[{names[i]!r}]")
+        refuse_floats(factors.values(), lambda i: f"factors[{argument_text(names[i])}]")
     architecture = net.architecture
     lam = [Fraction(1)] * architecture.n_nodes
     outer = set(architecture.input.tolist()) | set(architecture.output.tolist())

@@ -72,7 +72,7 @@ def rescale_layers(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> LayerG
         for entry in np.flatnonzero((values != 0) & ~in_range)[:1].tolist():
             raise RangeError(
                 f"factors: the quotient of those of {architecture.describe(entry)} leaves the range of normal float64 "
-                "numbers; use smaller factors, or to_exact()"
+                "numbers; use factors nearer to 1, or to_exact()"
             )
     slack = 0 if graph.is_exact else 4 * float(np.finfo(np.float64).eps)
     apart = (values != 0) & (abs(largest - smallest) > slack * abs(largest))
@@ -111,7 +111,7 @@ def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
         raise ParameterError(f"factors: needed a mapping from channels to numbers, got {type(factors).__name__}")
     names = list(factors)
     if graph.is_exact:
-        refuse_floats(factors.values(), lambda i: f"factors[{names[i]!r}]")
+        refuse_floats(factors.values(), lambda i: f"factors[{argument_text(names[i])}]")
     architecture = graph.architecture
     size = architecture.dag.size
     lam = object_array([Fraction(1)] * size) if graph.is_exact else np.ones(size)

@@ -164,8 +164,8 @@ def quantize(
     for label in quantizer:
         if label not in groups.labels:
             raise ParameterError(
-                f"quantizer: no group has the label {label!r}, see parameter_groups(net, {by!r}).labels; those of "
-                "allocate_bits need its groups= as by="
+                f"quantizer: no group has the label {argument_text(label)}, see parameter_groups(net, {by!r}).labels; "
+                "those of allocate_bits need its groups= as by="
             )
     theta = net.theta.copy()
     order = np.argsort(groups.group, kind="stable")

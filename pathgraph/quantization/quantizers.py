@@ -140,7 +140,8 @@ class Quantizer:
             )
         if (self.step is None) == (self.format is None):
             raise ParameterError(
-                f"step: needed either a step or a format, got {argument_text(self.step)} and {self.format!r}"
+                f"step: needed either a step or a format, got {argument_text(self.step)} and "
+                f"{argument_text(self.format)}"
             )
         if self.format is not None:
             if self.float_format is None:
