@@ -156,7 +156,8 @@ def _multiply_run(
     out = device.xp.empty((outer, rows, inner), dtype=dtype) if out is None else out
     if not outer * inner:
         return out
-    if dtype.kind == "c" and not products.is_aligned(x):  # it begins between two pairs, where parts alone may be read
+    # an array of complex numbers may begin between two pairs: NumPy and CuPy then read and write their parts
+    if dtype.kind == "c" and not products.is_aligned(x):
         x = real_parts(x).copy().view(dtype)
     if dtype.kind == "c" and not products.is_aligned(out):
         real_parts(out)[...] = real_parts(_multiply_run(device, patterns, run, table, values, x))

@@ -128,7 +128,7 @@ def _address(array: Any) -> int:
 
 
 def is_aligned(array: Any) -> bool:
-    """Whether a kernel may read the numbers of an array whole: complex ones, too, from multiples of their size."""
+    """Whether the numbers of an array lie at multiples of their size, as kernels need that read complex ones whole."""
     return _address(array) % int(array.dtype.itemsize) == 0
 
 

@@ -9,10 +9,10 @@ turns, and outputs are allocated before for all that can write to them. Peers, e
 * strided: `numpy.matmul` on strided views of the operands, which copies nothing; batch first only for d = 1;
 * lazylinop, if it is installed, batch first through two transposes: it has no other way.
 
-The roofline of a case is the smaller of the peak rate of multiply-adds, measured beside the case since the clock of a
-processor varies, and the bytes that have to be moved over the bandwidth of the memory, measured in this run; arrays of
-all variants come from the same caches or memory. The cap
-of a ratio is what it would be if every case reached its roofline: where a peer is near it, no one can be much faster.
+The roofline of a case is the larger of two times: of its multiply-adds at the peak rate, which is measured beside the
+case since the clock of a processor varies, and of the bytes that have to be moved at the bandwidth of the memory, which
+is measured in this run; arrays of all variants come from the same caches or memory. The cap of a ratio is what it would
+be if every case reached its roofline: where a peer is near it, no one can be much faster.
 
 A run may be made in parts: ``--part 2/4`` is every fourth pattern from the second on, ``--only`` one of the questions,
 each with its own ``--json``, and ``--merge`` makes one file of theirs. Rates are then the highest that a part measured.
