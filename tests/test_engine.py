@@ -11,7 +11,7 @@ import pytest
 
 import pathgraph as pg
 from pathgraph.metrics.path_changes import cancelling_outputs, path_changes
-from pathgraph.pathsum import engine, engine_pairs, preparation
+from pathgraph.pathsum import engine, engine_batch, engine_pairs, preparation
 from pathgraph.pathsum.blocks import CONSTANT
 from pathgraph.pathsum.float_range import extremes
 from pathgraph.pathsum.preparation import buffer, choose_backend, edge_values, entries
@@ -148,11 +148,11 @@ def test_evaluation_is_exact_on_small_dyadic_numbers(case):
     wanted = np.arange(CONSTANT + 1, case.float64.dag.size)
     for dtype in (np.float64, np.float32):
         net = case.net.to_float(dtype)
-        values, finite = engine.evaluate(net, rows.astype(dtype), wanted)
+        values, finite = engine_batch.evaluate(net, rows.astype(dtype), wanted)
         assert finite
         assert values.tolist() == expected
         for row, one in zip(rows.astype(dtype), values, strict=True):
-            assert engine.evaluate(net, row[None], wanted)[0].tolist() == [one.tolist()]
+            assert engine_batch.evaluate(net, row[None], wanted)[0].tolist() == [one.tolist()]
 
 
 # -- the same bits, however many samples and threads --------------------------------------------------------------
@@ -161,9 +161,9 @@ def test_evaluation_is_exact_on_small_dyadic_numbers(case):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_the_size_of_a_batch_changes_no_bit_of_an_evaluation(dtype):
     net, rows = LARGE.to_float(dtype), samples(dtype)
-    whole, _ = engine.evaluate(net, rows, net.dag.outputs)
+    whole, _ = engine_batch.evaluate(net, rows, net.dag.outputs)
     for size in (1, 2, 7, 8, 16, 64):
-        parts = [engine.evaluate(net, rows[i : i + size], net.dag.outputs)[0] for i in range(0, len(rows), size)]
+        parts = [engine_batch.evaluate(net, rows[i : i + size], net.dag.outputs)[0] for i in range(0, len(rows), size)]
         assert np.concatenate(parts).tobytes() == whole.tobytes()
 
 
@@ -171,7 +171,7 @@ def test_the_size_of_a_batch_changes_no_bit_of_an_evaluation(dtype):
 def test_an_evaluation_is_as_near_as_the_analysis_says(dtype):
     """Relative to the same with absolute values, in which a pool sums its candidates."""
     net, rows = LARGE.to_float(dtype), samples(dtype)[:7]
-    found, exact = engine.evaluate(net, rows, net.dag.outputs)[0], net.to_exact()
+    found, exact = engine_batch.evaluate(net, rows, net.dag.outputs)[0], net.to_exact()
     masses = [pg.path_sum(exact.map_values(abs), inputs=fractions(abs(row)), per_output=True) for row in rows]
     slack = gamma(sum(net.dag.flat.fan_ins) + len(net.dag.flat.fan_ins), dtype)
     for row, values, sums in zip(rows, found, masses, strict=True):
@@ -190,9 +190,9 @@ def fractions(row):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_threads_change_no_bit_of_an_evaluation(dtype):
     net, rows = LARGE.to_float(dtype), samples(dtype)
-    alone, _ = engine.evaluate(net, rows, net.dag.outputs)
+    alone, _ = engine_batch.evaluate(net, rows, net.dag.outputs)
     with_threads(2)
-    assert engine.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
+    assert engine_batch.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
 
 
 def swept(q):
@@ -221,9 +221,9 @@ def test_asking_early_for_sums_changes_no_bit(monkeypatch):
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 def test_asking_early_for_values_changes_no_bit(monkeypatch, dtype):
     net, rows = LARGE.to_float(dtype), samples(dtype)
-    alone, _ = engine.evaluate(net, rows, net.dag.outputs)
+    alone, _ = engine_batch.evaluate(net, rows, net.dag.outputs)
     monkeypatch.setattr(engine, "VAST", 0)
-    assert engine.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
+    assert engine_batch.evaluate(net, rows, net.dag.outputs)[0].tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -406,14 +406,16 @@ def test_a_chain_in_integers(shapes):
 
 
 def test_chains_are_fused_where_tiles_fit_into_the_cache():
-    def is_fused(shapes, dtype=np.float32, *, batch_first=False):
-        return chains.is_worth_it(shapes, 1024, dtype, batch_first=batch_first)
+    def is_fused(shapes, dtype=np.float32, n=1024, *, batch_first=False):
+        return chains.is_worth_it(shapes, n, dtype, batch_first=batch_first)
 
     assert is_fused(dyadic(4096))
     assert not is_fused(dyadic(2**20))  # a tile is larger than the cache
     monarch = [(1, 64, 64, 64), (64, 64, 64, 1)]
     assert not is_fused(monarch)  # large blocks
     assert is_fused(monarch, batch_first=True)  # they are transposed once
+    assert is_fused(dyadic(4096), n=1)  # small blocks, on any batch
+    assert not is_fused(monarch, n=1, batch_first=True)
     assert not is_fused(dyadic(4096), np.complex64)
     assert not is_fused([(1, 2, 2, 1)])  # nothing to fuse
 

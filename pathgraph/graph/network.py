@@ -13,7 +13,7 @@ from pathgraph.devices import Device, device_named, device_of, is_device_array
 from pathgraph.errors import GraphError, ParameterError, RangeError, UnsupportedOperatorError
 from pathgraph.graph.architecture import Architecture, EntryNames
 from pathgraph.graph.device_network import DeviceNetwork
-from pathgraph.pathsum import engine
+from pathgraph.pathsum import engine_batch
 from pathgraph.pathsum.blocks import CONSTANT, BlockDag
 from pathgraph.pathsum.exact import accelerated, restored
 from pathgraph.pathsum.flat import FlatTensors, mapped
@@ -295,7 +295,7 @@ class Network(ReluNetwork):
         batch = rows.shape[:-1]
         rows = rows.reshape(-1, len(self.dag.inputs))
         if choose_backend(backend, self) == "numba":
-            values, is_finite = engine.evaluate(self, rows, wanted)
+            values, is_finite = engine_batch.evaluate(self, rows, wanted)
         else:
             state = np.zeros((len(rows), self.dag.size), dtype=self.dtype)
             state[:, CONSTANT] = 1

@@ -22,9 +22,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.cache_lines import aligned_empty
 from pathgraph.distinct import distinct
-from pathgraph.pathsum.blocks import CONSTANT, BlockNetwork
+from pathgraph.pathsum.blocks import BlockNetwork
 from pathgraph.pathsum.flat import FlatDag, FlatTensors
 from pathgraph.pathsum.float_range import limits_of, stays_in_range
 from pathgraph.pathsum.scaled import SCALED_DTYPE
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "back",
-    "evaluate",
     "flat_of",
     "flattened",
     "is_available",
@@ -48,9 +46,6 @@ __all__ = [
 
 WIDE = 1 << 22
 """Edges of a level from which it is shared among threads: on smaller ones two took longer than one (measured)."""
-
-TOGETHER = 1 << 21
-"""Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 
 def _last_cache() -> int:
@@ -412,49 +407,3 @@ def _masses(
 def _coded(q: float) -> tuple[int, float]:
     """The code of the kernels for abs(w)**q, and q."""
     return (int(q), float(q)) if q in (1, 2, 4) else (3, float(q))
-
-
-# -- evaluation ---------------------------------------------------------------------------------------------------
-
-
-def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool]:
-    """The values of the neurons at some buffer positions on a batch, and whether all values are finite.
-
-    Parameters
-    ----------
-    rows : ndarray, shape (batch, n_inputs)
-        In the dtype of the network.
-    wanted : ndarray, shape (n,)
-
-    Returns
-    -------
-    values : ndarray, shape (batch, n)
-    finite : bool
-    """
-    from pathgraph.pathsum import numba_batch as kernels
-
-    dag = flat_of(net)
-    w = np.ascontiguousarray(flattened(net, net.tensors, rows.dtype))
-    graph = (dag.start, dag.antecedent, dag.run, dag.bias, dag.activation, dag.rank, w)
-    inputs = net.dag.inputs
-    if len(rows) == 1:
-        x = np.zeros(net.dag.size, dtype=rows.dtype)
-        x[CONSTANT], x[inputs] = 1, rows[0]
-        finite = kernels.evaluate_one(*graph, x)
-        return x[None, wanted], bool(finite)
-    out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
-    tile = net.dag.size * kernels.width(w)
-    tiles = -(-len(rows) // kernels.width(w))
-    is_vast = tile * w.itemsize >= VAST
-    n = min(threads.count(), tiles) if dag.n_edges * len(rows) >= WIDE else 1
-    together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
-    # by NumPy, which asks for large pages: scattered antecedents would miss small ones
-    buffers = [aligned_empty((together * tile,), w.dtype) for _ in range(n)]
-    parts = pairwise(tiles * np.arange(n + 1) // n)
-    finite = threads.run(
-        [
-            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer, is_vast)
-            for (first, stop), buffer in zip(parts, buffers, strict=True)
-        ]
-    )
-    return out, all(finite)

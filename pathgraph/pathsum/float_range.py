@@ -32,7 +32,7 @@ def stays_in_range(x: Array) -> bool:
 
 def extremes(x: Array) -> tuple[float, float]:
     """The smallest non-zero absolute value (infinite if all are zero), and the largest one (infinite if one is NaN)."""
-    from pathgraph.pathsum.numba_sums import extreme_sizes
+    from pathgraph.pathsum.numba_extremes import extreme_sizes
 
     limits = limits_of(x.dtype)
     least, most = extreme_sizes(x.view(limits.integer), limits.mask, limits.room)

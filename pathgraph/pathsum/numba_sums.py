@@ -61,16 +61,6 @@ def as_kind_of(typing, like, number):
     return like(like, number), generate
 
 
-@intrinsic
-def with_bits(typing, like, bits):
-    """The float, of the type of another one, that has these bits."""
-
-    def generate(context, builder, signature, args):
-        return builder.bitcast(args[1], context.get_value_type(signature.return_type))
-
-    return like(like, bits), generate
-
-
 LINES, FEW = 32, 8
 """Lines that are asked for at once: in a sweep that reads for each entry, and in one that also writes for each."""
 
@@ -415,19 +405,3 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
         return lost, room
 
     return rows
-
-
-@compiled
-def extreme_sizes(bits, mask, like):
-    """The smallest and the largest absolute value of some floats but zeros, from their bits as integers.
-
-    Without the sign, patterns of bits are ordered as absolute values are, NaN above infinity. Where all are zero, the
-    smallest is NaN. `like` is a float of the type.
-    """
-    kind = bits.dtype.type  # without it, 32 bits would be widened to 64
-    least, most = kind(mask - 1), kind(0)
-    for k in range(len(bits)):
-        size = kind(bits[k] & mask)
-        most = max(most, size)
-        least = min(least, kind((size - 1) & mask))  # zero goes to the top
-    return with_bits(like, kind(least + 1)), with_bits(like, most)

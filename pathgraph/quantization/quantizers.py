@@ -103,7 +103,8 @@ class Quantizer:
     ----------
     mode : {"nearest", "floor", "toward_zero", "stochastic", "zero_point"}
     step : number > 0, optional
-        Of a uniform grid. Powers of two are applied to whole arrays; any other step goes number by number, exactly.
+        Of a uniform grid. Powers of two are applied to whole arrays; any other step goes number by number, exactly, and
+        floats become the floats nearest to its multiples.
     format : {"fp64", "fp32", "tf32", "fp16", "bf16", "e4m3", "e5m2"} or FloatFormat, optional
         Of a floating grid, instead ("float16" and the like are welcome, too); the nearest number is the one with an
         even last bit in ties. The mode is then "nearest", "toward_zero" or "stochastic".

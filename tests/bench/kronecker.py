@@ -33,6 +33,7 @@ import numba
 import numpy as np
 
 import pathgraph as pg
+from pathgraph.cache_lines import aligned_empty
 from pathgraph.kronecker.kernels import tiles
 from tests.bench import measure
 from tests.bench.kronecker_cases import BATCHES, drawn
@@ -203,9 +204,10 @@ def _tile_again(kind, w, x, depth, out, repeats):  # type: ignore[no-untyped-def
 def peak(dtype: Any, repeats: int = 100) -> float:
     """Operations a second of multiply-adds on numbers in the first-level cache: the best of some short measurements."""
     depth, turns, wide = 192, 400, tiles.NV * tiles.VECTOR // np.dtype(dtype).itemsize
-    arrays = [np.zeros(n * depth + 64, dtype) for n in (tiles.TALL, wide, wide)]
-    addresses = [array.ctypes.data + -array.ctypes.data % 64 for array in arrays]
-    call = [np.dtype(dtype).type(0), *addresses[:2], depth, addresses[2], turns]
+    values, x, out = (aligned_empty((n * depth,), dtype) for n in (tiles.TALL, wide, wide))
+    for array in (values, x):
+        array[...] = 0
+    call = [np.dtype(dtype).type(0), values.ctypes.data, x.ctypes.data, depth, out.ctypes.data, turns]
     _tile_again(*call)
     return 2 * tiles.TALL * wide * depth * turns / _fastest(lambda: _tile_again(*call), repeats)
 

@@ -32,6 +32,8 @@ TOGETHER = 8
 """Tiles that are read and written together: what lies side by side in memory is fetched side by side."""
 SMALL, SMALL_FIRST = 16, 64
 """Rows or columns of blocks beyond which the work on a factor hides the way to memory, batch last and first."""
+SMALL_ALONE = 32
+"""The same for batches that fill no tile: a factor by itself then takes longer to be called than to be multiplied."""
 
 
 def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_first: bool) -> bool:
@@ -52,8 +54,10 @@ def is_worth_it(shapes: Sequence[tuple[int, ...]], n: int, dtype: Any, *, batch_
 
     run = tiles.NV * tiles.VECTOR
     rows = max(a * max(b, c) * d for a, b, c, d in shapes)
-    smallest, limit = min(min(shape[1:3]) for shape in shapes), SMALL_FIRST if batch_first else SMALL
-    return n >= run // np.dtype(dtype).itemsize and rows * run <= ROOM and smallest <= limit
+    limit = SMALL_FIRST if batch_first else SMALL
+    if n < run // np.dtype(dtype).itemsize:
+        limit = SMALL_ALONE
+    return rows * run <= ROOM and min(min(shape[1:3]) for shape in shapes) <= limit
 
 
 def width(dtype: Any) -> int:
