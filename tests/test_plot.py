@@ -227,3 +227,11 @@ def test_pictures_do_not_need_analyses():
     folder = Path(pg.__file__).parent / "plot"
     for file in sorted(folder.glob("*.py")):
         assert "pathgraph.analysis" not in file.read_text(encoding="utf-8"), file
+
+
+def test_many_scores_are_told_apart_and_their_legend_covers_none():
+    panel = pg.plot.plot_scores(pg.from_weights([[[2.0, 1.0], [1.0, 3.0]]] * 12))
+    panel.figure.canvas.draw()
+    looks = {(line.get_color(), line.get_linestyle()) for line in panel.get_lines()}
+    assert len(looks) == 12
+    assert panel.get_legend().get_window_extent().x0 >= panel.get_window_extent().x1

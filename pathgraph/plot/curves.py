@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
 __all__ = ["compare_bounds", "plot_bits", "plot_path_weights", "plot_pruning", "plot_scores"]
 
+STYLES = ("-", "--", ":", "-.")
+"""Of lines, one after the other where there are more lines than colours."""
+
 LISTED = 20_000
 """Paths up to which all are listed; of more, some are drawn at random."""
 
@@ -200,18 +203,21 @@ def plot_scores(net: ReluNetwork, *, inputs: Any = None, ax: Axes | None = None)
         groups = {f"level {k}": np.asarray(scores)[level == k] for k in np.unique(level).tolist()}
     else:
         groups = dict(scores)
-    panel = tidied(axes_or_new(ax, 5.6, 3.8))
+    is_long = len(groups) > len(SERIES)  # a legend that would lie over the curves
+    panel = tidied(axes_or_new(ax, 8.4 if is_long else 5.6, 3.8))
     for k, (name, values) in enumerate(groups.items()):
         sizes = np.sort([as_float(value) for value in np.asarray(values).ravel().tolist()])[::-1]
         positive = np.clip(sizes[sizes > 0], 1e-290, 1e290)
         zeros = len(sizes) - len(positive)
         label = f"{name} ({len(sizes)}{f', {zeros} of them zero' if zeros else ''})"
         rank = (np.arange(len(positive)) + 0.5) / max(1, len(sizes))
-        panel.plot(100 * rank, positive, color=SERIES[k % len(SERIES)], label=label)
+        style = STYLES[k // len(SERIES) % len(STYLES)]
+        panel.plot(100 * rank, positive, style, color=SERIES[k % len(SERIES)], label=label)
     panel.set_yscale("log")
     panel.set_xlabel("% of the parameters, the highest scores first")
     panel.set_ylabel("path-magnitude")
-    panel.legend(frameon=False, fontsize="small")
+    beside: dict[str, Any] = {"loc": "upper left", "bbox_to_anchor": (1, 1)} if is_long else {}
+    panel.legend(frameon=False, fontsize="small", **beside)
     return panel
 
 
