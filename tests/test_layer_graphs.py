@@ -72,6 +72,11 @@ def test_expansions_are_guarded():
     with pytest.raises(pg.ParameterError, match=r"160 edges .* more than max_edges=159"):
         graph.expand(max_edges=159)
     assert graph.expand(max_edges=160).architecture.n_edges == 160
+    with pytest.raises(pg.ParameterError, match="max_edges: needed an integer"):
+        graph.expand(max_edges="160")
+    for parameters in ([], None):
+        with pytest.raises(pg.ParameterError, match="parameters: needed a mapping"):
+            graph.with_parameters(parameters)
 
 
 def test_expansions_are_arrays():

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.graph.array_names import TiedEntries
 from pathgraph.graph.compilation import compile_architecture
@@ -53,7 +54,7 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
     Raises
     ------
     ParameterError
-        If it would have more than `max_edges` edges.
+        If it would have more than `max_edges` edges, or that is no natural number.
 
     Notes
     -----
@@ -73,7 +74,7 @@ def expand(graph: LayerGraph, *, max_edges: int = 50_000_000) -> Network:
     """
     structure = graph.architecture
     n_neurons, n_edges = structure.n_neurons, structure.n_edges
-    if n_edges > max_edges:
+    if n_edges > natural(max_edges, "max_edges"):
         raise ParameterError(
             f"max_edges: the expansion has {n_neurons:,} neurons and {n_edges:,} edges (some {n_edges * 30 / 1e9:.2g} "
             f"GB), more than max_edges={max_edges:,}; raise max_edges, or keep to what layer graphs do natively"

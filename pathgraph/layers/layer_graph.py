@@ -30,6 +30,7 @@ from pathgraph.scalars import (
     kind_of,
     refuse_floats,
 )
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -155,8 +156,13 @@ class LayerGraph(ReluNetwork):
         Raises
         ------
         ParameterError
-            On unknown or structural names, wrong shapes, NaN or infinities, and other scalars than the graph's.
+            On what is no mapping, unknown or structural names, wrong shapes, NaN or infinities, and other scalars than
+            the graph's.
         """
+        if not isinstance(parameters, Mapping):
+            raise ParameterError(
+                f"parameters: needed a mapping from names of tensors to arrays, got {argument_text(parameters)}"
+            )
         names = self._architecture.tensor_names
         tensors = list(self._tensors)
         for name, array in parameters.items():
