@@ -1,5 +1,6 @@
 """Building layer graphs: what is fused, what gets identity neurons, what is refused, and what a graph then is."""
 
+import inspect
 import pickle
 from fractions import Fraction
 
@@ -296,6 +297,8 @@ def test_overflow_is_an_error(build):
         (lambda b, x: b.pad(x, [(-1, 1), (0, 0)]), "widths: needed an integer >= 0"),
         (lambda b, x: b.fixed_linear(x, np.ones((3, 7)), (3,)), "matrix: needed shape .3, 8."),
         (lambda b, x: b.relu(Signal("nowhere", (2,))), "needed a signal made by this builder"),
+        (lambda b, x: b.batch_norm(x, None), "scale: needed a handle"),
+        (lambda b, x: b.batch_norm(x, b.tensor("s", np.ones(2)), [1, 2]), "shift: needed a handle"),
         (lambda b, x: b.relu(x, name="input"), "a name that no layer has yet"),
         (lambda b, x: b.tensor("w", [[1], [1, 2]]), "rectangular"),
         (lambda b, x: b.tensor("w", ["a"]), "needed real numbers"),
@@ -318,6 +321,38 @@ def test_bad_layers_are_refused_with_what_was_needed(build, make, message):
     x = build.input((2, 4))
     with pytest.raises((ParameterError, GraphError), match=message):
         make(build, x)
+
+
+TAKING_SIGNALS = [
+    (name, first)
+    for name, method in inspect.getmembers(pg.LayerGraphBuilder, inspect.isfunction)
+    for first in list(inspect.signature(method).parameters)[1:2]
+    if not name.startswith("_") and first in ("x", "xs", "outputs")
+]
+
+
+@pytest.mark.parametrize(("name", "first"), TAKING_SIGNALS)
+def test_what_is_no_signal_of_the_builder_is_refused_by_name(build, name, first):
+    """Before anything else is looked at, and also if another builder has a signal of that name and another shape."""
+    x = build.input((2, 4))
+    method = getattr(build, name)
+    others = [p for p in list(inspect.signature(method).parameters.values())[1:] if p.default is p.empty]
+    rest = [None] * sum(p.kind is p.POSITIONAL_OR_KEYWORD for p in others)
+    foreign = pg.LayerGraphBuilder().input((3, 4))
+    wrong = [None, 1, [1], np.ones(2), np.array(1), "input", foreign, [x, foreign], [x, None], Signal("nowhere", ())]
+    for value in wrong:
+        with pytest.raises(ParameterError, match=rf"^{first}: needed a .*made by this builder, got"):
+            method(value, *rest)
+        with pytest.raises(ParameterError, match=rf"^{first}: needed a .*made by this builder, got"):
+            method(**{first: value}, **{p.name: None for p in others})
+    assert len(build._drafts) == 1
+
+
+def test_methods_of_builders_keep_their_signatures():
+    assert len(TAKING_SIGNALS) == 26
+    assert list(inspect.signature(pg.LayerGraphBuilder.relu).parameters) == ["self", "x", "name"]
+    x = (build := pg.LayerGraphBuilder()).input((2,))
+    assert build.build(outputs=build.add(xs=iter([x, build.copy(x=x)])))([[1, 2]]).tolist() == [[2, 4]]
 
 
 def test_a_graph_without_input_is_refused(build):

@@ -199,8 +199,10 @@ class LayerGraphBuilder(FixedLayers):
 
         For statistics mean and var, scale = gamma / sqrt(var + eps) and shift = beta - mean scale.
         """
-        for handle, what in ((scale, "scale"), (shift, "shift")):
-            if handle is not None and (not x.shape or handle.shape != x.shape[:1]):
+        handles = {"scale": scale} if shift is None else {"scale": scale, "shift": shift}
+        for what, handle in handles.items():
+            self._require_handle(handle, what)
+            if not x.shape or handle.shape != x.shape[:1]:
                 raise ParameterError(f"{what}: needed shape {x.shape[:1]}, one per channel, got {handle.shape}")
         factor = (x.shape[0], *(1,) * (len(x.shape) - 1))
         bias = None if shift is None else (Diagonal((), x.shape, factor), shift)
@@ -337,8 +339,6 @@ class LayerGraphBuilder(FixedLayers):
         wanted = [outputs] if isinstance(outputs, Signal) else list(outputs)
         if not wanted:
             raise GraphError("outputs: needed at least one signal, got none")
-        for signal in wanted:
-            self._require_signal(signal)
         if not any(draft.layer.activation == "input" for draft in self._drafts.values()):
             raise GraphError("outputs: the graph has no input; make one with .input(shape)")
         compiled = Compilation(self._drafts, self._tensors)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from types import MappingProxyType
+from functools import wraps
+from types import FunctionType, MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Draft", "Drafts", "Signal", "Sizes", "Tensor", "TensorHandle"]
 
 ROLES = ("parameter", "frozen", "structural")
+TAKE_SIGNALS = ("Signal", "Sequence[Signal]", "Sequence[Signal] | Signal")
+"""How methods write that their first argument is a signal, or some signals, or either."""
 Sizes: TypeAlias = "int | Sequence[int]"
 
 
@@ -112,7 +115,19 @@ class Draft:
 
 
 class Drafts:
-    """The tensors and layers that a builder has been told of."""
+    """The tensors and layers that a builder has been told of.
+
+    The public methods of its subclasses that take signals first (`TAKE_SIGNALS`) look at nothing else before these have
+    been found to be signals of the builder.
+    """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name, method in list(vars(cls).items()):
+            if isinstance(method, FunctionType) and not name.startswith("_"):
+                what = next(iter(method.__annotations__), "return")
+                if method.__annotations__.get(what) in TAKE_SIGNALS:
+                    setattr(cls, name, _checking(method, what))
 
     def __init__(self) -> None:
         self._drafts: dict[str, Draft] = {}
@@ -202,8 +217,6 @@ class Drafts:
         view: View | None = None,
         options: Mapping[str, Any] | None = None,
     ) -> Signal:
-        for source in sources:
-            self._require_signal(source)
         layer_name = self._new_name(kind, name)
         names = tuple(source.name for source in sources)
         layer = Layer(
@@ -345,8 +358,6 @@ class Drafts:
         return Diagonal(read, target, (1,) * len(target)), handle
 
     def _view(self, view: View, xs: tuple[Signal, ...], name: str | None) -> Signal:
-        for x in xs:
-            self._require_signal(x)
         shape = viewed(view, [np.broadcast_to(np.int8(0), x.shape) for x in xs]).shape
         return self._add(view.kind, xs, shape, name=name, activation="view", view=view)
 
@@ -391,9 +402,48 @@ class Drafts:
         own = self._tensors.get(handle.name, _NOTHING).handle
         return own.role == handle.role and math.prod(own.shape) == math.prod(handle.shape)
 
-    def _require_signal(self, signal: Any) -> None:
-        if not isinstance(signal, Signal) or signal.name not in self._drafts:
-            raise ParameterError(f"x: needed a signal made by this builder, got {argument_text(signal)}")
+    def _required(self, value: Any, what: str) -> None:
+        """Refuse what is no signal of this builder."""
+        if not self._is_own(value):
+            raise ParameterError(f"{what}: needed a signal made by this builder, got {argument_text(value)}")
+
+    def _all_required(self, values: Any, what: str) -> list[Signal]:
+        """Signals of this builder, as a list."""
+        try:
+            signals = list(values)
+        except TypeError:
+            raise ParameterError(
+                f"{what}: needed a sequence of signals made by this builder, got {argument_text(values)}"
+            ) from None
+        for signal in signals:
+            self._required(signal, what)
+        return signals
+
+    def _is_own(self, signal: Any) -> bool:
+        """Whether this is a signal of the builder, or equal to one."""
+        draft = self._drafts.get(signal.name) if isinstance(signal, Signal) else None
+        return draft is not None and draft.layer.shape == signal.shape
+
+
+def _checking(method: Callable[..., Any], what: str) -> Callable[..., Any]:
+    """The method of a builder, which first asks whether its argument `what`, the first one, is of signals of it."""
+    kind = method.__annotations__[what]
+
+    def checked(builder: Drafts, value: Any) -> Any:
+        if kind == "Signal" or (isinstance(value, Signal) and "|" in kind):
+            builder._required(value, what)
+            return value
+        return builder._all_required(value, what)
+
+    @wraps(method)
+    def asking(builder: Drafts, *arguments: Any, **options: Any) -> Any:
+        if arguments:
+            return method(builder, checked(builder, arguments[0]), *arguments[1:], **options)
+        if what in options:
+            options[what] = checked(builder, options[what])
+        return method(builder, **options)
+
+    return asking
 
 
 _NOTHING = Tensor(TensorHandle("", (), ""), np.empty(0))
