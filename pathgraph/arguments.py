@@ -195,7 +195,9 @@ def _spread(listed: list[Any], names: Sequence[Hashable], shapes: Sequence[tuple
         except ValueError:
             array = np.empty((0, 0))
         if array.shape not in ((), shape):
-            raise ParameterError(f"inputs: {name!r} needs a number or an array of shape {shape}, got {array.shape}")
+            raise ParameterError(
+                f"inputs: {argument_text(name)} needs a number or an array of shape {shape}, got {array.shape}"
+            )
         spread += np.broadcast_to(array, shape).ravel().tolist()
     return spread
 
@@ -214,7 +216,7 @@ def numbers_per_input(net: ReluNetwork, inputs: Any) -> Array:
     """
 
     def describe(i: int) -> str:
-        return f"inputs: the value of {net.architecture.input_name(i)!r}"
+        return f"inputs: the value of {argument_text(net.architecture.input_name(i))}"
 
     size = len(net.dag.inputs)
     if net.scalars == "float":  # without a Python object per input
@@ -244,7 +246,8 @@ def half_widths(net: ReluNetwork, inputs: Any) -> Array:
         return widths
     for i in np.flatnonzero(widths < 0)[:1].tolist():
         raise ParameterError(
-            f"inputs: the width of {net.architecture.input_name(i)!r} must be >= 0, got {number_text(widths[i])}"
+            f"inputs: the width of {argument_text(net.architecture.input_name(i))} must be >= 0, got "
+            f"{number_text(widths[i])}"
         )
     return widths
 

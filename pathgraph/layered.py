@@ -17,6 +17,7 @@ from pathgraph.pathsum.scaled import scaled
 from pathgraph.pathsum.semirings import MAX_TIMES, REAL, SCALED, Semiring
 from pathgraph.resolutions import ReluNetwork
 from pathgraph.scalars import Array
+from pathgraph.shown import argument_text
 
 __all__ = ["LayerNorms", "layer_norms"]
 
@@ -53,11 +54,13 @@ def _of_neurons(net: Network, q: Any) -> list[LayerNorms]:
     target = architecture.target[: architecture.n_edges]
     for edge in np.flatnonzero(level[target] != level[architecture.antecedent] + 1)[:1].tolist():
         u, v = architecture.entry_name(edge)
-        raise GraphError(f"net: needed a layered network, got the edge {u!r} -> {v!r} that skips a level")
+        raise GraphError(
+            f"net: needed a layered network, got the edge {argument_text(u)} -> {argument_text(v)} that skips a level"
+        )
     early = [v for v in architecture.output.tolist() if level[v] != last]
     sources = np.flatnonzero((level == 0) & (architecture.activation != INPUT)).tolist()
     for v, what in [(v, "an output before the last level") for v in early] + [(v, "a constant") for v in sources]:
-        raise GraphError(f"net: needed a layered network, got {what}, {architecture.nodes[v]!r}")
+        raise GraphError(f"net: needed a layered network, got {what}, {argument_text(architecture.nodes[v])}")
     rows: list[list[Array]] = [[] for _ in range(last)]
     has_bias = [False] * last
     outputs = set(architecture.output.tolist())
@@ -91,7 +94,7 @@ def _of_blocks(net: ReluNetwork, q: Any) -> list[LayerNorms]:
             _find_level(block, level, names)
         positions = np.arange(dag.size)[node.target]
         for v in positions[level[positions] < 0][:1].tolist():
-            raise GraphError(f"net: needed a layered network, got a constant, {names[v - 1]!r}")
+            raise GraphError(f"net: needed a layered network, got a constant, {argument_text(names[v - 1])}")
         for block in (*node.blocks, *node.biases):
             sums = block.apply(np.repeat(ones, block.shape[1], axis=1), values[block.tensor], ring)
             rows[:, block.target] = ring.arrays.add(rows[:, block.target], sums)
@@ -99,7 +102,9 @@ def _of_blocks(net: ReluNetwork, q: Any) -> list[LayerNorms]:
             biased[block.target] = True
     last = int(level.max())
     for v in dag.outputs[level[dag.outputs] != last][:1].tolist():
-        raise GraphError(f"net: needed a layered network, got an output before the last level, {names[v - 1]!r}")
+        raise GraphError(
+            f"net: needed a layered network, got an output before the last level, {argument_text(names[v - 1])}"
+        )
     found = []
     for depth in range(1, last + 1):
         chosen = np.flatnonzero(level == depth) if depth < last else dag.outputs

@@ -80,8 +80,8 @@ def argument_text(value: Any) -> str:
     """How an argument is shown in an error: as Python writes it, if that is short.
 
     Rationals of more than some 60 digits come as decimals, collections of more than 200 items as the number of these,
-    and any other text of more than 400 characters without its middle. Where Python refuses to write an integer that is
-    part of it, only its type is told.
+    and any other text of more than 400 characters without its middle. What cannot be written, such as an integer with
+    more digits than Python writes in a list, is named by its type.
 
     Examples
     --------
@@ -95,7 +95,7 @@ def argument_text(value: Any) -> str:
         return f"{article(type(value).__name__)} of {len(value):,} items"
     try:
         return shortened(repr(value), MOST_CHARACTERS)
-    except ValueError:  # it holds an integer with more digits than Python writes
+    except Exception:  # above all, an integer inside with more digits than Python writes; or what writes it is at fault
         return article(type(value).__name__)
 
 

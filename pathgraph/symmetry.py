@@ -262,21 +262,24 @@ def _factors(net: Network, factors: Mapping[Hashable, Any]) -> Array:
     outer = set(architecture.input.tolist()) | set(architecture.output.tolist())
     for node, factor in factors.items():
         v = architecture.index(node)
-        lam[v] = to_fraction(factor, f"factors[{node!r}]")
+        lam[v] = to_fraction(factor, f"factors[{argument_text(node)}]")
         if v in outer and lam[v] != 1:
             raise RescalingError(
-                f"factors: {node!r} is an input or an output, whose factor must be 1, got {number_text(factor)}"
+                f"factors: {argument_text(node)} is an input or an output, whose factor must be 1, got "
+                f"{number_text(factor)}"
             )
         if lam[v] == 0 or (lam[v] < 0 and architecture.activation[v] != IDENTITY):
             raise RescalingError(
-                f"factors: {node!r} is {architecture.activations[v]}, so its factor must be "
+                f"factors: {argument_text(node)} is {architecture.activations[v]}, so its factor must be "
                 f"{'non-zero' if architecture.activation[v] == IDENTITY else 'positive'}, got {number_text(factor)}"
             )
     if net.is_exact:
         return object_array(lam)
-    floats = as_values(lam, lambda i: f"factors[{architecture.nodes[i]!r}]", np.float64)
+    floats = as_values(lam, lambda i: f"factors[{argument_text(architecture.nodes[i])}]", np.float64)
     for v in np.flatnonzero(floats == 0)[:1].tolist():
-        raise ParameterError(f"factors: {architecture.nodes[v]!r} vanishes as a float, got {number_text(lam[v])}")
+        raise ParameterError(
+            f"factors: {argument_text(architecture.nodes[v])} vanishes as a float, got {number_text(lam[v])}"
+        )
     return floats
 
 
@@ -308,7 +311,8 @@ def _refuse_forbidden(net: Network, ratio: Array) -> None:
         relative = quotient(ratio[entry : entry + 1], ratio[other : other + 1])
         if abs((relative if net.is_exact else scaled_to_float(relative))[0] - 1) > slack:
             raise RescalingError(
-                f"factors: the places of the tied parameter {architecture.ties[entry]!r} need one factor, got "
+                f"factors: the places of the tied parameter {argument_text(architecture.ties[entry])} need one factor, "
+                "got "
                 f"different ones at {architecture.describe(other)} and {architecture.describe(entry)}"
             )
 

@@ -1,6 +1,7 @@
 """What is refused: the error says which node, edge or argument, and the caller's objects stay as they were."""
 
 import copy
+import functools
 import inspect
 from fractions import Fraction
 
@@ -9,6 +10,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.shown import argument_text
 from tests.networks import dag, frozen, identity, pool, relu, structural, tied
 from tests.refusals import refused
 
@@ -447,6 +449,63 @@ def test_no_message_is_long_or_fails(name, it):
     with pytest.raises(pg.PathgraphError) as caught:
         UNSHOWABLE[name](it)
     assert len(str(caught.value)) < 1500
+
+
+class Silent:
+    def __repr__(self):
+        raise RuntimeError("no text")
+
+
+def test_an_argument_that_cannot_be_written_is_named_by_its_type():
+    deep = functools.reduce(lambda inner, _: [inner], range(10**5), [])
+    for it, text in ((Silent(), "a Silent"), ([Silent()], "a list"), (deep, "a list")):
+        assert argument_text(it) == text
+        with pytest.raises(pg.ParameterError, match=f"^loss: .* got {text}$"):
+            pg.generalization_bound(NET, 10, loss=it)
+
+
+NAMES = [10**5000, (0,) * 10**6, ("a", (10**5000,))]
+BADLY_NAMED = {
+    "an unknown attribute": {"activaton": "relu"},
+    "an unknown activation": {"activation": "tanh"},
+    "a rank of no pool": {"activation": "relu", "rank": 2},
+    "a bad rank": {"activation": "pool", "rank": 1.5},
+    "a large rank": {"activation": "pool", "rank": 10},
+    "a bad mark": {"activation": "relu", "output": "yes"},
+    "a bias": {"activation": "input", "bias": 1.0},
+    "a bias that is none": {"activation": "relu", "bias": float("nan")},
+    "an output that is a ReLU": {"activation": "relu", "output": True},
+    "a name": {"activation": "relu", "bias": 1.0, "bias_role": "frozen", "bias_parameter": "b"},
+}
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["a long number", "many numbers", "a long number inside"])
+@pytest.mark.parametrize("attributes", BADLY_NAMED.values(), ids=BADLY_NAMED)
+def test_no_name_of_a_neuron_makes_a_message_long_or_fail(name, attributes):
+    graph = nx.DiGraph()
+    graph.add_node("x", activation="input")
+    graph.add_node(name, **attributes)
+    graph.add_node("y", activation="identity")
+    graph.add_edge("x", name, weight=1.0)
+    graph.add_edge(name, "y", weight=1.0)
+    with pytest.raises(pg.PathgraphError) as caught:
+        pg.from_networkx(graph)
+    assert len(str(caught.value)) < 1500
+
+
+@pytest.mark.parametrize("name", NAMES, ids=["a long number", "many numbers", "a long number inside"])
+def test_nor_does_a_factor_or_a_parameter_of_such_a_name(name):
+    net = pg.from_arrays([0, 1], [1.0, 1.0], targets=[1, 2], activation="relu", names=[name, "h", "y"])
+    for call in (
+        lambda: pg.rescale(net, {name: 2}),
+        lambda: pg.rescale(net, {name: "a"}),
+        lambda: pg.from_arrays([0], [1.0], targets=[1], activation="relu", names=[name, name]),
+        lambda: net.with_theta([np.nan, 1.0]),
+        lambda: pg.path_norm(net, inputs={name: -1}),
+    ):
+        with pytest.raises(pg.PathgraphError) as caught:
+            call()
+        assert len(str(caught.value)) < 1500
 
 
 def test_a_rescaling_error_is_told_apart():

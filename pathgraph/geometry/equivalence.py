@@ -30,7 +30,7 @@ from pathgraph.graph.architecture import STRUCTURAL
 from pathgraph.graph.network import Network, require_numbers
 from pathgraph.pathsum.exact import in_range
 from pathgraph.scalars import Array, to_fraction
-from pathgraph.shown import article, mapping_text
+from pathgraph.shown import argument_text, article, mapping_text
 
 __all__ = ["Equivalence", "find_rescaling"]
 
@@ -191,7 +191,10 @@ def _compared(net: Network, other: Network, image: Array) -> Equivalence:
         return _difference(net, _walked(net, walk), [e for e, _ in walk], products)
     factor = forest.oriented(flexible)
     if isinstance(factor, int):
-        what = f"the sign of the products that lead to {architecture.nodes[factor - 1]!r}, which cannot be flipped"
+        what = (
+            f"the sign of the products that lead to {argument_text(architecture.nodes[factor - 1])}, which cannot be "
+            "flipped"
+        )
         return _difference(net, what, [e for e, _ in forest.walk_to(factor)], None)
     outer = {*architecture.input.tolist(), *architecture.output.tolist()}
     hidden = [(v, factor[i + 1]) for i, v in enumerate(net.nodes) if i not in outer]
@@ -199,9 +202,9 @@ def _compared(net: Network, other: Network, image: Array) -> Equivalence:
 
 
 def _as_float(node: Hashable, factor: Fraction) -> float:
-    value = in_range(factor, f"find_rescaling: the factor of {node!r}")
+    value = in_range(factor, f"find_rescaling: the factor of {argument_text(node)}")
     if value == 0:
-        raise RangeError(f"find_rescaling: the factor of {node!r} vanishes as a float; use net.to_exact()")
+        raise RangeError(f"find_rescaling: the factor of {argument_text(node)} vanishes as a float; use net.to_exact()")
     return value
 
 
@@ -224,8 +227,8 @@ def _walked(net: Network, walk: list[tuple[int, int]]) -> str:
 def _describe(net: Network, entry: int) -> str:
     name = net.architecture.entry_name(entry)
     if entry >= net.architecture.n_edges:
-        return f"the bias of {name!r}"
-    return f"the weight of {name[0]!r} -> {name[1]!r}"
+        return f"the bias of {argument_text(name)}"
+    return f"the weight of {argument_text(name[0])} -> {argument_text(name[1])}"
 
 
 def _difference(net: Network, what: str, entries: list[int], values: Any) -> Equivalence:

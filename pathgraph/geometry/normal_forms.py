@@ -37,7 +37,7 @@ from pathgraph.pathsum.preparation import buffer, edge_values
 from pathgraph.pathsum.semirings import LOG
 from pathgraph.pathsum.sweep import back, sweep
 from pathgraph.scalars import Array
-from pathgraph.shown import article, mapping_text, number_text
+from pathgraph.shown import argument_text, article, mapping_text, number_text
 
 __all__ = ["NormalForm", "balance", "path_condition"]
 
@@ -229,7 +229,8 @@ def _refuse_repeats(net: Network, counted: Array) -> None:
             later = nx.descendants(graph, int(head[e])) | {int(head[e])}
             if any(int(tail[f]) in later for f in entries):
                 raise UnsupportedOperatorError(
-                    f"path_condition: a path meets the tied parameter {architecture.parameters[parameter]!r} twice, so "
+                    "path_condition: a path meets the tied parameter "
+                    f"{argument_text(architecture.parameters[parameter])} twice, so "
                     "its diagonal is no sum over places; use balance, or cut the tie"
                 )
 
@@ -282,5 +283,7 @@ def _factors(basis: Potentials, z: Array) -> dict[Hashable, float]:
     nodes = basis.architecture.nodes
     for v in moved:
         if not 0 < factors[v] < np.inf:
-            raise RangeError(f"normal form: the factor of {nodes[v]!r} leaves the range of float64; rescale net first")
+            raise RangeError(
+                f"normal form: the factor of {argument_text(nodes[v])} leaves the range of float64; rescale net first"
+            )
     return {nodes[v]: float(factors[v]) for v in moved}

@@ -200,7 +200,9 @@ class Architecture(NeuronStructure):
     def describe(self, entry: int) -> str:
         """An entry in words, for messages."""
         name = self.entry_name(entry)
-        return f"the weight of {name[0]!r} -> {name[1]!r}" if entry < self.n_edges else f"the bias of {name!r}"
+        if entry < self.n_edges:
+            return f"the weight of {argument_text(name[0])} -> {argument_text(name[1])}"
+        return f"the bias of {argument_text(name)}"
 
     def entry_name(self, entry: int) -> Any:
         """(u, v) for the entry of an edge, v for the one of a bias."""

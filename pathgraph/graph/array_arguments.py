@@ -120,7 +120,7 @@ def distinct_names(names: Any) -> tuple[Hashable, ...] | None:
         if not _is_hashable(name) or name is None:
             raise ParameterError(f"names: needed hashable names other than None, got {argument_text(name)}")
         if name in seen:
-            raise ParameterError(f"names: two neurons have the name {name!r}; names must differ")
+            raise ParameterError(f"names: two neurons have the name {argument_text(name)}; names must differ")
         seen.add(name)
     return listed
 

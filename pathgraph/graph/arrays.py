@@ -25,6 +25,7 @@ from pathgraph.graph.network import Network, require_network
 from pathgraph.graph.ordering import grouped, has_successor, index_type, longest_distances
 from pathgraph.pathsum.blocks import INPUT
 from pathgraph.scalars import as_values, finite, float_type
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -238,7 +239,9 @@ def _refuse_ambiguous(architecture: Architecture) -> None:
     for name in set(architecture.ties.values()):
         for what, is_there in (("an edge", _is_edge), ("a neuron with a bias", _is_biased)):
             if is_there(architecture, name):
-                raise GraphError(f"ties: the parameter's name {name!r} is also the name of {what}; choose another")
+                raise GraphError(
+                    f"ties: the parameter's name {argument_text(name)} is also the name of {what}; choose another"
+                )
 
 
 def _is_edge(architecture: Architecture, name: Hashable) -> bool:

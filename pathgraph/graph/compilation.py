@@ -19,6 +19,7 @@ from pathgraph.graph.names import numbered
 from pathgraph.graph.ordering import edge_order, first_disorder, has_successor, index_type
 from pathgraph.pathsum.blocks import IDENTITY, INPUT, POOL
 from pathgraph.scalars import frozen
+from pathgraph.shown import argument_text
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -149,7 +150,8 @@ def compile_architecture(
         name = architecture.ties[entry]
         if architecture.role[entry] != PARAMETER:
             raise GraphError(
-                f"{architecture.describe(entry)}: only a parameter can bear a name, got parameter={name!r} on a fixed "
+                f"{architecture.describe(entry)}: only a parameter can bear a name, got "
+                f"parameter={argument_text(name)} on a fixed "
                 "value; drop the name or the role"
             )
     return architecture, order
@@ -197,13 +199,14 @@ def _refuse_duplicates(architecture: Architecture) -> None:
     if entry is not None:
         u, v = architecture.entry_name(entry)
         raise GraphError(
-            f"edge {u!r} -> {v!r} came twice; merging parallel edges changes the path-lifting: "
+            f"edge {argument_text(u)} -> {argument_text(v)} came twice; merging parallel edges changes the "
+            "path-lifting: "
             "insert an identity neuron in one of them"
         )
     twice = np.diff(architecture.biased) == 0
     if twice.any():
         v = architecture.nodes[int(architecture.biased[1:][twice][0])]
-        raise GraphError(f"node {v!r}: two biases came, needed one")
+        raise GraphError(f"node {argument_text(v)}: two biases came, needed one")
 
 
 def _check_neurons(architecture: Architecture, degree: Array) -> None:
@@ -213,19 +216,25 @@ def _check_neurons(architecture: Architecture, degree: Array) -> None:
     for v in np.flatnonzero((activation == INPUT) & (degree > 0))[:1]:
         u = architecture.antecedents(nodes[v])[0]
         raise GraphError(
-            f"node {nodes[v]!r}: an input has no predecessors, got the edge {u!r} -> {nodes[v]!r}; "
+            f"node {argument_text(nodes[v])}: an input has no predecessors, got the edge {argument_text(u)} -> "
+            f"{argument_text(nodes[v])}; "
             "make it an identity neuron or remove the edge"
         )
     for v in architecture.biased[activation[architecture.biased] == INPUT][:1]:
-        raise GraphError(f"node {nodes[v]!r}: an input has no bias; put the bias on an identity neuron behind it")
+        raise GraphError(
+            f"node {argument_text(nodes[v])}: an input has no bias; put the bias on an identity neuron behind it"
+        )
     is_pool = activation == POOL
     for v in np.flatnonzero(~is_pool & (rank != 1))[:1]:
-        raise GraphError(f"node {nodes[v]!r}: only a pool has a rank, got rank={rank[v]}")
+        raise GraphError(f"node {argument_text(nodes[v])}: only a pool has a rank, got rank={rank[v]}")
     for v in np.flatnonzero(is_pool & (degree == 0))[:1]:
-        raise GraphError(f"node {nodes[v]!r}: a pool needs predecessors, got none; connect it or make it identity")
+        raise GraphError(
+            f"node {argument_text(nodes[v])}: a pool needs predecessors, got none; connect it or make it identity"
+        )
     for v in np.flatnonzero(is_pool & ((rank > degree) | (rank < 1)))[:1]:
         raise GraphError(
-            f"node {nodes[v]!r}: a pool's rank must lie between 1 and its number of predecessors {degree[v]}, "
+            f"node {argument_text(nodes[v])}: a pool's rank must lie between 1 and its number of predecessors "
+            f"{degree[v]}, "
             f"got {rank[v]}"
         )
 
@@ -243,12 +252,13 @@ def _check_outputs(architecture: Architecture) -> None:
     for v in architecture.output.tolist():
         if architecture.activation[v] != IDENTITY:
             raise GraphError(
-                f"node {nodes[v]!r}: an output must be an identity neuron, got activation "
+                f"node {argument_text(nodes[v])}: an output must be an identity neuron, got activation "
                 f"{ACTIVATIONS[architecture.activation[v]]!r}; append an identity neuron (weight 1, role "
                 "'structural') behind it, or mark the true outputs (output=True on nodes of a graph, outputs=[...] for "
                 "arrays)"
             )
         if inner[v]:
             raise GraphError(
-                f"node {nodes[v]!r}: an output has no successors; append an identity copy of it and mark that one"
+                f"node {argument_text(nodes[v])}: an output has no successors; append an identity copy of it and mark "
+                "that one"
             )

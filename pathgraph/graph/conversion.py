@@ -107,9 +107,9 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     level = longest_distances(start, antecedent, nodes)
 
     def edge_name(entry: int) -> str:
-        return f"edge {nodes[source[entry]]!r} -> {nodes[target[entry]]!r}"
+        return f"edge {argument_text(nodes[source[entry]])} -> {argument_text(nodes[target[entry]])}"
 
-    _refuse_misspelt(attributes, NODE_ATTRIBUTES, lambda i: f"node {nodes[i]!r}")
+    _refuse_misspelt(attributes, NODE_ATTRIBUTES, lambda i: f"node {argument_text(nodes[i])}")
     edge_attributes = _refuse_misspelt(edges, EDGE_ATTRIBUTES, edge_name)
     activation, rank = _activations(nodes, attributes)
     biased = [i for i, data in enumerate(attributes) if data.get(BIAS) is not None]
@@ -125,11 +125,13 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
     def describe(entry: int) -> str:
         if entry < len(edges):
             return f"{edge_name(entry)}: weight"
-        return f"node {nodes[biased[entry - len(edges)]]!r}: bias"
+        return f"node {argument_text(nodes[biased[entry - len(edges)]])}: bias"
 
     for i, data in enumerate(attributes):
         if data.get(BIAS) is None and (data.get(BIAS_NAME) is not None or data.get(BIAS_ROLE) is not None):
-            raise GraphError(f"node {nodes[i]!r}: it has a bias_role or a bias_parameter but no bias; give it bias=0")
+            raise GraphError(
+                f"node {argument_text(nodes[i])}: it has a bias_role or a bias_parameter but no bias; give it bias=0"
+            )
     values = as_values(weights + biases, describe, dtype)
     role = _roles([data.get(ROLE) for data in edges], describe) if ROLE in edge_attributes else PARAMETER
     bias_role = _roles([attributes[i].get(BIAS_ROLE) for i in biased], lambda i: describe(len(edges) + i))
@@ -145,7 +147,7 @@ def from_networkx(graph: nx.DiGraph[Any], *, dtype: DTypeLike | None = None) -> 
         is_edge = isinstance(name, tuple) and len(name) == 2 and graph.has_edge(*name)
         if is_edge or (name in index and attributes[index[name]].get(BIAS) is not None):
             raise GraphError(
-                f"{describe(entry)}: the parameter's name {name!r} is also the name of "
+                f"{describe(entry)}: the parameter's name {argument_text(name)} is also the name of "
                 f"{'an edge' if is_edge else 'a neuron with a bias'}; choose another"
             )
     architecture, order = compile_architecture(
@@ -193,7 +195,9 @@ def _refuse_misspelt(
     for i, data in enumerate(owners if close else ()):
         for name in data:
             if name in close:
-                raise GraphError(f"{describe(i)}: the attribute {name!r} is unknown; did you mean {close[name]!r}?")
+                raise GraphError(
+                    f"{describe(i)}: the attribute {argument_text(name)} is unknown; did you mean {close[name]!r}?"
+                )
     return found
 
 
@@ -207,20 +211,24 @@ def _activations(nodes: Sequence[Hashable], attributes: Sequence[dict[str, Any]]
         if code is None:
             needed = ", ".join(map(repr, ACTIVATIONS))
             raise GraphError(
-                f"node {node!r}: needed the attribute 'activation' in {{{needed}}}, got {argument_text(name)}"
+                f"node {argument_text(node)}: needed the attribute 'activation' in {{{needed}}}, got "
+                f"{argument_text(name)}"
             )
         activation[i] = code
         if RANK in data and data[RANK] is not None:
             k = data[RANK]
             if code != POOL:
                 raise GraphError(
-                    f"node {node!r}: only a pool has a rank, got rank={argument_text(k)} on activation {name!r}"
+                    f"node {argument_text(node)}: only a pool has a rank, got rank={argument_text(k)} on activation "
+                    f"{argument_text(name)}"
                 )
             if isinstance(k, bool) or not isinstance(k, (Integral, np.integer)):
-                raise GraphError(f"node {node!r}: a pool's rank must be an integer, got {argument_text(k)}")
+                raise GraphError(
+                    f"node {argument_text(node)}: a pool's rank must be an integer, got {argument_text(k)}"
+                )
             if not 0 < int(k) < 2**63:
                 raise GraphError(
-                    f"node {node!r}: a pool's rank must lie between 1 and its number of predecessors, got "
+                    f"node {argument_text(node)}: a pool's rank must lie between 1 and its number of predecessors, got "
                     f"{argument_text(k)}"
                 )
             rank[i] = int(k)
@@ -245,7 +253,7 @@ def _outputs(
     marks = [data.get(OUTPUT, False) for data in attributes]
     for node, mark in zip(nodes, marks, strict=True):
         if not isinstance(mark, (bool, np.bool_)):
-            raise GraphError(f"node {node!r}: 'output' must be True or False, got {argument_text(mark)}")
+            raise GraphError(f"node {argument_text(node)}: 'output' must be True or False, got {argument_text(mark)}")
     if any(marks):
         return np.flatnonzero(np.array(marks))
     found = [i for i, node in enumerate(nodes) if activation[i] != INPUT and not graph.succ[node]]

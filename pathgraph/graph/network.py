@@ -31,7 +31,7 @@ from pathgraph.scalars import (
     refuse_floats,
     to_fraction,
 )
-from pathgraph.shown import whole_text
+from pathgraph.shown import argument_text, whole_text
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -184,7 +184,7 @@ class Network(ReluNetwork):
         has_floats = given.dtype.kind == "f" or any(isinstance(item, (float, np.floating)) for item in given.flat)
         new = as_values(
             given,
-            lambda i: f"theta[{i}] (parameter {architecture.parameters[i]!r})",
+            lambda i: f"theta[{i}] (parameter {argument_text(architecture.parameters[i])})",
             dtype=object if self.is_exact and not has_floats else None,
         )
         free = architecture.parameter >= 0
@@ -427,7 +427,7 @@ def _check_ties(architecture: Architecture, values: Array) -> None:
         entry = int(np.flatnonzero(shared)[differs[0]])
         other = int(first[differs[0]])
         raise GraphError(
-            f"parameter {architecture.ties[entry]!r}: entries of one name must be equal, got "
+            f"parameter {argument_text(architecture.ties[entry])}: entries of one name must be equal, got "
             f"{whole_text(values[other])} ({architecture.describe(other)}) and {whole_text(values[entry])} "
             f"({architecture.describe(entry)})"
         )

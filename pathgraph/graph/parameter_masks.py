@@ -71,7 +71,8 @@ def _place(architecture: Architecture, named: dict[Hashable, int], name: Any) ->
     entry = found[0]
     if entry in architecture.ties:
         raise ParameterError(
-            f"parameters: {architecture.describe(entry)} belongs to the tied parameter {architecture.ties[entry]!r}; "
+            f"parameters: {architecture.describe(entry)} belongs to the tied parameter "
+            f"{argument_text(architecture.ties[entry])}; "
             "give that name"
         )
     if architecture.parameter[entry] < 0:

@@ -122,15 +122,17 @@ def _factors(graph: LayerGraph, factors: Mapping[Hashable, Any]) -> Array:
     outer[architecture.dag.inputs] = outer[architecture.dag.outputs] = True
     for key in sorted(factors, key=lambda key: len(key) if isinstance(key, tuple) else 1):
         places = _places(architecture, key)
-        factor = to_fraction(factors[key], f"factors[{key!r}]")
+        factor = to_fraction(factors[key], f"factors[{argument_text(key)}]")
         if factor != 1 and outer[places].any():
             raise RescalingError(
-                f"factors: {key!r} is an input or an output, whose factor must be 1, got {number_text(factor)}"
+                f"factors: {argument_text(key)} is an input or an output, whose factor must be 1, got "
+                f"{number_text(factor)}"
             )
         curved = np.isin(activation[places], (RELU, POOL)).any()
         if factor == 0 or (factor < 0 and curved):
             raise RescalingError(
-                f"factors: {key!r} needed a {'positive' if curved else 'non-zero'} factor, got {number_text(factor)}"
+                f"factors: {argument_text(key)} needed a {'positive' if curved else 'non-zero'} factor, got "
+                f"{number_text(factor)}"
             )
         lam[places] = factor if graph.is_exact else _as_float(factor)
         if not graph.is_exact and len(places) and not 0 < abs(lam[places[0]]) < math.inf:

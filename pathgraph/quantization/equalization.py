@@ -197,7 +197,9 @@ def _float(factor: Fraction, name: Hashable) -> float:
     except OverflowError:
         nearest = 0.0
     if not nearest:
-        raise RangeError(f"equalize: the factor of {name!r} leaves the range of float64; use net.to_exact()")
+        raise RangeError(
+            f"equalize: the factor of {argument_text(name)} leaves the range of float64; use net.to_exact()"
+        )
     return nearest
 
 
