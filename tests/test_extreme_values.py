@@ -172,6 +172,19 @@ VANISHING = {
 }
 
 
+def test_a_marginal_is_right_although_its_sum_over_the_places_of_an_entry_overflows():
+    """Around each of 16 places of the kernel the sums multiply to 2e307, which a float holds, and its sum does not."""
+    build, x = pg.LayerGraphBuilder(), None
+    x = build.input((1, 4, 4))
+    weights = {"first": 2e154, "kernel": 1e-10, "last": 1e153}
+    for name, weight in weights.items():
+        x = build.convolution(x, build.tensor(name, np.full((1, 1, 1, 1), weight)))
+    graph = build.build([x])
+    exact = 16 * math.prod(map(Fraction, weights.values()))
+    for found in pg.path_marginals(graph, pg.semirings.REAL).values():
+        assert_close(found.item(), exact, gamma(chain_roundings(list(weights.values()), 1) + 16))
+
+
 @pytest.mark.parametrize("backend", ["numpy", "reference", "numba"])
 @pytest.mark.parametrize("ring", [pg.semirings.REAL, pg.semirings.MAX_TIMES], ids=["sum", "max"])
 def test_a_marginal_in_range_is_right_although_the_sums_around_it_are_far_apart(ring, backend):

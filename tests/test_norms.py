@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.arguments import exponent
 from tests.networks import on_networks
 from tests.oracles import logarithm
 from tests.tolerances import assert_close, bits, gamma, norm_roundings, power_roundings, roundings, unit
@@ -192,3 +193,26 @@ def product_roundings(layers, q):
     of_rows = [max(norm_roundings(row, q) for row, _ in layer) for layer in layers]
     last = [sum(abs(float(w)) ** q for w in row) ** (1 / q) for row, _ in layers[-1]]
     return sum(of_rows) + norm_roundings(last, q) + len(layers)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba"])
+@pytest.mark.parametrize(("width", "weight"), [(1e-50, 1e50), (1e50, 1e-50), (1e-320, 1e300)])
+@pytest.mark.parametrize("q", [1, 2])
+def test_widths_that_leave_the_range_of_float32_count(backend, width, weight, q):
+    net = pg.from_weights([[[weight, 0.0]], [[1.0]]])
+    found = pg.path_norm(net, q, inputs=[width, 1.0], dtype=np.float32, backend=backend)
+    assert found == pytest.approx(width * weight, rel=16 * 2.0**-24)  # fewer roundings than that
+
+
+@pytest.mark.parametrize("value", [1, 2, 1.0, Fraction(2), np.int64(1), np.float32(2), 2**20, math.inf])
+def test_exponents_come_as_python_integers_where_they_are(value):
+    for found in (exponent(value, "q"), exponent(value, "q", least=1), exponent(value, "q", zero=True)):
+        assert found == value
+        assert type(found) is (float if value == math.inf else int)
+
+
+@pytest.mark.parametrize("value", [True, False, -1, 2**20 + 1, "1", math.nan, None, 10**400, Fraction(1, 2**21), 1j])
+def test_no_other_exponents_are_taken(value):
+    for options in ({}, {"least": 1}, {"zero": True}):
+        with pytest.raises(pg.ParameterError, match=r"^q: needed"):
+            exponent(value, "q", **options)

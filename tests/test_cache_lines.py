@@ -1,0 +1,44 @@
+"""Arrays that begin with a cache line, wherever memory comes from, and how large the caches are thought to be."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from pathgraph.cache_lines import LINE, aligned_empty
+from pathgraph.pathsum import engine
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
+@pytest.mark.parametrize("off", [*range(0, 64, 8), 1, 63])
+def test_arrays_begin_with_a_line_and_lie_in_what_was_allocated(monkeypatch, dtype, off):
+    rooms = []
+
+    def empty(size, dtype):
+        whole = np.zeros(size + 2 * LINE, dtype=dtype)
+        start = -whole.ctypes.data % LINE + off
+        rooms.append(whole[start : start + size])
+        return rooms[-1]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "empty", empty)
+        array = aligned_empty((3, 5), dtype)
+    assert array.shape == (3, 5)
+    assert array.dtype == dtype
+    assert array.ctypes.data % LINE == 0
+    assert rooms[0].ctypes.data <= array.ctypes.data
+    assert array.ctypes.data + array.nbytes <= rooms[0].ctypes.data + rooms[0].nbytes
+    assert aligned_empty((0, 5), dtype).shape == (0, 5)
+
+
+@pytest.mark.parametrize(
+    ("told", "n_bytes"), [("16384K\n", 1 << 24), ("0K", 0), ("32M", 1 << 25), ("", 1 << 25), (None, 1 << 25)]
+)
+def test_the_last_cache_is_as_large_as_the_system_says_or_as_is_usual(monkeypatch, told, n_bytes):
+    def read(path):
+        if told is None:
+            raise PermissionError
+        return told
+
+    monkeypatch.setattr(Path, "read_text", read)
+    assert engine._last_cache() == n_bytes
