@@ -174,9 +174,9 @@ VANISHING = {
 
 def test_a_marginal_is_right_although_its_sum_over_the_places_of_an_entry_overflows():
     """Around each of 16 places of the kernel the sums multiply to 2e307, which a float holds, and its sum does not."""
-    build, x = pg.LayerGraphBuilder(), None
+    build = pg.LayerGraphBuilder()
     x = build.input((1, 4, 4))
-    weights = {"first": 2e154, "kernel": 1e-10, "last": 1e153}
+    weights = {"first": 4.5e153, "kernel": 1e-154, "last": 4.5e153}
     for name, weight in weights.items():
         x = build.convolution(x, build.tensor(name, np.full((1, 1, 1, 1), weight)))
     graph = build.build([x])
