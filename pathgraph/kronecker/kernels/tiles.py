@@ -37,8 +37,8 @@ TALL = 8 if N_REGISTERS == 32 else 6
 SHORT = 4
 MANY, ABREAST = (6, 4) if N_REGISTERS == 32 else (4, 3)
 """Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
-DEEP, LOW, BROAD = (6, 4, 4) if N_REGISTERS == 32 else (3, 2, 4)
-"""Rows of the two tiles that read vectors where they lie, and machine vectors of either."""
+DEEP, LOW, BROAD = 6, 4, 4
+"""Rows of the two tiles that read vectors where they lie, and machine vectors of either: for 32 registers only."""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
