@@ -226,19 +226,22 @@ class Writer:
         return node
 
     def accumulated(
-        self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1
+        self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1, turns: int = 1
     ) -> list[list[Any]]:
         """A tile of sums of products of numbers and vectors, added up over a loop of length `depth`.
 
-        ``step(state)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the rows, and
-        the next state; perhaps also, for each copy that is to be made of the vectors, the addresses of that copy. The
-        tile is a list of rows, each a list of vectors.
+        ``step(state, turn)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the
+        rows, and the next state; perhaps also, for each copy that is to be made of the vectors, the addresses of that
+        copy. The tile is a list of rows, each a list of vectors.
+
+        The loop makes `turns` steps at a time, number 0 to ``turns - 1``, and those that are left one by one, of no
+        number (None): what a step does besides is then to be done in some of them only.
         """
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
-        def body(state: list[Any]) -> list[Any]:
+        def one(state: list[Any], turn: int | None) -> list[Any]:
             sums, where = state[: rows * vectors], state[rows * vectors :]
-            addresses, numbers, further, *copies = step(where)
+            addresses, numbers, further, *copies = step(where, turn)
             runs = [self.load(address, self.vector) for address in addresses]
             for places in copies:
                 for run, place in zip(runs, places, strict=True):
@@ -249,6 +252,18 @@ class Writer:
                     sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
             return [*sums, *further]
 
-        is_tight = rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
-        done = self.loop(depth, [zero] * (rows * vectors) + starts, body, is_tight=is_tight)
-        return [done[r * vectors : (r + 1) * vectors] for r in range(rows)]
+        def some(state: list[Any]) -> list[Any]:
+            for turn in range(turns):
+                state = one(state, turn)
+            return state
+
+        is_tight = turns > 1 or rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
+        state = [zero] * (rows * vectors) + starts
+        if turns == 1:
+            state = self.loop(depth, state, some, is_tight=is_tight)
+        else:
+            wholes = self.builder.udiv(depth, I64(turns))
+            state = self.loop(wholes, state, some, is_tight=is_tight)
+            left = self.builder.urem(depth, I64(turns))
+            state = self.loop(left, state, lambda state: one(state, None), is_tight=is_tight)
+        return [state[r * vectors : (r + 1) * vectors] for r in range(rows)]

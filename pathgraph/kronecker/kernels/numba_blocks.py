@@ -14,6 +14,7 @@ from pathgraph.kronecker.kernels.tiles import (
     NV,
     SHORT,
     TALL,
+    TURNS,
     VECTOR,
     copy_short,
     copy_tall,
@@ -28,7 +29,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["block", "busy_block", "compiled", "fill", "scatter", "start"]
 
-MADE_OF = "ce4cc42fa49e8d6e"
+MADE_OF = "cd1dbd4a5fff900d"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -93,7 +94,7 @@ def busy_block(
     rows, row_stride, width, n_rows = fetching
     width += LINE  # a row may begin inside a line
     each = n_rows * width // calls
-    along = min(each // c + 1, LINE)
+    along = min(TURNS * each // c + 1, LINE)
     k, credit, line, offset = state
     for p in range(tall + short):
         row = tall_row(p, b) if p < tall else short_row(p - tall, tall, b)

@@ -16,7 +16,6 @@ from __future__ import annotations
 from pathgraph.kronecker.kernels.numba_blocks import busy_block, compiled, fill, scatter
 from pathgraph.kronecker.kernels.tiles import (
     ABREAST,
-    AHEAD,
     APART,
     BROAD,
     DEEP,
@@ -26,6 +25,7 @@ from pathgraph.kronecker.kernels.tiles import (
     NV,
     SHORT,
     TALL,
+    TURNS,
     VECTOR,
     WIDE,
     copy,
@@ -41,13 +41,14 @@ from pathgraph.kronecker.kernels.tiles import (
     tile_of_32,
     tile_of_64,
     tile_one,
+    tile_stream,
     transpose_in,
     transpose_out,
 )  # fmt: skip
 
 __all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "24a459839875c4ac"
+MADE_OF = "e1b79d72cb63d8d7"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -138,7 +139,7 @@ def by_near(kind, first, last, call, x, out, buffer):
     run, width = BROAD * VECTOR, n * size
     runs, long = (width + run - 1) // run, width + LINE  # a row may begin inside a line
     each = long * c // ((deep + low) * runs)
-    along = min(each // c + 1, LINE)
+    along = min(TURNS * each // c + 1, LINE)
     values = w + first * (deep * DEEP + low * LOW) * c * size
     for task in range(first, last):
         source, target = x + task // d * xi + task % d * xl, out + task // d * oi + task % d * ol
@@ -269,11 +270,11 @@ def by_vectors(kind, first, last, call, x, out, buffer):
                 live = min(high - low, TALL)
                 source = x + i * xi + lane * xl + column * xn
                 target = out + i * oi + lane * ol + row * oj + column * on
-                panel, last_place = values + p * c * run, values + panels * c * run + AHEAD
+                panel = values + p * c * run
                 if stores:
-                    tile_batch(kind, source, xn, xk, live, panel, c, target, on, panel + AHEAD, run, last_place, 0, 0)
+                    tile_stream(kind, source, xn, xk, live, panel, c, target, on)
                 else:
-                    tile_batch(kind, source, xn, xk, live, panel, c, buffer, run, panel + AHEAD, run, last_place, 0, 0)
+                    tile_stream(kind, source, xn, xk, live, panel, c, buffer, run)
                     scatter(kind, size, buffer, live, min(b, wide), target, on, oj)
 
 
@@ -289,10 +290,11 @@ def by_copies(kind, first, last, call, x, out, buffer):
     parts = (n + together - 1) // together
     here, there = buffer, buffer + together * pitch
     heights = (together + TALL - 1) // TALL
-    others = NV + 1 if heights > NV + 1 else 0  # tiles of a panel that fetch the values of the next one
+    lines = (run + broad * VECTOR) // LINE * TURNS  # tiles of a panel that fetch the values of the next one
+    others = lines if heights > lines else 0
     calls = panels * (heights - others)
     each = together * (length + LINE) // calls
-    along = min(each // c + 1, LINE)
+    along = min(TURNS * each // c + 1, LINE)
     early = 2 * (together // calls + 1)
     for task in range(first, last):
         low, g = min(task % parts * together, n - together), task // parts
@@ -317,7 +319,8 @@ def by_copies(kind, first, last, call, x, out, buffer):
             for t in range(heights):
                 ahead, moves, end, jump, step = values, 0, values + 1, 0, 0
                 if t < others:
-                    ahead, moves, end = values + c * width + t * c * LINE, LINE, values + c * (width + others * LINE)
+                    ahead = values + c * width + t * (c // TURNS) * LINE
+                    moves, end = LINE, ahead + c * LINE
                 elif row < together:
                     credit += together
                     while credit >= calls:
@@ -372,9 +375,9 @@ def by_groups(kind, first, last, call, x, out, buffer):
             while row * panels < (p + 1) * MANY:
                 copy(kind, source + row * xn, there + row * pitch, c * group)
                 row += 1
-            after, stream = lines_of(ahead, xn, c * group, 0, p, c)
+            after, stream = lines_of(ahead, xn, c * group, 0, p, max(c // TURNS, 1))
             if is_far and p >= after:
-                _, stream = lines_of(behind, on, b * group, after, p, c)
+                _, stream = lines_of(behind, on, b * group, after, p, max(c // TURNS, 1))
             at = target + min(p * run, b * group - run)
             if group == 8:
                 tile_of_8(kind, here, pitch, values, c, at, on, *stream)
@@ -390,7 +393,7 @@ def by_groups(kind, first, last, call, x, out, buffer):
 
 @compiled
 def lines_of(start, stride, length, first, part, depth):
-    """Where a tile fetches two lines of some rows at each of `depth` turns; the first part has the first ones.
+    """Where a tile fetches two lines of some rows at each of `depth` times; the first part has the first ones.
 
     Returns the first part after it, and: the address of the first line, bytes to the next two, the end of the row, from
     there to the next row, and from row to row.

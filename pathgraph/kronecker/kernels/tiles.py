@@ -6,8 +6,8 @@ number per row and one run of consecutive numbers, and does one fused multiply-a
 * `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `copy_tall` and `copy_short`
   copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway; `far_deep`
   and `far_low` have fewer rows and longer runs, which come from further away;
-* `tile_batch`, `tile_broad` and `tile_one`: rows are vectors n of the batch, or a single one, and machine vectors run
-  along j;
+* `tile_batch`, `tile_broad`, `tile_stream` and `tile_one`: rows are vectors n of the batch, or a single one, and
+  machine vectors run along j;
 * `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
 
 Around them: copies, transposed squares, and lines of the cache that are asked for before they are needed. All arguments
@@ -25,11 +25,11 @@ from numba.extending import intrinsic
 from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
-    "ABREAST", "AHEAD", "APART", "BROAD", "DEEP", "LINE", "LOW", "MANY", "NV", "N_REGISTERS", "SHORT", "TALL", "VECTOR",
+    "ABREAST", "APART", "BROAD", "DEEP", "LINE", "LOW", "MANY", "NV", "N_REGISTERS", "SHORT", "TALL", "TURNS", "VECTOR",
     "WIDE",
     "copy", "copy_short", "copy_tall", "far_deep", "far_low", "fetch", "integers_at", "near_short", "near_tall",
     "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32",
-    "tile_of_64", "tile_one", "tile_short", "tile_tall", "transpose_in", "transpose_out",
+    "tile_of_64", "tile_one", "tile_short", "tile_stream", "tile_tall", "transpose_in", "transpose_out",
 ]  # fmt: skip
 
 TALL = 8 if N_REGISTERS == 32 else 6
@@ -39,6 +39,13 @@ MANY, ABREAST = (6, 4) if N_REGISTERS == 32 else (4, 3)
 """Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
 DEEP, LOW, BROAD = 6, 4, 4
 """Rows of the two tiles that read vectors where they lie, and machine vectors of either: for 32 registers only."""
+TURNS, LEVEL = (1, 1) if N_REGISTERS == 32 else (4, 2)
+"""Steps of a loop between two requests for what comes next, and the level of the caches that it is brought into.
+
+With few registers a step has as many instructions besides its multiply-adds as multiply-adds. A request a step, with
+all that it takes to find its address, cost a seventh of the time on an AMD Zen 3, and a quarter where another machine
+shared the core; there, requests into the first-level cache also kept what was needed now waiting.
+"""
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
@@ -48,6 +55,15 @@ SOON = 2048
 """The same where several times as many are used a turn, and most of them are in the second-level cache."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
+
+
+def _fetch_lines(to: Writer, at: Any, each: int, ahead: int, turn: int | None, level: int) -> None:
+    """In step number `turn` of `TURNS`, which read `each` bytes from `at` on: ask for its share of what they read.
+
+    That is the lines `ahead` bytes behind these, in steps that have a number; each line is asked for once.
+    """
+    for line in range(turn, -(-TURNS * each // LINE), TURNS) if turn is not None else ():
+        to.fetch(to.plus(at, ahead + line * LINE - turn * each), level=level)
 
 
 def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool = False) -> Any:
@@ -67,19 +83,20 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
             for v in range(vectors):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
-        def step(where: list[Any]) -> Any:
+        def step(where: list[Any], turn: int | None) -> Any:
             w, x, *ahead = where
             kept = [ahead.pop() for _ in range(copies)]
             if fetches:
-                to.fetch(to.plus(w, AHEAD))
-                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:]))
+                _fetch_lines(to, w, rows * to.size, AHEAD, turn, LEVEL)
+            if fetches and turn == 0:
+                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:], level=LEVEL))
             numbers = [to.plus(w, r * to.size) for r in range(rows)]
             runs = [to.plus(x, v * VECTOR) for v in range(vectors)]
             places = [[to.plus(to_keep, v * VECTOR) for v in range(vectors)] for to_keep in kept]
             kept = [to.plus(to_keep, vectors * VECTOR) for to_keep in kept]
             return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead, *kept], *places
 
-        sums = to.accumulated(rows, vectors, depth, [w, x, *further[0:3:2], *kept], step)
+        sums = to.accumulated(rows, vectors, depth, [w, x, *further[0:3:2], *kept], step, turns=TURNS)
         for r, target in enumerate(targets):
             for v in range(vectors):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
@@ -87,33 +104,37 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
     return _callable(f"rows{rows}x{vectors}{'ahead' * fetches}{'kept' * copies}", 7 + 5 * fetches + copies, write)
 
 
-def _tile_of_vectors(rows: int, vectors: int) -> Any:
+def _tile_of_vectors(rows: int, vectors: int, *, streams: bool = False) -> Any:
     """Vectors of the batch times rows of a block: (x, row_stride, x_stride, live, w, depth, out, out_stride, and more).
 
-    Meanwhile it fetches where the product goes, and what five more arguments say; see `_tile_of_rows`.
+    Meanwhile it fetches where the product goes, and the values that come next, if it `streams`, or else what five more
+    arguments say; see `_tile_of_rows`.
     """
 
     def write(to: Writer) -> None:
-        x, row_stride, x_stride, live, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
+        x, row_stride, x_stride, live, w, depth, out, out_stride, *further = to.function.args
         starts = to.spaced(x, row_stride, rows, live)
         targets = to.spaced(out, out_stride, rows, live)
         for target in targets:
             for v in range(vectors):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
-        def step(where: list[Any]) -> Any:
-            w, offset, ahead, end = where
+        def step(where: list[Any], turn: int | None) -> Any:
+            w, offset, *ahead = where
             runs = [to.plus(w, v * VECTOR) for v in range(vectors)]
-            ahead, end = to.fetched_next(ahead, along, end, jump, row)
+            if streams:
+                _fetch_lines(to, w, vectors * VECTOR, AHEAD, turn, 1)
+            elif turn == 0:
+                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:], level=LEVEL))
             numbers = [to.plus(start, offset) for start in starts]
-            return runs, numbers, [to.plus(w, vectors * VECTOR), to.plus(offset, x_stride), ahead, end]
+            return runs, numbers, [to.plus(w, vectors * VECTOR), to.plus(offset, x_stride), *ahead]
 
-        sums = to.accumulated(rows, vectors, depth, [w, I64(0), ahead, end], step)
+        sums = to.accumulated(rows, vectors, depth, [w, I64(0), *further[0:3:2]], step, turns=TURNS)
         for r, target in enumerate(targets):
             for v in range(vectors):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
 
-    return _callable(f"vectors{rows}x{vectors}", 13, write)
+    return _callable(f"vectors{rows}x{vectors}{'streaming' * streams}", 13 - 5 * streams, write)
 
 
 def _tile_of_groups(group: int) -> Any:
@@ -128,18 +149,18 @@ def _tile_of_groups(group: int) -> Any:
         x, row_stride, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
         starts = to.spaced(x, row_stride, MANY)
 
-        def step(where: list[Any]) -> Any:
+        def step(where: list[Any], turn: int | None) -> Any:
             w, offset, ahead, end = where
             runs = [to.plus(w, v * VECTOR) for v in range(ABREAST)]
             if group == VECTOR:  # values are used as fast as they come from the second-level cache
-                for run in runs:
-                    to.fetch(to.plus(run, SOON))
-            to.fetch(to.plus(ahead, LINE), level=2)
-            ahead, end = to.fetched_next(ahead, along, end, jump, row, level=2)
+                _fetch_lines(to, w, ABREAST * VECTOR, SOON, turn, 1)
+            if turn == 0:
+                to.fetch(to.plus(ahead, LINE), level=2)
+                ahead, end = to.fetched_next(ahead, along, end, jump, row, level=2)
             numbers = [to.plus(start, offset) for start in starts]
             return runs, numbers, [to.plus(w, ABREAST * VECTOR), to.plus(offset, group), ahead, end]
 
-        sums = to.accumulated(MANY, ABREAST, depth, [w, I64(0), ahead, end], step, group // to.size)
+        sums = to.accumulated(MANY, ABREAST, depth, [w, I64(0), ahead, end], step, group // to.size, TURNS)
         for line, target in zip(sums, to.spaced(out, out_stride, MANY), strict=True):
             for v in range(ABREAST):
                 to.store(line[v], to.plus(target, v * VECTOR))
@@ -154,7 +175,7 @@ def _tile_of_one() -> Any:
         x, x_stride, w, panel_stride, depth, out = to.function.args
         panels = [to.plus(to.times(panel_stride, p), v * VECTOR) for p in range(WIDE // NV) for v in range(NV)]
 
-        def step(where: list[Any]) -> Any:
+        def step(where: list[Any], turn: int | None) -> Any:
             w, x = where
             return [to.plus(w, panel) for panel in panels], [x], [to.plus(w, NV * VECTOR), to.plus(x, x_stride)]
 
@@ -284,6 +305,7 @@ def _callable(name: str, n_arguments: int, write: Any) -> Any:
         5: lambda typing, kind, a, b, c, d, e: typed(kind),
         6: lambda typing, kind, a, b, c, d, e, f: typed(kind),
         7: lambda typing, kind, a, b, c, d, e, f, g: typed(kind),
+        8: lambda typing, kind, a, b, c, d, e, f, g, h: typed(kind),
         11: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k: typed(kind),
         12: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m: typed(kind),
         13: lambda typing, kind, a, b, c, d, e, f, g, h, i, j, k, m, n: typed(kind),
@@ -301,6 +323,7 @@ far_deep = _tile_of_rows(DEEP, BROAD, fetches=True)
 far_low = _tile_of_rows(LOW, BROAD, fetches=True)
 tile_batch = _tile_of_vectors(TALL, NV)
 tile_broad = _tile_of_vectors(TALL, NV + 1)
+tile_stream = _tile_of_vectors(TALL, NV, streams=True)
 tile_one = _tile_of_one()
 tile_of_8, tile_of_16, tile_of_32, tile_of_64 = (_tile_of_groups(group) for group in (8, 16, 32, 64))
 pack = _packing()
