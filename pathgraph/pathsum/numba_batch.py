@@ -27,7 +27,7 @@ WIDTH64 = 2 * VECTOR // 8
 """How many samples of float64 are taken at once: they make a tile."""
 WIDTH32 = 2 * VECTOR // 4
 """The same for samples of float32."""
-EARLY = 24
+EARLY = 80
 """Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
 U = np.uintp
 
