@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from pathgraph.kronecker.kernels.numba_blocks import block, compiled, fill, scatter
-from pathgraph.kronecker.kernels.tiles import NV, SHORT, TALL, VECTOR, pack, pairs, transpose_in, transpose_out
+from pathgraph.kronecker.kernels.tiles import NV, SHORT, TALL, VECTOR, fetch, pack, pairs, transpose_in, transpose_out
 
 __all__ = ["chained"]
 
 MADE_OF = "e1b79d72cb63d8d7"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
+
+SOON = 4
+"""Rows between the one that is copied and the one that is asked for: rows lie far apart, and no processor guesses them."""
 
 
 @compiled
@@ -18,6 +21,7 @@ def read_tiles(kind, size, x, row_stride, stride, n_rows, tiles, table, to, apar
     wide = run // size
     if stride == size:
         for r in range(n_rows):
+            fetch(kind, x + (r + SOON) * row_stride, tiles * run)
             pack(kind, x + r * row_stride, run, tiles, to + r * run, apart)
         return
     for t in range(tiles):
