@@ -11,7 +11,7 @@ MADE_OF = "e1b79d72cb63d8d7"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 SOON = 4
-"""Rows between the one that is copied and the one that is asked for: rows lie far apart, and no processor guesses them."""
+"""Rows between one that is read or written and one that is asked for: they lie far apart, no processor guesses them."""
 
 
 @compiled
@@ -44,6 +44,7 @@ def write_tiles(kind, size, start, apart, out, row_stride, stride, n_rows, tiles
     wide = run // size
     if stride == size:
         for r in range(n_rows):
+            fetch(kind, out + (r + SOON) * row_stride, tiles * run)
             pack(kind, start + r * run, apart, tiles, out + r * row_stride, run)
         return
     for t in range(tiles):
