@@ -258,12 +258,7 @@ class Writer:
             return state
 
         is_tight = turns > 1 or rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
-        state = [zero] * (rows * vectors) + starts
-        if turns == 1:
-            state = self.loop(depth, state, some, is_tight=is_tight)
-        else:
-            wholes = self.builder.udiv(depth, I64(turns))
-            state = self.loop(wholes, state, some, is_tight=is_tight)
-            left = self.builder.urem(depth, I64(turns))
-            state = self.loop(left, state, lambda state: one(state, None), is_tight=is_tight)
+        wholes, left = self.builder.udiv(depth, I64(turns)), self.builder.urem(depth, I64(turns))
+        state = self.loop(wholes, [zero] * (rows * vectors) + starts, some, is_tight=is_tight)
+        state = self.loop(left, state, lambda state: one(state, None), is_tight=is_tight)
         return [state[r * vectors : (r + 1) * vectors] for r in range(rows)]

@@ -22,7 +22,7 @@ TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
 HELD = 4
-"""So many times the bytes of a tile has `engine.VAST` at least, if a value of it is not asked for early.
+"""The values of a tile are asked for early if they take one part in so many of `engine.VAST`, or more.
 
 One request serves the samples of a whole cache line. In a last cache that nothing else uses it then costs a twentieth;
 in one that others use, too, it saves a sixth (both measured on tiles of 6 MB, on an AMD Zen 3 with 32 MB).
@@ -57,7 +57,7 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
-    is_vast = HELD * tile * w.itemsize > engine.VAST
+    is_vast = HELD * tile * w.itemsize >= engine.VAST
     n = min(threads.count(), tiles) if dag.n_edges * len(rows) >= engine.WIDE else 1
     together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
     # by NumPy, which asks for large pages: scattered antecedents would miss small ones

@@ -290,7 +290,7 @@ def by_copies(kind, first, last, call, x, out, buffer):
     parts = (n + together - 1) // together
     here, there = buffer, buffer + together * pitch
     heights = (together + TALL - 1) // TALL
-    lines = (run + broad * VECTOR) // LINE * TURNS  # tiles of a panel that fetch the values of the next one
+    lines = (run + broad * VECTOR + LINE - 1) // LINE * TURNS  # tiles of a panel that fetch the values of the next one
     others = lines if heights > lines else 0
     calls = panels * (heights - others)
     each = together * (length + LINE) // calls
