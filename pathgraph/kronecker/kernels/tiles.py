@@ -71,8 +71,8 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
 
     If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
     arguments (ahead, along, end, jump, row), for a line every `TURNS` k: its address moves by `along`, and by `jump`
-    more from `end` on, which itself moves by `row` then. If it `copies`, too, it leaves the runs that it reads one after the
-    other, at an address that comes before these five.
+    more from `end` on, which itself moves by `row` then. If it `copies`, too, it leaves the runs that it reads one
+    after the other, at an address that comes before these five.
     """
 
     def write(to: Writer) -> None:
