@@ -194,7 +194,7 @@ class Writer:
     def loop(self, count: Any, starts: list[Any], body: Any, *, is_tight: bool = False) -> list[Any]:
         """Repeat ``body(state) -> state`` so many times, from the state `starts`, and return the last state.
 
-        With ``is_tight`` the loop is not unrolled: its body needs all registers, and two bodies would not have enough.
+        With ``is_tight`` LLVM does not unroll the loop: its body needs all registers, or is several steps already.
         """
         builder = self.builder
         before = builder.block
@@ -226,39 +226,40 @@ class Writer:
         return node
 
     def accumulated(
-        self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1, turns: int = 1
+        self, rows: int, vectors: int, depth: Any, starts: list[Any], step: Any, group: int = 1, steps: int = 1
     ) -> list[list[Any]]:
         """A tile of sums of products of numbers and vectors, added up over a loop of length `depth`.
 
-        ``step(state, turn)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the
+        ``step(state, number)`` gives the addresses of the vectors, those of the numbers (or groups of numbers) of the
         rows, and the next state; perhaps also, for each copy that is to be made of the vectors, the addresses of that
         copy. The tile is a list of rows, each a list of vectors.
 
-        The loop makes `turns` steps at a time, number 0 to ``turns - 1``, and those that are left one by one, of no
-        number (None): what a step does besides is then to be done in some of them only.
+        A turn of the loop makes some `steps`, numbered from 0; those that are left come one by one, with None for a
+        number. So `step` can do some things once a turn: in step 0, say. A vector repeats the `group` numbers that lie
+        at one address.
         """
         zero = ir.Constant(self.vector, [0.0] * self.lanes)
 
-        def one(state: list[Any], turn: int | None) -> list[Any]:
+        def one(state: list[Any], number: int | None) -> list[Any]:
             sums, where = state[: rows * vectors], state[rows * vectors :]
-            addresses, numbers, further, *copies = step(where, turn)
+            addresses, numbers, further, *copies = step(where, number)
             runs = [self.load(address, self.vector) for address in addresses]
             for places in copies:
                 for run, place in zip(runs, places, strict=True):
                     self.store(run, place)
             for r in range(rows):
-                number = self.spread(numbers[r], group)
+                spread = self.spread(numbers[r], group)
                 for v in range(vectors):
-                    sums[r * vectors + v] = self.fma(number, runs[v], sums[r * vectors + v])
+                    sums[r * vectors + v] = self.fma(spread, runs[v], sums[r * vectors + v])
             return [*sums, *further]
 
         def some(state: list[Any]) -> list[Any]:
-            for turn in range(turns):
-                state = one(state, turn)
+            for number in range(steps):
+                state = one(state, number)
             return state
 
-        is_tight = turns > 1 or rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
-        wholes, left = self.builder.udiv(depth, I64(turns)), self.builder.urem(depth, I64(turns))
+        is_tight = steps > 1 or rows * vectors + vectors > N_REGISTERS // 2 + N_REGISTERS // 4
+        wholes, left = self.builder.udiv(depth, I64(steps)), self.builder.urem(depth, I64(steps))
         state = self.loop(wholes, [zero] * (rows * vectors) + starts, some, is_tight=is_tight)
         state = self.loop(left, state, lambda state: one(state, None), is_tight=is_tight)
         return [state[r * vectors : (r + 1) * vectors] for r in range(rows)]

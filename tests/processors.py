@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-VECTORS = {"generic": 16, "avx512f": 64}
+VECTORS = {"generic": 16, "avx": 32, "avx512f": 64}
 """Bytes of a vector register."""
 
 BEFORE = """
@@ -16,9 +16,9 @@ from itertools import product
 import llvmlite.binding as llvm
 import numba
 import numpy as np
-if sys.argv[1] == "avx512f":  # vectors of 64 bytes, which this processor may do in halves
+if sys.argv[1] != "generic":  # vectors that this processor may do in halves, and as many registers as go with them
     numba.njit(lambda x: x)(1)
-    llvm.get_host_cpu_features = lambda: {"avx512f": True}
+    llvm.get_host_cpu_features = lambda: {sys.argv[1]: True}
 WIDTH = int(sys.argv[2])
 """
 

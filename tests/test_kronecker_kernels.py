@@ -135,21 +135,21 @@ def test_random_patterns(shape, n, dtype, given_as, written_as, seed):
 @pytest.mark.parametrize(
     "sizes",
     [
-        (0, 20, 0, 0, 0, 0),
-        (0, 16, 10**9, 0, 10**9, 10**9),
-        (10**4, 10**9, 0, 2**10, 10**4, 10**4),
-        (10**9, 33, 10**5, 0, 0, 0),
+        (0, 20, 0, 0, 0, 0, 0),
+        (0, 16, 10**9, 0, 10**9, 10**9, 0),
+        (10**4, 10**9, 0, 2**10, 10**4, 10**4, 10**9),
+        (10**9, 33, 10**5, 0, 10**4, 0, 0),
     ],
 )
 def test_any_size_of_the_caches(monkeypatch, sizes):
     """Whatever is packed together, and however few of the lanes are taken at once: the same bits."""
     random = np.random.default_rng(9)
     n, products = 83, []
-    for shape in ((2, 9, 5, 37), (2, 35, 9, 4)):
+    for shape in ((2, 9, 5, 37), (2, 35, 9, 4), (2, 37, 30, 1)):
         w = random.normal(size=shape).astype(np.float32)
         x = random.normal(size=(2, *shape[2:], n)).astype(np.float32)
         products.append((w, x, multiplied(w, x)))
-    for name, size in zip(("ROOM", "LINES", "CLOSE", "BESIDE", "COPIES", "GROUPED"), sizes, strict=True):
+    for name, size in zip(("ROOM", "LINES", "CLOSE", "BESIDE", "COPIES", "GROUPED", "LARGE"), sizes, strict=True):
         monkeypatch.setattr(launch, name, size)
     for threads in (1, 2):
         with_threads(threads)

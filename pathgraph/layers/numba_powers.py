@@ -42,7 +42,7 @@ BLOCK_ROWS, BLOCK_COLUMNS = 32, 32 * PANEL
 """Of the block of weights that is mapped at a time; the last one of a row may have nearly twice as many columns."""
 STRIDE = 2 * BLOCK_COLUMNS + ROWS
 """Numbers from a row of the buffer to the next."""
-MADE_OF = "f4c0be38128fc825"
+MADE_OF = "6263f2db6115bef2"
 """Of the file of the `Writer`: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)

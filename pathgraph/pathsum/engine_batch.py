@@ -21,11 +21,11 @@ __all__ = ["evaluate"]
 TOGETHER = 1 << 21
 """Bytes of neuron values from which the samples of a batch are computed a few at a time, and not all together."""
 
-HELD = 4
-"""The values of a tile are asked for early if they take one part in so many of `engine.VAST`, or more.
+PART = 4
+"""The part of `engine.VAST`, one in so many, from which on the values of a tile are asked for early.
 
-One request serves the samples of a whole cache line. In a last cache that nothing else uses it then costs a twentieth;
-in one that others use, too, it saves a sixth (both measured on tiles of 6 MB, on an AMD Zen 3 with 32 MB).
+A request brings the values of a whole line of samples. If nothing else uses the last cache, asking costs a twentieth;
+if other programs do, it saves a sixth (tiles of 6 MB, on an AMD Zen 3 with 32 MB).
 """
 
 
@@ -57,7 +57,7 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     out = np.empty((len(rows), len(wanted)), dtype=rows.dtype)
     tile = net.dag.size * kernels.width(w)
     tiles = -(-len(rows) // kernels.width(w))
-    is_vast = HELD * tile * w.itemsize >= engine.VAST
+    asks_early = PART * tile * w.itemsize >= engine.VAST
     n = min(threads.count(), tiles) if dag.n_edges * len(rows) >= engine.WIDE else 1
     together = max(1, min(-(-tiles // n), TOGETHER // (tile * w.itemsize)))
     # by NumPy, which asks for large pages: scattered antecedents would miss small ones
@@ -65,7 +65,7 @@ def evaluate(net: BlockNetwork, rows: Array, wanted: Array) -> tuple[Array, bool
     parts = pairwise(tiles * np.arange(n + 1) // n)
     finite = threads.run(
         [
-            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer, is_vast)
+            partial(kernels.evaluate_tiles, first, stop, *graph, rows, inputs, wanted, out, buffer, asks_early)
             for (first, stop), buffer in zip(parts, buffers, strict=True)
         ]
     )

@@ -28,7 +28,8 @@ WIDTH64 = 2 * VECTOR // 8
 WIDTH32 = 2 * VECTOR // 4
 """The same for samples of float32."""
 EARLY = 80
-"""Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
+"""Edges between the one that is summed and the one whose antecedent is asked for, where the last cache may not keep the
+values of a tile."""
 U = np.uintp
 
 compiled = njit(cache=True, nogil=True)
@@ -247,8 +248,8 @@ def same_run(v, start, run, activation):
 
 
 @compiled
-def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison, is_vast):
-    """Some neurons that are no pools, one by one, on one tile; `is_vast` is that of `evaluate_tiles`."""
+def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, poison, asks_early):
+    """Some neurons that are no pools, one by one, on one tile; `asks_early` is that of `evaluate_tiles`."""
     n = width(x)
     last = U(len(antecedent) - 1)
     poisoned = load(poison, 0)
@@ -260,7 +261,7 @@ def plain_neurons(first, stop, base, start, antecedent, bias, w, x, activation, 
             continue
         total = zeros(x)
         for e in range(U(lo), U(hi)):
-            if is_vast:
+            if asks_early:
                 will_read(x, base + (np.int64(antecedent[min(e + U(EARLY), last)]) + 1) * n)
             total = fma(w[e], load(x, base + (np.int64(antecedent[e]) + 1) * n), total)
         b = bias[v]
@@ -283,8 +284,8 @@ def plain_until(v, start, run, activation):
 
 
 @compiled
-def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, is_vast):
-    """Evaluate every neuron on the samples in the buffer; `is_vast` is that of `evaluate_tiles`."""
+def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, asks_early):
+    """Evaluate every neuron on the samples in the buffer; `asks_early` is that of `evaluate_tiles`."""
     n = width(x)
     size = len(start) * n
     v = 0
@@ -302,19 +303,20 @@ def sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scr
         else:
             stop = plain_until(v, start, run, activation)
             for t in range(tiles):
-                plain_neurons(v, stop, t * size, start, antecedent, bias, w, x, activation, poison, is_vast)
+                plain_neurons(v, stop, t * size, start, antecedent, bias, w, x, activation, poison, asks_early)
             v = stop
 
 
 @compiled
 def evaluate_tiles(
-    first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x, is_vast
+    first, stop, start, antecedent, run, bias, activation, rank, w, rows, inputs, wanted, out, x, asks_early
 ):
     """Evaluate the samples of some tiles; returns whether all values are finite.
 
     `inputs` and `wanted` are buffer positions: of the inputs, in the order of the columns of `rows`, and of the neurons
     whose values go to the columns of `out`. The buffer `x` has room for one tile or more, and begins with a cache line.
-    `is_vast`: the caches hold few values of a tile, so those of scattered antecedents are asked for early.
+    `asks_early`: the last cache may not keep the values of a tile, so those of scattered antecedents are asked for
+    before.
     """
     n = width(w)
     size = len(start) * n
@@ -329,7 +331,7 @@ def evaluate_tiles(
             for s in range(n):
                 for i in range(len(inputs)):
                     x[t * size + inputs[i] * n + s] = rows[low + s, i] if low + s < high else 0
-        sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, is_vast)
+        sweep_tiles(tiles, start, antecedent, run, bias, activation, rank, w, x, scratch, poison, asks_early)
         for t in range(tiles):
             low, high = (tile + t) * n, min((tile + t + 1) * n, len(rows))
             for s in range(high - low):

@@ -58,13 +58,13 @@ def perceptron(width: int, n_layers: int, seed: int = 0) -> pg.Network:
 OFTEN = 4
 """Calls that come before one that is timed, where what fits into the caches is to be there.
 
-One is not enough: the last cache of an AMD Zen 3 keeps most of what it sees for the third time, and little of what it
-sees for the first.
+One is not enough: the last cache of an AMD Zen 3 was seen to keep most of what came for the third time, and little of
+what came for the first.
 """
 
 
 def hot(source: Callable[[], Any], function: Callable[[Any], Any]) -> tuple[Callable[[], Any], Callable[[Any], Any]]:
-    """A variant whose argument was used just before, so that it lies in the caches as far as it fits."""
+    """A variant whose argument was used `OFTEN` times just before, so that it lies in the caches as far as it fits."""
 
     def prepare() -> Any:
         argument = source()

@@ -46,8 +46,8 @@ LEAST = 3
 COPIES, FEWEST = 128 << 10, 4
 """Bytes of copied vectors of a task, batch first, and tiles of them at least: values are read once for all of them."""
 LARGE, MORE = 3 << 20, 4
-"""Bytes of the values of a block from which on a task has so many times as many vectors, with 16 registers: values of
-that size come from memory each time (blocks of 1024, on an AMD Zen 3: a third faster)."""
+"""Bytes of the values of a block from which on a task has so many times as many vectors, with 16 registers: the caches
+may not keep them for the next task, so fewer tasks read them (blocks of 1024, AMD Zen 3: up to a third faster)."""
 GROUPED, FAR = 192 << 10, 16 << 20
 """Bytes of values of all l of a block up to which the second-level cache has them for one tile after the other, and of
 a product from which on its lines are asked for before they are written."""
@@ -181,8 +181,8 @@ def plan(
         broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes
         pack, form = partial(packed_vectors, width=wide, last=broad * (wide + lanes)), ("vectors", wide, broad)
         units, blocks = -(-n // tall), a
-        copies = COPIES * (MORE if b * c * size >= LARGE and tiles.N_REGISTERS == 16 else 1)
-        together = _together(max(FEWEST, copies // (c * size * tall)), units, blocks, n_threads)
+        most = COPIES * (MORE if b * c * size >= LARGE and tiles.N_REGISTERS == 16 else 1)
+        together = _together(max(FEWEST, most // (c * size * tall)), units, blocks, n_threads)
         together = -(-units // -(-units // together))
         pitch = -(-c * size // 128) * 128 + 64  # an odd number of cache lines
         rows = min(together * tall, n)

@@ -13,8 +13,8 @@ from pathgraph.kronecker.kernels.tiles import (
     LINE,
     NV,
     SHORT,
+    STEPS,
     TALL,
-    TURNS,
     VECTOR,
     copy_short,
     copy_tall,
@@ -27,9 +27,9 @@ from pathgraph.kronecker.kernels.tiles import (
     tile_tall,
 )  # fmt: skip
 
-__all__ = ["block", "busy_block", "compiled", "fill", "scatter", "start"]
+__all__ = ["block", "busy_block", "compiled", "fill", "pace", "scatter", "start"]
 
-MADE_OF = "d982f31c3e331fe0"
+MADE_OF = "a7ef07e20e63a17a"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 compiled = njit(cache=True, nogil=True)
@@ -63,6 +63,12 @@ def block(kind, size, w, x, x_stride, tall, short, b, c, out, out_stride, tiles)
 
 
 @compiled
+def pace(each, c):
+    """Bytes from one request of a tile to the next, if it has so many to ask for in c steps: a line at most."""
+    return min(STEPS * each // c + 1, LINE)
+
+
+@compiled
 def busy_block(
     kind, size, w, x, x_stride, x_step, kept, tall, short, b, c, out, out_stride, tiles, packing, fetching, calls, state
 ):
@@ -80,7 +86,8 @@ def busy_block(
     fetching : tuple of 4 int
         Address of rows to fetch, their stride, bytes of a row, and how many there are.
     calls : int
-        How many tiles share that work: all is done after so many.
+        How many tiles share that work: all is packed after so many. They ask for a line every `STEPS` k at most, so
+        that tiles of low blocks leave some out.
     state : tuple of 4 int
         The next row to pack, and c times the tiles that are done less `calls` times that row; the next row to fetch,
         and how many of its bytes are fetched.
@@ -94,7 +101,7 @@ def busy_block(
     rows, row_stride, width, n_rows = fetching
     width += LINE  # a row may begin inside a line
     each = n_rows * width // calls
-    along = min(TURNS * each // c + 1, LINE)
+    along = pace(each, c)
     k, credit, line, offset = state
     for p in range(tall + short):
         row = tall_row(p, b) if p < tall else short_row(p - tall, tall, b)

@@ -7,11 +7,12 @@ from pathgraph.kronecker.kernels.tiles import NV, SHORT, TALL, VECTOR, fetch, pa
 
 __all__ = ["chained"]
 
-MADE_OF = "3fae9cc1786ba6bc"
+MADE_OF = "96e09b21d5a64bab"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
-SOON = 4
-"""Rows between one that is read or written and one that is asked for: they lie far apart, no processor guesses them."""
+EARLY = 4
+"""Rows from one that is read or written to one that is asked for: mostly in another page, where no processor looks by
+itself. The last ones lie beyond the array, which a request may."""
 
 
 @compiled
@@ -21,7 +22,7 @@ def read_tiles(kind, size, x, row_stride, stride, n_rows, tiles, table, to, apar
     wide = run // size
     if stride == size:
         for r in range(n_rows):
-            fetch(kind, x + (r + SOON) * row_stride, tiles * run)
+            fetch(kind, x + (r + EARLY) * row_stride, tiles * run)
             pack(kind, x + r * row_stride, run, tiles, to + r * run, apart)
         return
     for t in range(tiles):
@@ -44,7 +45,7 @@ def write_tiles(kind, size, start, apart, out, row_stride, stride, n_rows, tiles
     wide = run // size
     if stride == size:
         for r in range(n_rows):
-            fetch(kind, out + (r + SOON) * row_stride, tiles * run)
+            fetch(kind, out + (r + EARLY) * row_stride, tiles * run)
             pack(kind, start + r * run, apart, tiles, out + r * row_stride, run)
         return
     for t in range(tiles):

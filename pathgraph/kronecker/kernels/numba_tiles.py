@@ -13,7 +13,7 @@ Addresses and strides are integers, in bytes: the same compiled code serves arra
 
 from __future__ import annotations
 
-from pathgraph.kronecker.kernels.numba_blocks import busy_block, compiled, fill, scatter
+from pathgraph.kronecker.kernels.numba_blocks import busy_block, compiled, fill, pace, scatter
 from pathgraph.kronecker.kernels.tiles import (
     ABREAST,
     APART,
@@ -24,8 +24,8 @@ from pathgraph.kronecker.kernels.tiles import (
     MANY,
     NV,
     SHORT,
+    STEPS,
     TALL,
-    TURNS,
     VECTOR,
     WIDE,
     copy,
@@ -48,7 +48,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "3fae9cc1786ba6bc"
+MADE_OF = "96e09b21d5a64bab"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -139,7 +139,7 @@ def by_near(kind, first, last, call, x, out, buffer):
     run, width = BROAD * VECTOR, n * size
     runs, long = (width + run - 1) // run, width + LINE  # a row may begin inside a line
     each = long * c // ((deep + low) * runs)
-    along = min(TURNS * each // c + 1, LINE)
+    along = pace(each, c)
     values = w + first * (deep * DEEP + low * LOW) * c * size
     for task in range(first, last):
         source, target = x + task // d * xi + task % d * xl, out + task // d * oi + task % d * ol
@@ -290,11 +290,11 @@ def by_copies(kind, first, last, call, x, out, buffer):
     parts = (n + together - 1) // together
     here, there = buffer, buffer + together * pitch
     heights = (together + TALL - 1) // TALL
-    lines = (run + broad * VECTOR + LINE - 1) // LINE * TURNS  # tiles of a panel that fetch the values of the next one
-    others = lines if heights > lines else 0
+    needed = (run + broad * VECTOR + LINE - 1) // LINE * STEPS
+    others = needed if heights > needed else 0  # tiles of a panel that ask for the next one, c // STEPS lines each
     calls = panels * (heights - others)
     each = together * (length + LINE) // calls
-    along = min(TURNS * each // c + 1, LINE)
+    along = pace(each, c)
     early = 2 * (together // calls + 1)
     for task in range(first, last):
         low, g = min(task % parts * together, n - together), task // parts
@@ -319,7 +319,7 @@ def by_copies(kind, first, last, call, x, out, buffer):
             for t in range(heights):
                 ahead, moves, end, jump, step = values, 0, values + 1, 0, 0
                 if t < others:
-                    ahead = values + c * width + t * (c // TURNS) * LINE
+                    ahead = values + c * width + t * (c // STEPS) * LINE
                     moves, end = LINE, ahead + c * LINE
                 elif row < together:
                     credit += together
@@ -358,6 +358,7 @@ def by_groups(kind, first, last, call, x, out, buffer):
     group, run, heights = d * size, ABREAST * VECTOR, (n + MANY - 1) // MANY
     panels = (b * group + run - 1) // run
     here, there = buffer, buffer + MANY * pitch
+    requests = max(c // STEPS, 1)  # of a tile; none if c < STEPS, but some to divide by
     for task in range(first - 1, last):  # the first turn only copies
         turn = min(task + 1, last - 1)
         i, column = turn // heights, min(turn % heights * MANY, n - MANY)
@@ -375,9 +376,9 @@ def by_groups(kind, first, last, call, x, out, buffer):
             while row * panels < (p + 1) * MANY:
                 copy(kind, source + row * xn, there + row * pitch, c * group)
                 row += 1
-            after, stream = lines_of(ahead, xn, c * group, 0, p, max(c // TURNS, 1))
+            after, stream = lines_of(ahead, xn, c * group, 0, p, requests)
             if is_far and p >= after:
-                _, stream = lines_of(behind, on, b * group, after, p, max(c // TURNS, 1))
+                _, stream = lines_of(behind, on, b * group, after, p, requests)
             at = target + min(p * run, b * group - run)
             if group == 8:
                 tile_of_8(kind, here, pitch, values, c, at, on, *stream)
@@ -392,17 +393,17 @@ def by_groups(kind, first, last, call, x, out, buffer):
 
 
 @compiled
-def lines_of(start, stride, length, first, part, depth):
-    """Where a tile fetches two lines of some rows at each of `depth` times; the first part has the first ones.
+def lines_of(start, stride, length, first, part, requests):
+    """Where a tile asks for two lines of some rows, so many `requests` times; the first part has the first ones.
 
     Returns the first part after it, and: the address of the first line, bytes to the next two, the end of the row, from
     there to the next row, and from row to row.
     """
     along = 2 * LINE
     width = (length + LINE + along - 1) // along * along  # a row may begin inside a line
-    after = first + (MANY * width + depth * along - 1) // (depth * along)
+    after = first + (MANY * width + requests * along - 1) // (requests * along)
     if part < first or part >= after:
         return after, (start, 0, start + 1, 0, 0)
-    place = (part - first) * depth * along
+    place = (part - first) * requests * along
     start += place // width * stride
     return after, (start + place % width, along, start + width, stride - width, stride)

@@ -7,7 +7,7 @@ number per row and one run of consecutive numbers, and does one fused multiply-a
   copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway; `far_deep`
   and `far_low` have fewer rows and longer runs, which come from further away;
 * `tile_batch`, `tile_broad`, `tile_stream` and `tile_one`: rows are vectors n of the batch, or a single one, and
-  machine vectors run along j;
+  machine vectors run along j (`tile_stream` asks for the values that it reads next, the first two for other lines);
 * `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
 
 Around them: copies, transposed squares, and lines of the cache that are asked for before they are needed. All arguments
@@ -25,7 +25,7 @@ from numba.extending import intrinsic
 from pathgraph.kernel_text import I64, LINE, N_REGISTERS, VECTOR, Writer
 
 __all__ = [
-    "ABREAST", "APART", "BROAD", "DEEP", "LINE", "LOW", "MANY", "NV", "N_REGISTERS", "SHORT", "TALL", "TURNS", "VECTOR",
+    "ABREAST", "APART", "BROAD", "DEEP", "LINE", "LOW", "MANY", "NV", "N_REGISTERS", "SHORT", "STEPS", "TALL", "VECTOR",
     "WIDE",
     "copy", "copy_short", "copy_tall", "far_deep", "far_low", "fetch", "integers_at", "near_short", "near_tall",
     "number_at", "pack", "pairs", "put", "tile_batch", "tile_broad", "tile_of_8", "tile_of_16", "tile_of_32",
@@ -39,38 +39,44 @@ MANY, ABREAST = (6, 4) if N_REGISTERS == 32 else (4, 3)
 """Vectors of the batch, and machine vectors, of the tile whose machine vectors run along (j, l)."""
 DEEP, LOW, BROAD = 6, 4, 4
 """Rows of the two tiles that read vectors where they lie, and machine vectors of either: for 32 registers only."""
-TURNS, LEVEL = (1, 1) if N_REGISTERS == 32 else (4, 2)
-"""Steps of a loop between two requests for what comes next, and the level of the caches that it is brought into.
+STEPS, LEVEL = (1, 1) if N_REGISTERS == 32 else (4, 2)
+"""Steps, one k each, that a turn of the loop makes, and the level of the caches that tiles ask for lines in.
 
-With few registers a step has as many instructions besides its multiply-adds as multiply-adds. A request a step, with
-all that it takes to find its address, cost a seventh of the time on an AMD Zen 3, and a quarter where another machine
-shared the core; there, requests into the first-level cache also kept what was needed now waiting.
+With 16 registers a request at every k would cost as much as many multiply-adds.
 """
 WIDE = 8
 """Vectors of the tile for a single row."""
 NV = 2
 AHEAD = 8192
-"""Bytes by which values are fetched before they are used: at 32 a turn, time enough for memory to answer."""
+"""Bytes by which values are fetched before they are used: at about 32 a k, time enough for memory to answer."""
 SOON = 2048
-"""The same where several times as many are used a turn, and most of them are in the second-level cache."""
+"""The same where several times as many are used at each k, and most of them are in the second-level cache."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
 
-def _fetch_lines(to: Writer, at: Any, each: int, ahead: int, turn: int | None, level: int) -> None:
-    """In step number `turn` of `TURNS`, which read `each` bytes from `at` on: ask for its share of what they read.
+def _fetch_lines(to: Writer, at: Any, each: int, ahead: int, number: int | None, level: int) -> None:
+    """In a step that reads `each` bytes from `at` on: ask for its share of what its turn will read `ahead` bytes on.
 
-    That is the lines `ahead` bytes behind these, in steps that have a number; each line is asked for once.
+    The steps of a turn share the lines out; a step without a number asks for none. Where a turn reads no whole number
+    of lines, some line is asked for twice.
     """
-    for line in range(turn, -(-TURNS * each // LINE), TURNS) if turn is not None else ():
-        to.fetch(to.plus(at, ahead + line * LINE - turn * each), level=level)
+    for line in range(number, -(-STEPS * each // LINE), STEPS) if number is not None else ():
+        to.fetch(to.plus(at, ahead + line * LINE - number * each), level=level)
+
+
+def _fetch_row(to: Writer, moving: list[Any], further: list[Any]) -> list[Any]:
+    """Ask for the line whose address is `moving`, with the end of its row, and move both on; see `_tile_of_rows`."""
+    _, along, _, jump, row = further
+    address, end = moving
+    return list(to.fetched_next(address, along, end, jump, row, level=LEVEL))
 
 
 def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool = False) -> Any:
     """Rows of a block times vectors of the batch: (w, x, x_stride, depth, out, out_stride, live, and up to six more).
 
     If it `fetches`, it asks meanwhile for the values that come next, for where the product goes, and, by five more
-    arguments (ahead, along, end, jump, row), for a line every `TURNS` k: its address moves by `along`, and by `jump`
+    arguments (ahead, along, end, jump, row), for a line every `STEPS` k: its address moves by `along`, and by `jump`
     more from `end` on, which itself moves by `row` then. If it `copies`, too, it leaves the runs that it reads one
     after the other, at an address that comes before these five.
     """
@@ -83,20 +89,20 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
             for v in range(vectors):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
-        def step(where: list[Any], turn: int | None) -> Any:
-            w, x, *ahead = where
-            kept = [ahead.pop() for _ in range(copies)]
+        def step(where: list[Any], number: int | None) -> Any:
+            w, x, *moving = where
+            kept = [moving.pop() for _ in range(copies)]
             if fetches:
-                _fetch_lines(to, w, rows * to.size, AHEAD, turn, LEVEL)
-            if fetches and turn == 0:
-                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:], level=LEVEL))
+                _fetch_lines(to, w, rows * to.size, AHEAD, number, LEVEL)
+            if fetches and number == 0:
+                moving = _fetch_row(to, moving, further)
             numbers = [to.plus(w, r * to.size) for r in range(rows)]
             runs = [to.plus(x, v * VECTOR) for v in range(vectors)]
             places = [[to.plus(to_keep, v * VECTOR) for v in range(vectors)] for to_keep in kept]
             kept = [to.plus(to_keep, vectors * VECTOR) for to_keep in kept]
-            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *ahead, *kept], *places
+            return runs, numbers, [to.plus(w, rows * to.size), to.plus(x, x_stride), *moving, *kept], *places
 
-        sums = to.accumulated(rows, vectors, depth, [w, x, *further[0:3:2], *kept], step, turns=TURNS)
+        sums = to.accumulated(rows, vectors, depth, [w, x, *further[0:3:2], *kept], step, steps=STEPS)
         for r, target in enumerate(targets):
             for v in range(vectors):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
@@ -107,8 +113,8 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
 def _tile_of_vectors(rows: int, vectors: int, *, streams: bool = False) -> Any:
     """Vectors of the batch times rows of a block: (x, row_stride, x_stride, live, w, depth, out, out_stride, and more).
 
-    Meanwhile it fetches where the product goes, and the values that come next, if it `streams`, or else what five more
-    arguments say; see `_tile_of_rows`.
+    Meanwhile it asks for where the product goes. If it `streams`, it asks for the values that come next, into the
+    first-level cache; if not, for the lines that five more arguments give, as in `_tile_of_rows`.
     """
 
     def write(to: Writer) -> None:
@@ -119,17 +125,17 @@ def _tile_of_vectors(rows: int, vectors: int, *, streams: bool = False) -> Any:
             for v in range(vectors):
                 to.fetch(to.plus(target, v * VECTOR), to_write=True)
 
-        def step(where: list[Any], turn: int | None) -> Any:
-            w, offset, *ahead = where
+        def step(where: list[Any], number: int | None) -> Any:
+            w, offset, *moving = where
             runs = [to.plus(w, v * VECTOR) for v in range(vectors)]
             if streams:
-                _fetch_lines(to, w, vectors * VECTOR, AHEAD, turn, 1)
-            elif turn == 0:
-                ahead = list(to.fetched_next(ahead[0], further[1], ahead[1], *further[3:], level=LEVEL))
+                _fetch_lines(to, w, vectors * VECTOR, AHEAD, number, 1)
+            elif number == 0:
+                moving = _fetch_row(to, moving, further)
             numbers = [to.plus(start, offset) for start in starts]
-            return runs, numbers, [to.plus(w, vectors * VECTOR), to.plus(offset, x_stride), *ahead]
+            return runs, numbers, [to.plus(w, vectors * VECTOR), to.plus(offset, x_stride), *moving]
 
-        sums = to.accumulated(rows, vectors, depth, [w, I64(0), *further[0:3:2]], step, turns=TURNS)
+        sums = to.accumulated(rows, vectors, depth, [w, I64(0), *further[0:3:2]], step, steps=STEPS)
         for r, target in enumerate(targets):
             for v in range(vectors):
                 to.store(sums[r][v], to.plus(target, v * VECTOR))
@@ -141,7 +147,7 @@ def _tile_of_groups(group: int) -> Any:
     """As `_tile_of_vectors`, where machine vectors run along (j, l) with all l, `group` bytes of them.
 
     Takes (x, row_stride, w, depth, out, out_stride, and the same five more). All rows are there; lines are fetched into
-    the second-level cache, two at a time.
+    the second-level cache, two every `STEPS` k.
     """
     group = min(group, VECTOR)
 
@@ -149,18 +155,18 @@ def _tile_of_groups(group: int) -> Any:
         x, row_stride, w, depth, out, out_stride, ahead, along, end, jump, row = to.function.args
         starts = to.spaced(x, row_stride, MANY)
 
-        def step(where: list[Any], turn: int | None) -> Any:
+        def step(where: list[Any], number: int | None) -> Any:
             w, offset, ahead, end = where
             runs = [to.plus(w, v * VECTOR) for v in range(ABREAST)]
             if group == VECTOR:  # values are used as fast as they come from the second-level cache
-                _fetch_lines(to, w, ABREAST * VECTOR, SOON, turn, 1)
-            if turn == 0:
+                _fetch_lines(to, w, ABREAST * VECTOR, SOON, number, 1)
+            if number == 0:
                 to.fetch(to.plus(ahead, LINE), level=2)
                 ahead, end = to.fetched_next(ahead, along, end, jump, row, level=2)
             numbers = [to.plus(start, offset) for start in starts]
             return runs, numbers, [to.plus(w, ABREAST * VECTOR), to.plus(offset, group), ahead, end]
 
-        sums = to.accumulated(MANY, ABREAST, depth, [w, I64(0), ahead, end], step, group // to.size, TURNS)
+        sums = to.accumulated(MANY, ABREAST, depth, [w, I64(0), ahead, end], step, group // to.size, STEPS)
         for line, target in zip(sums, to.spaced(out, out_stride, MANY), strict=True):
             for v in range(ABREAST):
                 to.store(line[v], to.plus(target, v * VECTOR))
@@ -175,7 +181,7 @@ def _tile_of_one() -> Any:
         x, x_stride, w, panel_stride, depth, out = to.function.args
         panels = [to.plus(to.times(panel_stride, p), v * VECTOR) for p in range(WIDE // NV) for v in range(NV)]
 
-        def step(where: list[Any], turn: int | None) -> Any:
+        def step(where: list[Any], number: int | None) -> Any:
             w, x = where
             return [to.plus(w, panel) for panel in panels], [x], [to.plus(w, NV * VECTOR), to.plus(x, x_stride)]
 
