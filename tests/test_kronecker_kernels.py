@@ -508,16 +508,18 @@ OTHER_PROCESSOR = """
 from pathgraph.kronecker.kernels import launch, tiles
 assert tiles.VECTOR == WIDTH
 random = np.random.default_rng(0)
-for d, n in product((1, 2, 4, 5, 8, 16, 20), (3, 40, 64)):
-    w, x = random.integers(-8, 9, (1, 21, 9, d)), random.integers(-8, 9, (1, 9, d, n))
+shapes = [(21, 9, d) for d in (1, 2, 4, 5, 8, 16, 20)] + [(72, 19, 1)]
+for (b, c, d), n, dtype in product(shapes, (3, 4, 5, 7, 40, 64), (np.float32, np.float64)):
+    w, x = random.integers(-8, 9, (1, b, c, d)).astype(dtype), random.integers(-8, 9, (1, c, d, n)).astype(dtype)
     right = np.einsum("abcd,acdn->abdn", w, x)
-    out = np.empty(right.shape, np.float32)
-    w, x = w.astype(np.float32), x.astype(np.float32)
+    out = np.empty(right.shape, dtype)
     launch.multiply(w, x, out)
-    assert np.array_equal(out, right), (d, n)
-    x, out = (np.ascontiguousarray(array.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0) for array in (x, out))
-    launch.multiply(w, x, out)
-    assert np.array_equal(out, right), (d, n)
+    assert np.array_equal(out, right), (b, c, d, n)
+    room = np.full((n + 16, b * d), np.inf, dtype)
+    x, out = np.ascontiguousarray(x.transpose(3, 0, 1, 2)).transpose(1, 2, 3, 0), room[8:-8].reshape(n, 1, b, d)
+    launch.multiply(w, x, out.transpose(1, 2, 3, 0))
+    assert np.array_equal(out.transpose(1, 2, 3, 0), right), (b, c, d, n)
+    assert np.isinf(room[:8]).all() and np.isinf(room[-8:]).all(), (b, c, d, n)  # nothing else is written
 """
 
 

@@ -168,6 +168,7 @@ def plan(
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     is_near, long = x_strides[3] == size and 0 <= x_strides[1] <= NEAR, tiles.BROAD * lanes
     is_long = n >= long and -(-n // wide) * wide % long == 0  # tiles of `long` compute no more
+    is_grouped = n >= tiles.MANY and _is_grouped(b * d, c * d, d, tiles.ABREAST * lanes, lanes)
     table, left = None, 0
     if n < wide:
         name, pack = "by_vectors", partial(packed_vectors, width=wide)
@@ -176,7 +177,7 @@ def plan(
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
         more: tuple[int, ...] = (b, c, d, n, together * tall)
         room = max(tall, tiles.WIDE) * run
-    elif d == 1 and is_first and b >= wide and c >= lanes:
+    elif d == 1 and is_first and b >= wide and c >= lanes and n >= tall:
         name = "by_copies"
         broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes
         pack, form = partial(packed_vectors, width=wide, last=broad * (wide + lanes)), ("vectors", wide, broad)
@@ -188,7 +189,7 @@ def plan(
         rows = min(together * tall, n)
         more = (b, c, d, n, rows, b // wide if broad else -(-b // wide), int(broad), pitch)
         room = 2 * rows * pitch
-    elif is_first and _is_grouped(b * d, c * d, d, tiles.ABREAST * lanes, lanes) and b * c * d * size <= GROUPED:
+    elif is_first and is_grouped and b * c * d * size <= GROUPED:
         name, form = "by_groups", ("groups", tiles.ABREAST)
         pack = partial(packed_groups, width=tiles.ABREAST * lanes)
         units, blocks, together = -(-n // tiles.MANY), a, 1

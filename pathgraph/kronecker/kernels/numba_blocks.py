@@ -18,6 +18,7 @@ from pathgraph.kronecker.kernels.tiles import (
     VECTOR,
     copy_short,
     copy_tall,
+    fetch,
     near_short,
     near_tall,
     number_at,
@@ -86,8 +87,8 @@ def busy_block(
     fetching : tuple of 4 int
         Address of rows to fetch, their stride, bytes of a row, and how many there are.
     calls : int
-        How many tiles share that work: all is packed after so many. They ask for a line every `STEPS` k at most, so
-        that tiles of low blocks leave some out.
+        How many tiles share that work: all is done after so many. They ask for a line every `STEPS` k at most; those of
+        low blocks, which have more to ask for, do so before they begin.
     state : tuple of 4 int
         The next row to pack, and c times the tiles that are done less `calls` times that row; the next row to fetch,
         and how many of its bytes are fetched.
@@ -102,6 +103,7 @@ def busy_block(
     width += LINE  # a row may begin inside a line
     each = n_rows * width // calls
     along = pace(each, c)
+    is_much = STEPS > 1 and each > c // STEPS * LINE  # more lines than tiles have requests: low blocks
     k, credit, line, offset = state
     for p in range(tall + short):
         row = tall_row(p, b) if p < tall else short_row(p - tall, tall, b)
@@ -121,7 +123,16 @@ def busy_block(
                 if more >= 0:
                     pack(kind, source + low * stride + more, stride, k - low, to + (wholes * c + low) * run, run)
             first, moves, end, jump, step = w, 0, w + 1, 0, 0
-            if line < n_rows:
+            if is_much:
+                left = each
+                while left > 0 and line < n_rows:
+                    part = min(left, width - offset)
+                    fetch(kind, rows + line * row_stride + offset, part)
+                    left -= part
+                    offset += part
+                    if offset == width:
+                        offset, line = 0, line + 1
+            elif line < n_rows:
                 start = rows + line * row_stride
                 first, moves, end, jump, step = start + offset, along, start + width, row_stride - width, row_stride
                 offset += each

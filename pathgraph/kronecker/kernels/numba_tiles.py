@@ -48,7 +48,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "96e09b21d5a64bab"
+MADE_OF = "7073ec8b19b258d9"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -291,7 +291,8 @@ def by_copies(kind, first, last, call, x, out, buffer):
     here, there = buffer, buffer + together * pitch
     heights = (together + TALL - 1) // TALL
     needed = (run + broad * VECTOR + LINE - 1) // LINE * STEPS
-    others = needed if heights > needed else 0  # tiles of a panel that ask for the next one, c // STEPS lines each
+    # tiles of a panel that ask for the next one, c // STEPS lines each
+    others = min(needed, heights - 1) if heights > NV + 1 else 0
     calls = panels * (heights - others)
     each = together * (length + LINE) // calls
     along = pace(each, c)
