@@ -168,6 +168,8 @@ def plan(
     is_first = _is_batch_first(c, d, x_strides, size) and _is_batch_first(b, d, out_strides, size)
     is_near, long = x_strides[3] == size and 0 <= x_strides[1] <= NEAR, tiles.BROAD * lanes
     is_long = n >= long and -(-n // wide) * wide % long == 0  # tiles of `long` compute no more
+    # kernels of copies and of groups have tiles of `tall` and `MANY` vectors, which must be there: with narrow machine
+    # vectors a batch may have fewer
     is_grouped = n >= tiles.MANY and _is_grouped(b * d, c * d, d, tiles.ABREAST * lanes, lanes)
     table, left = None, 0
     if n < wide:
