@@ -1,8 +1,10 @@
-"""Arrays that begin with a cache line: reading a vector that lies across two lines takes both of them."""
+"""Lines and sizes of the caches, and arrays that begin with a line: a vector across two lines takes both of them."""
 
 from __future__ import annotations
 
 import math
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,7 +13,7 @@ from numpy.typing import DTypeLike
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["LINE", "aligned_empty"]
+__all__ = ["LINE", "aligned_empty", "cache_size"]
 
 LINE = 64
 """Bytes of a cache line."""
@@ -41,3 +43,30 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     room = np.empty(n_bytes + LINE, dtype=np.uint8)
     start = -room.ctypes.data % LINE
     return room[start : start + n_bytes].view(dtype).reshape(shape)
+
+
+def cache_size(index: int, *, otherwise: int) -> int:
+    """How large a cache of the first core is.
+
+    Parameters
+    ----------
+    index : int
+        As Linux counts them: 0 for the data of the first level, 2 for the second, 3 for the last one before the memory.
+    otherwise : int
+        What is returned where the system does not tell, or tells 0.
+
+    Returns
+    -------
+    int
+        Bytes.
+
+    Examples
+    --------
+    >>> from pathgraph.cache_lines import cache_size
+    >>> cache_size(0, otherwise=32 << 10) > 0
+    True
+    """
+    with suppress(OSError, ValueError):
+        told = Path(f"/sys/devices/system/cpu/cpu0/cache/index{index}/size").read_text(encoding="ascii")
+        return (int(told.strip().removesuffix("K")) << 10) or otherwise
+    return otherwise

@@ -5,8 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathgraph.cache_lines import LINE, aligned_empty
-from pathgraph.pathsum import engine
+from pathgraph.cache_lines import LINE, aligned_empty, cache_size
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -32,13 +31,14 @@ def test_arrays_begin_with_a_line_and_lie_in_what_was_allocated(monkeypatch, dty
 
 
 @pytest.mark.parametrize(
-    ("told", "n_bytes"), [("16384K\n", 1 << 24), ("0K", 0), ("32M", 1 << 25), ("", 1 << 25), (None, 1 << 25)]
+    ("told", "n_bytes"), [("16384K\n", 1 << 24), ("0K", 1 << 25), ("32M", 1 << 25), ("", 1 << 25), (None, 1 << 25)]
 )
-def test_the_last_cache_is_as_large_as_the_system_says_or_as_is_usual(monkeypatch, told, n_bytes):
-    def read(path):
+def test_a_cache_is_as_large_as_the_system_says_or_as_is_usual(monkeypatch, told, n_bytes):
+    def read(path, encoding):
+        assert path.parent.name == "index3"
         if told is None:
             raise PermissionError
         return told
 
     monkeypatch.setattr(Path, "read_text", read)
-    assert engine._last_cache() == n_bytes
+    assert cache_size(3, otherwise=1 << 25) == n_bytes

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from fractions import Fraction
+from itertools import pairwise
 
 import networkx as nx
 import numpy as np
@@ -216,6 +217,28 @@ def test_asking_early_for_sums_changes_no_bit(monkeypatch):
         with_threads(n)
         found = [swept(q) for q in (1, 2, 3)]
         assert [[a.tobytes() for a in each] for each in found] == [[a.tobytes() for a in each] for each in alone]
+
+
+@pytest.mark.parametrize("asks", [False, True])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_long_sums_are_equal_to_the_last_bit_whether_they_ask_for_their_entries_or_not(monkeypatch, asks, dtype):
+    """Small dyadic numbers, in rows of several times as many lines as are asked for at once, and a rest."""
+    random = np.random.default_rng(3)
+    widths = [600, 1111, 37, 5]
+    few = [random.choice([-1, -0.5, 0.5, 1], size=(m, n)) * (random.random((m, n)) < 0.1) for n, m in pairwise(widths)]
+    net = pg.from_weights(few, [random.choice([-0.5, 1], size=m) for m in widths[1:]])
+    monkeypatch.setattr(engine, "ASKS", asks)
+    for q in (1, 2):
+        norms = [
+            pg.path_norm(net, q, r=q, root=False, per_output=True, dtype=dtype, backend=backend)
+            for backend in ("numba", "numpy")
+        ]
+        assert np.array_equal(*norms)
+    for ring in (rings.REAL, rings.SCALED):
+        assert np.array_equal(*(pg.path_marginals(net, ring, backend=backend) for backend in ("numba", "numpy")))
+    masses, safe = engine.power_marginals(net, 1, started(net, 1)[0].astype(dtype), by_neuron=True)
+    assert safe
+    assert np.array_equal(masses, pg.path_marginals(net.map_values(abs), backend="numpy"))
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -8,9 +8,10 @@ There is one kernel for each value of an entry that is wanted (`forward_rows`, `
 `code`: 0 for w, 1 for abs(w), 2 for w**2, 4 for w**4, and 3 for abs(w)**q. They are closures over numbers only: one
 over another kernel would be compiled anew in each process.
 
-These kernels ask for their entries some lines ahead (`will_read`): a processor that guesses what comes next does not
-look beyond the end of a page, and a sum over many entries would wait there. (`ASKS_ALWAYS` has the exception.) A row of
-scattered antecedents asks for one line of its entries, and for more only if it has two lines or more.
+These kernels ask for the entries of scattered antecedents some lines ahead (`will_read`): one line of a row, and more
+only if it has two lines or more. They also ask for those of consecutive antecedents if it is worth it (`asks`,
+`pathgraph.pathsum.engine.ASKS`): a processor that guesses what comes next does not look beyond the end of a page, and
+waits there unless it is asked. A sum that is made without asking has one loop, and one addition of its parts.
 
 Where no masses are made, scattered antecedents are taken two a turn, in the same order as one by one: with fewer
 instructions between them, more reads are under way at the same time. The compiler does not unroll such loops by itself,
@@ -33,7 +34,6 @@ from numba import njit, types
 from numba.extending import intrinsic
 
 from pathgraph.cache_lines import LINE
-from pathgraph.kernel_text import N_REGISTERS
 
 compiled = njit(cache=True, nogil=True)
 inlined = njit(cache=True, nogil=True, forceinline=True)
@@ -70,12 +70,9 @@ AHEAD = 64
 FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
-ASKS_ALWAYS, LONG = N_REGISTERS == 32, 16
-"""Whether the forward sweep asks for the entries of long runs, too, and from how many lines on a run is long.
-
-A processor with 32 vector registers (AMD Zen 5) reads them faster if it is asked; one with 16 (AMD Zen 1) then reads
-only 9 GB/s in place of 13.
-"""
+SCATTERED = 24
+"""The same where antecedents are scattered: each entry brings a line of its own, and what was asked for is to be in the
+first-level cache still when its turn comes."""
 
 EARLY = 128
 """Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""
@@ -145,19 +142,19 @@ def vanished(lo, hi, w, antecedent, x):
 
 
 @cache
-def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
+def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool, asks: bool) -> Any:
     """The forward sweep: a kernel that sums into the neurons first:stop.
 
     It returns whether a sum of terms that are not zero came out as zero (never for signed values). A graph without runs
     of antecedents, or without biases, does not pay for looking. `is_vast`: the caches do not hold the sums of so many
-    neurons, so those of scattered antecedents are asked for early.
+    neurons, so those of scattered antecedents are asked for early. `asks`: entries of runs are asked for, too.
     """
     is_signed = code == 0
 
     @compiled
     def rows(first, stop, start, antecedent, run, bias, w, x, q):
         line = line_of(w)
-        chunk, ahead = U(LINES) * line, U(AHEAD) * line
+        chunk, ahead, soon = U(LINES) * line, U(AHEAD) * line, U(SCATTERED) * line
         last = U(len(antecedent) - 1)
         lost = False
         hi = U(start[first])
@@ -167,7 +164,7 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
             if with_runs and run[v] >= 0:
                 shift = U(run[v] + 1) - lo
                 at = lo
-                if ASKS_ALWAYS or hi - lo < U(LONG) * line:
+                if asks:
                     while at + chunk <= hi:
                         for k in range(LINES):
                             will_read(w, at + ahead + U(k) * line)
@@ -181,10 +178,10 @@ def forward_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -
                 for e in range(at, hi):
                     total = add_in_any_order(total, value(x.dtype.type(w[e]), code, q), x[e + shift])
             else:
-                e = lo + ahead
+                e = lo + soon
                 will_read(w, e)
                 will_read(antecedent, e)
-                while e + line + line <= hi + ahead:
+                while e + line + line <= hi + soon:
                     e += line
                     will_read(w, e)
                     will_read(antecedent, e)
@@ -231,7 +228,7 @@ def forward_maxima(start, antecedent, bias, w, x):
 
 
 @cache
-def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> Any:
+def backward_rows(code: int, with_runs: bool, is_vast: bool, asks: bool, to_some: bool) -> Any:
     """The backward sweep: a kernel that sends the sums of whole levels back, the neurons between two of their `ends`.
 
     It takes the levels in descending order and the neurons of each in ascending order, as memory is best read. It sends
@@ -241,7 +238,7 @@ def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> A
     @compiled
     def rows(ends, low, high, start, antecedent, run, w, y, q):
         line = line_of(w)
-        few, ahead = U(FEW) * line, U(AHEAD) * line
+        few, ahead, soon = U(FEW) * line, U(AHEAD) * line, U(SCATTERED) * line
         last = U(len(antecedent) - 1)
         for level in range(len(ends) - 2, -1, -1):
             for v in range(U(ends[level]), U(ends[level + 1])):
@@ -258,18 +255,19 @@ def backward_rows(code: int, with_runs: bool, is_vast: bool, to_some: bool) -> A
                     at = lo
                     while at < hi:
                         end = hi
-                        if at + few <= hi:
-                            end = at + few
-                        for k in range(FEW):
-                            will_read(w, at + ahead + U(k) * line)
+                        if asks:
+                            if at + few <= hi:
+                                end = at + few
+                            for k in range(FEW):
+                                will_read(w, at + ahead + U(k) * line)
                         for e in range(at, end):
                             y[e + shift] += value(y.dtype.type(w[e]), code, q) * out
                         at = end
                     continue
-                e = lo + ahead
+                e = lo + soon
                 will_read(w, e)
                 will_read(antecedent, e)
-                while e + line + line <= hi + ahead:
+                while e + line + line <= hi + soon:
                     e += line
                     will_read(w, e)
                     will_read(antecedent, e)
@@ -322,7 +320,7 @@ def underflows(lo, hi, w, antecedent, x, out, code, q):
 
 
 @cache
-def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> Any:
+def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool, asks: bool) -> Any:
     """The forward sweep of `forward_rows`, for `y` of the backward sweep: it also makes the masses of the entries.
 
     The sums over the paths through the edges into neuron v are put in `mass` from ``edges[v]`` on, that of its bias at
@@ -336,7 +334,7 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
     @compiled
     def rows(first, stop, start, antecedent, run, bias, w, x, q, y, mass, edges, biases, room):
         line = line_of(w)
-        few, ahead = U(FEW) * line, U(FURTHER) * line
+        few, ahead, soon = U(FEW) * line, U(FURTHER) * line, U(SCATTERED) * line
         last = U(len(antecedent) - 1)
         tiny, one = np.finfo(x.dtype).tiny, x.dtype.type(1)
         lost = False
@@ -352,11 +350,12 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
                 at = lo
                 while at < hi:
                     end = hi
-                    if at + few <= hi:
-                        end = at + few
-                    for k in range(FEW):
-                        will_read(w, at + ahead + U(k) * line)
-                        will_write(mass, at + ahead + here + U(k) * line)
+                    if asks:
+                        if at + few <= hi:
+                            end = at + few
+                        for k in range(FEW):
+                            will_read(w, at + ahead + U(k) * line)
+                            will_write(mass, at + ahead + here + U(k) * line)
                     for e in range(at, end):
                         factor = value(x.dtype.type(w[e]), code, q)
                         total = add_in_any_order(total, factor, x[e + shift])
@@ -367,11 +366,11 @@ def mass_rows(code: int, with_runs: bool, with_biases: bool, is_vast: bool) -> A
                 is_small = small > 0
             else:
                 least = x.dtype.type(np.inf)
-                e = lo + ahead
+                e = lo + soon
                 will_read(w, e)
                 will_read(antecedent, e)
                 will_write(mass, e + here)
-                while e + line + line <= hi + ahead:
+                while e + line + line <= hi + soon:
                     e += line
                     will_read(w, e)
                     will_read(antecedent, e)
