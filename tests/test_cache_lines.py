@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathgraph.cache_lines import LINE, aligned_empty, cache_size
+from pathgraph.cache_lines import LARGE, LINE, aligned_empty, cache_size, result_empty
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -28,6 +28,17 @@ def test_arrays_begin_with_a_line_and_lie_in_what_was_allocated(monkeypatch, dty
     assert rooms[0].ctypes.data <= array.ctypes.data
     assert array.ctypes.data + array.nbytes <= rooms[0].ctypes.data + rooms[0].nbytes
     assert aligned_empty((0, 5), dtype).shape == (0, 5)
+
+
+@pytest.mark.parametrize("dtype", ["u1", "f2", "f4", "f8", "c16", "O"])
+def test_results_are_arrays_of_their_shape_and_large_ones_begin_with_a_line(dtype):
+    dtype = np.dtype(dtype)
+    for n in (0, 1, LARGE // dtype.itemsize - 1, LARGE // dtype.itemsize, LARGE):
+        array = result_empty((n, 2), dtype)
+        assert (array.shape, array.dtype) == ((n, 2), dtype)
+        assert array.flags.c_contiguous
+        assert array.flags.writeable
+        assert array.nbytes < LARGE or dtype.hasobject or array.ctypes.data % LINE == 0
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ import numpy as np
 from scipy.sparse import issparse
 from scipy.sparse.linalg import LinearOperator
 
+from pathgraph.cache_lines import result_empty
 from pathgraph.devices import Device
 from pathgraph.errors import ConversionError, ParameterError
 from pathgraph.kronecker import repeated
@@ -92,7 +93,7 @@ class KSOperator(LinearOperator):  # type: ignore[misc]
         array, given_axis = as_operand(x, "x"), axis
         axis = checked_axis(array, axis, "x", self.shape[1], self.shape)
         dtype, shape = product_type(self.dtype, array.dtype), with_axis(array.shape, axis, self.shape[0])
-        result = np.empty(shape, dtype) if out is None else as_output(out, shape, dtype, [array, *self._arrays()])
+        result = result_empty(shape, dtype) if out is None else as_output(out, shape, dtype, [array, *self._arrays()])
         if not result.size:
             self._check_method(method, dtype)
             return result

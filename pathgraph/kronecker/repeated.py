@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
+from pathgraph.cache_lines import result_empty
 
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
@@ -81,7 +82,7 @@ def again(known: dict[Any, Repeated], x: Any, axis: Any, out: Any) -> Array | No
         found = known.get((axis, x.dtype, x.shape, x.strides))
         if found is None or (found.bound.n_threads and found.bound.n_threads != threads.count()):
             return None
-        result = np.empty(found.shape, found.dtype)
+        result = result_empty(found.shape, found.dtype)
         found.bound.run(found.start(x), found.start(result))
         return result
     if type(out) is not np.ndarray or not out.flags.writeable:

@@ -1,7 +1,8 @@
 """How fast Kronecker-sparse matrices multiply: ``python -m tests.bench.kronecker [--json FILE] [--quick]``.
 
 48 patterns with their batches (`kronecker_cases`), float32 and float64, both layouts, on one thread. Variants take
-turns, and outputs are allocated before for all that can write to them. Peers, each at its best and on the same numbers:
+turns, and outputs are allocated before for all that can write to them. All arrays begin with a cache line, as those of
+PyTorch do, and large results of the package. Peers, each at its best and on the same numbers:
 
 * csr: a `scipy.sparse` CSR matrix (its own time with the transposes where the batch comes first, since it takes the
   batch last only);
@@ -35,6 +36,7 @@ import numpy as np
 import pathgraph as pg
 from pathgraph.cache_lines import aligned_empty
 from pathgraph.kronecker.kernels import tiles
+from pathgraph.kronecker.kernels.packing import aligned
 from tests.bench import measure
 from tests.bench.kronecker_cases import BATCHES, drawn
 
@@ -67,7 +69,8 @@ class Case:
         a, _, c, d = pattern
         self.values = random.standard_normal(pattern, dtype=dtype)
         self.matrix = pg.KSMatrix(self.values)
-        self.x = random.standard_normal((a * c * d, n) if self.is_last else (n, a * c * d), dtype=dtype)
+        self.x = aligned_empty((a * c * d, n) if self.is_last else (n, a * c * d), dtype)
+        random.standard_normal(dtype=dtype, out=self.x)
 
     @property
     def is_last(self) -> bool:
@@ -83,7 +86,10 @@ class Case:
         return self.dtype.itemsize * (sum(self.matrix.shape) * self.n + self.matrix.nnz)
 
     def output(self) -> Any:
-        return np.zeros((self.matrix.shape[0], self.n) if self.is_last else (self.n, self.matrix.shape[0]), self.dtype)
+        rows = self.matrix.shape[0]
+        out = aligned_empty((rows, self.n) if self.is_last else (self.n, rows), self.dtype)
+        out[...] = 0
+        return out
 
     def four_axes(self, array: Any, rows: int) -> Any:
         """The array with axes a, d, rows or columns of the blocks, batch."""
@@ -110,19 +116,19 @@ class Case:
         return lambda: self.matrix.apply(self.x, axis, out=out)
 
     def _blocks(self) -> Any:
-        return np.ascontiguousarray(self.values.transpose(0, 3, 1, 2))
+        return aligned(self.values.transpose(0, 3, 1, 2))
 
     def _bmm(self) -> Callable[[], Any]:
         _, b, c, _ = self.pattern
         out, blocks = self.output(), self._blocks()
         source, target = self.four_axes(self.x, c), self.four_axes(out, b)
         if self.is_last:
-            packed, product = np.empty(source.shape, self.dtype), np.empty(target.shape, self.dtype)
+            packed, product = aligned_empty(source.shape, self.dtype), aligned_empty(target.shape, self.dtype)
             left, right = blocks, packed
         else:  # vectors as rows: what torch.bmm gets, too
             source, target = source.swapaxes(2, 3), target.swapaxes(2, 3)
-            packed, product = np.empty(source.shape, self.dtype), np.empty(target.shape, self.dtype)
-            left, right = packed, np.ascontiguousarray(blocks.swapaxes(2, 3))
+            packed, product = aligned_empty(source.shape, self.dtype), aligned_empty(target.shape, self.dtype)
+            left, right = packed, aligned(blocks.swapaxes(2, 3))
 
         def run() -> Any:
             np.copyto(packed, source)
@@ -138,7 +144,7 @@ class Case:
         source, target = self.four_axes(self.x, c), self.four_axes(out, b)
         if self.is_last:
             return lambda: (np.matmul(blocks, source, out=target), out)[1]
-        right = np.ascontiguousarray(blocks.swapaxes(2, 3))
+        right = aligned(blocks.swapaxes(2, 3))
         return lambda: (np.matmul(source.swapaxes(2, 3), right, out=target.swapaxes(2, 3)), out)[1]
 
     def _csr(self) -> Callable[[], Any]:

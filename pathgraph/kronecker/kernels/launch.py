@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from pathgraph import threads
-from pathgraph.cache_lines import aligned_empty
+from pathgraph.cache_lines import aligned_empty, result_empty
 from pathgraph.kronecker.kernels.packing import aligned, cut, packed_groups, packed_rows, packed_vectors, starts
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
@@ -288,7 +288,7 @@ def between(kept: dict[int, Array], number: int, shape: tuple[int, int], dtype: 
     """
     n_bytes = math.prod(shape) * dtype.itemsize
     if n_bytes > KEPT or dtype.hasobject:
-        return np.empty(shape, dtype)
+        return result_empty(shape, dtype)
     if number not in kept or len(kept[number]) < n_bytes:
         kept[number] = aligned_empty((n_bytes,), np.uint8)
     return kept[number][:n_bytes].view(dtype).reshape(shape)

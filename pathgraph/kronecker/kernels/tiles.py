@@ -65,6 +65,13 @@ def _fetch_lines(to: Writer, at: Any, each: int, ahead: int, number: int | None,
         to.fetch(to.plus(at, ahead + line * LINE - number * each), level=level)
 
 
+def _fetch_targets(to: Writer, targets: list[Any], vectors: int, *, level: int) -> None:
+    """Ask for the lines where rows of a tile go, into a level of the caches; they may begin inside a line."""
+    for target in targets:
+        for offset in [*range(0, vectors * VECTOR, LINE), vectors * VECTOR - 1]:
+            to.fetch(to.plus(target, offset), to_write=level == 1, level=level)
+
+
 def _fetch_row(to: Writer, moving: list[Any], further: list[Any]) -> list[Any]:
     """Ask for the line whose address is `moving`, with the end of its row, and move both on; see `_tile_of_rows`."""
     _, along, _, jump, row = further
@@ -85,9 +92,8 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
         w, x, x_stride, depth, out, out_stride, live, *further = to.function.args
         kept = [further.pop(0) for _ in range(copies)]
         targets = to.spaced(out, out_stride, rows, live)
-        for target in targets * fetches:
-            for v in range(vectors):
-                to.fetch(to.plus(target, v * VECTOR), to_write=True)
+        if fetches:
+            _fetch_targets(to, targets, vectors, level=1)
 
         def step(where: list[Any], number: int | None) -> Any:
             w, x, *moving = where
@@ -113,17 +119,16 @@ def _tile_of_rows(rows: int, vectors: int = NV, *, fetches: bool, copies: bool =
 def _tile_of_vectors(rows: int, vectors: int, *, streams: bool = False) -> Any:
     """Vectors of the batch times rows of a block: (x, row_stride, x_stride, live, w, depth, out, out_stride, and more).
 
-    Meanwhile it asks for where the product goes. If it `streams`, it asks for the values that come next, into the
-    first-level cache; if not, for the lines that five more arguments give, as in `_tile_of_rows`.
+    Meanwhile it asks for where the product goes: into the second-level cache, since vectors of the batch often are
+    whole pages long, and then lie in the same sets of the first one. If it `streams`, it asks for the values that come
+    next, into the first-level cache; if not, for the lines that five more arguments give, as in `_tile_of_rows`.
     """
 
     def write(to: Writer) -> None:
         x, row_stride, x_stride, live, w, depth, out, out_stride, *further = to.function.args
         starts = to.spaced(x, row_stride, rows, live)
         targets = to.spaced(out, out_stride, rows, live)
-        for target in targets:
-            for v in range(vectors):
-                to.fetch(to.plus(target, v * VECTOR), to_write=True)
+        _fetch_targets(to, targets, vectors, level=2)
 
         def step(where: list[Any], number: int | None) -> Any:
             w, offset, *moving = where
