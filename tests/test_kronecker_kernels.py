@@ -117,6 +117,23 @@ def test_any_strides_and_alignment(dtype):
                 assert np.isnan(out.base[..., ::2]).all()  # nothing else was written
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_single_vector(dtype):
+    """Blocks of every number of machine vectors that a tile may have, and with rows left over."""
+    random = np.random.default_rng(2)
+    lanes = tiles.VECTOR // np.dtype(dtype).itemsize
+    for b in {*edges(tiles.WIDE * lanes), *(v * lanes + r for v in range(tiles.WIDE) for r in (1, lanes))}:
+        for c, d in ((1, 1), (3, 1), (5, 3)):
+            w, x = integers(random, (2, b, c, d), dtype), integers(random, (2, c, d, 1), dtype)
+            for given_as, written_as in (*zip(LAYOUTS, LAYOUTS, strict=True), ("odd", "last"), ("strided", "odd")):
+                out = multiplied(w, laid_out(x, given_as), written_as)
+                assert np.array_equal(out, expected(w, x)), (b, c, d, given_as, written_as)
+                if written_as == "strided":
+                    assert np.isnan(out.base[..., ::2]).all()
+            whole = multiplied(w, np.repeat(x, 2, axis=3))
+            assert all(same_bits(multiplied(w, x), whole[..., v : v + 1]) for v in (0, 1))
+
+
 @given(
     st.tuples(*[st.integers(1, 20)] * 4),
     st.integers(0, 70),
@@ -305,7 +322,7 @@ def test_packed_values_are_kept_and_serve_all_batches():
     for layout, n in product(("last", "first"), (1, 40, 2, 64)):
         x = integers(random, (1, 4, 1, n), np.float32)
         assert np.array_equal(multiplied(w, laid_out(x, layout), layout, packed), expected(w, x))
-    forms = {"near", "rows", "vectors"} if tiles.N_REGISTERS == 32 else {"rows", "vectors"}
+    forms = {"alone", "rows", "vectors"} | ({"near"} if tiles.N_REGISTERS == 32 else set())
     assert {form[0] for form in packed} == forms
     assert len(packed) == len(forms)
     kept = list(packed.values())
@@ -323,8 +340,8 @@ def test_every_kernel_is_chosen(monkeypatch, n_registers):
         x, out = (laid_out(np.zeros((a, m, d, n), dtype=np.float32), layout) for m in (c, b))
         return launch.plan(shape, n, 4, x.strides, out.strides, 1).name
 
-    found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 64, 100) for layout in ("last", "first")}
-    others = {"by_rows", "by_vectors", "by_copies", "transposing"}
+    found = {name((2, 40, 40, d), n, layout) for d in (1, 32) for n in (1, 2, 64, 100) for layout in ("last", "first")}
+    others = {"by_one", "by_rows", "by_vectors", "by_copies", "transposing"}
     assert found == (others | {"by_near"} if n_registers == 32 else others)
 
 
@@ -467,7 +484,7 @@ out = np.empty((40, 1, 9, 7), np.float32).transpose(1, 2, 3, 0)
 launch.multiply(w, x, out)
 launch.multiply(w, x[..., :1], out[..., :1])
 from pathgraph.kronecker.kernels import numba_tiles
-print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (numba_tiles.by_vectors, numba_tiles.transposing)))
+print(sum(sum(kernel.stats.cache_misses.values()) for kernel in (numba_tiles.by_one, numba_tiles.transposing)))
 """
 
 
@@ -508,8 +525,8 @@ OTHER_PROCESSOR = """
 from pathgraph.kronecker.kernels import launch, tiles
 assert tiles.VECTOR == WIDTH
 random = np.random.default_rng(0)
-shapes = [(21, 9, d) for d in (1, 2, 4, 5, 8, 16, 20)] + [(72, 19, 1)]
-for (b, c, d), n, dtype in product(shapes, (3, 4, 5, 7, 40, 64), (np.float32, np.float64)):
+shapes = [(21, 9, d) for d in (1, 2, 4, 5, 8, 16, 20)] + [(72, 19, 1), (150, 7, 3)]
+for (b, c, d), n, dtype in product(shapes, (1, 3, 4, 5, 7, 40, 64), (np.float32, np.float64)):
     w, x = random.integers(-8, 9, (1, b, c, d)).astype(dtype), random.integers(-8, 9, (1, c, d, n)).astype(dtype)
     right = np.einsum("abcd,acdn->abdn", w, x)
     out = np.empty(right.shape, dtype)

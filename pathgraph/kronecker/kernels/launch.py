@@ -3,8 +3,8 @@ r"""Products by compiled tiles: which kernel runs, on which packed values, in wh
 The operands are the four-axis views of `pathgraph.kronecker.execution`: x of shape (a, c, d, n) and out of shape
 (a, b, d, n), of any strides. What runs depends on the pattern, the number of vectors and the strides alone:
 
-* ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors (a matrix-vector product
-  reads the values once);
+* ``by_one``, rows of a block alone: a single vector (the values are read once, as they follow each other);
+* ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors;
 * ``by_copies``, the same for larger batches, batch first with d = 1: vectors are copied on the way in;
 * ``by_groups``, batch-first arrays whose d divides the lanes of a machine vector, if the second-level cache holds the
   values of all l of a block: machine vectors run along (j, l);
@@ -29,7 +29,15 @@ import numpy as np
 
 from pathgraph import threads
 from pathgraph.cache_lines import aligned_empty, result_empty
-from pathgraph.kronecker.kernels.packing import aligned, cut, packed_groups, packed_rows, packed_vectors, starts
+from pathgraph.kronecker.kernels.packing import (
+    aligned,
+    cut,
+    packed_alone,
+    packed_groups,
+    packed_rows,
+    packed_vectors,
+    starts,
+)
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.pathsum.engine import is_available as is_numba_available
 
@@ -172,13 +180,18 @@ def plan(
     # vectors a batch may have fewer
     is_grouped = n >= tiles.MANY and _is_grouped(b * d, c * d, d, tiles.ABREAST * lanes, lanes)
     table, left = None, 0
-    if n < wide:
-        name, pack = "by_vectors", partial(packed_vectors, width=wide)
-        form: tuple[Any, ...] = ("vectors", wide, False)
+    form: tuple[Any, ...]
+    more: tuple[int, ...]
+    if n == 1:
+        most = tiles.WIDE * lanes
+        name, form, pack = "by_one", ("alone", most), partial(packed_alone, lanes=lanes, most=most)
+        units, blocks, together = 1, a * d * -(-b // most), 1
+        more, room = (b, c, d), tiles.WIDE * tiles.VECTOR
+    elif n < wide:
+        name, form, pack = "by_vectors", ("vectors", wide, False), partial(packed_vectors, width=wide)
         units, blocks = -(-n // tall), a * d
         together = _together(ROOM // (c * size * tall), units, blocks, n_threads)
-        more: tuple[int, ...] = (b, c, d, n, together * tall)
-        room = max(tall, tiles.WIDE) * run
+        more, room = (b, c, d, n, together * tall), tall * run
     elif d == 1 and is_first and b >= wide and c >= lanes and n >= tall:
         name = "by_copies"
         broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes

@@ -46,9 +46,9 @@ from pathgraph.kronecker.kernels.tiles import (
     transpose_out,
 )  # fmt: skip
 
-__all__ = ["by_copies", "by_groups", "by_near", "by_rows", "by_vectors", "transposing"]
+__all__ = ["by_copies", "by_groups", "by_near", "by_one", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "7994d5141ed45d2f"
+MADE_OF = "f3935d69c2313326"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -242,7 +242,6 @@ def by_vectors(kind, first, last, call, x, out, buffer):
     run = NV * VECTOR
     wide = run // size
     panels = (b + wide - 1) // wide
-    group = WIDE // NV
     parts = (n + together - 1) // together
     stores = oj == size and b >= wide
     for task in range(first, last):
@@ -251,18 +250,6 @@ def by_vectors(kind, first, last, call, x, out, buffer):
         values = w + g * panels * c * run
         low = part * together
         high = min(low + together, n)
-        if n == 1:
-            source = x + i * xi + lane * xl
-            for p in range(0, panels, group):
-                p = max(min(p, panels - group), 0)
-                apart = c * run if panels >= group else 0
-                for q in range(1 if panels >= group else panels):
-                    tile_one(kind, source, xk, values + (p + q) * c * run, apart, c, buffer)
-                    for r in range(group if panels >= group else 1):
-                        row = max(min((p + q + r) * wide, b - wide), 0)
-                        target = out + i * oi + lane * ol + row * oj
-                        scatter(kind, size, buffer + r * run, 1, min(b, wide), target, on, oj)
-            continue
         for p in range(panels):
             row = max(min(p * wide, b - wide), 0)
             for column in range(low, high, TALL):
@@ -276,6 +263,26 @@ def by_vectors(kind, first, last, call, x, out, buffer):
                 else:
                     tile_stream(kind, source, xn, xk, live, panel, c, buffer, run)
                     scatter(kind, size, buffer, live, min(b, wide), target, on, oj)
+
+
+@compiled
+def by_one(kind, first, last, call, x, out, buffer):
+    """The tasks first:last for a single vector; a task is a panel of a block. Values are packed by `packed_alone`."""
+    size, w, xi, xk, xl, _, oi, oj, ol, _, b, c, d = integers_at(13, call)
+    lanes = VECTOR // size
+    wide, rows = WIDE * lanes, (b + lanes - 1) // lanes * lanes
+    panels = (rows + wide - 1) // wide
+    for task in range(first, last):
+        g, row = task // panels, task % panels * wide
+        i, lane = g // d, g % d
+        vectors, live = min(rows - row, wide) // lanes, min(b - row, wide)
+        source, target = x + i * xi + lane * xl, out + i * oi + lane * ol + row * oj
+        values = w + (g * rows + row) * c * size
+        if oj == size and live == vectors * lanes:
+            tile_one(kind, source, xk, values, vectors, c, target)
+        else:
+            tile_one(kind, source, xk, values, vectors, c, buffer)
+            scatter(kind, size, buffer, 1, live, target, 0, oj)
 
 
 @compiled

@@ -12,7 +12,7 @@ from pathgraph.cache_lines import aligned_empty
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["aligned", "cut", "packed_groups", "packed_rows", "packed_vectors", "starts"]
+__all__ = ["aligned", "cut", "packed_alone", "packed_groups", "packed_rows", "packed_vectors", "starts"]
 
 
 @cache
@@ -118,6 +118,37 @@ def packed_vectors(values: Array, width: int, last: int = 0) -> Array:
         part[..., : rows.shape[-1]] = rows
         out[:, :, at : at + c * wide] = part.reshape(a, d, -1)
         at += c * wide
+    return out
+
+
+def packed_alone(values: Array, lanes: int, most: int) -> Array:
+    """The values block by block, panel by panel of at most `most` rows, and in it for each k the numbers of its rows.
+
+    Parameters
+    ----------
+    values : ndarray, shape (a, b, c, d)
+    lanes : int
+        The rows of a block are filled up with zeros to a multiple of it.
+    most : int
+        A multiple of `lanes`.
+
+    Returns
+    -------
+    ndarray, shape (a, d, size of a block)
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> packed_alone(np.arange(1, 11).reshape(1, 5, 2, 1), 2, 4).tolist()
+    [[[1, 3, 5, 7, 2, 4, 6, 8, 9, 0, 10, 0]]]
+    """
+    a, b, c, d = values.shape
+    rows = -(-b // lanes) * lanes
+    out = np.zeros((a, d, c * rows), dtype=values.dtype)
+    for first in range(0, b, most):
+        part = values[:, first : first + most].transpose(0, 3, 2, 1)
+        panel = out[:, :, c * first : c * min(first + most, rows)].reshape(a, d, c, -1)  # a view
+        panel[..., : part.shape[-1]] = part
     return out
 
 

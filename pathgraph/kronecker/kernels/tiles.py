@@ -45,7 +45,7 @@ STEPS, LEVEL = (1, 1) if N_REGISTERS == 32 else (4, 2)
 With 16 registers a request at every k would cost as much as many multiply-adds.
 """
 WIDE = 8
-"""Vectors of the tile for a single row."""
+"""Machine vectors of the tile for a single vector of the batch, at most."""
 NV = 2
 AHEAD = 8192
 """Bytes by which values are fetched before they are used: at about 32 a k, time enough for memory to answer."""
@@ -180,19 +180,28 @@ def _tile_of_groups(group: int) -> Any:
 
 
 def _tile_of_one() -> Any:
-    """One vector of the batch times rows of a block: (x, x_stride, w, panel_stride, depth, out)."""
+    """One vector of the batch times rows of a block, `vectors` machine vectors of them: (x, x_stride, w, and three).
+
+    The other arguments are vectors, depth and out. There is a loop for each number of machine vectors up to `WIDE`.
+    It asks for nothing: the values are one stream, which processors follow by themselves.
+    """
 
     def write(to: Writer) -> None:
-        x, x_stride, w, panel_stride, depth, out = to.function.args
-        panels = [to.plus(to.times(panel_stride, p), v * VECTOR) for p in range(WIDE // NV) for v in range(NV)]
+        x, x_stride, w, vectors, depth, out = to.function.args
 
-        def step(where: list[Any], number: int | None) -> Any:
-            w, x = where
-            return [to.plus(w, panel) for panel in panels], [x], [to.plus(w, NV * VECTOR), to.plus(x, x_stride)]
+        def multiply(width: int) -> None:
+            def step(where: list[Any], number: int | None) -> Any:
+                w, x = where
+                runs = [to.plus(w, v * VECTOR) for v in range(width)]
+                return runs, [x], [to.plus(w, width * VECTOR), to.plus(x, x_stride)]
 
-        sums = to.accumulated(1, WIDE, depth, [w, x], step)
-        for v in range(WIDE):
-            to.store(sums[0][v], to.plus(out, v * VECTOR))
+            sums = to.accumulated(1, width, depth, [w, x], step)
+            for v in range(width):
+                to.store(sums[0][v], to.plus(out, v * VECTOR))
+
+        for width in range(1, WIDE + 1):
+            with to.builder.if_then(to.builder.icmp_signed("==", vectors, I64(width))):
+                multiply(width)
 
     return _callable("one", 6, write)
 
