@@ -51,6 +51,8 @@ AHEAD = 8192
 """Bytes by which values are fetched before they are used: at about 32 a k, time enough for memory to answer."""
 SOON = 2048
 """The same where several times as many are used at each k, and most of them are in the second-level cache."""
+PAGE = 4096
+"""Bytes of a page of memory."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
@@ -183,7 +185,7 @@ def _tile_of_one() -> Any:
     """One vector of the batch times rows of a block, `vectors` machine vectors of them: (x, x_stride, w, and three).
 
     The other arguments are vectors, depth and out. There is a loop for each number of machine vectors up to `WIDE`.
-    It asks for nothing: the values are one stream, which processors follow by themselves.
+    The values are one stream. It asks for a line in four of the next page, which a processor would not begin by itself.
     """
 
     def write(to: Writer) -> None:
@@ -192,6 +194,8 @@ def _tile_of_one() -> Any:
         def multiply(width: int) -> None:
             def step(where: list[Any], number: int | None) -> Any:
                 w, x = where
+                for offset in range(0, width * VECTOR, 4 * LINE):
+                    to.fetch(to.plus(w, PAGE + offset), level=2)
                 runs = [to.plus(w, v * VECTOR) for v in range(width)]
                 return runs, [x], [to.plus(w, width * VECTOR), to.plus(x, x_stride)]
 
