@@ -33,23 +33,25 @@ def test_arrays_begin_with_a_line_and_lie_in_what_was_allocated(monkeypatch, dty
 @pytest.mark.parametrize("dtype", ["u1", "f2", "f4", "f8", "c16", "O"])
 def test_results_are_arrays_of_their_shape_and_large_ones_begin_with_a_line(dtype):
     dtype = np.dtype(dtype)
-    for n in (0, 1, LARGE // dtype.itemsize - 1, LARGE // dtype.itemsize, LARGE):
+    for n in (0, 1, LARGE // dtype.itemsize // 2, LARGE):
         array = result_empty((n, 2), dtype)
         assert (array.shape, array.dtype) == ((n, 2), dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
         assert array.nbytes < LARGE or dtype.hasobject or array.ctypes.data % LINE == 0
+        assert (array.base is None) == (array.nbytes < LARGE or dtype.hasobject)
 
 
 @pytest.mark.parametrize(
     ("told", "n_bytes"), [("16384K\n", 1 << 24), ("0K", 1 << 25), ("32M", 1 << 25), ("", 1 << 25), (None, 1 << 25)]
 )
-def test_a_cache_is_as_large_as_the_system_says_or_as_is_usual(monkeypatch, told, n_bytes):
+@pytest.mark.parametrize("index", [0, 3])
+def test_a_cache_is_as_large_as_the_system_says_or_as_is_usual(monkeypatch, index, told, n_bytes):
     def read(path, encoding):
-        assert path.parent.name == "index3"
+        assert path.parent.name == f"index{index}"
         if told is None:
             raise PermissionError
         return told
 
     monkeypatch.setattr(Path, "read_text", read)
-    assert cache_size(3, otherwise=1 << 25) == n_bytes
+    assert cache_size(index, otherwise=1 << 25) == n_bytes

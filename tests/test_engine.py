@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import pathgraph as pg
+from pathgraph.cache_lines import LINE
 from pathgraph.metrics.path_changes import cancelling_outputs, path_changes
 from pathgraph.pathsum import engine, engine_batch, engine_pairs, preparation
 from pathgraph.pathsum.blocks import CONSTANT
@@ -22,6 +23,9 @@ from tests.networks import on_networks
 from tests.tolerances import assert_close, gamma, logarithm_slack, power_roundings, roundings
 
 numba = pytest.importorskip("numba")
+
+from pathgraph.pathsum.numba_sums import FEW, LINES  # noqa: E402
+
 rings = pg.semirings
 
 
@@ -239,6 +243,22 @@ def test_long_sums_are_equal_to_the_last_bit_whether_they_ask_for_their_entries_
     masses, safe = engine.power_marginals(net, 1, started(net, 1)[0].astype(dtype), by_neuron=True)
     assert safe
     assert np.array_equal(masses, pg.path_marginals(net.map_values(abs), backend="numpy"))
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_sums_over_about_as_many_entries_as_are_asked_for_at_once(monkeypatch, dtype):
+    monkeypatch.setattr(engine, "ASKS", True)
+    random, line = np.random.default_rng(4), LINE // 8
+    for n in (lines * line + more for lines in (1, FEW, 2 * FEW, LINES, 2 * LINES) for more in (-1, 0, 1)):
+        weights = [random.choice([-1, -0.5, 0.5, 1], size=(3, n)), random.choice([-1, 0.5], size=(2, 3))]
+        net = pg.from_weights(weights, [random.choice([-0.5, 1], size=3), None])
+        norms = [pg.path_norm(net, 2, root=False, dtype=dtype, backend=backend) for backend in ("numba", "numpy")]
+        assert norms[0] == norms[1]
+        masses, safe = engine.power_marginals(net, 1, started(net, 1)[0].astype(dtype), by_neuron=True)
+        assert safe
+        assert np.array_equal(masses, pg.path_marginals(net.map_values(abs), backend="numpy"))
+        marginals = [pg.path_marginals(net, backend=backend) for backend in ("numba", "numpy")]
+        assert np.array_equal(*marginals)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -20,6 +20,7 @@ from tests.tolerances import gamma
 numba = pytest.importorskip("numba")
 
 import pathgraph as pg  # noqa: E402
+from pathgraph.cache_lines import aligned_empty  # noqa: E402
 from pathgraph.kronecker.kernels import chains, launch, packing, tiles  # noqa: E402
 
 DTYPES = (np.float32, np.float64)
@@ -132,6 +133,26 @@ def test_a_single_vector(dtype):
                     assert np.isnan(out.base[..., ::2]).all()
             whole = multiplied(w, np.repeat(x, 2, axis=3))
             assert all(same_bits(multiplied(w, x), whole[..., v : v + 1]) for v in (0, 1))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_kernel_leaves_its_buffer(monkeypatch, dtype):
+    behind = bytes(range(256)) * 16
+    rooms = []
+
+    def scratch(n_bytes):
+        room = aligned_empty((n_bytes + len(behind),), np.uint8)
+        room[n_bytes:] = np.frombuffer(behind, dtype=np.uint8)
+        rooms.append(room[n_bytes:])
+        return room, room.ctypes.data
+
+    monkeypatch.setattr(launch, "scratch", scratch)
+    random = np.random.default_rng(0)
+    shapes = ((2, 5, 3, 2), (1, 150, 7, 1), (1, 40, 9, 8), (2, 33, 20, 1))
+    for (a, b, c, d), n, layout in product(shapes, (1, 3, 7, 20, 40), LAYOUTS):
+        w, x = integers(random, (a, b, c, d), dtype), integers(random, (a, c, d, n), dtype)
+        assert np.array_equal(multiplied(w, laid_out(x, layout), layout), expected(w, x))
+        assert all(room.tobytes() == behind for room in rooms), (b, c, d, n, layout)
 
 
 @given(

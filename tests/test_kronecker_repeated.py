@@ -170,3 +170,10 @@ def test_reach():
         low, high = np.lib.array_utils.byte_bounds(view)
         start = repeated.address(view)
         assert (low - start, high - start) == repeated.reach(view)
+
+
+@pytest.mark.parametrize("axis", [0, -1])
+def test_large_products_begin_with_a_cache_line(axis):
+    matrix = pg.KSMatrix(np.ones((1, 700, 3, 37), dtype=np.float32))
+    x = np.ones((111, 3) if axis == 0 else (3, 111), dtype=np.float32)
+    assert {matrix.apply(x, axis).ctypes.data % 64 for _ in range(3)} == {0}

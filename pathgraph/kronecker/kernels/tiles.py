@@ -185,7 +185,8 @@ def _tile_of_one() -> Any:
     """One vector of the batch times rows of a block, `vectors` machine vectors of them: (x, x_stride, w, and three).
 
     The other arguments are vectors, depth and out. There is a loop for each number of machine vectors up to `WIDE`.
-    The values are one stream. It asks for a line in four of the next page, which a processor would not begin by itself.
+    The values are one stream. It asks for a line in four of the next page, which a processor would not begin by itself,
+    and at least for one at each k.
     """
 
     def write(to: Writer) -> None:
