@@ -1,4 +1,4 @@
-"""Lines and sizes of the caches, and arrays that begin with a line: a vector across two lines takes both of them."""
+"""Sizes of the caches, and arrays that begin with a cache line: a vector that lies across two lines takes both."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def aligned_empty(shape: tuple[int, ...], dtype: DTypeLike) -> Array:
     return room[start : start + n_bytes].view(dtype).reshape(shape)
 
 
-LARGE = 1 << 16
+WORTH_ALIGNING = 1 << 16
 """Bytes of a result from which on it is worth two microseconds to have it begin with a cache line."""
 
 
@@ -70,20 +70,20 @@ def result_empty(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     >>> result_empty((300, 500), np.dtype(float)).ctypes.data % 64
     0
     """
-    if dtype.hasobject or math.prod(shape) * dtype.itemsize < LARGE:
+    if dtype.hasobject or math.prod(shape) * dtype.itemsize < WORTH_ALIGNING:
         return np.empty(shape, dtype)
     return aligned_empty(shape, dtype)
 
 
 def cache_size(index: int, *, otherwise: int) -> int:
-    """How large a cache of the first core is.
+    """The size of a cache of the first core, as Linux tells it.
 
     Parameters
     ----------
     index : int
-        As Linux counts them: 0 for the data of the first level, 2 for the second, 3 for the last one before the memory.
+        Of the folder: as a rule 0 for the data of the first level, 2 for the second, 3 for the last before the memory.
     otherwise : int
-        What is returned where the system does not tell, or tells 0.
+        Bytes to return where the system does not tell, or tells 0.
 
     Returns
     -------

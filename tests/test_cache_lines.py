@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pathgraph.cache_lines import LARGE, LINE, aligned_empty, cache_size, result_empty
+from pathgraph.cache_lines import LINE, WORTH_ALIGNING, aligned_empty, cache_size, result_empty
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32, np.float64])
@@ -33,13 +33,13 @@ def test_arrays_begin_with_a_line_and_lie_in_what_was_allocated(monkeypatch, dty
 @pytest.mark.parametrize("dtype", ["u1", "f2", "f4", "f8", "c16", "O"])
 def test_results_are_arrays_of_their_shape_and_large_ones_begin_with_a_line(dtype):
     dtype = np.dtype(dtype)
-    for n in (0, 1, LARGE // dtype.itemsize // 2, LARGE):
+    for n in (0, 1, WORTH_ALIGNING // dtype.itemsize // 2, WORTH_ALIGNING):
         array = result_empty((n, 2), dtype)
         assert (array.shape, array.dtype) == ((n, 2), dtype)
         assert array.flags.c_contiguous
         assert array.flags.writeable
-        assert array.nbytes < LARGE or dtype.hasobject or array.ctypes.data % LINE == 0
-        assert (array.base is None) == (array.nbytes < LARGE or dtype.hasobject)
+        assert array.nbytes < WORTH_ALIGNING or dtype.hasobject or array.ctypes.data % LINE == 0
+        assert (array.base is None) == (array.nbytes < WORTH_ALIGNING or dtype.hasobject)
 
 
 @pytest.mark.parametrize(

@@ -343,7 +343,7 @@ def test_packed_values_are_kept_and_serve_all_batches():
     for layout, n in product(("last", "first"), (1, 40, 2, 64)):
         x = integers(random, (1, 4, 1, n), np.float32)
         assert np.array_equal(multiplied(w, laid_out(x, layout), layout, packed), expected(w, x))
-    forms = {"alone", "rows", "vectors"} | ({"near"} if tiles.N_REGISTERS == 32 else set())
+    forms = {"one", "rows", "vectors"} | ({"near"} if tiles.N_REGISTERS == 32 else set())
     assert {form[0] for form in packed} == forms
     assert len(packed) == len(forms)
     kept = list(packed.values())

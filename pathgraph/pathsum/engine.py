@@ -51,10 +51,10 @@ VAST = cache_size(3, otherwise=1 << 25) // 2
 """Bytes of sums from which the caches no longer hold most of them: those of antecedents then come late unless asked."""
 
 ASKS = cache_size(0, otherwise=0) >= 48 << 10
-"""Whether sweeps ask for the entries of consecutive antecedents: where the first-level cache has room for them, too.
+"""Whether sweeps ask for the entries of consecutive antecedents: where the first-level cache has 48 KB or more.
 
-With 48 KB (an AMD Zen 5) such sums read the memory faster if they ask; with 32 KB (Zen 1, Zen 4) they are up to a third
-slower.
+A sum that asks is made in parts. On an AMD Zen 5 (48 KB) it reads the memory faster all the same; on a Zen 1 and a Zen
+4 (32 KB) it is slower, by up to a half. Where the system does not tell the size, sweeps do not ask.
 """
 
 

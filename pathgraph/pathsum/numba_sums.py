@@ -71,8 +71,8 @@ FURTHER = 128
 """The same for a sweep that also writes masses: a line that is to be written comes later than one that is only read."""
 
 SCATTERED = 24
-"""The same where antecedents are scattered: each entry brings a line of its own, and what was asked for is to be in the
-first-level cache still when its turn comes."""
+"""Lines ahead where antecedents are scattered: each entry brings a line of its own, and what was asked for should still
+be in the first-level cache when its turn comes."""
 
 EARLY = 128
 """Edges between the one that is summed and the one whose antecedent is asked for, where the caches hold few of them."""

@@ -1,8 +1,9 @@
 """How fast Kronecker-sparse matrices multiply: ``python -m tests.bench.kronecker [--json FILE] [--quick]``.
 
 48 patterns with their batches (`kronecker_cases`), float32 and float64, both layouts, on one thread. Variants take
-turns, and outputs are allocated before for all that can write to them. All arrays begin with a cache line, as those of
-PyTorch do, and large results of the package. Peers, each at its best and on the same numbers:
+turns, and outputs are allocated before for all that can write to them. The operands and outputs of single matrices
+begin with a cache line, as arrays of PyTorch and large results of the package do. Peers, each at its best and on the
+same numbers:
 
 * csr: a `scipy.sparse` CSR matrix (its own time with the transposes where the batch comes first, since it takes the
   batch last only);

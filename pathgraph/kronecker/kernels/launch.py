@@ -3,7 +3,7 @@ r"""Products by compiled tiles: which kernel runs, on which packed values, in wh
 The operands are the four-axis views of `pathgraph.kronecker.execution`: x of shape (a, c, d, n) and out of shape
 (a, b, d, n), of any strides. What runs depends on the pattern, the number of vectors and the strides alone:
 
-* ``by_one``, rows of a block alone: a single vector (the values are read once, as they follow each other);
+* ``by_one``, rows of a block alone: a single vector (each value is read once, in the order of memory);
 * ``by_vectors``, tiles of vectors times rows of a block: less than a tile's width of vectors;
 * ``by_copies``, the same for larger batches, batch first with d = 1: vectors are copied on the way in;
 * ``by_groups``, batch-first arrays whose d divides the lanes of a machine vector, if the second-level cache holds the
@@ -32,7 +32,7 @@ from pathgraph.cache_lines import aligned_empty, result_empty
 from pathgraph.kronecker.kernels.packing import (
     aligned,
     cut,
-    packed_alone,
+    packed_for_one,
     packed_groups,
     packed_rows,
     packed_vectors,
@@ -184,7 +184,7 @@ def plan(
     more: tuple[int, ...]
     if n == 1:
         most = tiles.WIDE * lanes
-        name, form, pack = "by_one", ("alone", most), partial(packed_alone, lanes=lanes, most=most)
+        name, form, pack = "by_one", ("one", most), partial(packed_for_one, lanes=lanes, most=most)
         units, blocks, together = 1, a * d * -(-b // most), 1
         more, room = (b, c, d), tiles.WIDE * tiles.VECTOR
     elif n < wide:
@@ -197,8 +197,8 @@ def plan(
         broad = tiles.N_REGISTERS == 32 and 0 < b % wide <= lanes and b >= wide + lanes
         pack, form = partial(packed_vectors, width=wide, last=broad * (wide + lanes)), ("vectors", wide, broad)
         units, blocks = -(-n // tall), a
-        most = COPIES * (MORE if b * c * size >= LARGE and tiles.N_REGISTERS == 16 else 1)
-        together = _together(max(FEWEST, most // (c * size * tall)), units, blocks, n_threads)
+        n_bytes = COPIES * (MORE if b * c * size >= LARGE and tiles.N_REGISTERS == 16 else 1)
+        together = _together(max(FEWEST, n_bytes // (c * size * tall)), units, blocks, n_threads)
         together = -(-units // -(-units // together))
         pitch = -(-c * size // 128) * 128 + 64  # an odd number of cache lines
         rows = min(together * tall, n)

@@ -48,7 +48,7 @@ from pathgraph.kronecker.kernels.tiles import (
 
 __all__ = ["by_copies", "by_groups", "by_near", "by_one", "by_rows", "by_vectors", "transposing"]
 
-MADE_OF = "eb81e935a4ef584d"
+MADE_OF = "6f6c2df747690b10"
 """Of the files whose functions are compiled here: Numba's cache notices a change in this file only."""
 
 
@@ -63,8 +63,9 @@ def by_rows(kind, first, last, call, x, out, buffer):
     call : int
         Address of 64-bit integers, from `launch.plan`. They are, for each kernel: the bytes of a number; the address of
         the packed values, here by `packed_rows`; the strides of x and out along i, k or j, l and n, in bytes; b, c, d
-        and n. Here: how many tile's widths of the batch a task has; tall and short tiles of a block; how many tiles
-        side by side meet one panel of values after the other; whether the first panel reads vectors where they lie.
+        and, but for `by_one`, n. Here: how many tile's widths of the batch a task has; tall and short tiles of a block;
+        how many tiles side by side meet one panel of values after the other; whether the first panel reads vectors
+        where they lie.
     x, out : int
         Addresses.
     buffer : int
@@ -267,7 +268,7 @@ def by_vectors(kind, first, last, call, x, out, buffer):
 
 @compiled
 def by_one(kind, first, last, call, x, out, buffer):
-    """The tasks first:last for a single vector; a task is a panel of a block. Values are packed by `packed_alone`."""
+    """The tasks first:last for a single vector; a task is a panel of a block. Values are packed by `packed_for_one`."""
     size, w, xi, xk, xl, _, oi, oj, ol, _, b, c, d = integers_at(13, call)
     lanes = VECTOR // size
     wide, rows = WIDE * lanes, (b + lanes - 1) // lanes * lanes

@@ -12,7 +12,7 @@ from pathgraph.cache_lines import aligned_empty
 if TYPE_CHECKING:
     from pathgraph.scalars import Array
 
-__all__ = ["aligned", "cut", "packed_alone", "packed_groups", "packed_rows", "packed_vectors", "starts"]
+__all__ = ["aligned", "cut", "packed_for_one", "packed_groups", "packed_rows", "packed_vectors", "starts"]
 
 
 @cache
@@ -121,7 +121,7 @@ def packed_vectors(values: Array, width: int, last: int = 0) -> Array:
     return out
 
 
-def packed_alone(values: Array, lanes: int, most: int) -> Array:
+def packed_for_one(values: Array, lanes: int, most: int) -> Array:
     """The values block by block, panel by panel of at most `most` rows, and in it for each k the numbers of its rows.
 
     Parameters
@@ -139,7 +139,7 @@ def packed_alone(values: Array, lanes: int, most: int) -> Array:
     Examples
     --------
     >>> import numpy as np
-    >>> packed_alone(np.arange(1, 11).reshape(1, 5, 2, 1), 2, 4).tolist()
+    >>> packed_for_one(np.arange(1, 11).reshape(1, 5, 2, 1), 2, 4).tolist()
     [[[1, 3, 5, 7, 2, 4, 6, 8, 9, 0, 10, 0]]]
     """
     a, b, c, d = values.shape

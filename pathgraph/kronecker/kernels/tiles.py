@@ -6,8 +6,8 @@ number per row and one run of consecutive numbers, and does one fused multiply-a
 * `tile_tall` and `tile_short`: rows are rows j of the block, vectors run along the batch; `copy_tall` and `copy_short`
   copy the runs that they read; `near_tall` and `near_short` are for operands that are in the cache anyway; `far_deep`
   and `far_low` have fewer rows and longer runs, which come from further away;
-* `tile_batch`, `tile_broad`, `tile_stream` and `tile_one`: rows are vectors n of the batch, or a single one, and
-  machine vectors run along j (`tile_stream` asks for the values that it reads next, the first two for other lines);
+* `tile_batch`, `tile_broad`, `tile_stream` and `tile_one`: rows are vectors n of the batch (of `tile_one`: one), and
+  machine vectors run along j; the last two ask for the values that come next, the first two for other lines;
 * `tile_of_8` to `tile_of_64`: the same along (j, l), for d numbers of so many bytes together.
 
 Around them: copies, transposed squares, and lines of the cache that are asked for before they are needed. All arguments
@@ -40,7 +40,8 @@ MANY, ABREAST = (6, 4) if N_REGISTERS == 32 else (4, 3)
 DEEP, LOW, BROAD = 6, 4, 4
 """Rows of the two tiles that read vectors where they lie, and machine vectors of either: for 32 registers only."""
 STEPS, LEVEL = (1, 1) if N_REGISTERS == 32 else (4, 2)
-"""Steps, one k each, that a turn of the loop makes, and the level of the caches that tiles ask for lines in.
+"""Steps, one k each, that a turn of the loop makes, and the level of the caches into which tiles ask for the vectors
+that come next; tiles of rows for values, too.
 
 With 16 registers a request at every k would cost as much as many multiply-adds.
 """
@@ -51,8 +52,8 @@ AHEAD = 8192
 """Bytes by which values are fetched before they are used: at about 32 a k, time enough for memory to answer."""
 SOON = 2048
 """The same where several times as many are used at each k, and most of them are in the second-level cache."""
-PAGE = 4096
-"""Bytes of a page of memory."""
+ONE_AHEAD = 4096
+"""The same for a single vector: a page, beyond whose end a processor does not look by itself."""
 APART = 128
 """Bytes between the vectors of one l and the next, beyond what they take: they come to lie in different cache sets."""
 
@@ -68,7 +69,11 @@ def _fetch_lines(to: Writer, at: Any, each: int, ahead: int, number: int | None,
 
 
 def _fetch_targets(to: Writer, targets: list[Any], vectors: int, *, level: int) -> None:
-    """Ask for the lines where rows of a tile go, into a level of the caches; they may begin inside a line."""
+    """Ask for the lines that the rows of a tile will be written to, into a level of the caches.
+
+    Rows may begin inside a line: that of their last byte is asked for, too. To ask in order to write would bring them
+    to the first level, whatever the level.
+    """
     for target in targets:
         for offset in [*range(0, vectors * VECTOR, LINE), vectors * VECTOR - 1]:
             to.fetch(to.plus(target, offset), to_write=level == 1, level=level)
@@ -182,11 +187,11 @@ def _tile_of_groups(group: int) -> Any:
 
 
 def _tile_of_one() -> Any:
-    """One vector of the batch times rows of a block, `vectors` machine vectors of them: (x, x_stride, w, and three).
+    """One vector of the batch times `vectors` machine vectors of rows: (x, x_stride, w, vectors, depth, out).
 
-    The other arguments are vectors, depth and out. There is a loop for each number of machine vectors up to `WIDE`.
-    The values are one stream. It asks for a line in four of the next page, which a processor would not begin by itself,
-    and at least for one at each k.
+    There is a loop for each number of machine vectors up to `WIDE`.
+    The values are one stream. At each k it asks, a page ahead, for the first of every four lines that it reads: one in
+    four where there are eight machine vectors, up to every line, or each twice, where there are few.
     """
 
     def write(to: Writer) -> None:
@@ -196,7 +201,7 @@ def _tile_of_one() -> Any:
             def step(where: list[Any], number: int | None) -> Any:
                 w, x = where
                 for offset in range(0, width * VECTOR, 4 * LINE):
-                    to.fetch(to.plus(w, PAGE + offset), level=2)
+                    to.fetch(to.plus(w, ONE_AHEAD + offset), level=2)
                 runs = [to.plus(w, v * VECTOR) for v in range(width)]
                 return runs, [x], [to.plus(w, width * VECTOR), to.plus(x, x_stride)]
 
