@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import pathgraph as pg
+from pathgraph.pruning import minimization
 from pathgraph.testing import inputs, relu_dags
 from tests.networks import dag, frozen, identity, numbers, on_networks, pool, relu, structural, tied
 from tests.tolerances import gamma, roundings
@@ -223,3 +224,17 @@ def test_perceptrons_with_random_zeros():
 def test_no_network():
     with pytest.raises(pg.ParameterError, match="net: needed"):
         pg.minimize(3)
+
+
+def test_no_network_is_too_large(monkeypatch):
+    """Whoever asks for a graph of networkx may be refused; who asks for a smaller network is not."""
+    allowed = []
+
+    def to_networkx(net, *, max_edges):
+        allowed.append(max_edges)
+        return pg.to_networkx(net, max_edges=max_edges)
+
+    monkeypatch.setattr(minimization, "to_networkx", to_networkx)
+    net = pg.from_weights([[[1, 2], [0, 0]], [[3, 4]]])
+    assert pg.minimize(net)([1, 1]) == net([1, 1])
+    assert allowed == [net.architecture.n_edges]

@@ -163,7 +163,8 @@ def to_arrays(net: Network) -> dict[str, Any]:
     Returns
     -------
     dict
-        The keyword arguments: edges by target, neurons in the order of insertion. Arrays may be read-only views of the
+        The keyword arguments: edges by target, neurons in the order of insertion. That need not be the order of
+        `theta`, of scores and of masks, which `Network.parameters` names. Arrays may be read-only views of the
         network's own. A neuron graph that `from_arrays` numbered has no "names"; "ties" is there if there are any.
 
     Examples

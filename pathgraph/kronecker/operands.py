@@ -78,7 +78,9 @@ def checked_axis(array: Array, axis: Any, name: str, size: int, shape: tuple[int
     """
     if isinstance(axis, bool) or not isinstance(axis, (int, np.integer)):
         raise ParameterError(f"axis: needed an integer, got {argument_text(axis)}")
-    if not -array.ndim <= axis < array.ndim or array.shape[axis] != size:
+    if array.ndim and not -array.ndim <= axis < array.ndim:
+        raise ParameterError(f"axis: needed an axis of {name}, whose shape is {array.shape}, got {axis}")
+    if not array.ndim or array.shape[axis] != size:
         raise ParameterError(
             f"{name}: needed {size} entries along axis {axis} for an operator of shape {shape}, got shape {array.shape}"
         )
