@@ -16,6 +16,7 @@ import numpy as np
 __all__ = [
     "argument_text",
     "article",
+    "counted",
     "decimal_text",
     "mapping_text",
     "number_text",
@@ -114,6 +115,17 @@ def mapping_text(mapping: Mapping[Any, Any]) -> str:
     """A mapping with its first six items."""
     parts = [f"{key!r}: {value!r}" for key, value in islice(mapping.items(), 6)]
     return f"{{{', '.join(parts)}{', ...' if len(mapping) > 6 else ''}}}"
+
+
+def counted(number: int, noun: str) -> str:
+    """A number and a noun, with an s unless there is one.
+
+    Examples
+    --------
+    >>> counted(1, "factor"), counted(0, "factor")
+    ('1 factor', '0 factors')
+    """
+    return f"{number} {noun}{'s' * (number != 1)}"
 
 
 def article(word: str) -> str:

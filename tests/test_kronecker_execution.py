@@ -387,5 +387,8 @@ def test_plans_count():
     assert steps.flops == sum(step.flops for step in steps.steps)
     assert steps.bytes == sum(step.bytes for step in steps.steps)
     assert steps.seconds == sum(step.seconds for step in steps.steps)
-    assert repr(steps).startswith("3 factors, right to left")
-    assert repr(pg.KSChain([matrix]).explain(1)).startswith("1 factor, right to left, on 1 tile of at most")
+    assert repr(steps).startswith("3 factors, right to left, fused, on ")
+    assert (steps.is_fused, pg.hadamard(8).explain(1000, method="matmul").is_fused) == (True, False)
+    assert repr(pg.KSChain([matrix]).explain(1)).startswith(
+        "1 factor, right to left, one after the other, on 1 tile of at most"
+    )

@@ -31,6 +31,7 @@ from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import LIMIT, MAX_BYTES, KSPattern, guard, product_nnz
 from pathgraph.kronecker.repeated import Bound
 from pathgraph.scalars import Array
+from pathgraph.shown import counted
 
 __all__ = ["KSChain"]
 
@@ -167,7 +168,9 @@ class KSChain(Factors, KSOperator):
     def explain(
         self, batch: int = 1, *, axis: int = 0, dtype: DTypeLike | None = None, method: str = "auto"
     ) -> cost.ChainPlan:
-        """How `apply` would multiply a batch, factor by factor; see `KSMatrix.explain`.
+        """How `apply` would multiply a batch: fused or one factor after the other, and each factor by itself.
+
+        See `KSMatrix.explain`.
 
         Examples
         --------
@@ -180,9 +183,9 @@ class KSChain(Factors, KSOperator):
         steps = tuple(cost.explain(factor, batch, axis, kind, method) for factor in self.factors)
         if self._is_fused(batch, kind, method, batch_first=axis == -1):
             width = min(batch, chains.width(kind))
-            return cost.ChainPlan(steps, width, -(-batch // width))
+            return cost.ChainPlan(steps, width, -(-batch // width), is_fused=True)
         tiles = self._tiles(max(batch, 1), kind, method)
-        return cost.ChainPlan(steps, tiles[0].stop, len(tiles))
+        return cost.ChainPlan(steps, tiles[0].stop, len(tiles), is_fused=False)
 
     def vjp(self, x: Any, gradient: Any, axis: int = 0) -> tuple[Array, list[Array]]:
         """Gradients with respect to x and to the values of every factor; see `KSMatrix.vjp`.
@@ -412,7 +415,7 @@ class KSChain(Factors, KSOperator):
 
     def __repr__(self) -> str:
         rows, columns = self.shape
-        count = f"{len(self.factors)} factor{'s' * (len(self.factors) > 1)}"
+        count = counted(len(self.factors), "factor")
         return f"KSChain({rows} x {columns}, {count}, {self.nnz} values, {self.dtype})"
 
 

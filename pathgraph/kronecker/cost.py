@@ -18,7 +18,7 @@ from pathgraph.arguments import natural
 from pathgraph.errors import ParameterError
 from pathgraph.kronecker import execution
 from pathgraph.kronecker.operands import product_type
-from pathgraph.shown import argument_text
+from pathgraph.shown import argument_text, counted
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.matrix import KSMatrix
@@ -78,7 +78,7 @@ class Plan:
         a, b, c, d = self.pattern
         return (
             f"{self.method}: {self.reason}\n"
-            f"{self.pattern}: {a * d} blocks of {b} x {c}, {self.batch} vectors of {self.dtype}\n"
+            f"{self.pattern}: {a * d} blocks of {b} x {c}, {counted(self.batch, 'vector')} of {self.dtype}\n"
             f"{self.flops:.3g} flop, {self.bytes:.3g} bytes, {self.flops / self.bytes:.2g} flop/byte\n"
             f"about {self.seconds:.2g} s on this machine, beside the microseconds of a call"
         )
@@ -96,11 +96,15 @@ class ChainPlan:
         Vectors in a tile.
     tiles : int
         Number of tiles.
+    is_fused : bool
+        Whether one compiled kernel takes each tile through all factors; if not, each factor is a product of its own, by
+        the method of its plan.
     """
 
     steps: tuple[Plan, ...]
     tile: int
     tiles: int
+    is_fused: bool
 
     @property
     def flops(self) -> int:
@@ -114,12 +118,13 @@ class ChainPlan:
 
     @property
     def seconds(self) -> float:
-        """The sum of the predictions, as if every factor went through memory: an upper estimate."""
+        """The sum of the predictions, each factor a product of its own: an upper estimate if they are fused."""
         return sum(step.seconds for step in self.steps)
 
     def __repr__(self) -> str:
-        factors = f"{len(self.steps)} factor{'s' * (len(self.steps) != 1)}"
-        head = f"{factors}, right to left, on {self.tiles} tile{'s' * (self.tiles != 1)} of at most {self.tile} vectors"
+        factors, tiles = counted(len(self.steps), "factor"), counted(self.tiles, "tile")
+        way = "fused" if self.is_fused else "one after the other"
+        head = f"{factors}, right to left, {way}, on {tiles} of at most {counted(self.tile, 'vector')}"
         lines = [
             f"{tuple(step.pattern)}: {step.method}, {step.flops:.3g} flop, {step.bytes:.3g} bytes, {step.seconds:.2g} s"
             for step in reversed(self.steps)

@@ -20,6 +20,7 @@ from pathgraph.kronecker.factors import Factors, require_chain
 from pathgraph.kronecker.operands import with_axis
 from pathgraph.kronecker.operator import KSOperator
 from pathgraph.kronecker.patterns import KSPattern
+from pathgraph.shown import counted
 
 if TYPE_CHECKING:
     from pathgraph.kronecker.chain import KSChain
@@ -309,7 +310,7 @@ class DeviceKSChain(Factors, DeviceOperator):
 
     def __repr__(self) -> str:
         rows, columns = self.shape
-        count = f"{len(self.factors)} factor{'s' * (len(self.factors) > 1)}"
+        count = counted(len(self.factors), "factor")
         return f"DeviceKSChain({rows} x {columns}, {count}, {self.dtype} on {self.device.name})"
 
 
