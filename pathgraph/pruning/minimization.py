@@ -69,7 +69,8 @@ def minimize(net: Network) -> Network:
     or sum would leave the normal range are not put together. Path products do not change when a neuron without bias is
     collapsed; constants and biases that are added to others change them, and may lower the path-norm.
 
-    It works on a graph of networkx, whatever its size: some 330 bytes and ten microseconds and more for an edge.
+    It works on a graph of networkx, whatever its size: some 430 bytes and 10 to 15 microseconds an edge (measured on
+    random graphs of 0.3 to 2.2 million edges).
 
     References
     ----------

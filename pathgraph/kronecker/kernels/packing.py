@@ -107,18 +107,9 @@ def packed_vectors(values: Array, width: int, last: int = 0) -> Array:
     >>> packed_vectors(np.arange(6).reshape(1, 3, 2, 1), 2, 3).tolist()
     [[[0, 2, 4, 1, 3, 5]]]
     """
-    a, b, c, d = values.shape
+    b = values.shape[1]
     widths = [width] * (b // width - 1) + [last] if last else [width] * -(-b // width)
-    out = np.zeros((a, d, c * sum(widths)), dtype=values.dtype)
-    at = 0
-    for p, wide in enumerate(widths):
-        first = max(min(p * width, b - wide), 0)
-        rows = values[:, first : first + wide].transpose(0, 3, 2, 1)
-        part = np.zeros((a, d, c, wide), dtype=values.dtype)
-        part[..., : rows.shape[-1]] = rows
-        out[:, :, at : at + c * wide] = part.reshape(a, d, -1)
-        at += c * wide
-    return out
+    return _panelled(values, [(max(min(p * width, b - wide), 0), wide) for p, wide in enumerate(widths)])
 
 
 def packed_for_one(values: Array, lanes: int, most: int) -> Array:
@@ -142,13 +133,20 @@ def packed_for_one(values: Array, lanes: int, most: int) -> Array:
     >>> packed_for_one(np.arange(1, 11).reshape(1, 5, 2, 1), 2, 4).tolist()
     [[[1, 3, 5, 7, 2, 4, 6, 8, 9, 0, 10, 0]]]
     """
-    a, b, c, d = values.shape
-    rows = -(-b // lanes) * lanes
-    out = np.zeros((a, d, c * rows), dtype=values.dtype)
-    for first in range(0, b, most):
-        part = values[:, first : first + most].transpose(0, 3, 2, 1)
-        panel = out[:, :, c * first : c * min(first + most, rows)].reshape(a, d, c, -1)  # a view
-        panel[..., : part.shape[-1]] = part
+    rows = -(-values.shape[1] // lanes) * lanes
+    return _panelled(values, [(first, min(most, rows - first)) for first in range(0, rows, most)])
+
+
+def _panelled(values: Array, panels: list[tuple[int, int]]) -> Array:
+    """The values block by block, in panels of a first row and a number of rows; zeros follow behind the last row."""
+    a, _, c, d = values.shape
+    out = np.zeros((a, d, c * sum(wide for _, wide in panels)), dtype=values.dtype)
+    at = 0
+    for first, wide in panels:
+        rows = values[:, first : first + wide].transpose(0, 3, 2, 1)
+        panel = out[:, :, at : at + c * wide].reshape(a, d, c, wide)  # a view: the last axis is split
+        panel[..., : rows.shape[-1]] = rows
+        at += c * wide
     return out
 
 

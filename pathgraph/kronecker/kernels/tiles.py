@@ -189,9 +189,9 @@ def _tile_of_groups(group: int) -> Any:
 def _tile_of_one() -> Any:
     """One vector of the batch times `vectors` machine vectors of rows: (x, x_stride, w, vectors, depth, out).
 
-    There is a loop for each number of machine vectors up to `WIDE`.
-    The values are one stream. At each k it asks, a page ahead, for the first of every four lines that it reads: one in
-    four where there are eight machine vectors, up to every line, or each twice, where there are few.
+    There is a loop for each number of machine vectors up to `WIDE`. The values are one stream. At each k it asks, a
+    page ahead, for the first of every four lines that it reads: for one in four where there are eight machine vectors
+    of 64 bytes, for every line, or for each more than once, where a k has a line or less.
     """
 
     def write(to: Writer) -> None:
